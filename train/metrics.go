@@ -1,0 +1,63 @@
+package train
+
+import (
+	"encoding/json"
+	"math"
+)
+
+// Row is the record of one epoch: a line of metrics.jsonl and metrics.csv. A
+// value that does not exist is NaN, which is written as null and as an empty
+// cell.
+type Row struct {
+	Epoch       int     // counted from 1
+	Step        uint64  // optimiser steps made
+	TrainNLL    float64 // mean loss of the epoch's examples while it ran: nats an example, with emphasis and dropout if the model has them
+	ValNLL      float64 // mean -log p(x|h) of the validation rows in nats an example
+	ValMSE      float64 // mean squared error a feature of E[x|h]
+	ValPSNR     float64 // 10·log10(1/ValMSE), dB
+	LR          float64 // learning rate of the epoch's last step
+	GradNorm    float64 // root mean square over the epoch of the gradient's norm before clipping
+	SamplesPerS float64 // examples trained per second, validation excluded
+	Seconds     float64 // since the start of the run, validation included
+}
+
+// columns are the names in both files, in the order of Row's fields.
+var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds"}
+
+func (r Row) values() [len(columns)]float64 {
+	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds}
+}
+
+func rowOf(v []float64) Row {
+	return Row{Epoch: int(v[0]), Step: uint64(v[1]), TrainNLL: v[2], ValNLL: v[3], ValMSE: v[4], ValPSNR: v[5], LR: v[6], GradNorm: v[7], SamplesPerS: v[8], Seconds: v[9]}
+}
+
+// MarshalJSON writes the row with the names of metrics.jsonl.
+func (r Row) MarshalJSON() ([]byte, error) {
+	line := []byte{'{'}
+	for i, v := range r.values() {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = append(append(append(line, '"'), columns[i]...), '"', ':')
+		line = appendNumber(line, v, "null")
+	}
+	return append(line, '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; null becomes NaN.
+func (r *Row) UnmarshalJSON(text []byte) error {
+	var fields map[string]*float64
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return err
+	}
+	var v [len(columns)]float64
+	for i, name := range columns {
+		v[i] = math.NaN()
+		if p := fields[name]; p != nil {
+			v[i] = *p
+		}
+	}
+	*r = rowOf(v[:])
+	return nil
+}

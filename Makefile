@@ -1,0 +1,55 @@
+# Every check that the project has. `make test` is the fast suite, `make check`
+# what a change must pass, `make check-all` adds what needs Python, and is what
+# CI runs.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME   ?= 10s
+
+.PHONY: build test check check-all format vet cross tidy race fuzz python readme vulnerabilities bench
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
+
+test:
+	go test ./...
+
+check: format vet cross tidy test
+
+check-all: check race fuzz python readme vulnerabilities
+
+format:
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+
+vet:
+	go vet ./...
+	$(STATICCHECK) ./...
+
+# The plain build is pure Go, and not for one machine only.
+cross:
+	CGO_ENABLED=0 GOARCH=amd64 go vet ./...
+	CGO_ENABLED=0 GOARCH=arm64 go vet ./...
+	CGO_ENABLED=0 GOARCH=arm64 go build -o /dev/null ./cmd/gpudae
+
+tidy:
+	go mod tidy -diff
+	go mod verify
+
+race:
+	go test -race -short ./cpu ./device/... ./train ./model
+
+fuzz:
+	scripts/check/fuzz $(FUZZTIME)
+
+python:
+	scripts/check/python
+
+readme:
+	scripts/check/readme
+
+# Needs the vulnerability database; says so and goes on where it cannot be reached.
+vulnerabilities:
+	scripts/check/vulnerabilities "$(GOVULNCHECK)"
+
+bench: build
+	bin/gpudae bench

@@ -1,0 +1,124 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxYAML bounds a configuration file: one of all settings has a few kilobytes.
+const maxYAML = 1 << 20
+
+// FromYAML reads a mapping of keys to scalars or lists of scalars. The file's
+// name and a line number become the assignments' Where. Whether a key exists is
+// not checked here: Resolve does. Anchors and aliases, nested mappings, keys
+// given twice and values left empty are each an *Error.
+func FromYAML(name string, text []byte) ([]Assignment, error) {
+	if len(text) > maxYAML {
+		return nil, &Error{name, fmt.Sprintf("%d bytes are too many for a configuration", len(text)), "give a YAML file of settings"}
+	}
+	root, err := decode(name, text)
+	if root == nil || err != nil {
+		return nil, err
+	}
+	if root.Kind != yaml.MappingNode {
+		return nil, &Error{line(name, root), "not a mapping", "write one 'key: value' a line"}
+	}
+	var layer []Assignment
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			return nil, &Error{line(name, key), "a key that is not a word", "write one 'key: value' a line"}
+		}
+		if seen[key.Value] {
+			return nil, &Error{line(name, key), fmt.Sprintf("%q is given twice", key.Value), "keep one of them"}
+		}
+		seen[key.Value] = true
+		text, problem := flatten(value)
+		if problem != "" {
+			return nil, &Error{line(name, value), fmt.Sprintf("%q %s", key.Value, problem), "give a number, a word, or a list like [1000, 500]"}
+		}
+		layer = append(layer, Assignment{key.Value, text, line(name, key)})
+	}
+	return layer, nil
+}
+
+// decode returns the root of the only document, or nil if there is nothing in it.
+func decode(name string, text []byte) (*yaml.Node, error) {
+	var documents []yaml.Node
+	if err := yaml.Load(text, &documents, yaml.WithAllDocuments()); err != nil {
+		problem, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
+		return nil, &Error{name, "not YAML: " + problem, "mend the file, or start from the config.yaml of a run"}
+	}
+	if len(documents) > 1 {
+		return nil, &Error{name, "more than one YAML document", "keep one"}
+	}
+	if len(documents) == 0 {
+		return nil, nil
+	}
+	root := &documents[0]
+	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
+		root = root.Content[0]
+	}
+	if root.Kind == yaml.DocumentNode || root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
+		return nil, nil
+	}
+	return root, nil
+}
+
+func line(name string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", name, n.Line) }
+
+// flatten writes a value as a flag's argument would be.
+func flatten(value *yaml.Node) (text, problem string) {
+	switch {
+	case value.Anchor != "":
+		return "", "has an anchor"
+	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null":
+		return "", "has no value"
+	case value.Kind == yaml.ScalarNode:
+		return value.Value, ""
+	case value.Kind != yaml.SequenceNode:
+		return "", "is not a value"
+	}
+	items := make([]string, len(value.Content))
+	for i, item := range value.Content {
+		if item.Kind != yaml.ScalarNode || item.Anchor != "" || strings.Contains(item.Value, ",") {
+			return "", "is not a list of plain values"
+		}
+		items[i] = item.Value
+	}
+	return strings.Join(items, ","), ""
+}
+
+// YAML writes every setting of c with its documentation; FromYAML and Resolve
+// read it back to an equal C.
+func (t Table[C]) YAML(c *C) ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	for _, s := range t {
+		key := &yaml.Node{Kind: yaml.ScalarNode, Value: s.Key}
+		value := s.node(c)
+		value.LineComment = s.Doc
+		root.Content = append(root.Content, key, value)
+	}
+	return yaml.Dump(root)
+}
+
+// node is the value of s as YAML; text that another type would claim is quoted.
+func (s Setting[C]) node(c *C) *yaml.Node {
+	switch p := s.Field(c).(type) {
+	case *[]int:
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for item := range strings.SplitSeq(s.Format(c), ",") {
+			if len(*p) > 0 {
+				list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: item})
+			}
+		}
+		return list
+	case *string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: *p}
+	default:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: s.Format(c)}
+	}
+}

@@ -99,9 +99,10 @@ func (f Fields) Check(d int) {
 // λ = float32(peak·x)). So x̃ is equal bit for bit on all float32 devices.
 //
 // Mask receives 1 where a feature was destroyed by this stage (decided so, even
-// if its value came out the same) and for the additive and multiplicative kinds
-// everywhere; 0 elsewhere, or, with Accumulate, what it held before. A part of
-// a single row has no donor: swap then destroys nothing.
+// if its value came out the same), which is everywhere for the kinds without a
+// rate (gaussian, speckle, uniform, poisson) and nowhere for none; 0 elsewhere,
+// or, with Accumulate, what it held before. A part of a single row has no
+// donor: swap then destroys nothing.
 type CorruptArgs struct {
 	Kind       Corruption
 	Rate       uint64  // philox.Threshold of the rate: masking, salt-and-pepper, swap
@@ -234,9 +235,9 @@ func (a *ActivateBackwardArgs) Check() {
 // biased variance s² are over the features of each row (LayerNorm) or over the
 // rows of each feature (BatchNorm). In training BatchNorm moves the running
 // statistics, r ← (1-Momentum)·r + Momentum·batch statistic, with the unbiased
-// variance (that of a single row counts as biased); outside training it
-// normalises by them. Mean and InvStd keep m and 1/√(s²+ε) for the backward
-// pass: [rows, 1] for LayerNorm, [1, features] for BatchNorm.
+// variance (that of a single row counts as biased); outside training they are
+// its m and s². Mean and InvStd receive the m and 1/√(s²+ε) that were used, for
+// the backward pass: [rows, 1] for LayerNorm, [1, features] for BatchNorm.
 type NormalizeArgs struct {
 	Kind                    Normalization
 	Training                bool

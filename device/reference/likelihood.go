@@ -11,9 +11,10 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	params, target, mask := d.matrix(a.Params), d.matrix(a.Target), d.matrix(a.Mask)
 	losses, dParams := d.matrix(a.Losses), d.matrix(a.DParams)
 	family, sigma := families[a.Kind], float64(a.Sigma)
+	units := d.units(a.Kind, a.Fields, target.columns)
 	for i := range target.rows {
 		losses.data[i] = 0
-		for _, u := range d.units(a.Kind, a.Fields, target.columns) {
+		for _, u := range units {
 			p, x := pick(params.row(i), u.params), pick(target.row(i), u.features)
 			weight := 1.0
 			if mask.data != nil {
@@ -45,8 +46,9 @@ func (d *Device) Mean(a device.MeanArgs) {
 		return
 	}
 	params, out := d.matrix(a.Params), d.matrix(a.Out)
+	units := d.units(a.Kind, a.Fields, out.columns)
 	for i := range out.rows {
-		for _, u := range d.units(a.Kind, a.Fields, out.columns) {
+		for _, u := range units {
 			mean := families[a.Kind].mean(pick(params.row(i), u.params))
 			for k, j := range u.features {
 				out.row(i)[j] = mean[k]

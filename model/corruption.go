@@ -1,0 +1,153 @@
+package model
+
+import (
+	"gpudae/device"
+	"gpudae/device/philox"
+)
+
+// CorruptionInfo is a row of the table of corruptions.
+type CorruptionInfo struct {
+	Kind      device.Corruption
+	Name      string
+	Arguments []Argument
+	Formula   string
+	Source    string
+	Rate      string // expected fraction of destroyed features
+	Effect    string // what is realised, and when it falls short of the rate
+	Selective bool   // destroys some features and leaves the others untouched
+	ByField   bool   // decides by field, so that a categorical variable stays whole
+}
+
+// The largest amounts keep float32 arithmetic finite, and the smallest peak
+// keeps N/peak so.
+const (
+	largestAmount = 1e6
+	smallestPeak  = 1e-3
+)
+
+// Corruptions returns the table of corruptions C(x̃|x), in the order of device.Corruptions.
+func Corruptions() []CorruptionInfo {
+	rate := []Argument{{Name: "rate", High: 1, Meaning: "probability that a feature (a field, where columns form fields) is destroyed"}}
+	sigma := []Argument{{Name: "sigma", High: largestAmount, Meaning: "standard deviation of the noise"}}
+	table := []CorruptionInfo{
+		{Kind: device.CorruptNone, Formula: "x̃ = x", Source: "the plain auto-encoder", Rate: "0",
+			Effect: "nothing changes", Selective: true, ByField: true},
+		{Kind: device.CorruptGaussian, Arguments: sigma, Formula: "x̃ = x + σ·z, z ~ N(0, 1)", Source: "Vincent et al. 2010, section 4.1", Rate: "1",
+			Effect: "every feature moves by σ in the root mean square"},
+		{Kind: device.CorruptMasking, Arguments: rate, Formula: "x̃ = 0 with probability rate, by field; survivors are not rescaled", Source: "Vincent et al. 2008", Rate: "rate",
+			Effect: "a feature that was 0 already does not change", Selective: true, ByField: true},
+		{Kind: device.CorruptSaltAndPepper, Arguments: rate, Formula: "x̃ = the column's least or greatest value, either with probability rate/2", Source: "Vincent et al. 2010, section 4.1", Rate: "rate",
+			Effect: "a feature already at the drawn extreme does not change: about rate/2 of the features change where the data are binary", Selective: true},
+		{Kind: device.CorruptSwap, Arguments: rate, Formula: "x̃ = the same field of another row, with probability rate, by field", Source: "Jahrer 2017 (Porto Seguro, first place); Yoon et al. 2020, VIME", Rate: "rate",
+			Effect: "a donor with an equal value changes nothing: rate·(1 - Σ_v p(v)²) of a column changes", Selective: true, ByField: true},
+		{Kind: device.CorruptSpeckle, Arguments: sigma, Formula: "x̃ = x·(1 + σ·z), z ~ N(0, 1)", Source: "Goodman 1976, multiplicative speckle", Rate: "1",
+			Effect: "a feature moves by σ·|x| in the root mean square; one at 0 does not"},
+		{Kind: device.CorruptUniform, Arguments: []Argument{{Name: "amplitude", High: largestAmount, Meaning: "half the width of the noise"}},
+			Formula: "x̃ = x + a·(2u - 1), u uniform on [0, 1)", Source: "additive noise as in Vincent et al. 2010, section 4.1", Rate: "1",
+			Effect: "every feature moves by a/√3 in the root mean square"},
+		{Kind: device.CorruptPoisson, Arguments: []Argument{{Name: "peak", Low: smallestPeak, High: largestAmount, Meaning: "expected count at x = 1"}},
+			Formula: "x̃ = N/peak, N ~ Poisson(peak·max(x, 0))", Source: "photon counting; Bishop 2006, appendix B", Rate: "1",
+			Effect: "a feature x > 0 moves by √(x/peak) in the root mean square; one at 0 does not"},
+	}
+	for i := range table {
+		table[i].Name = table[i].Kind.String()
+	}
+	return table
+}
+
+// Stage is one corruption of a composition.
+type Stage struct {
+	Kind   device.Corruption
+	Amount float64 // the rate, σ, amplitude or peak; 0 for none
+}
+
+// Corruption is a composition of stages, applied in order; the stage at
+// position s draws its noise with Index = s.
+type Corruption []Stage
+
+// maxStages is the room for Index in a counter (see philox.Coordinates).
+const maxStages = 256
+
+// ParseCorruption reads a composition such as "masking:0.25+gaussian:sigma=0.1".
+// Its errors are *ConfigError with the key "corruption".
+func ParseCorruption(s string) (Corruption, error) {
+	const key = "corruption"
+	spec, err := ParseSpec(s)
+	if err != nil {
+		return nil, configErrorf(key, "write name:argument+name:argument, as in masking:0.25+gaussian:0.1", "%s", err)
+	}
+	if len(spec) > maxStages {
+		return nil, configErrorf(key, "compose at most 256", "%d stages", len(spec))
+	}
+	table := Corruptions()
+	var c Corruption
+	for _, term := range spec {
+		kind, ok := corruptionNamed(term.Name)
+		if !ok {
+			return nil, unknownName(key, "corruption", term.Name, names(device.Corruptions()))
+		}
+		values, err := term.values(key, table[kind].Arguments)
+		if err != nil {
+			return nil, err
+		}
+		stage := Stage{Kind: kind}
+		if len(values) > 0 {
+			stage.Amount = values[0]
+		}
+		c = append(c, stage)
+	}
+	return c, nil
+}
+
+// String is the inverse of ParseCorruption.
+func (c Corruption) String() string {
+	var spec Spec
+	for _, stage := range c {
+		term := Term{Name: stage.Kind.String()}
+		if stage.Kind != device.CorruptNone {
+			term.Args = []Arg{{Value: stage.Amount}}
+		}
+		spec = append(spec, term)
+	}
+	return spec.String()
+}
+
+// NominalRate is the expected fraction of destroyed features: 1 - Π(1 - p_s)
+// over the stages, where p is the rate, or 1 for additive and multiplicative noise.
+func (c Corruption) NominalRate() float64 {
+	kept := 1.0
+	for _, stage := range c {
+		kept *= 1 - stage.rate()
+	}
+	return 1 - kept
+}
+
+func (s Stage) rate() float64 {
+	switch s.Kind {
+	case device.CorruptNone:
+		return 0
+	case device.CorruptMasking, device.CorruptSaltAndPepper, device.CorruptSwap:
+		return s.Amount
+	default:
+		return 1
+	}
+}
+
+// Uses reports whether a stage is of the kind.
+func (c Corruption) Uses(kind device.Corruption) bool {
+	for _, stage := range c {
+		if stage.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// args fills in what a stage's kind and amount determine.
+func (s Stage) args() device.CorruptArgs {
+	return device.CorruptArgs{Kind: s.Kind, Rate: philox.Threshold(s.rate()), Amount: float32(s.Amount)}
+}
+
+func corruptionNamed(name string) (device.Corruption, bool) {
+	return named(device.Corruptions(), name)
+}

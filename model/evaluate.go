@@ -1,0 +1,127 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"gpudae/device"
+)
+
+// Evaluation is how well a model reconstructs a part of a data set. NLL is in
+// nats with every constant of the likelihood; errors are in the scale of the data.
+type Evaluation struct {
+	N          int     `json:"n"`
+	NLL        float64 `json:"nll"`             // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
+	PerFeature float64 `json:"nll_per_feature"` // NLL / features
+	MSE        float64 `json:"mse"`             // mean of (x - E[x|h])² over examples and features
+	PSNR       float64 `json:"psnr"`            // 10·log₁₀(Peak²/MSE) decibels, infinite for a perfect reconstruction
+	Peak       float64 `json:"peak"`            // width of the source's Range, 1 if it is not known
+}
+
+// Batch is a run of consecutive examples of a part on the host, row-major.
+// Its slices are valid until the callback returns.
+type Batch struct {
+	First, Rows, Features           int
+	Clean, Corrupted, Reconstructed []float32 // [Rows, Features] x, x̃ and E[x|h]
+}
+
+// Evaluate reconstructs every example of the part from one corruption of it,
+// in the order of the part. The noise is that of stream StreamValidation at
+// step 0, so it is the same at each call; dropout is off and batch norm uses
+// its running statistics. The result does not depend on the size of the
+// minibatches: rows are independent of each other and their losses are summed
+// in their order in float64.
+func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
+	return n.EvaluateEach(ctx, src, nil)
+}
+
+// EvaluateEach is Evaluate, and hands the examples to each, if it is not nil,
+// in order. An error of each ends the evaluation and is returned.
+func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) error) (Evaluation, error) {
+	features := n.dae.resolved.Features
+	losses, squares := make([]float32, n.rows), make([]float32, n.rows)
+	var host hostBatch
+	var nll, square float64
+	err := n.stream(ctx, src, src.Part.Len(), func(first, rows int) error {
+		n.reconstruct(rows)
+		n.nll(rows)
+		n.squaredErrors(rows)
+		if err := n.download(losses[:rows], n.losses.Top(rows)); err != nil {
+			return err
+		}
+		if err := n.download(squares[:rows], n.squares.Top(rows)); err != nil {
+			return err
+		}
+		for i := range rows {
+			nll += float64(losses[i])
+			square += float64(squares[i])
+		}
+		if each == nil {
+			return nil
+		}
+		batch, err := host.download(n, first, rows)
+		if err != nil {
+			return err
+		}
+		return each(batch)
+	})
+	if err != nil {
+		return Evaluation{}, fmt.Errorf("evaluating: %w", err)
+	}
+	e := Evaluation{N: src.Part.Len(), Peak: src.Range.Peak()}
+	e.NLL = nll / float64(e.N)
+	e.PerFeature = e.NLL / float64(features)
+	e.MSE = square / float64(e.N) / float64(features)
+	e.PSNR = 10 * math.Log10(e.Peak*e.Peak/e.MSE)
+	return e, nil
+}
+
+// stream gathers and corrupts the first examples of a part, as many as limit,
+// minibatch by minibatch. The part itself is not narrowed, because it is where
+// swap finds its donors.
+func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first, rows int) error) error {
+	limit = min(limit, src.Part.Len())
+	if limit < 1 {
+		return errors.New("there are no rows")
+	}
+	for first := 0; first < limit; first += n.rows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rows := min(n.rows, limit-first)
+		if err := n.dev.UploadWords(n.clock, device.Clock{Cursor: uint32(first)}.Words()); err != nil {
+			return err
+		}
+		n.draw(src, rows)
+		if err := body(first, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Net) download(dst []float32, src device.View) error { return n.dev.Download(dst, src) }
+
+// hostBatch is the memory of a Batch.
+type hostBatch struct{ clean, corrupted, reconstructed []float32 }
+
+func (h *hostBatch) download(n *Net, first, rows int) (Batch, error) {
+	features := n.dae.resolved.Features
+	if h.clean == nil {
+		h.clean = make([]float32, n.rows*features)
+		h.corrupted = make([]float32, n.rows*features)
+		h.reconstructed = make([]float32, n.rows*features)
+	}
+	count := rows * features
+	b := Batch{First: first, Rows: rows, Features: features,
+		Clean: h.clean[:count], Corrupted: h.corrupted[:count], Reconstructed: h.reconstructed[:count]}
+	if err := n.download(b.Clean, n.clean.Top(rows)); err != nil {
+		return b, err
+	}
+	if err := n.download(b.Corrupted, n.corrupted.Top(rows)); err != nil {
+		return b, err
+	}
+	return b, n.download(b.Reconstructed, n.reconstruction.Top(rows))
+}

@@ -1,0 +1,125 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"gpudae/device"
+)
+
+// Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it is.
+func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
+	out, err := n.apply(ctx, x, func(rows int) []device.View {
+		n.reconstruct(rows)
+		return []device.View{n.reconstruction.Top(rows)}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("denoising: %w", err)
+	}
+	return out[0], nil
+}
+
+// Encode returns the code h = f(x) [rows, CodeWidth] of each row of x [rows, features].
+func (n *Net) Encode(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
+	layers, err := n.EncodeLayers(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return layers[len(layers)-1], nil
+}
+
+// EncodeLayers returns the output [rows, units] of every encoder layer, the code last.
+func (n *Net) EncodeLayers(ctx context.Context, x *tensor.Dense) ([]*tensor.Dense, error) {
+	out, err := n.apply(ctx, x, func(rows int) []device.View {
+		m := minibatch{rows: rows, replicates: 1}
+		n.encode(n.corrupted.Top(rows), &Source{}, &m)
+		var views []device.View
+		for i := range n.dae.depth {
+			views = append(views, n.blocks[i].output(&m))
+		}
+		return views
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	return out, nil
+}
+
+// Triples returns the first examples of a part, as many as rows if there are
+// so many, with their corruption and its reconstruction, each [rows, features].
+// The noise is that of Evaluate.
+func (n *Net) Triples(ctx context.Context, src Source, rows int) (clean, corrupted, reconstructed *tensor.Dense, err error) {
+	var x, xt, r []float32
+	var host hostBatch
+	err = n.stream(ctx, src, rows, func(first, rows int) error {
+		n.reconstruct(rows)
+		b, err := host.download(n, first, rows)
+		x, xt, r = append(x, b.Clean...), append(xt, b.Corrupted...), append(r, b.Reconstructed...)
+		return err
+	})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("reconstructing examples: %w", err)
+	}
+	features := n.dae.resolved.Features
+	return matrix(x, features), matrix(xt, features), matrix(r, features), nil
+}
+
+// apply uploads x minibatch by minibatch in place of corrupted rows, and
+// collects the views that compute returns.
+func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(rows int) []device.View) ([]*tensor.Dense, error) {
+	features := n.dae.resolved.Features
+	values, total, err := hostRows(x, features)
+	if err != nil {
+		return nil, err
+	}
+	var collected [][]float32
+	var columns []int
+	for first := 0; first < total; first += n.rows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		rows := min(n.rows, total-first)
+		if err := n.dev.Upload(n.corrupted.Top(rows), values[first*features:(first+rows)*features]); err != nil {
+			return nil, err
+		}
+		for i, view := range compute(rows) {
+			if first == 0 {
+				collected = append(collected, make([]float32, total*view.Columns))
+				columns = append(columns, view.Columns)
+			}
+			if err := n.download(collected[i][first*view.Columns:][:view.Len()], view); err != nil {
+				return nil, err
+			}
+		}
+	}
+	all := make([]*tensor.Dense, len(collected))
+	for i := range collected {
+		all[i] = matrix(collected[i], columns[i])
+	}
+	return all, nil
+}
+
+// hostRows returns the elements of a float32 matrix in row-major order.
+func hostRows(x *tensor.Dense, features int) (values []float32, rows int, err error) {
+	if x == nil || x.Dtype() != tensor.Float32 {
+		return nil, 0, errors.New("the input is not a float32 matrix")
+	}
+	if x.Dims() != 2 || x.Shape()[1] != features {
+		return nil, 0, fmt.Errorf("the input has shape %v; the model takes rows of %d features", x.Shape(), features)
+	}
+	if x.Shape()[0] == 0 {
+		return nil, 0, errors.New("there are no rows")
+	}
+	if x.RequiresIterator() || x.IsView() || x.DataOrder().IsColMajor() {
+		x = x.Materialize().(*tensor.Dense)
+	}
+	values = x.Data().([]float32)
+	return values, x.Shape()[0], nil
+}
+
+func matrix(values []float32, columns int) *tensor.Dense {
+	return tensor.New(tensor.WithShape(len(values)/columns, columns), tensor.WithBacking(values))
+}

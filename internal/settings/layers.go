@@ -30,9 +30,9 @@ func FromValues(values map[string]string, where string) []Assignment {
 	return layer
 }
 
-// Variable is the environment's name of a key: GPUDAE_CODE_ACTIVATION for "code-activation".
+// Variable is the environment's name of a key: GPUDAE_CODE_ACTIVATION for "code_activation".
 func Variable(prefix, key string) string {
-	return prefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+	return prefix + strings.ToUpper(key)
 }
 
 // FromEnvironment takes the variables of environ ("NAME=value") that begin with

@@ -17,11 +17,15 @@ import (
 
 // Setting is one row of a table for the configuration struct C.
 type Setting[C any] struct {
-	Key     string       // kebab-case, e.g. "code-activation"; the environment's form is GPUDAE_CODE_ACTIVATION
+	Key     string       // snake_case, e.g. "code_activation": the name in files and of --set; see Flag and Variable
+	Group   string       // heading in help texts
 	Doc     string       // one line for help texts and written files
 	Choices []string     // the values allowed, nil if they are not a closed list
-	Field   func(*C) any // pointer to string, bool, int, uint64, float64 or []int inside the struct
+	Field   func(*C) any // pointer to string, bool, int, uint64, float64, []int or *float64 (nil is written "auto") inside the struct
 }
+
+// Flag is the name of the setting's flag, e.g. "code-activation".
+func (s Setting[C]) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
 
 // Table lists the settings of C in the order in which they are shown and written.
 type Table[C any] []Setting[C]
@@ -102,7 +106,12 @@ func (s Setting[C]) Format(c *C) string {
 		}
 		return strings.Join(items, ",")
 	case *float64:
-		return strconv.FormatFloat(*p, 'g', -1, 64)
+		return formatFloat(*p)
+	case **float64:
+		if *p == nil {
+			return automatic
+		}
+		return formatFloat(**p)
 	case *string:
 		return *p
 	case *bool:
@@ -115,6 +124,11 @@ func (s Setting[C]) Format(c *C) string {
 		panic(fmt.Sprintf("settings: %s has type %T", s.Key, p))
 	}
 }
+
+// automatic stands for a *float64 that is nil: whoever uses it decides.
+const automatic = "auto"
+
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 // parse stores text into what field points to, or says what is wrong with it.
 func parse(text string, field any) (problem string) {
@@ -132,6 +146,8 @@ func parse(text string, field any) (problem string) {
 		return parseInto(p, text, func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }, "is not a whole number from 0 to 2^64-1")
 	case *float64:
 		return parseInto(p, text, parseFinite, "is not a finite number")
+	case **float64:
+		return parseInto(p, text, parseAutomatic, "is neither a finite number nor auto")
 	case *[]int:
 		return parseInto(p, text, parseIntegers, "is not a list of whole numbers")
 	default:
@@ -157,6 +173,14 @@ func parseFinite(text string) (float64, error) {
 	return v, err
 }
 
+func parseAutomatic(text string) (*float64, error) {
+	if text == automatic {
+		return nil, nil
+	}
+	v, err := parseFinite(text)
+	return &v, err
+}
+
 func parseIntegers(text string) ([]int, error) {
 	if text == "" {
 		return nil, nil
@@ -179,7 +203,7 @@ func example(field any) string {
 		return "true or false"
 	case *int, *uint64:
 		return "a number like 100"
-	case *float64:
+	case *float64, **float64:
 		return "a number like 0.001"
 	case *[]int:
 		return "numbers like 1000,500"

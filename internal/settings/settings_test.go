@@ -15,16 +15,18 @@ type sample struct {
 	Count  int
 	Seed   uint64
 	Shared bool
+	Decay  *float64
 }
 
 var sampleTable = Table[sample]{
 	{Key: "name", Doc: "a word", Field: func(c *sample) any { return &c.Name }},
 	{Key: "kind", Doc: "one of two", Choices: []string{"round", "square"}, Field: func(c *sample) any { return &c.Kind }},
-	{Key: "wide-list", Doc: "numbers", Field: func(c *sample) any { return &c.Wide }},
+	{Key: "wide_list", Doc: "numbers", Field: func(c *sample) any { return &c.Wide }},
 	{Key: "rate", Doc: "a real", Field: func(c *sample) any { return &c.Rate }},
 	{Key: "count", Doc: "an integer", Field: func(c *sample) any { return &c.Count }},
 	{Key: "seed", Doc: "64 bits", Field: func(c *sample) any { return &c.Seed }},
 	{Key: "shared", Doc: "yes or no", Field: func(c *sample) any { return &c.Shared }},
+	{Key: "decay", Doc: "a real or auto", Field: func(c *sample) any { return &c.Decay }},
 }
 
 func resolve(t *testing.T, layers ...[]Assignment) (sample, Origins) {
@@ -77,7 +79,7 @@ func TestErrorsNameThePlaceAndTheRemedy(t *testing.T) {
 		{"not a number", pairs("count=ten"), []string{"--set count", `"ten" is not a whole number`}},
 		{"too big", pairs("count=99999999999999999999"), []string{"not a whole number"}},
 		{"infinite", pairs("rate=inf"), []string{"finite"}},
-		{"list", pairs("wide-list=1,,2"), []string{"list of whole numbers", "1000,500"}},
+		{"list", pairs("wide_list=1,,2"), []string{"list of whole numbers", "1000,500"}},
 		{"bool", pairs("shared=maybe"), []string{"true or false"}},
 		{"control character", pairs("name=a\nb"), []string{"control character"}},
 		{"choice", pairs("kind=sqare"), []string{`unknown kind "sqare"`, "did you mean square?", "round, square"}},
@@ -123,10 +125,11 @@ func TestEmptyFilesHoldNoSettings(t *testing.T) {
 }
 
 func TestWrittenYAMLReadsBack(t *testing.T) {
+	decay := 0.25
 	for _, c := range []sample{
 		{Kind: "round"},
 		{Name: "gaussian:0.1+masking:0.25", Kind: "round", Wide: []int{1000, 500}, Rate: 1e-3, Count: -7, Seed: 1<<64 - 1, Shared: true},
-		{Name: "true", Kind: "square", Wide: []int{3}, Rate: 1.0 / 3},
+		{Name: "true", Kind: "square", Wide: []int{3}, Rate: 1.0 / 3, Decay: &decay},
 		{Name: "null", Kind: "round"},
 		{Name: "0x10 # not a comment", Kind: "round"},
 	} {
@@ -146,7 +149,7 @@ func TestWrittenYAMLReadsBack(t *testing.T) {
 }
 
 func FuzzYAML(f *testing.F) {
-	for _, seed := range []string{"count: 2\nrate: 0.5\nwide-list: [1, 2]\n", "a: &x [1]\nb: *x\n", "? [1]\n: 2\n", "name: |\n  two\n  lines\n", "<<: {count: 1}\n", "\xff", "%YAML 1.1\n---\nrate: .inf\n"} {
+	for _, seed := range []string{"count: 2\nrate: 0.5\nwide_list: [1, 2]\n", "a: &x [1]\nb: *x\n", "? [1]\n: 2\n", "name: |\n  two\n  lines\n", "<<: {count: 1}\n", "\xff", "%YAML 1.1\n---\nrate: .inf\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -1,0 +1,153 @@
+package cpu_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"gpudae/device"
+	"gpudae/device/philox"
+)
+
+// BenchmarkDense times the products of a dense layer; the unit GFLOP/s counts a
+// multiplication and an addition as two.
+func BenchmarkDense(b *testing.B) {
+	for _, shape := range [][3]int{{128, 784, 1000}, {128, 1000, 784}, {1024, 784, 1000}, {1024, 1024, 1024}, {256, 250, 30}, {32, 64, 128}} {
+		for _, threads := range []int{1, 2} {
+			batch, in, out := shape[0], shape[1], shape[2]
+			dev := open(b, threads)
+			random := rand.New(rand.NewPCG(1, 1))
+			x, w := upload(b, dev, batch, in, randomMatrix(random, batch, in)), upload(b, dev, out, in, randomMatrix(random, out, in))
+			y, dx := upload(b, dev, batch, out, make([]float32, batch*out)), upload(b, dev, batch, in, make([]float32, batch*in))
+			dw := upload(b, dev, out, in, make([]float32, out*in))
+			for _, product := range []struct {
+				name string
+				run  func()
+			}{
+				{"forward", func() { dev.Dense(device.DenseArgs{X: x, W: w, Y: y}) }},
+				{"input grad", func() { dev.DenseBackward(device.DenseBackwardArgs{DA: y, X: x, W: w, DX: dx}) }},
+				{"weight grad", func() { dev.DenseBackward(device.DenseBackwardArgs{DA: y, X: x, W: w, DW: dw}) }},
+			} {
+				b.Run(fmt.Sprintf("%dx%dx%d/%s/threads=%d", batch, in, out, product.name, threads), func(b *testing.B) {
+					for b.Loop() {
+						product.run()
+					}
+					b.ReportMetric(2*float64(batch*in*out)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+			}
+		}
+	}
+}
+
+// autoEncoder is a plain denoising auto-encoder on a device, without
+// normalisation and dropout: the step whose speed counts.
+type autoEncoder struct {
+	*network
+	widths []int
+	act    device.Activation
+	noise  device.CorruptArgs
+	layers []layer
+}
+
+type layer struct{ w, b, dw, db, y, da device.View }
+
+func newAutoEncoder(b *testing.B, dev device.Device, batch int, widths []int, act device.Activation, noise device.CorruptArgs, loss device.Likelihood) *autoEncoder {
+	b.Helper()
+	e := &autoEncoder{
+		network: newNetwork(b, dev, sizes{rows: 10000, features: widths[0], hidden: 1, batch: batch}, kinds{likelihood: loss, optimizer: device.Adam}),
+		widths:  widths, act: act, noise: noise,
+	}
+	count := 0
+	for i := range widths[1:] {
+		count += widths[i+1] * (widths[i] + 1)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	initial := make([]float32, count)
+	for i := range initial {
+		initial[i] = float32(random.NormFloat64() * 0.03)
+	}
+	zeros := make([]float32, count)
+	e.params, e.grads = upload(b, dev, 1, count, initial), upload(b, dev, 1, count, zeros)
+	e.first, e.second, e.average = upload(b, dev, 1, count, zeros), upload(b, dev, 1, count, zeros), device.View{}
+	at := 0
+	for i := range widths[1:] {
+		in, out := widths[i], widths[i+1]
+		matrix := func() device.View { return upload(b, dev, batch, out, make([]float32, batch*out)) }
+		e.layers = append(e.layers, layer{
+			w: device.MatrixOf(e.params.Memory, at, out, in), dw: device.MatrixOf(e.grads.Memory, at, out, in),
+			b: device.MatrixOf(e.params.Memory, at+in*out, 1, out), db: device.MatrixOf(e.grads.Memory, at+in*out, 1, out),
+			y: matrix(), da: matrix(),
+		})
+		at += out * (in + 1)
+	}
+	return e
+}
+
+func (e *autoEncoder) step() {
+	dev := e.dev
+	part := device.Rows{Hi: e.sizes.rows}
+	dev.Gather(device.GatherArgs{Data: e.data, Part: part, Shuffle: true, Seed: 7, Replicates: 1, Clock: e.clock, X: e.x, Index: e.index})
+	noise := e.noise
+	noise.From, noise.To, noise.Mask, noise.Replicates, noise.Index, noise.Clock = e.x, e.noisy, e.mask, 1, e.index, e.clock
+	dev.Corrupt(noise)
+	x := e.noisy
+	last := len(e.layers) - 1
+	for i, l := range e.layers {
+		act := e.act
+		if i == last {
+			act = device.Identity
+		}
+		dev.Dense(device.DenseArgs{X: x, W: l.w, Bias: l.b, Act: act, Y: l.y})
+		x = l.y
+	}
+	dev.Likelihood(device.LikelihoodArgs{
+		Kind: e.kinds.likelihood, Sigma: 1, Params: x, Target: e.x, Losses: e.losses, DParams: e.layers[last].da, Scale: 1 / float32(e.sizes.batch),
+	})
+	for i := last; i >= 0; i-- {
+		l := e.layers[i]
+		backward := device.DenseBackwardArgs{DA: l.da, X: e.noisy, W: l.w, DW: l.dw, DBias: l.db}
+		if i > 0 {
+			backward.X, backward.InAct, backward.DX = e.layers[i-1].y, e.act, e.layers[i-1].da
+		}
+		dev.DenseBackward(backward)
+	}
+	e.update()
+}
+
+// BenchmarkStep times whole training steps with Adam.
+func BenchmarkStep(b *testing.B) {
+	masking := device.CorruptArgs{Kind: device.CorruptMasking, Rate: philox.Threshold(0.25)}
+	gaussian := device.CorruptArgs{Kind: device.CorruptGaussian, Amount: 0.3}
+	for _, w := range []struct {
+		name   string
+		batch  int
+		widths []int
+		noise  device.CorruptArgs
+		loss   device.Likelihood
+	}{
+		{"mnist mask b128", 128, []int{784, 1000, 784}, masking, device.Bernoulli},
+		{"mnist mask b1024", 1024, []int{784, 1000, 784}, masking, device.Bernoulli},
+		{"mnist gauss b128", 128, []int{784, 1000, 784}, gaussian, device.Bernoulli},
+		{"deep b256", 256, []int{784, 1000, 500, 250, 30, 250, 500, 1000, 784}, masking, device.Bernoulli},
+		{"tabular b32", 32, []int{64, 128, 16, 128, 64}, gaussian, device.Gaussian},
+	} {
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/threads=%d", w.name, threads), func(b *testing.B) {
+				dev := open(b, threads)
+				e := newAutoEncoder(b, dev, w.batch, w.widths, device.ReLU, w.noise, w.loss)
+				b.ReportAllocs()
+				steps := 0
+				for b.Loop() {
+					if steps%e.rates.Len() == 0 {
+						if err := dev.UploadWords(e.clock, device.Clock{Step: uint64(steps)}.Words()); err != nil {
+							b.Fatal(err)
+						}
+					}
+					e.step()
+					steps++
+				}
+				b.ReportMetric(float64(w.batch)*float64(b.N)/b.Elapsed().Seconds(), "examples/s")
+			})
+		}
+	}
+}

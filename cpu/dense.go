@@ -1,0 +1,150 @@
+package cpu
+
+import "gpudae/device"
+
+// Dense computes Y = act(X·Wᵀ + b). The weights are broadcast and the
+// minibatch is packed, so that the product comes out flipped; with Transposed
+// the minibatch is broadcast and the weights are packed.
+func (d *Device) Dense(a device.DenseArgs) {
+	a.Check()
+	if d.err != nil {
+		return
+	}
+	x, w := floatsOf(a.X), floatsOf(a.W)
+	g := &d.gemm
+	g.c, g.ld, g.k, g.accumulate = floatsOf(a.Y), a.Y.Columns, a.X.Columns, false
+	if a.Transposed {
+		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
+		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
+		g.flipped = false
+	} else {
+		g.s, g.m = rowMajor(w, a.W.Columns), a.Y.Columns
+		g.v, g.n = rowMajor(x, a.X.Columns), a.Y.Rows
+		g.flipped = true
+	}
+	g.forward = forwardEpilogue{
+		columns: a.Y.Columns, bias: floatsOf(a.Bias), act: a.Act, pre: floatsOf(a.Pre), y: g.c,
+	}
+	g.epilogue = &g.forward
+	d.multiply(g)
+}
+
+// forwardEpilogue adds the bias and applies the activation.
+type forwardEpilogue struct {
+	columns int
+	bias    []float32 // nil: none
+	act     device.Activation
+	pre     []float32 // out, nil: not wanted
+	y       []float32
+}
+
+func (e *forwardEpilogue) finish(r0, r1, c0, c1 int) {
+	for r := r0; r < r1; r++ {
+		y := e.y[r*e.columns+c0 : r*e.columns+c1]
+		if e.bias != nil {
+			add(y, e.bias[c0:c1])
+		}
+		if e.pre != nil {
+			copy(e.pre[r*e.columns+c0:], y)
+		}
+		if e.act != device.Identity {
+			activate(e.act, y, y)
+		}
+	}
+}
+
+// add computes y += x.
+func add(y, x []float32) {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] += x[i]
+	}
+}
+
+// DenseBackward computes the gradients of Dense before its activation.
+func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
+	a.Check()
+	if d.err != nil {
+		return
+	}
+	if !a.DX.IsZero() {
+		d.inputGradient(&a)
+	}
+	if !a.DW.IsZero() {
+		d.weightGradient(&a)
+	}
+	if !a.DBias.IsZero() {
+		d.columns = columnSumsCall{x: floatsOf(a.DA), rows: a.DA.Rows, columns: a.DA.Columns, sums: floatsOf(a.DBias)}
+		d.pool.run(&d.columns, a.DA.Columns, elementsPerLane/max(1, a.DA.Rows)+1)
+	}
+}
+
+// inputGradient computes DX = (DA·W) ⊙ act'(X), or DA·Wᵀ with Transposed.
+func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
+	da, w := floatsOf(a.DA), floatsOf(a.W)
+	g := &d.gemm
+	g.c, g.ld, g.k, g.accumulate = floatsOf(a.DX), a.DX.Columns, a.DA.Columns, false
+	if a.Transposed {
+		g.s, g.m = rowMajor(w, a.W.Columns), a.DX.Columns
+		g.v, g.n = rowMajor(da, a.DA.Columns), a.DX.Rows
+		g.flipped = true
+	} else {
+		g.s, g.m = rowMajor(da, a.DA.Columns), a.DX.Rows
+		g.v, g.n = columnMajor(w, a.W.Columns), a.DX.Columns
+		g.flipped = false
+	}
+	g.epilogue = nil
+	if a.InAct != device.Identity {
+		from := a.X
+		if a.InAct.NeedsInput() {
+			from = a.InPre
+		}
+		g.backward = backwardEpilogue{columns: a.DX.Columns, act: a.InAct, from: floatsOf(from), dx: g.c}
+		g.epilogue = &g.backward
+	}
+	d.multiply(g)
+}
+
+// backwardEpilogue multiplies by the derivative of the activation that made X.
+type backwardEpilogue struct {
+	columns int
+	act     device.Activation
+	from    []float32 // X, or X before the activation
+	dx      []float32
+}
+
+func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
+	for r := r0; r < r1; r++ {
+		lo, hi := r*e.columns+c0, r*e.columns+c1
+		activateBackward(e.act, e.dx[lo:hi], e.dx[lo:hi], e.from[lo:hi])
+	}
+}
+
+// weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed.
+func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
+	left, right := a.DA, a.X
+	if a.Transposed {
+		left, right = right, left
+	}
+	g := &d.gemm
+	g.s, g.m = columnMajor(floatsOf(left), left.Columns), left.Columns
+	g.v, g.n = columnMajor(floatsOf(right), right.Columns), right.Columns
+	g.c, g.ld, g.k = floatsOf(a.DW), a.DW.Columns, left.Rows
+	g.flipped, g.accumulate, g.epilogue = false, a.Accumulate, nil
+	d.multiply(g)
+}
+
+// columnSumsCall sums the columns of a matrix; its items are columns.
+type columnSumsCall struct {
+	x             []float32
+	rows, columns int
+	sums          []float32
+}
+
+func (c *columnSumsCall) run(_, lo, hi int) {
+	sums := c.sums[lo:hi]
+	clear(sums)
+	for i := range c.rows {
+		add(sums, c.x[i*c.columns+lo:i*c.columns+hi])
+	}
+}

@@ -1,0 +1,15 @@
+// Package cpu is the device that people without a GPU use: the operations of
+// package device in float32, spread over the cores of the machine.
+//
+// Contract. Device implements device.Device. Operations run at the call, on the
+// caller's goroutine and on workers that live as long as the device. A step
+// starts no goroutine and, once every shape has been seen, allocates nothing.
+//
+// Results do not depend on the number of threads: an element is always computed
+// by the same instructions in the same order, whichever thread computes it, and
+// the order of a sum follows from its shape. Vector code and the portable code
+// round differently, except in Gather, Corrupt and Dropout, whose results are
+// fixed to the bit by package device.
+//
+// The package must not know models, data files or what an operation is for.
+package cpu

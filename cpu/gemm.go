@@ -1,0 +1,218 @@
+package cpu
+
+// A matrix product C = S·Vᵀ (C[i,j] = Σ_k S[i,k]·V[j,k]) is cut into tiles of C
+// that a micro-kernel keeps in registers while it runs over k, in the manner
+// of Goto and van de Geijn ("Anatomy of high-performance matrix
+// multiplication", ACM TOMS 2008). At every k the kernel loads a few vectors of
+// V and broadcasts scalars of S, so V is packed into panels that hold a tile's
+// columns side by side, and S is read where it is, with any strides. C is
+// written in rows, or flipped (C[j,i]), so that the operand that is broadcast
+// can be chosen: the weights in a forward pass, which are then read once, in
+// order, and never copied.
+//
+// Every element of C is one sequential sum over k, or one a block of k if k is
+// long: the threads and the tiles do not change it.
+
+const (
+	longestK    = 1024    // k in one run of the micro-kernel
+	packedBytes = 1 << 18 // of panels that a thread packs at a time: a share of the second-level cache
+	flopsOfLane = 1 << 20 // least work worth another thread
+	maxTile     = 14 * 32 // elements of the largest tile of any micro-kernel
+)
+
+// operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
+type operand struct {
+	data         []float32
+	outer, inner int
+}
+
+// rowMajor is a matrix whose k runs along its rows.
+func rowMajor(data []float32, columns int) operand { return operand{data, columns, 1} }
+
+// columnMajor is a matrix whose k runs along its columns.
+func columnMajor(data []float32, columns int) operand { return operand{data, 1, columns} }
+
+// gemmCall is a product in progress. Its items are columns of tiles (panels of
+// V), each thread packing its own, or rows of tiles, with V packed beforehand.
+type gemmCall struct {
+	s, v       operand
+	m, n, k    int
+	c          []float32
+	ld         int      // elements from a row of C to the next
+	flipped    bool     // C is stored [n, m]
+	accumulate bool     // add to C
+	epilogue   epilogue // nil: none
+	forward    forwardEpilogue
+	backward   backwardEpilogue
+
+	kernel    kernel
+	tileRows  int
+	panels    int // of V
+	kBlock    int
+	byRows    bool
+	packed    []float32 // all of V: [k block][panel][k][column]
+	lanes     []gemmLane
+	packStage packCall
+}
+
+// gemmLane is a thread's scratch memory.
+type gemmLane struct {
+	packed []float32 // some panels of V: [panel][k][column]
+	tile   []float32
+}
+
+// epilogue is what is done to a finished part of C while it is in the cache.
+type epilogue interface {
+	// finish treats the rows r0 to r1, columns c0 to c1 of C as it is stored.
+	finish(r0, r1, c0, c1 int)
+}
+
+// multiply runs the product of the fields that describe it.
+func (d *Device) multiply(g *gemmCall) {
+	if g.m == 0 || g.n == 0 {
+		return
+	}
+	if g.k == 0 && !g.accumulate {
+		clear(g.c)
+	}
+	g.kernel = d.kernel(g.n)
+	g.tileRows = balanced(g.m, g.kernel.rows)
+	g.panels = ceilDiv(g.n, g.kernel.columns)
+	g.kBlock = balanced(g.k, longestK)
+	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/flopsOfLane))
+	g.byRows = g.panels < 2*lanes
+	if !g.byRows {
+		d.pool.split(g, g.panels, lanes)
+		return
+	}
+	g.packed = grown(g.packed, g.panels*g.kernel.columns*g.k)
+	g.packStage.gemmCall = g
+	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes)
+	blocks := ceilDiv(g.m, g.tileRows)
+	d.pool.split(g, blocks, min(lanes, blocks))
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// balanced is the size of the parts of n if they are to be of equal size, as
+// large as possible and not above limit.
+func balanced(n, limit int) int { return ceilDiv(n, max(1, ceilDiv(n, limit))) }
+
+// run computes the tiles of one thread.
+func (g *gemmCall) run(lane, lo, hi int) {
+	scratch := &g.lanes[lane]
+	scratch.tile = grown(scratch.tile, maxTile)
+	r0, r1, p0, p1 := 0, g.m, lo, hi
+	if g.byRows {
+		r0, r1, p0, p1 = lo*g.tileRows, min(hi*g.tileRows, g.m), 0, g.panels
+	}
+	for k0 := 0; k0 < g.k; k0 += g.kBlock {
+		g.block(scratch, r0, r1, p0, p1, k0, min(g.kBlock, g.k-k0))
+	}
+	if g.epilogue == nil {
+		return
+	}
+	c0, c1 := p0*g.kernel.columns, min(p1*g.kernel.columns, g.n)
+	if g.flipped {
+		r0, r1, c0, c1 = c0, c1, r0, r1
+	}
+	g.epilogue.finish(r0, r1, c0, c1)
+}
+
+// block adds the terms k0 to k0+kc of the rows r0 to r1, panels p0 to p1.
+func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
+	panel := g.kernel.columns * kc
+	chunk := p1 - p0
+	if !g.byRows {
+		chunk = min(chunk, max(1, packedBytes/(panel*wordBytes)))
+		scratch.packed = grown(scratch.packed, chunk*panel)
+	}
+	for ; p0 < p1; p0 += chunk {
+		chunk = min(chunk, p1-p0)
+		var packed []float32
+		if g.byRows {
+			packed = g.packed[g.panels*g.kernel.columns*k0+p0*panel:]
+		} else {
+			packed = scratch.packed
+			for p := range chunk {
+				g.pack(packed[p*panel:(p+1)*panel], p0+p, k0, kc)
+			}
+		}
+		for i := r0; i < r1; i += g.tileRows {
+			rows := min(g.tileRows, r1-i)
+			for p := range chunk {
+				g.tile(scratch.tile, i, rows, p0+p, k0, kc, packed[p*panel:(p+1)*panel])
+			}
+		}
+	}
+}
+
+// tile adds the terms k0 to k0+kc to one tile of C.
+func (g *gemmCall) tile(scratch []float32, i, rows, p, k0, kc int, panel []float32) {
+	s := g.s.data[i*g.s.outer+k0*g.s.inner:]
+	width := g.kernel.columns
+	j := p * width
+	columns := min(width, g.n-j)
+	add := k0 > 0 || g.accumulate
+	if !g.flipped && columns == width {
+		g.kernel.run(rows, kc, s, g.s.outer, g.s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
+		return
+	}
+	g.kernel.run(rows, kc, s, g.s.outer, g.s.inner, panel, scratch, width, false)
+	if g.flipped {
+		g.kernel.storeFlipped(g.c[j*g.ld+i:], g.ld, scratch, rows, columns, add)
+	} else {
+		store(g.c[i*g.ld+j:], g.ld, scratch, width, rows, columns, add)
+	}
+}
+
+// store copies or adds a part of a tile of that width to C.
+func store(c []float32, ld int, tile []float32, width, rows, columns int, add bool) {
+	for i := range rows {
+		to, from := c[i*ld:i*ld+columns], tile[i*width:]
+		if !add {
+			copy(to, from)
+			continue
+		}
+		for j := range to {
+			to[j] += from[j]
+		}
+	}
+}
+
+// packCall packs all of V; its items are the panels of the blocks of k.
+type packCall struct{ *gemmCall }
+
+func (g *packCall) run(_, lo, hi int) {
+	for item := lo; item < hi; item++ {
+		k0 := item / g.panels * g.kBlock
+		kc := min(g.kBlock, g.k-k0)
+		p := item % g.panels
+		panel := g.kernel.columns * kc
+		from := g.panels*g.kernel.columns*k0 + p*panel
+		g.pack(g.packed[from:from+panel], p, k0, kc)
+	}
+}
+
+// pack copies the terms k0 to k0+kc of one panel of V, with zeros beyond its
+// last column.
+func (g *gemmCall) pack(to []float32, p, k0, kc int) {
+	width := g.kernel.columns
+	j := p * width
+	columns := min(width, g.n-j)
+	from := g.v.data[j*g.v.outer+k0*g.v.inner:]
+	if g.v.outer == 1 {
+		packRows(to, width, from, g.v.inner, kc, columns)
+	} else {
+		g.kernel.packColumns(to, from, g.v.outer, kc, columns)
+	}
+}
+
+// packRows packs a panel whose columns lie side by side in memory.
+func packRows(to []float32, width int, from []float32, stride, kc, columns int) {
+	for k := range kc {
+		row := to[k*width : (k+1)*width]
+		copy(row, from[k*stride:k*stride+columns])
+		clear(row[columns:])
+	}
+}

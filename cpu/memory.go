@@ -1,0 +1,164 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"unsafe"
+
+	"gpudae/device"
+)
+
+const (
+	deviceName = "cpu"
+	wordBytes  = 4  // size of a float32 and of a word
+	cacheLine  = 64 // bytes; memory starts at a multiple of it
+)
+
+// memory is device.Memory; one of the slices is nil.
+type memory struct {
+	floats []float32
+	words  []uint32
+}
+
+// Type is the type of the elements.
+func (m *memory) Type() device.Type {
+	if m.words != nil {
+		return device.Word
+	}
+	return device.Float
+}
+
+// Len is the number of elements.
+func (m *memory) Len() int { return len(m.floats) + len(m.words) }
+
+// floatsOf returns the elements of a view, or nil if it is absent.
+func floatsOf(v device.View) []float32 {
+	if v.Memory == nil {
+		return nil
+	}
+	n := v.Len()
+	return v.Memory.(*memory).floats[v.Offset : v.Offset+n : v.Offset+n]
+}
+
+// wordsOf returns the elements of a run of words, or nil if it is absent.
+func wordsOf(w device.Words) []uint32 {
+	if w.Memory == nil {
+		return nil
+	}
+	return w.Memory.(*memory).words[w.Offset : w.Offset+w.Len : w.Offset+w.Len]
+}
+
+// alignedFloats returns n zeros that start at a cache line.
+func alignedFloats(n int) []float32 {
+	const perLine = cacheLine / wordBytes
+	s := make([]float32, n+perLine-1)
+	skip := 0
+	if n > 0 {
+		past := int(uintptr(unsafe.Pointer(&s[0])) % cacheLine / wordBytes)
+		skip = (perLine - past) % perLine
+	}
+	return s[skip : skip+n : skip+n]
+}
+
+// grown returns a slice of n elements, s itself if it is long enough.
+func grown(s []float32, n int) []float32 {
+	if n <= len(s) {
+		return s
+	}
+	return alignedFloats(n)
+}
+
+// reserve fails if n elements of size bytes exceed the free memory.
+func reserve(n, size int) error {
+	hi, wanted := bits.Mul64(uint64(n), uint64(size))
+	if hi != 0 {
+		wanted = math.MaxUint64
+	}
+	total, free := systemMemory()
+	if total == 0 {
+		free = 1 << 40
+	}
+	if wanted > free {
+		return &device.OutOfMemoryError{Device: deviceName, Wanted: wanted, Free: free}
+	}
+	return nil
+}
+
+func mustEqualLength(what string, onDevice, onHost int) {
+	if onDevice != onHost {
+		panic(fmt.Sprintf("cpu: %s: %d elements on the device, %d on the host", what, onDevice, onHost))
+	}
+}
+
+// dataset is device.Dataset: a copy of the table in its own type. widen maps a
+// stored uint8 to its float32, each rounded once.
+type dataset struct {
+	rows, columns int
+	bytes         []uint8
+	floats        []float32
+	widen         [256]float32
+}
+
+// Shape returns the numbers of rows and columns.
+func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
+
+func load(ctx context.Context, t device.Table) (*dataset, error) {
+	s := &dataset{rows: t.Rows, columns: t.Columns}
+	n := t.Rows * t.Columns
+	if t.Uint8 == nil {
+		mustEqualLength("load", n, len(t.Float32))
+		if err := reserve(n, wordBytes); err != nil {
+			return nil, err
+		}
+		s.floats = make([]float32, n)
+		return s, copyTable(ctx, s.floats, t.Float32)
+	}
+	mustEqualLength("load", n, len(t.Uint8))
+	if err := reserve(n, 1); err != nil {
+		return nil, err
+	}
+	s.bytes = make([]uint8, n)
+	for v := range s.widen {
+		s.widen[v] = t.Scale * float32(v)
+	}
+	return s, copyTable(ctx, s.bytes, t.Uint8)
+}
+
+// copyTable copies in pieces between which it looks at the context.
+func copyTable[T any](ctx context.Context, dst, src []T) error {
+	const piece = 1 << 20
+	for len(src) > 0 {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("cpu: load: %w", err)
+		}
+		n := copy(dst, src[:min(piece, len(src))])
+		dst, src = dst[n:], src[n:]
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cpu: load: %w", err)
+	}
+	return nil
+}
+
+// at returns the value of one element.
+func (s *dataset) at(row, column int) float32 {
+	i := row*s.columns + column
+	if s.bytes != nil {
+		return s.widen[s.bytes[i]]
+	}
+	return s.floats[i]
+}
+
+// copyRow widens a row to dst.
+func (s *dataset) copyRow(dst []float32, row int) {
+	from := row * s.columns
+	if s.bytes == nil {
+		copy(dst, s.floats[from:from+s.columns])
+		return
+	}
+	for j, b := range s.bytes[from : from+s.columns] {
+		dst[j] = s.widen[b]
+	}
+}

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"gpudae/device"
@@ -64,6 +65,7 @@ type resolved struct {
 // resolve validates a configuration and fills in its defaults. It allocates
 // nothing that grows with the sizes it is given.
 func (c Config) resolve() (*resolved, error) {
+	c.Shape, c.Fields, c.Hidden = slices.Clone(c.Shape), slices.Clone(c.Fields), slices.Clone(c.Hidden)
 	r := &resolved{Config: c}
 	r.setDefaults()
 	for _, check := range []func() error{r.checkShape, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective} {
@@ -98,8 +100,8 @@ func setDefault(s *string, value string) {
 }
 
 func (r *resolved) checkShape() error {
-	if r.Features < 1 {
-		return configErrorf("features", "give the number of columns of the data", "%d features", r.Features)
+	if r.Features < 1 || r.Features > MaxParameters {
+		return configErrorf("features", fmt.Sprintf("give the number of columns of the data, 1 to %d", MaxParameters), "%d features", r.Features)
 	}
 	if product(r.Shape).Cmp(big.NewInt(int64(r.Features))) != 0 {
 		return configErrorf("shape", "its sizes must multiply to the number of features", "%v does not hold %d features", r.Shape, r.Features)

@@ -2,7 +2,6 @@ package model
 
 import (
 	"gpudae/device"
-	"gpudae/device/philox"
 )
 
 // CorruptionInfo is a row of the table of corruptions.
@@ -82,7 +81,7 @@ func ParseCorruption(s string) (Corruption, error) {
 	table := Corruptions()
 	var c Corruption
 	for _, term := range spec {
-		kind, ok := corruptionNamed(term.Name)
+		kind, ok := named(device.Corruptions(), term.Name)
 		if !ok {
 			return nil, unknownName(key, "corruption", term.Name, names(device.Corruptions()))
 		}
@@ -141,13 +140,4 @@ func (c Corruption) Uses(kind device.Corruption) bool {
 		}
 	}
 	return false
-}
-
-// args fills in what a stage's kind and amount determine.
-func (s Stage) args() device.CorruptArgs {
-	return device.CorruptArgs{Kind: s.Kind, Rate: philox.Threshold(s.rate()), Amount: float32(s.Amount)}
-}
-
-func corruptionNamed(name string) (device.Corruption, bool) {
-	return named(device.Corruptions(), name)
 }

@@ -12,10 +12,6 @@
 // are *tensor.Dense.
 package model
 
-import (
-	"gpudae/device"
-)
-
 // DAE is a validated architecture: layers and the layout of their parameters.
 // It holds no weights and is immutable.
 type DAE struct {
@@ -189,11 +185,3 @@ func (d *DAE) FLOPs(training bool) int64 {
 	}
 	return total
 }
-
-// output is the layer that gives the likelihood's parameters.
-func (d *DAE) output() *layer { return &d.layers[len(d.layers)-1] }
-
-// emphasized reports whether the loss weighs features by the mask.
-func (d *DAE) emphasized() bool { return d.resolved.Emphasis != Emphasis{1, 1} }
-
-func (d *DAE) normOf(i int) device.Normalization { return d.layers[i].norm.device() }

@@ -16,9 +16,13 @@ type Evaluation struct {
 	NLL        float64 `json:"nll"`             // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
 	PerFeature float64 `json:"nll_per_feature"` // NLL / features
 	MSE        float64 `json:"mse"`             // mean of (x - E[x|h])² over examples and features
-	PSNR       float64 `json:"psnr"`            // 10·log₁₀(Peak²/MSE) decibels, infinite for a perfect reconstruction
+	PSNR       float64 `json:"psnr"`            // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR
 	Peak       float64 `json:"peak"`            // width of the source's Range, 1 if it is not known
 }
+
+// MaxPSNR is reported for a reconstruction without error, whose PSNR is
+// infinite; it is beyond what float32 can tell from that.
+const MaxPSNR = 200
 
 // Batch is a run of consecutive examples of a part on the host, row-major.
 // Its slices are valid until the callback returns.
@@ -44,10 +48,11 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	losses, squares := make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
 	var nll, square float64
-	err := n.stream(ctx, src, src.Part.Len(), func(first, rows int) error {
-		n.reconstruct(rows)
-		n.nll(rows)
-		n.squaredErrors(rows)
+	err := n.stream(ctx, src, src.Part.Len(), func(first int, m *minibatch) error {
+		rows := m.rows
+		n.reconstruct(m)
+		n.nll(m)
+		n.squaredErrors(m)
 		if err := n.download(losses[:rows], n.losses.Top(rows)); err != nil {
 			return err
 		}
@@ -74,17 +79,17 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	e.NLL = nll / float64(e.N)
 	e.PerFeature = e.NLL / float64(features)
 	e.MSE = square / float64(e.N) / float64(features)
-	e.PSNR = 10 * math.Log10(e.Peak*e.Peak/e.MSE)
+	e.PSNR = min(10*math.Log10(e.Peak*e.Peak/e.MSE), MaxPSNR)
 	return e, nil
 }
 
 // stream gathers and corrupts the first examples of a part, as many as limit,
 // minibatch by minibatch. The part itself is not narrowed, because it is where
 // swap finds its donors.
-func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first, rows int) error) error {
+func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first int, m *minibatch) error) error {
 	limit = min(limit, src.Part.Len())
-	if limit < 1 {
-		return errors.New("there are no rows")
+	if err := n.checkSource(src, limit); err != nil {
+		return err
 	}
 	for first := 0; first < limit; first += n.rows {
 		if err := ctx.Err(); err != nil {
@@ -94,10 +99,22 @@ func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first
 		if err := n.dev.UploadWords(n.clock, device.Clock{Cursor: uint32(first)}.Words()); err != nil {
 			return err
 		}
-		n.draw(src, rows)
-		if err := body(first, rows); err != nil {
+		if err := body(first, n.draw(src, rows)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (n *Net) checkSource(src Source, rows int) error {
+	features := n.dae.resolved.Features
+	switch _, columns := src.Data.Shape(); {
+	case columns != features:
+		return fmt.Errorf("the data have %d columns, the model %d features", columns, features)
+	case rows < 1:
+		return errors.New("there are no rows")
+	case n.dae.resolved.corruption.Uses(device.CorruptSaltAndPepper) && src.Range.Low.IsZero():
+		return errors.New("salt-and-pepper needs the columns' extremes")
 	}
 	return nil
 }

@@ -12,9 +12,9 @@ import (
 
 // Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it is.
 func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
-	out, err := n.apply(ctx, x, func(rows int) []device.View {
-		n.reconstruct(rows)
-		return []device.View{n.reconstruction.Top(rows)}
+	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+		n.reconstruct(m)
+		return []device.View{n.reconstruction.Top(m.rows)}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("denoising: %w", err)
@@ -33,12 +33,11 @@ func (n *Net) Encode(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error
 
 // EncodeLayers returns the output [rows, units] of every encoder layer, the code last.
 func (n *Net) EncodeLayers(ctx context.Context, x *tensor.Dense) ([]*tensor.Dense, error) {
-	out, err := n.apply(ctx, x, func(rows int) []device.View {
-		m := minibatch{rows: rows, replicates: 1}
-		n.encode(n.corrupted.Top(rows), &Source{}, &m)
+	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+		n.encode(m)
 		var views []device.View
 		for i := range n.dae.depth {
-			views = append(views, n.blocks[i].output(&m))
+			views = append(views, n.blocks[i].output(m))
 		}
 		return views
 	})
@@ -54,9 +53,9 @@ func (n *Net) EncodeLayers(ctx context.Context, x *tensor.Dense) ([]*tensor.Dens
 func (n *Net) Triples(ctx context.Context, src Source, rows int) (clean, corrupted, reconstructed *tensor.Dense, err error) {
 	var x, xt, r []float32
 	var host hostBatch
-	err = n.stream(ctx, src, rows, func(first, rows int) error {
-		n.reconstruct(rows)
-		b, err := host.download(n, first, rows)
+	err = n.stream(ctx, src, rows, func(first int, m *minibatch) error {
+		n.reconstruct(m)
+		b, err := host.download(n, first, m.rows)
 		x, xt, r = append(x, b.Clean...), append(xt, b.Corrupted...), append(r, b.Reconstructed...)
 		return err
 	})
@@ -69,7 +68,7 @@ func (n *Net) Triples(ctx context.Context, src Source, rows int) (clean, corrupt
 
 // apply uploads x minibatch by minibatch in place of corrupted rows, and
 // collects the views that compute returns.
-func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(rows int) []device.View) ([]*tensor.Dense, error) {
+func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(*minibatch) []device.View) ([]*tensor.Dense, error) {
 	features := n.dae.resolved.Features
 	values, total, err := hostRows(x, features)
 	if err != nil {
@@ -85,7 +84,7 @@ func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(rows int)
 		if err := n.dev.Upload(n.corrupted.Top(rows), values[first*features:(first+rows)*features]); err != nil {
 			return nil, err
 		}
-		for i, view := range compute(rows) {
+		for i, view := range compute(&minibatch{rows: rows, replicates: 1}) {
 			if first == 0 {
 				collected = append(collected, make([]float32, total*view.Columns))
 				columns = append(columns, view.Columns)

@@ -4,14 +4,14 @@ import "gpudae/device"
 
 // forward computes the output of layer i from its input x:
 // dense → norm → activation → dropout.
-func (n *Net) forward(i int, x device.View, src *Source, m *minibatch) device.View {
+func (n *Net) forward(i int, x device.View, m *minibatch) device.View {
 	b := &n.blocks[i]
 	b.dense(n.dev, x)
 	if b.norm != normNone {
 		b.normalize(n.dev, m)
 	}
 	if b.drops(m) {
-		n.dropout(i, b.active.Top(m.rows), b.dropped.Top(m.rows), src, m)
+		n.dropout(i, b.active.Top(m.rows), b.dropped.Top(m.rows), m)
 	}
 	return b.output(m)
 }
@@ -37,11 +37,12 @@ func (b *block) dense(dev device.Device, x device.View) {
 
 // backwardThrough computes the gradients of layer i's parameters and returns
 // that by its input, or, if the layer below is plain, by what that layer's
-// activation was applied to. gradient is in the same sense that of layer i.
-func (n *Net) backwardThrough(i int, gradient device.View, src *Source, m *minibatch) device.View {
+// activation was applied to; absent for the first layer, since nothing depends
+// on the gradient by x̃. gradient is that of layer i in the same sense.
+func (n *Net) backwardThrough(i int, gradient device.View, m *minibatch) device.View {
 	b := &n.blocks[i]
 	if !b.plain() {
-		n.backwardToLinear(i, gradient, src, m)
+		n.backwardToLinear(i, gradient, m)
 	}
 	args := device.DenseBackwardArgs{
 		DA: gradient, X: n.corrupted.Top(m.rows), W: b.value.weight, Transposed: b.tied >= 0,
@@ -63,10 +64,10 @@ func (n *Net) backwardThrough(i int, gradient device.View, src *Source, m *minib
 
 // backwardToLinear turns, in place, the gradient by layer i's output into that
 // by the output of its dense part.
-func (n *Net) backwardToLinear(i int, gradient device.View, src *Source, m *minibatch) {
+func (n *Net) backwardToLinear(i int, gradient device.View, m *minibatch) {
 	b := &n.blocks[i]
 	if b.drops(m) {
-		n.dropout(i, gradient, gradient, src, m)
+		n.dropout(i, gradient, gradient, m)
 	}
 	args := device.ActivateBackwardArgs{Act: b.act, DY: gradient, DX: gradient}
 	if b.act.NeedsInput() {

@@ -6,13 +6,13 @@ import (
 )
 
 // drops reports whether the layer drops units in this minibatch.
-func (b *block) drops(m *minibatch) bool { return b.layer.dropout && m.training() }
+func (b *block) drops(m *minibatch) bool { return b.layer.dropout && m.training }
 
 // dropout drops units of layer i; on a gradient it is its own backward pass.
-func (n *Net) dropout(i int, x, y device.View, src *Source, m *minibatch) {
+func (n *Net) dropout(i int, x, y device.View, m *minibatch) {
 	p := n.dae.resolved.Dropout
 	n.dev.Dropout(device.DropoutArgs{
-		Rate: philox.Threshold(p), Keep: float32(1 / (1 - p)), Layer: uint32(i), Seed: src.Seed,
-		Replicates: m.replicates, Index: indexOf(n.index, m.rows), Clock: m.noise, X: x, Y: y,
+		Rate: philox.Threshold(p), Keep: float32(1 / (1 - p)), Layer: uint32(i), Seed: m.source.Seed,
+		Replicates: m.replicates, Index: n.indexOf(m), Clock: m.noise, X: x, Y: y,
 	})
 }

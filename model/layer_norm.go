@@ -54,7 +54,7 @@ func (b *block) normalize(dev device.Device, m *minibatch) {
 	linear, pre := b.linear.Top(m.rows), b.pre.Top(m.rows)
 	mean, invStd := b.statistics(m.rows)
 	dev.Normalize(device.NormalizeArgs{
-		Kind: b.norm.device(), Training: m.training(), Epsilon: normEpsilon, Momentum: normMomentum,
+		Kind: b.norm.device(), Training: m.training, Epsilon: normEpsilon, Momentum: normMomentum,
 		X: linear, Gain: b.value.gain, Bias: b.value.shift, RunningMean: b.runMean, RunningVar: b.runVar,
 		Mean: mean, InvStd: invStd, Y: pre,
 	})

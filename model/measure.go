@@ -31,8 +31,8 @@ func (n *Net) MeasureCorruption(ctx context.Context, src Source, rows int) (Corr
 	count := make([]struct{ destroyed, changed int }, features)
 	measure := CorruptionMeasure{Nominal: n.dae.resolved.corruption.NominalRate(), Columns: make([]ColumnCorrupted, features)}
 	var square float64
-	err := n.stream(ctx, src, rows, func(_, rows int) error {
-		size := rows * features
+	err := n.stream(ctx, src, rows, func(_ int, m *minibatch) error {
+		rows, size := m.rows, m.rows*features
 		if err := n.download(clean[:size], n.clean.Top(rows)); err != nil {
 			return err
 		}

@@ -146,6 +146,14 @@ func (n *Net) uploadFields() error {
 // DAE returns the architecture.
 func (n *Net) DAE() *DAE { return n.dae }
 
+// MeanLoss is the first of Values [1, 1].
+func (n *Net) MeanLoss() device.View { return element(n.Values, 0) }
+
+// GradSq is the second of Values [1, 1].
+func (n *Net) GradSq() device.View { return element(n.Values, 1) }
+
+func element(v device.View, i int) device.View { return device.MatrixOf(v.Memory, v.Offset+i, 1, 1) }
+
 // WithParameters returns a Net that shares everything with n but reads its
 // weights from params [1, ParameterCount], such as their moving average.
 func (n *Net) WithParameters(params device.View) *Net {

@@ -4,39 +4,38 @@ import "gpudae/device"
 
 // params is the decoder's output: the parameters of p(x|h), and after loss the
 // gradient by them.
-func (n *Net) params(rows int) device.View { return n.blocks[len(n.blocks)-1].active.Top(rows) }
+func (n *Net) params(m *minibatch) device.View { return n.blocks[len(n.blocks)-1].output(m) }
 
 // loss computes, for each row, -log p(x|h) of the clean x, weighted by the
 // emphasis, and the gradient of their mean over rows in place of the parameters.
-func (n *Net) loss(rows int) {
-	args := n.likelihood(rows)
-	if n.dae.emphasized() {
-		e := n.dae.resolved.Emphasis
-		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(rows), float32(e.Destroyed), float32(e.Untouched)
+func (n *Net) loss(m *minibatch) {
+	args := n.likelihood(m)
+	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
+		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
 	}
-	args.DParams, args.Scale = args.Params, 1/float32(rows)
+	args.DParams, args.Scale = args.Params, 1/float32(m.rows)
 	n.dev.Likelihood(args)
 }
 
 // nll computes -log p(x|h) of each row.
-func (n *Net) nll(rows int) { n.dev.Likelihood(n.likelihood(rows)) }
+func (n *Net) nll(m *minibatch) { n.dev.Likelihood(n.likelihood(m)) }
 
-func (n *Net) likelihood(rows int) device.LikelihoodArgs {
+func (n *Net) likelihood(m *minibatch) device.LikelihoodArgs {
 	l := n.dae.resolved.likelihood
 	return device.LikelihoodArgs{
 		Kind: l.Kind, Sigma: float32(l.Sigma), Fields: n.fields,
-		Params: n.params(rows), Target: n.clean.Top(rows), Losses: n.losses.Top(rows),
+		Params: n.params(m), Target: n.clean.Top(m.rows), Losses: n.losses.Top(m.rows),
 	}
 }
 
 // mean computes the reconstruction E[x|h].
-func (n *Net) mean(rows int) {
+func (n *Net) mean(m *minibatch) {
 	n.dev.Mean(device.MeanArgs{Kind: n.dae.resolved.likelihood.Kind, Fields: n.fields,
-		Params: n.params(rows), Out: n.reconstruction.Top(rows)})
+		Params: n.params(m), Out: n.reconstruction.Top(m.rows)})
 }
 
 // squaredErrors computes Σ (x - E[x|h])² of each row.
-func (n *Net) squaredErrors(rows int) {
+func (n *Net) squaredErrors(m *minibatch) {
 	n.dev.Reduce(device.ReduceArgs{Kind: device.SumSquaredDifference, PerRow: true,
-		X: n.reconstruction.Top(rows), Y: n.clean.Top(rows), Out: n.squares.Top(rows)})
+		X: n.reconstruction.Top(m.rows), Y: n.clean.Top(m.rows), Out: n.squares.Top(m.rows)})
 }

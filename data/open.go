@@ -1,0 +1,127 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Options say what a file cannot say of itself. The zero Options are right for
+// most files.
+type Options struct {
+	// Labels is the path of a file with a class for each row: whole numbers in one
+	// dimension, IDX or NPY. For IDX, NPY and NPZ.
+	Labels string
+	// LabelColumn is the name of a CSV column, or its number from 1, that holds
+	// classes and is no feature.
+	LabelColumn string
+	// Header says whether the first line of a CSV file names the columns.
+	Header Header
+	// Scale is the factor from stored values to model scale of a uint8 file; 0 is
+	// 1/255. Data that go to a trained model want the Info.Scale that it was
+	// trained with.
+	Scale float32
+	// Standard is what the path "-" stands for.
+	Standard io.Reader
+
+	key string // of an array within an NPZ
+}
+
+// Header says whether a text file starts with the names of its columns.
+type Header uint8
+
+// The choices. HeaderAuto takes a first line without any number for names, and
+// one of the numbers 0, 1, 2, ..., which pandas writes for columns without
+// names; a line of numbers for data; and refuses a mixed line.
+const (
+	HeaderAuto Header = iota
+	HeaderNone
+	HeaderNames
+)
+
+// format is a row of the table of formats.
+type format struct {
+	name     string
+	magic    func(head []byte) bool // nil for text, which has none
+	suffixes []string
+	open     func(context.Context, *input, Options) (Dataset, error)
+	array    func(*input) (*array, error) // nil for a format that is not one array
+}
+
+// formats is the table of formats that are read.
+func formats() []format {
+	return []format{
+		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY},
+		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil},
+		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX},
+		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil},
+	}
+}
+
+// detect finds the format by the first bytes, then by the suffix. Standard
+// input has no suffix: what nothing else claims is text there.
+func detect(in *input) (format, error) {
+	head, _ := in.stream.Peek(8)
+	for _, f := range formats() {
+		if f.magic != nil && f.magic(head) {
+			return f, nil
+		}
+	}
+	for _, f := range formats() {
+		for _, suffix := range f.suffixes {
+			if strings.HasSuffix(in.name, suffix) || in.name == "" && f.magic == nil {
+				return f, nil
+			}
+		}
+	}
+	return format{}, &Error{Path: in.path, Problem: "is of an unknown format", Remedy: "use .npy, .npz, .idx or .csv (.idx, .npy and .csv also with .gz)"}
+}
+
+// Open opens a data set and checks all of it. nameOrPath is a built-in name,
+// with arguments after a colon ("digits", "two-moons:n=500,noise=0.1"; see
+// List), or a path, or "-" for standard input; a file that is called like a
+// built-in set is reached as ./name. It fails with *Error or the context's error.
+func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
+	name, arguments, _ := strings.Cut(nameOrPath, ":")
+	for _, b := range builtIns() {
+		if b.Name == name {
+			return b.open(ctx, nameOrPath, arguments)
+		}
+	}
+	path := nameOrPath
+	if _, err := os.Stat(path); err != nil && path != "-" {
+		if file, key, ok := cutLast(path, ".npz:"); ok {
+			path, o.key = file+".npz", key
+		} else if suggestion := nearest(name); suggestion != "" {
+			return nil, &Error{Path: nameOrPath, Problem: "no such file, and no built-in data set of that name", Remedy: fmt.Sprintf("did you mean %q?", suggestion), Err: err}
+		}
+	}
+	in, err := openInput(ctx, path, o.Standard)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openFormat(ctx, in, o)
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func openFormat(ctx context.Context, in *input, o Options) (Dataset, error) {
+	f, err := detect(in)
+	if err != nil {
+		return nil, err
+	}
+	return f.open(ctx, in, o)
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}

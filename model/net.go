@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"math"
 
 	"gpudae/device"
 )
@@ -65,7 +64,8 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	return n, nil
 }
 
-// Bytes is the device memory that Bind asks for, at 4 bytes an element.
+// Bytes is the device memory that Bind asks for, at 4 bytes an element, for a
+// binding that it accepts.
 func (d *DAE) Bytes(b Binding) uint64 {
 	n := &Net{dae: d, rows: b.Examples * d.resolved.Replicates}
 	a := &allocator{}
@@ -229,7 +229,7 @@ func (a *allocator) words(count int) device.Words {
 }
 
 func (a *allocator) memory(t device.Type, rows, columns int) device.Memory {
-	a.bytes = saturatingAdd(a.bytes, float64(rows)*float64(columns)*bytesPerFloat)
+	a.bytes += uint64(rows) * uint64(columns) * bytesPerFloat
 	if a.dev == nil || a.err != nil {
 		return nil
 	}
@@ -239,11 +239,4 @@ func (a *allocator) memory(t device.Type, rows, columns int) device.Memory {
 		return nil
 	}
 	return memory
-}
-
-func saturatingAdd(sum uint64, bytes float64) uint64 {
-	if bytes >= math.MaxUint64-float64(sum) {
-		return math.MaxUint64
-	}
-	return sum + uint64(bytes)
 }

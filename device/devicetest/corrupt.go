@@ -1,0 +1,171 @@
+package devicetest
+
+import (
+	"gpudae/device"
+	"gpudae/device/philox"
+)
+
+func corruptChecks() []check {
+	return append(each("Corrupt", device.Corruptions(), checkCorrupt),
+		each("CorruptSplitsBatches", device.Corruptions(), checkCorruptSplits)...)
+}
+
+// corruptCase is what one trial of Corrupt varies.
+type corruptCase struct {
+	kind                             device.Corruption
+	rows, columns                    int
+	rate                             float64
+	replicates                       int
+	fields, alias, accumulate, clock bool
+}
+
+// checkCorrupt compares masks and values with the reference bit for bit.
+func checkCorrupt(r *rig, k device.Corruption) {
+	rates := [...]float64{0, 0.1, 0.5, 1}
+	for i, shape := range shapes {
+		for variant := range 8 {
+			r.corruptTrial(corruptCase{
+				kind: k, rows: shape[0] * 3, columns: shape[1],
+				rate: rates[(i+variant)%len(rates)], replicates: 1 + 2*(variant&1),
+				fields: variant&1 == 0, alias: variant&2 == 0, accumulate: variant&4 == 0, clock: variant != 3,
+			})
+		}
+	}
+}
+
+func (r *rig) corruptTrial(c corruptCase) {
+	const examples = 37
+	t := r.trial("corrupt %+v", c)
+	table := r.table(examples, c.columns, c.fields)
+	parts := r.parts(examples)
+	part := parts[r.rng.IntN(len(parts))]
+	a := device.CorruptArgs{
+		Kind: c.kind, Rate: threshold(c.rate), Amount: r.amount(c.kind), Accumulate: c.accumulate,
+		Seed: r.rng.Uint64(), Stream: philox.Stream(r.rng.IntN(2)), Stage: r.rng.Uint32N(5), Replicates: c.replicates, Part: part,
+	}
+	index := t.inWords("index", r.examples(c.rows, c.replicates, part, examples))
+	x := r.cleanValues(c.kind, c.rows*c.columns)
+	var from, to *operand
+	if c.alias {
+		to = t.inout("X", c.rows, c.columns, x)
+		from = to
+	} else {
+		from, to = t.in("X", c.rows, c.columns, x), t.out("To", c.rows, c.columns)
+	}
+	mask := t.out("mask", c.rows, c.columns)
+	if c.accumulate {
+		mask.before = r.bits(c.rows*c.columns, 0.3)
+	}
+	var low, high *operand
+	if c.kind == device.CorruptSaltAndPepper {
+		low = t.in("low", 1, c.columns, r.uniforms(c.columns, -2, -1))
+		high = t.in("high", 1, c.columns, r.uniforms(c.columns, 1, 2))
+	}
+	var clock *wordOperand
+	if c.clock {
+		clock = t.inWords("clock", r.clockWords())
+	}
+	var fields fieldOperands
+	if c.fields {
+		fields = t.inFields(r.fieldLayout(c.columns, 5))
+	}
+	var data loaded
+	if c.kind == device.CorruptSwap {
+		data = r.load(table)
+	}
+	t.run(func(s side) {
+		a := a
+		a.From, a.To, a.Mask, a.Low, a.High = s.v(from), s.v(to), s.v(mask), s.v(low), s.v(high)
+		a.Index, a.Clock, a.Fields, a.Data = s.w(index), s.w(clock), s.fields(fields), s.data(data)
+		s.Corrupt(a)
+	})
+	t.exact(to, mask)
+}
+
+// amount is the strength of a kind: small and large peaks for poisson, so that
+// both of its methods are used.
+func (r *rig) amount(k device.Corruption) float32 {
+	if k == device.CorruptPoisson {
+		return [...]float32{0.5, 3, 16, 40, 255, 0.5, 3, 4000}[r.rng.IntN(8)]
+	}
+	return float32(r.rng.Float64() + 0.01)
+}
+
+// cleanValues suit a kind: intensities for poisson, with some outside [0, 1].
+func (r *rig) cleanValues(k device.Corruption, n int) []float32 {
+	if k != device.CorruptPoisson {
+		return r.normals(n, 1)
+	}
+	x := r.uniforms(n, -0.2, 1)
+	for i := 0; i < n; i += 20 {
+		x[i] *= 5
+	}
+	return x
+}
+
+// checkCorruptSplits: the corruption of an example does not depend on the
+// minibatch in which it comes: one of all examples and many small ones give the
+// same bits.
+func checkCorruptSplits(r *rig, k device.Corruption) {
+	const rows, columns, replicates = 29, 10, 2
+	data, err := r.dev.Load(r.Context(), r.table(rows, columns, true))
+	r.must(err)
+	part := device.Rows{Lo: 2, Hi: rows, Split: true, Seed: 8}
+	a := device.CorruptArgs{Kind: k, Rate: threshold(0.4), Amount: 0.3, Seed: 1 << 40, Stage: 1, Data: data, Part: part}
+	a.Low, a.High = r.constants(columns, -1), r.constants(columns, 2)
+	a.Fields = r.placedFields(r.fieldLayout(columns, 3))
+	draw := func(cursor, examples int) []float32 {
+		m := r.newMinibatch(examples, columns, replicates)
+		m.setClock(device.Clock{Step: 12, Epoch: 3, Cursor: uint32(cursor)})
+		m.gather(data, part, true, 4)
+		m.corrupt(a)
+		return append(r.read(m.y), r.read(m.mask)...)
+	}
+	whole := draw(0, part.Len())
+	values, masks := whole[:len(whole)/2], whole[len(whole)/2:]
+	for _, batch := range []int{1, 4, 16} {
+		for cursor := 0; cursor < part.Len(); cursor += batch {
+			n := min(batch, part.Len()-cursor)
+			from, count := cursor*replicates*columns, n*replicates*columns
+			want := append(append([]float32(nil), values[from:from+count]...), masks[from:from+count]...)
+			if i := firstDifference(draw(cursor, n), want); i >= 0 {
+				r.report("in minibatches of %d, examples %d to %d are not corrupted as in one of %d", batch, cursor, cursor+n, part.Len())
+			}
+		}
+	}
+}
+
+// constants places n equal numbers on the device under test.
+func (r *rig) constants(n int, value float32) device.View {
+	r.Helper()
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = value
+	}
+	return r.placed(1, n, x)
+}
+
+// placed uploads a matrix to the device under test.
+func (r *rig) placed(rows, columns int, x []float32) device.View {
+	r.Helper()
+	m, err := r.dev.Alloc(device.Float, rows*columns)
+	r.must(err)
+	v := device.MatrixOf(m, 0, rows, columns)
+	r.must(r.dev.Upload(v, x))
+	return v
+}
+
+// placedFields uploads a layout to the device under test.
+func (r *rig) placedFields(l fieldLayout) device.Fields {
+	r.Helper()
+	return device.Fields{Count: len(l.offsets) - 1, OfColumn: r.placedWords(l.ofColumn), Offsets: r.placedWords(l.offsets)}
+}
+
+func (r *rig) placedWords(x []uint32) device.Words {
+	r.Helper()
+	m, err := r.dev.Alloc(device.Word, len(x))
+	r.must(err)
+	w := device.WordsOf(m, 0, len(x))
+	r.must(r.dev.UploadWords(w, x))
+	return w
+}

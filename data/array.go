@@ -144,10 +144,7 @@ func newArrayDataset(ctx context.Context, a *array, in *input, format string, o 
 	if len(info.Shape) == 0 {
 		info.Shape = []int{1}
 	}
-	info.Features = 1
-	for _, size := range info.Shape {
-		info.Features *= size
-	}
+	info.Features = product(info.Shape)
 	if a.kind.isByte() {
 		info.Element, info.Scale = Uint8, a.kind.scale()
 		if o.Scale != 0 {
@@ -158,14 +155,24 @@ func newArrayDataset(ctx context.Context, a *array, in *input, format string, o 
 	if err := d.info.setExtremes(ctx, d); err != nil {
 		return nil, err
 	}
-	if o.Labels != "" {
-		var err error
-		if d.labels, err = readLabels(ctx, o.Labels, info.Rows); err != nil {
-			return nil, err
-		}
-		d.info.Classes = d.labels.Names
+	if o.LabelColumn != "" {
+		return nil, &Error{Path: in.path, ColumnName: o.LabelColumn, Problem: "there is no column of labels in " + format, Remedy: "give a file of labels"}
 	}
+	var err error
+	if d.labels, err = readLabels(ctx, o.Labels, info.Rows); err != nil {
+		return nil, err
+	}
+	d.info.Classes = d.labels.classNames()
 	return d, nil
+}
+
+// product multiplies the sizes of a shape that has been checked.
+func product(shape []int) int {
+	n := 1
+	for _, size := range shape {
+		n *= size
+	}
+	return n
 }
 
 // setExtremes sets Min and Max; reading every row of d also checks its values.

@@ -20,8 +20,10 @@ package data
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 
@@ -66,6 +68,37 @@ type Info struct {
 	Classes  []string `json:"classes,omitempty"` // names of the classes, where labels are known
 	SHA256   string   `json:"sha256"`            // of the bytes of the file (of a generated set: of its float32 values, little-endian)
 	Licence  string   `json:"licence,omitempty"` // of a built-in set: terms and attribution in a line
+}
+
+// UnmarshalJSON reads what encoding/json wrote, and checks that it describes a
+// data set, since it may come with a model from anywhere.
+func (i *Info) UnmarshalJSON(text []byte) error {
+	type plain Info // without this method
+	var p plain
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	features := 1
+	for _, size := range p.Shape {
+		if size < 1 || features > math.MaxInt32/size {
+			return fmt.Errorf("data set %q: shape %v", p.Name, p.Shape)
+		}
+		features *= size
+	}
+	switch {
+	case len(p.Shape) == 0 || features != p.Features:
+		return fmt.Errorf("data set %q: shape %v of %d features", p.Name, p.Shape, p.Features)
+	case p.Rows < 1:
+		return fmt.Errorf("data set %q: %d rows", p.Name, p.Rows)
+	case p.Columns != nil && len(p.Columns) != features:
+		return fmt.Errorf("data set %q: %d names of %d features", p.Name, len(p.Columns), features)
+	case p.Element != Uint8 && p.Element != Float32:
+		return fmt.Errorf("data set %q: element %q", p.Name, p.Element)
+	case !(p.Scale > 0) || !finite(float64(p.Scale)):
+		return fmt.Errorf("data set %q: scale %v", p.Name, p.Scale)
+	}
+	*i = Info(p)
+	return nil
 }
 
 // Labels are classes, which no model of this program is trained on: they are

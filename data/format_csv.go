@@ -34,9 +34,9 @@ func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 		return nil, err
 	}
 	info := Info{Name: filepath.Base(in.path), Path: in.path, Format: "csv", Columns: t.features(), Shape: []int{t.count()}, Scale: 1, SHA256: in.sha256}
-	var labels *Labels
-	if t.label >= 0 {
-		labels = newLabels(t.classes)
+	labels, err := t.labels(ctx, o)
+	if err != nil {
+		return nil, err
 	}
 	return newMemory(ctx, info, labels, nil, t.values)
 }
@@ -228,6 +228,17 @@ func shortened(cell string) string {
 		return cell
 	}
 	return strings.ToValidUTF8(cell[:most], "") + "..."
+}
+
+// labels are the classes of a column, or of another file.
+func (t *table) labels(ctx context.Context, o Options) (*Labels, error) {
+	if t.label < 0 {
+		return readLabels(ctx, o.Labels, len(t.values)/t.count())
+	}
+	if o.Labels != "" {
+		return nil, &Error{Path: t.in.path, ColumnName: o.LabelColumn, Problem: "there are labels in the file " + o.Labels + " too", Remedy: "name one of the two"}
+	}
+	return newLabels(t.classes), nil
 }
 
 // withoutLabel leaves the cells of features.

@@ -79,6 +79,7 @@ func (in *input) fromFile(ctx context.Context, file *os.File) error {
 		return &Error{Path: in.path, Problem: "is a folder", Remedy: "name a file in it"}
 	case !info.Mode().IsRegular():
 		defer file.Close()
+		in.name = "" // that of a pipe says nothing
 		return in.fromPipe(ctx, file)
 	}
 	in.Close = file.Close

@@ -42,8 +42,20 @@ func compareClasses(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// readLabels reads the classes of rows from a file of whole numbers, IDX or NPY.
+// classNames are the names of the classes, nil if there are no labels.
+func (l *Labels) classNames() []string {
+	if l == nil {
+		return nil
+	}
+	return l.Names
+}
+
+// readLabels reads the classes of rows from a file of whole numbers, IDX or
+// NPY. An empty path gives nil.
 func readLabels(ctx context.Context, path string, rows int) (*Labels, error) {
+	if path == "" {
+		return nil, nil
+	}
 	in, err := openInput(ctx, path, nil)
 	if err != nil {
 		return nil, err

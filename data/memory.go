@@ -2,6 +2,9 @@ package data
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -24,15 +27,45 @@ func newMemory(ctx context.Context, info Info, labels *Labels, bytes []uint8, fl
 	if bytes != nil {
 		d.info.Element = Uint8
 	}
-	d.info.Features = 1
-	for _, size := range info.Shape {
-		d.info.Features *= size
-	}
+	d.info.Features = product(info.Shape)
 	d.info.Rows = (len(bytes) + len(floats)) / d.info.Features
-	if labels != nil {
-		d.info.Classes = labels.Names
-	}
+	d.info.Classes = labels.classNames()
 	return d, d.info.setExtremes(ctx, d)
+}
+
+// FromTensor makes a data set of x, [rows, features] of float32, whose examples
+// have the given shape (nil: [features]). The values are copied and must be
+// finite. It fails with *Error or the context's error.
+func FromTensor(ctx context.Context, name string, x *tensor.Dense, shape []int) (Dataset, error) {
+	values := slices.Clone(Float32s(x))
+	if shape == nil {
+		shape = []int{x.Shape()[1]}
+	}
+	if features := product(shape); features != x.Shape()[1] {
+		panic(fmt.Sprintf("data: examples of shape %v in rows of %d", shape, x.Shape()[1]))
+	}
+	digest, err := digestOf(values)
+	if err != nil {
+		return nil, err
+	}
+	info := Info{Name: name, Format: "generated", Shape: slices.Clone(shape), Scale: 1, SHA256: digest}
+	d, err := newMemory(ctx, info, nil, nil, values)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFinite(values, d.Info(), 0); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// digestOf is the SHA-256 of values, little-endian.
+func digestOf(values []float32) (string, error) {
+	digest := sha256.New()
+	if err := binary.Write(digest, binary.LittleEndian, values); err != nil {
+		return "", fmt.Errorf("computing the digest: %w", err)
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
 func (d *memory) Info() Info      { return d.info }

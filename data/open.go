@@ -9,13 +9,13 @@ import (
 )
 
 // Options say what a file cannot say of itself. The zero Options are right for
-// most files.
+// most files; built-in sets ignore them.
 type Options struct {
 	// Labels is the path of a file with a class for each row: whole numbers in one
-	// dimension, IDX or NPY. For IDX, NPY and NPZ.
+	// dimension, IDX or NPY.
 	Labels string
 	// LabelColumn is the name of a CSV column, or its number from 1, that holds
-	// classes and is no feature.
+	// classes and is no feature. One of Labels and LabelColumn may be set.
 	LabelColumn string
 	// Header says whether the first line of a CSV file names the columns.
 	Header Header
@@ -84,6 +84,9 @@ func detect(in *input) (format, error) {
 // List), or a path, or "-" for standard input; a file that is called like a
 // built-in set is reached as ./name. It fails with *Error or the context's error.
 func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
+	if o.Scale < 0 || !finite(float64(o.Scale)) {
+		return nil, &Error{Path: nameOrPath, Problem: fmt.Sprintf("cannot be scaled by %v", o.Scale), Remedy: "give a positive factor"}
+	}
 	name, arguments, _ := strings.Cut(nameOrPath, ":")
 	for _, b := range builtIns() {
 		if b.Name == name {

@@ -2,9 +2,6 @@ package data
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"strconv"
@@ -142,8 +139,8 @@ func (t toy) open(ctx context.Context, name, arguments string) (Dataset, error) 
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.New()
-	if err := binary.Write(digest, binary.LittleEndian, points); err != nil {
+	digest, err := digestOf(points)
+	if err != nil {
 		return nil, err
 	}
 	var labels *Labels
@@ -151,7 +148,7 @@ func (t toy) open(ctx context.Context, name, arguments string) (Dataset, error) 
 		labels = newLabels(classes)
 	}
 	info := Info{Name: t.name + ":" + a.String(), Format: "generated", Shape: []int{2}, Columns: []string{"x", "y"}, Scale: 1,
-		SHA256: hex.EncodeToString(digest.Sum(nil))}
+		SHA256: digest}
 	return newMemory(ctx, info, labels, nil, points)
 }
 

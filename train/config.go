@@ -59,6 +59,9 @@ type Config struct {
 	Checkpoint float64 `yaml:"checkpoint" json:"checkpoint"`
 }
 
+// maxEpochs keeps the number of steps of a run within 63 bits.
+const maxEpochs = 1e9
+
 // DefaultConfig returns the defaults, which are meant to do well on data sets
 // of some thousand rows and to do no harm on others.
 func DefaultConfig() Config {
@@ -82,11 +85,11 @@ func (c Config) Validate() error {
 		key, problem, remedy string
 		ok                   bool
 	}{
-		{"epochs", fmt.Sprintf("%d epochs", c.Epochs), "give at least 1", c.Epochs >= 1},
+		{"epochs", fmt.Sprintf("%d epochs", c.Epochs), fmt.Sprintf("give 1 to %d", int(maxEpochs)), c.Epochs >= 1 && c.Epochs <= maxEpochs},
 		{"steps", fmt.Sprintf("%d steps", c.Steps), "give 0 for no limit, or a positive number", c.Steps >= 0},
 		{"batch", fmt.Sprintf("a batch of %d examples", c.Batch), "give at least 1", c.Batch >= 1},
-		{"lr", fmt.Sprintf("a learning rate of %g", c.LR), "give a positive number", c.LR > 0 && finite(c.LR)},
-		{"warmup", fmt.Sprintf("a warm-up of %g epochs", c.Warmup), "give 0 or a positive number", c.Warmup >= 0 && finite(c.Warmup)},
+		{"lr", fmt.Sprintf("a learning rate of %g", c.LR), "give a positive number such as 0.001", float32(c.LR) > 0 && finite(float64(float32(c.LR)))},
+		{"warmup", fmt.Sprintf("a warm-up of %g epochs", c.Warmup), "give 0 or a positive number", c.Warmup >= 0 && c.Warmup <= maxEpochs},
 		{"weight_decay", fmt.Sprintf("a weight decay of %g", value(c.WeightDecay)), "give 0 or a positive number", value(c.WeightDecay) >= 0 && finite(value(c.WeightDecay))},
 		{"clip", fmt.Sprintf("a gradient norm of %g", c.Clip), "give 0 for no bound, or a positive number", c.Clip >= 0 && finite(c.Clip)},
 		{"ema", fmt.Sprintf("an EMA decay of %g", c.EMA), "give 0 for none, or a number below 1 such as 0.999", c.EMA >= 0 && c.EMA < 1},

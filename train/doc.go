@@ -4,10 +4,10 @@
 //
 //	Run(ctx, Job) (*Result, error)            trains, or resumes
 //	Overfit(ctx, Job, steps) (*Fit, error)    checks that one minibatch can be learnt
-//	NewPlan(Job) (Plan, error)                sizes and costs, without a step
-//	Split(rows, Config) (validation, training device.Rows)
+//	NewPlan(Job) (Plan, error)                sizes and costs, without a device
+//	NewSplit(rows, Config) (Split, error)     which rows train and which are held out
 //	LoadModel(path) (*Saved, error)           a run folder or a model file
-//	(*Saved).Evaluate(ctx, dev, table, rows)  what validation computes
+//	(*Saved).Bind(ctx, dev, table, batch)     puts it on a device, ready to evaluate
 //
 // A run is a function of (model configuration, training configuration, data,
 // device kind): the same arguments give the same bits, whatever the number of

@@ -1,9 +1,9 @@
 package train
 
 import (
-	"encoding/json"
 	"fmt"
 
+	"gpudae/data"
 	"gpudae/device"
 	"gpudae/model"
 )
@@ -12,49 +12,36 @@ import (
 type Job struct {
 	Device device.Device
 	Model  *model.DAE
-	// Table holds all rows, scaled as the model shall see them; Run makes it
-	// resident on the device once. The split decides which rows train.
+	// Table holds all rows as the model shall see them: data.Table's result. Run
+	// makes it resident on the device once; the split decides which rows train.
 	Table device.Table
-	// Data describes where the table came from; Rows, Columns, Validation, Seed,
-	// Low and High are filled in by Run.
-	Data   Provenance
+	// Schema describes the data and Scaler what was done to them; both are saved
+	// with the model. Scaler's Low and High are the range of salt-and-pepper noise
+	// and of PSNR; without a Scaler they are taken from Table.
+	Schema data.Info
+	Scaler *data.Scaler
 	Config Config
 	// Dir is the run folder, which must exist; "" keeps everything in memory.
+	// Files of an earlier run in it are replaced.
 	Dir string
-	// Resume continues from Dir's last.safetensors.
+	// Resume continues from Dir's last.safetensors, or from the beginning if the
+	// run was ended before it had written one.
 	Resume bool
-	// Scaler and Settings are written to the model file as they are: the JSON of
-	// the scaler that made Table, and the program's resolved settings (YAML).
-	Scaler   json.RawMessage
+	// Settings, the program's resolved settings in YAML, are written to
+	// config.yaml and into the model file. Version names the program.
 	Settings []byte
-	// Version names the program that writes the files.
 	Version  string
 	Observer Observer
-}
-
-// Provenance says which data a model was trained on, so that the recorded
-// validation rows can be found again.
-type Provenance struct {
-	Name       string `json:"name"`             // as given on the command line
-	SHA256     string `json:"sha256,omitempty"` // of the source
-	Rows       int    `json:"rows"`
-	Columns    int    `json:"columns"`
-	Validation int    `json:"validation"` // rows held out: the first of the split permutation
-	Seed       uint64 `json:"seed"`       // of the split permutation
-	// Low and High are the extremes of each column over the training rows, which
-	// salt-and-pepper noise needs; absent for other corruptions.
-	Low  []float32 `json:"low,omitempty"`
-	High []float32 `json:"high,omitempty"`
 }
 
 // Observer is told what happens. Functions that are nil are not called. They
 // run on the training goroutine, between two steps.
 type Observer struct {
-	Start      func(Plan)     // before the first step, with the size of things
-	Step       func(Progress) // every LogSteps steps and at the end of an epoch
-	Epoch      func(Row)      // when an epoch has been validated
-	RolledBack func(Rollback) // when a diverged epoch is about to be repeated
-	Saved      func(path string)
+	Start      func(Plan)        // before the first step, with the size of things
+	Step       func(Progress)    // a few times a second at most, and at the end of an epoch
+	Epoch      func(Row)         // when an epoch has been validated
+	RolledBack func(Rollback)    // when a diverged epoch is about to be repeated
+	Saved      func(path string) // when a file of the run folder has been written
 }
 
 // Progress is a position within an epoch.
@@ -101,7 +88,7 @@ type Result struct {
 	Rollbacks   int
 	Params      []float32 // the best weights (their average with EMA), laid out as the model's arena
 	Buffers     []float32 // and running statistics
-	Data        Provenance
+	Split       Split
 }
 
 // DivergedError says that training diverged more often than Config.Retries.

@@ -2,7 +2,10 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
+	"strconv"
 )
 
 // Row is the record of one epoch: a line of metrics.jsonl and metrics.csv. A
@@ -14,7 +17,7 @@ type Row struct {
 	TrainNLL    float64 // mean loss of the epoch's examples while it ran: nats an example, with emphasis and dropout if the model has them
 	ValNLL      float64 // mean -log p(x|h) of the validation rows in nats an example
 	ValMSE      float64 // mean squared error a feature of E[x|h]
-	ValPSNR     float64 // 10·log10(1/ValMSE), dB
+	ValPSNR     float64 // 10·log₁₀(peak²/ValMSE) dB, the peak being the range of the data
 	LR          float64 // learning rate of the epoch's last step
 	GradNorm    float64 // root mean square over the epoch of the gradient's norm before clipping
 	SamplesPerS float64 // examples trained per second, validation excluded
@@ -49,7 +52,7 @@ func (r Row) MarshalJSON() ([]byte, error) {
 func (r *Row) UnmarshalJSON(text []byte) error {
 	var fields map[string]*float64
 	if err := json.Unmarshal(text, &fields); err != nil {
-		return err
+		return fmt.Errorf("reading a row of metrics: %w", err)
 	}
 	var v [len(columns)]float64
 	for i, name := range columns {
@@ -58,6 +61,56 @@ func (r *Row) UnmarshalJSON(text []byte) error {
 			v[i] = *p
 		}
 	}
+	if !(v[0] >= 0 && v[1] >= 0) {
+		return errors.New("a row of metrics without epoch or step")
+	}
 	*r = rowOf(v[:])
 	return nil
+}
+
+// csv is the row as a line of metrics.csv.
+func (r Row) csv() []byte {
+	var line []byte
+	for i, v := range r.values() {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = appendNumber(line, v, "")
+	}
+	return append(line, '\n')
+}
+
+// appendNumber appends the shortest decimal that reads back as v, or absent if
+// v is not finite.
+func appendNumber(line []byte, v float64, absent string) []byte {
+	if !finite(v) {
+		return append(line, absent...)
+	}
+	return strconv.AppendFloat(line, v, 'g', -1, 64)
+}
+
+// bestOf returns the index of the epoch whose weights are kept: the first with
+// the least validation loss, or the last epoch if nothing is held out; -1 if
+// there is none.
+func bestOf(history []Row) int {
+	best := len(history) - 1
+	for i := best - 1; i >= 0; i-- {
+		if history[i].ValNLL <= history[best].ValNLL {
+			best = i
+		}
+	}
+	return best
+}
+
+// stalled counts the epochs since the validation loss last fell by more than
+// minDelta below its least value until then.
+func stalled(history []Row, minDelta float64) int {
+	best, epochs := math.Inf(1), 0
+	for _, row := range history {
+		epochs++
+		if row.ValNLL < best-minDelta {
+			best, epochs = row.ValNLL, 0
+		}
+	}
+	return epochs
 }

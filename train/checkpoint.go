@@ -1,0 +1,204 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"gpudae/internal/safetensors"
+	"gpudae/model"
+)
+
+const checkpointKind = "checkpoint 1"
+
+// Prefixes of a checkpoint's tensors: the arenas at the start of the epoch and,
+// within an epoch, those of the moment; and the weights of the best epoch.
+const (
+	boundaryPrefix = "boundary."
+	nowPrefix      = "now."
+	bestPrefix     = "best."
+	historyTensor  = "history" // [epochs, columns of Row], float64
+)
+
+// origin is what a checkpoint belongs to.
+type origin struct {
+	Model  model.Config
+	Config Config
+	SHA256 string // of the data
+	Split  Split
+}
+
+// position is the part of a standing that is no array.
+type position struct {
+	Boundary  moment   `json:"boundary"`
+	Now       moment   `json:"now"`
+	First     *float64 `json:"first"`
+	Rollbacks int      `json:"rollbacks"`
+}
+
+func (r *run) origin() origin {
+	return origin{r.Model.Config(), r.Config, r.Schema.SHA256, r.split}
+}
+
+// writeCheckpoint writes the standing; within an epoch r.now holds its arenas.
+func (r *run) writeCheckpoint() error {
+	file := &safetensors.File{
+		Metadata: map[string]string{kindKey: checkpointKind, "version": r.Version, "device": r.Device.Info().Name},
+		Tensors:  map[string]safetensors.Tensor{},
+	}
+	err := encode(file.Metadata, map[string]any{
+		"origin": r.origin(), "position": position{r.boundary, r.now, r.first, r.rollbacks},
+	})
+	if err != nil {
+		return err
+	}
+	r.putArenas(file, boundaryPrefix, &r.boundary.arenas)
+	if r.now.Clock.Index > 0 {
+		r.putArenas(file, nowPrefix, &r.now.arenas)
+	}
+	if len(r.history) > 0 {
+		r.putArenas(file, bestPrefix, &arenas{params: r.best.params, buffers: r.best.buffers})
+	}
+	rows := make([]float64, 0, len(r.history)*len(columns))
+	for _, row := range r.history {
+		values := row.values()
+		rows = append(rows, values[:]...)
+	}
+	file.Tensors[historyTensor] = safetensors.New([]int{len(r.history), len(columns)}, rows)
+	return r.folder.writeSealed(CheckpointFile, file)
+}
+
+func (r *run) putArenas(file *safetensors.File, prefix string, a *arenas) {
+	for _, x := range r.pair(a) {
+		if len(*x.host) > 0 {
+			file.Tensors[prefix+x.name] = safetensors.New([]int{len(*x.host)}, *x.host)
+		}
+	}
+}
+
+// checkpoint reads the run folder's checkpoint, if the job is to resume and
+// there is one.
+func (r *run) checkpoint() (*standing, error) {
+	if !r.Resume || r.Dir == "" {
+		return nil, nil
+	}
+	path := (&folder{dir: r.Dir}).path(CheckpointFile)
+	file, err := readSealed(path, checkpointKind)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var from origin
+	var at position
+	if err := decode(path, file.Metadata, map[string]any{"origin": &from, "position": &at}); err != nil {
+		return nil, err
+	}
+	if err := r.origin().continues(from); err != nil {
+		return nil, err
+	}
+	s, err := r.readStanding(path, file, at)
+	var format *safetensors.Error
+	if errors.As(err, &format) {
+		return nil, &FileError{Path: path, Problem: "does not fit the run that it describes", Err: err}
+	}
+	return s, err
+}
+
+// readStanding takes the arrays from the checkpoint.
+func (r *run) readStanding(path string, file *safetensors.File, at position) (*standing, error) {
+	s := &standing{boundary: at.Boundary, now: at.Now, first: at.First, rollbacks: at.Rollbacks}
+	if err := r.takeArenas(path, file, boundaryPrefix, &s.boundary.arenas); err != nil {
+		return nil, err
+	}
+	s.now.arenas = s.boundary.arenas
+	if s.now.Clock.Index > 0 {
+		s.now.arenas = arenas{}
+		if err := r.takeArenas(path, file, nowPrefix, &s.now.arenas); err != nil {
+			return nil, err
+		}
+	}
+	epochs := int(s.boundary.Clock.Epoch)
+	rows, err := safetensors.Values[float64](file, path, historyTensor, epochs, len(columns))
+	if err != nil || epochs == 0 {
+		return s, err
+	}
+	for row := range slices.Chunk(rows, len(columns)) {
+		s.history = append(s.history, rowOf(row))
+	}
+	s.best.params, err = safetensors.Values[float32](file, path, bestPrefix+"params", r.Model.ParameterCount())
+	if err == nil && r.Model.BufferCount() > 0 {
+		s.best.buffers, err = safetensors.Values[float32](file, path, bestPrefix+"buffers", r.Model.BufferCount())
+	}
+	return s, err
+}
+
+func (r *run) takeArenas(path string, file *safetensors.File, prefix string, a *arenas) (err error) {
+	for _, x := range r.pair(a) {
+		if x.view.IsZero() {
+			continue
+		}
+		if *x.host, err = safetensors.Values[float32](file, path, prefix+x.name, x.view.Len()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// continues reports, as a *model.ConfigError, the first difference that makes
+// it impossible to go on from a checkpoint. How long to train, when to stop and
+// when to save may change.
+func (o origin) continues(from origin) error {
+	from.Config.Epochs, from.Config.Patience, from.Config.MinDelta = o.Config.Epochs, o.Config.Patience, o.Config.MinDelta
+	from.Config.Retries, from.Config.Checkpoint = o.Config.Retries, o.Config.Checkpoint
+	for _, part := range []struct{ now, then any }{{o.Model, from.Model}, {o.Config, from.Config}} {
+		if err := sameSettings(part.now, part.then); err != nil {
+			return err
+		}
+	}
+	if o.SHA256 != from.SHA256 || o.Split != from.Split {
+		return &model.ConfigError{Key: "data", Problem: "these are not the data of the run to be resumed", Remedy: "give the same data, or start a new run"}
+	}
+	return nil
+}
+
+// sameSettings compares two structs by their JSON fields.
+func sameSettings(now, then any) error {
+	a, err := fields(now)
+	if err != nil {
+		return err
+	}
+	b, err := fields(then)
+	if err != nil {
+		return err
+	}
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if string(a[key]) != string(b[key]) {
+			return &model.ConfigError{Key: key, Problem: fmt.Sprintf("it is %s, but the run to be resumed has %s", orAbsent(a[key]), orAbsent(b[key])),
+				Remedy: "set it back, or start a new run"}
+		}
+	}
+	return nil
+}
+
+func fields(settings any) (map[string]json.RawMessage, error) {
+	text, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]json.RawMessage
+	return m, json.Unmarshal(text, &m)
+}
+
+func orAbsent(text json.RawMessage) string {
+	if text == nil {
+		return "not set"
+	}
+	return string(text)
+}

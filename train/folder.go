@@ -1,0 +1,207 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gpudae/data"
+	"gpudae/internal/atomicfile"
+)
+
+// Files of a run folder.
+const (
+	SettingsFile   = "config.yaml"       // the program's resolved settings
+	SchemaFile     = "schema.json"       // the data: schema, scaler, split
+	ModelFile      = "model.safetensors" // the best epoch's model, see LoadModel
+	CheckpointFile = "last.safetensors"  // all that a resume needs
+	MetricsJSON    = "metrics.jsonl"     // a Row a line
+	MetricsCSV     = "metrics.csv"       // the same as a table
+)
+
+// folder is an open run folder. Its methods do nothing for nil, which stands
+// for a run without files.
+type folder struct {
+	dir      string
+	saved    func(path string)
+	metrics  [2]*appender
+	modelRow int // epoch of the model file, 0 if it has none of this run
+}
+
+// schemaFile is the content of SchemaFile.
+type schemaFile struct {
+	Schema data.Info    `json:"schema"`
+	Scaler *data.Scaler `json:"scaler,omitempty"`
+	Split  Split        `json:"split"`
+}
+
+// openFolder writes what is known at the start and opens the metrics, which it
+// brings in line with the history.
+func openFolder(s *setup, history []Row, resumed bool) (*folder, error) {
+	if s.Dir == "" {
+		return nil, nil
+	}
+	f := &folder{dir: s.Dir, saved: s.Observer.Saved}
+	if f.saved == nil {
+		f.saved = func(string) {}
+	}
+	schema, err := json.MarshalIndent(schemaFile{s.Schema, s.Scaler, s.split}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the schema: %w", err)
+	}
+	if err := f.write(SettingsFile, s.Settings); err != nil {
+		return nil, err
+	}
+	if err := f.write(SchemaFile, append(schema, '\n')); err != nil {
+		return nil, err
+	}
+	if !resumed {
+		if err := f.removeOld(); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.openMetrics(history); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
+
+// write writes a small file whole.
+func (f *folder) write(name string, content []byte) error {
+	err := atomicfile.Write(f.path(name), func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	if err == nil {
+		f.saved(f.path(name))
+	}
+	return err
+}
+
+// removeOld removes the results of an earlier run in the folder.
+func (f *folder) removeOld() error {
+	for _, name := range []string{ModelFile, CheckpointFile} {
+		if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &FileError{Path: f.path(name), Problem: "cannot be replaced", Err: err}
+		}
+	}
+	return nil
+}
+
+func (f *folder) openMetrics(history []Row) error {
+	lines, table := []byte{}, []byte(strings.Join(columns[:], ",")+"\n")
+	for _, row := range history {
+		line, err := row.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, line...), '\n')
+		table = append(table, row.csv()...)
+	}
+	for i, file := range []struct {
+		name    string
+		content []byte
+	}{{MetricsJSON, lines}, {MetricsCSV, table}} {
+		if err := f.write(file.name, file.content); err != nil {
+			return err
+		}
+		var err error
+		if f.metrics[i], err = openAppender(f.path(file.name), int64(len(file.content))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append adds a row to the metrics.
+func (f *folder) append(row Row) error {
+	if f == nil {
+		return nil
+	}
+	line, err := row.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	if err := f.metrics[0].append(append(line, '\n')); err != nil {
+		return err
+	}
+	return f.metrics[1].append(row.csv())
+}
+
+// close closes the metrics; closing twice is no error.
+func (f *folder) close() error {
+	if f == nil {
+		return nil
+	}
+	var first error
+	for i, a := range f.metrics {
+		if a == nil {
+			continue
+		}
+		if err := a.close(); err != nil && first == nil {
+			first = err
+		}
+		f.metrics[i] = nil
+	}
+	return first
+}
+
+// holds reports whether the model file is that of the best epoch.
+func (f *folder) holds(history []Row) bool {
+	return f == nil || f.modelRow == history[bestOf(history)].Epoch
+}
+
+// appender adds whole lines to a file.
+type appender struct {
+	file *os.File
+	size int64
+}
+
+func openAppender(path string, size int64) (*appender, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &appender{file, size}, nil
+}
+
+// append writes the line, or, if it does not fit, nothing.
+func (a *appender) append(line []byte) error {
+	if _, err := a.file.WriteAt(line, a.size); err != nil {
+		err = fileError(a.file.Name(), atomicfile.StepWrite, err)
+		if truncated := a.file.Truncate(a.size); truncated != nil {
+			return fmt.Errorf("%w; its last line is incomplete: %w", err, truncated)
+		}
+		return err
+	}
+	a.size += int64(len(line))
+	return nil
+}
+
+func (a *appender) close() error {
+	err := a.file.Sync()
+	if closed := a.file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fileError(a.file.Name(), atomicfile.StepSync, err)
+	}
+	return nil
+}
+
+// fileError is a failure with the cause alone, since the path is named once.
+func fileError(path string, step atomicfile.Step, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return &atomicfile.Error{Path: path, Step: step, Err: err}
+}

@@ -1,0 +1,176 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/safetensors"
+	"gpudae/model"
+)
+
+const modelKind = "model 1"
+
+// Saved is the content of a model file: a DAE with its weights, and what is
+// needed to give it data.
+type Saved struct {
+	Path     string // of the file
+	DAE      *model.DAE
+	Params   []float32 // laid out as the DAE's parameters
+	Buffers  []float32 // and buffers
+	Config   Config    // how it was trained
+	Schema   data.Info // on what
+	Scaler   data.Scaler
+	Split    Split
+	Row      Row    // the epoch whose weights these are
+	Settings []byte // the program's resolved settings in YAML
+	Version  string // the program that wrote it
+}
+
+// writeModel writes the model file, if it does not hold that epoch already. Its
+// tensors have PyTorch's names and shapes.
+func (f *folder) writeModel(s *setup, row Row, w weights) error {
+	if f.modelRow == row.Epoch {
+		return nil
+	}
+	file := &safetensors.File{
+		Metadata: map[string]string{kindKey: modelKind, "version": s.Version, "settings": string(s.Settings), "format": "pt"},
+		Tensors:  map[string]safetensors.Tensor{},
+	}
+	err := encode(file.Metadata, map[string]any{
+		"model": s.Model.Config(), "train": s.Config, "schema": s.Schema, "scaler": s.Scaler, "split": s.split, "epoch": row,
+	})
+	if err != nil {
+		return err
+	}
+	putTensors(file, s.Model.Parameters(), w.params)
+	putTensors(file, s.Model.Buffers(), w.buffers)
+	if err := f.writeSealed(ModelFile, file); err != nil {
+		return err
+	}
+	f.modelRow = row.Epoch
+	return nil
+}
+
+func (f *folder) writeSealed(name string, file *safetensors.File) error {
+	if err := seal(file); err != nil {
+		return fmt.Errorf("%s: %w", f.path(name), err)
+	}
+	if err := safetensors.WriteFile(f.path(name), file); err != nil {
+		return err
+	}
+	f.saved(f.path(name))
+	return nil
+}
+
+func putTensors(file *safetensors.File, list []model.Parameter, arena []float32) {
+	for _, p := range list {
+		file.Tensors[p.Name] = safetensors.New(tensorShape(p), arena[p.Offset:p.Offset+p.Len()])
+	}
+}
+
+// tensorShape is PyTorch's: weights are matrices, all else vectors.
+func tensorShape(p model.Parameter) []int {
+	if p.Decayed {
+		return []int{p.Rows, p.Columns}
+	}
+	return []int{p.Len()}
+}
+
+// LoadModel reads a model file, or that of a run folder. It fails with a
+// *FileError if the file is not there, damaged, or something else.
+func LoadModel(path string) (*Saved, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, ModelFile)
+	}
+	file, err := readSealed(path, modelKind)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &FileError{Path: path, Problem: "does not exist", Remedy: "give a run folder in which at least one epoch was completed, or a " + ModelFile}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Saved{Path: path, Settings: []byte(file.Metadata["settings"]), Version: file.Metadata["version"]}
+	var config model.Config
+	err = decode(path, file.Metadata, map[string]any{
+		"model": &config, "train": &s.Config, "schema": &s.Schema, "scaler": &s.Scaler, "split": &s.Split, "epoch": &s.Row,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.DAE, err = model.New(config); err != nil {
+		return nil, &FileError{Path: path, Problem: "describes no model that this program can build", Err: err}
+	}
+	return s, s.readTensors(file)
+}
+
+// readTensors takes the weights, and nothing but weights, from the file.
+func (s *Saved) readTensors(file *safetensors.File) error {
+	s.Params, s.Buffers = make([]float32, s.DAE.ParameterCount()), make([]float32, s.DAE.BufferCount())
+	if want := len(s.DAE.Parameters()) + len(s.DAE.Buffers()); len(file.Tensors) != want {
+		return &FileError{Path: s.Path, Problem: fmt.Sprintf("holds %d tensors where the model has %d", len(file.Tensors), want)}
+	}
+	for _, part := range []struct {
+		list  []model.Parameter
+		arena []float32
+	}{{s.DAE.Parameters(), s.Params}, {s.DAE.Buffers(), s.Buffers}} {
+		for _, p := range part.list {
+			values, err := safetensors.Values[float32](file, s.Path, p.Name, tensorShape(p)...)
+			if err != nil {
+				return &FileError{Path: s.Path, Problem: "does not fit the model that it describes", Err: err}
+			}
+			for i, v := range values {
+				if !finite(float64(v)) {
+					return &FileError{Path: s.Path, Problem: fmt.Sprintf("tensor %q holds %g at element %d", p.Name, v, i)}
+				}
+			}
+			copy(part.arena[p.Offset:], values)
+		}
+	}
+	return nil
+}
+
+// Bind puts the model on a device, for minibatches of at most that many
+// examples. The source draws noise with the seed of the training run; its part
+// and data are for the caller to set, see Source.
+func (s *Saved) Bind(dev device.Device, examples int) (*model.Net, model.Source, error) {
+	net, err := model.Bind(dev, s.DAE, model.Binding{Examples: examples})
+	if err != nil {
+		return nil, model.Source{}, err
+	}
+	if err := net.SetParameters(s.Params, s.Buffers); err != nil {
+		return nil, model.Source{}, err
+	}
+	span, err := model.NewRange(dev, s.Scaler.Low, s.Scaler.High)
+	if err != nil {
+		return nil, model.Source{}, err
+	}
+	return net, model.Source{Seed: s.Config.Seed, Range: span}, nil
+}
+
+// Evaluate computes what validation computed, on rows of a table; with the
+// training run's table and s.Split.Validation() it is the recorded loss, to the
+// last bit on the same kind of device.
+func (s *Saved) Evaluate(ctx context.Context, dev device.Device, table device.Table, rows device.Rows) (model.Evaluation, error) {
+	if table.Columns != s.DAE.Config().Features {
+		return model.Evaluation{}, &model.ConfigError{Key: "features", Problem: shapeProblem(table.Columns, s.DAE.Config().Features), Remedy: "give data like those of training"}
+	}
+	net, src, err := s.Bind(dev, min(s.Config.Batch, max(rows.Len(), 1)))
+	if err != nil {
+		return model.Evaluation{}, err
+	}
+	if src.Data, err = dev.Load(ctx, table); err != nil {
+		return model.Evaluation{}, fmt.Errorf("copying %d rows to the device: %w", table.Rows, err)
+	}
+	src.Part = rows
+	return net.Evaluate(ctx, src)
+}
+
+func shapeProblem(columns, features int) string {
+	return fmt.Sprintf("the data have %d columns, the model %d features", columns, features)
+}

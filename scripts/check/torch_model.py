@@ -1,0 +1,119 @@
+"""Trains small models of every kind with gpudae, rebuilds each in PyTorch from
+model.safetensors alone, and compares reconstructions and codes with ours.
+
+usage: torch_model.py GPUDAE_BINARY
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+ACTIVATIONS = {
+    "identity": torch.nn.Identity, "relu": torch.nn.ReLU, "leaky-relu": torch.nn.LeakyReLU, "elu": torch.nn.ELU,
+    "gelu": torch.nn.GELU, "silu": torch.nn.SiLU, "sigmoid": torch.nn.Sigmoid, "tanh": torch.nn.Tanh,
+    "softplus": torch.nn.Softplus,
+}
+TOLERANCE = 1e-5
+
+
+class DAE(torch.nn.Module):
+    """The network that a gpudae model file describes."""
+
+    def __init__(self, config, tensors):
+        super().__init__()
+        self.config, self.tensors = config, tensors
+        depth = len(config["hidden"]) + (1 if config["code"] else 0)
+        self.sides = {"encoder": depth, "decoder": depth}
+
+    def layer(self, side, i, x):
+        name, last = f"{side}.{i}", self.sides[side] - 1
+        weight = self.tensors.get(f"{name}.weight")
+        if weight is None:  # tied: the encoder's, transposed
+            weight = self.tensors[f"encoder.{self.sides['encoder'] - 1 - i}.weight"].T
+        x = torch.nn.functional.linear(x, weight, self.tensors[f"{name}.bias"])
+        if f"{name}.norm.running_mean" in self.tensors:
+            t = self.tensors
+            x = torch.nn.functional.batch_norm(x, t[f"{name}.norm.running_mean"], t[f"{name}.norm.running_var"],
+                                               t[f"{name}.norm.weight"], t[f"{name}.norm.bias"])
+        elif f"{name}.norm.weight" in self.tensors:
+            x = torch.nn.functional.layer_norm(x, x.shape[1:], self.tensors[f"{name}.norm.weight"],
+                                               self.tensors[f"{name}.norm.bias"])
+        if side == "decoder" and i == last:
+            return x
+        kind = self.config["code_activation"] if side == "encoder" and i == last else self.config["activation"]
+        return ACTIVATIONS[kind]()(x)
+
+    def encode(self, x):
+        for i in range(self.sides["encoder"]):
+            x = self.layer("encoder", i, x)
+        return x
+
+    def forward(self, x):
+        h = self.encode(x)
+        for i in range(self.sides["decoder"]):
+            h = self.layer("decoder", i, h)
+        kind = self.config["likelihood"].split(":")[0]
+        if kind == "bernoulli":
+            return torch.sigmoid(h)
+        if kind == "poisson":
+            return torch.exp(h)
+        return h[:, : self.config["features"]]
+
+
+def load(path):
+    with safe_open(path, framework="pt") as f:
+        tensors = {k: f.get_tensor(k) for k in f.keys()}
+        return DAE(json.loads(f.metadata()["model"]), tensors).eval(), tensors
+
+
+CASES = {
+    "plain": [],
+    "tied": ["--tied", "--hidden", "48,24", "--activation", "sigmoid"],
+    "code": ["--hidden", "48", "--code", "5", "--activation", "tanh"],
+    "batch norm": ["--norm", "batch", "--hidden", "32,16", "--activation", "elu"],
+    "layer norm": ["--norm", "layer", "--hidden", "32,16", "--activation", "gelu"],
+    "dropout, average of weights": ["--dropout", "0.2", "--hidden", "40", "--activation", "leaky-relu", "--ema", "0.99"],
+    "gaussian": ["--likelihood", "gaussian:0.5", "--activation", "silu", "--hidden", "40"],
+    "gaussian-learned": ["--likelihood", "gaussian-learned", "--activation", "softplus", "--hidden", "40"],
+    "poisson": ["--likelihood", "poisson", "--hidden", "40", "--corruption", "poisson:20"],
+}
+
+
+def main(gpudae):
+    rng = np.random.default_rng(0)
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        x = rng.random((50, 64), dtype=np.float32)
+        np.save(folder / "x.npy", x)
+
+        def run(*args):
+            subprocess.run([gpudae, *map(str, args)], check=True, capture_output=True, text=True)
+
+        for number, (name, flags) in enumerate(CASES.items()):
+            model = folder / f"run{number}"
+            run("train", "digits", "-o", model, "--epochs", 2, *flags)
+            run("denoise", model, folder / "x.npy", "-o", folder / "y.npy")
+            run("encode", model, folder / "x.npy", "-o", folder / "h.npy")
+            dae, tensors = load(model / "model.safetensors")
+            with torch.no_grad():
+                y, h = dae(torch.from_numpy(x)).numpy(), dae.encode(torch.from_numpy(x)).numpy()
+            ours_y, ours_h = np.load(folder / "y.npy"), np.load(folder / "h.npy")
+            assert ours_y.shape == y.shape and ours_h.shape == h.shape, (name, ours_y.shape, y.shape, ours_h.shape, h.shape)
+            scale = max(1.0, float(np.abs(h).max()))
+            dy, dh = float(np.abs(y - ours_y).max()), float(np.abs(h - ours_h).max()) / scale
+            ok = dy <= TOLERANCE and dh <= TOLERANCE and y.std() > 1e-3
+            failed += not ok
+            print(f"{'ok ' if ok else 'BAD'} {name}: {len(tensors)} tensors, reconstruction within {dy:.1e}, code within {dh:.1e} of PyTorch's")
+    print(f"{len(CASES) - failed} passed, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]) != 0)

@@ -17,7 +17,7 @@ type Job struct {
 	Table device.Table
 	// Schema describes the data and Scaler what was done to them; both are saved
 	// with the model. Scaler's Low and High are the range of salt-and-pepper noise
-	// and of PSNR; without a Scaler they are taken from Table.
+	// and of PSNR. What is missing of both is taken from Table.
 	Schema data.Info
 	Scaler *data.Scaler
 	Config Config

@@ -106,7 +106,25 @@ func LoadModel(path string) (*Saved, error) {
 	if s.DAE, err = model.New(config); err != nil {
 		return nil, &FileError{Path: path, Problem: "describes no model that this program can build", Err: err}
 	}
-	return s, s.readTensors(file)
+	if err := s.check(); err != nil {
+		return nil, &FileError{Path: path, Problem: "contradicts itself", Err: err}
+	}
+	if err := s.readTensors(file); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// check compares what the metadata say with each other.
+func (s *Saved) check() error {
+	features := s.DAE.Config().Features
+	if s.Schema.Features != features || len(s.Scaler.Low) != features {
+		return fmt.Errorf("a model of %d features, data of %d and a scaler of %d", features, s.Schema.Features, len(s.Scaler.Low))
+	}
+	if s.Split.Held < 0 || s.Split.Held >= s.Split.Rows {
+		return fmt.Errorf("%d of %d rows held out", s.Split.Held, s.Split.Rows)
+	}
+	return s.Config.Validate()
 }
 
 // readTensors takes the weights, and nothing but weights, from the file.

@@ -70,10 +70,7 @@ func newSetup(job Job) (*setup, error) {
 	if want := job.Model.Config().Features; job.Table.Columns != want {
 		return nil, &model.ConfigError{Key: "features", Problem: shapeProblem(job.Table.Columns, want), Remedy: "give the model as many features as the data have"}
 	}
-	if s.Scaler == nil {
-		low, high := model.ColumnExtremes(job.Table)
-		s.Scaler = &data.Scaler{Kind: data.ScaleNone, Low: low, High: high}
-	}
+	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
 	s.steps = c.Epochs * s.batches.count()
@@ -81,6 +78,21 @@ func newSetup(job Job) (*setup, error) {
 		s.steps = min(s.steps, c.Steps)
 	}
 	return s, nil
+}
+
+// describe completes what the job says of its data.
+func (s *setup) describe() {
+	if s.Schema.Features == 0 {
+		s.Schema.Rows, s.Schema.Features, s.Schema.Shape = s.Table.Rows, s.Table.Columns, []int{s.Table.Columns}
+		s.Schema.Element, s.Schema.Scale = data.Float32, 1
+		if s.Table.Uint8 != nil {
+			s.Schema.Element, s.Schema.Scale = data.Uint8, s.Table.Scale
+		}
+	}
+	if s.Scaler == nil {
+		low, high := model.ColumnExtremes(s.Table)
+		s.Scaler = &data.Scaler{Kind: data.ScaleNone, Low: low, High: high}
+	}
 }
 
 // horizon is what the schedule depends on after some epochs.

@@ -225,7 +225,8 @@ func (r *run) account(made int, since time.Time) (*Rollback, error) {
 	for i := int(r.now.Clock.Index); i < made; i++ {
 		last = log(i)
 		if r.boundary.Clock.Step == 0 && i == 0 && finite(last.loss) {
-			r.first = &last.loss
+			first := last.loss
+			r.first = &first
 		}
 		if !finite(last.loss) || !finite(last.gradSq) || last.loss > r.limit() {
 			return r.divergence(i, last.loss, math.Sqrt(last.gradSq)), nil

@@ -1,0 +1,190 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gpudae/device"
+	"gpudae/model"
+)
+
+// canceller ends the context after so many programs.
+type canceller struct {
+	device.Device
+	left   int
+	cancel context.CancelFunc
+}
+
+func (d *canceller) Record(body func()) (device.Program, error) {
+	program, err := d.Device.Record(body)
+	return func() error {
+		if d.left--; d.left == 0 {
+			d.cancel()
+		}
+		return program()
+	}, err
+}
+
+// interrupt runs the job until after so many steps.
+func interrupt(t *testing.T, job Job, steps int) (*Result, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	job.Device = &canceller{Device: job.Device, left: steps, cancel: cancel}
+	return Run(ctx, job)
+}
+
+func TestInterruption(t *testing.T) {
+	job := folderJob(t, 80, 4) // 5 steps of an epoch
+	_, err := interrupt(t, job, 7)
+	var interrupted *InterruptedError
+	if !errors.As(err, &interrupted) || !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want an InterruptedError", err)
+	}
+	if interrupted.Epoch != 2 || interrupted.Step != 7 || interrupted.Saved != filepath.Join(job.Dir, CheckpointFile) {
+		t.Errorf("%+v", interrupted)
+	}
+	if _, err := LoadModel(job.Dir); err != nil {
+		t.Errorf("the model of the first epoch: %v", err)
+	}
+	job.Dir = ""
+	if _, err := interrupt(t, job, 7); !errors.As(err, &interrupted) || interrupted.Saved != "" {
+		t.Errorf("without a folder: error %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, job); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled from the start: error %v", err)
+	}
+}
+
+// same compares a resumed run with one that was never interrupted.
+func same(t *testing.T, what string, job Job, got, want *Result) {
+	t.Helper()
+	if !sameBits(got.Params, want.Params) || !sameBits(got.Buffers, want.Buffers) || got.Reason != want.Reason || got.Steps != want.Steps {
+		t.Errorf("%s: other weights, or %s after %d steps, not %s after %d", what, got.Reason, got.Steps, want.Reason, want.Steps)
+	}
+	if len(got.History) != len(want.History) {
+		t.Fatalf("%s: %d epochs, not %d", what, len(got.History), len(want.History))
+	}
+	for i, row := range got.History {
+		row.Seconds, row.SamplesPerS = want.History[i].Seconds, want.History[i].SamplesPerS
+		if !sameRow(row, want.History[i]) {
+			t.Errorf("%s: %+v, not %+v", what, got.History[i], want.History[i])
+		}
+	}
+	checkMetrics(t, job.Dir, got.History)
+	saved, err := LoadModel(job.Dir)
+	if err != nil || !sameBits(saved.Params, want.Params) {
+		t.Errorf("%s: the folder has another model, %v", what, err)
+	}
+}
+
+func TestResumedRunsHaveTheSameBits(t *testing.T) {
+	for _, optimizer := range []string{"adamw", "sgd:nesterov", "rmsprop"} {
+		job := folderJob(t, 80, 4) // 5 steps of an epoch
+		job.Config.Optimizer, job.Config.Schedule, job.Config.Warmup = optimizer, "plateau:patience=1,factor=0.7", 1
+		want := mustRun(t, job)
+		for every := 1; every <= 11; every += 2 {
+			job.Dir, job.Resume = t.TempDir(), true
+			r, err := interrupt(t, job, every)
+			for sessions := 0; err != nil; sessions++ {
+				var interrupted *InterruptedError
+				if !errors.As(err, &interrupted) || sessions > 30 {
+					t.Fatalf("%s, every %d steps: session %d: %v", optimizer, every, sessions, err)
+				}
+				r, err = interrupt(t, job, every)
+			}
+			same(t, optimizer, job, r, want)
+		}
+	}
+}
+
+// A run that is killed leaves the folder as some Saved callback found it.
+func TestKilledRunsHaveTheSameBits(t *testing.T) {
+	job := folderJob(t, 80, 3)
+	job.Config.Batch, job.Config.Checkpoint = 1, 1e-9 // a checkpoint at each look at the log, within epochs of 72 steps
+	var copies []string
+	job.Observer.Saved = func(string) {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(job.Dir)); err != nil {
+			t.Error(err)
+		}
+		copies = append(copies, dir)
+	}
+	want := mustRun(t, job)
+	job.Observer.Saved, job.Resume = nil, true
+	within := 0
+	for _, dir := range copies {
+		job.Dir = dir
+		job.Observer.Start = func(Plan) {}
+		first := true
+		job.Observer.Step = func(p Progress) {
+			if first && p.StepInEpoch == p.StepsPerEpoch && p.Step > 50 {
+				within++
+			}
+			first = false
+		}
+		same(t, filepath.Base(dir), job, mustRun(t, job), want)
+	}
+	if within == 0 {
+		t.Errorf("none of %d copies resumed within an epoch", len(copies))
+	}
+}
+
+func TestResumeAfterARollback(t *testing.T) {
+	job := folderJob(t, 80, 4)
+	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 6}
+	want := mustRun(t, job)
+	if want.Rollbacks != 1 {
+		t.Fatalf("%d rollbacks", want.Rollbacks)
+	}
+	job.Dir, job.Resume = t.TempDir(), true
+	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 6}
+	if _, err := interrupt(t, job, 10); err == nil {
+		t.Fatal("not interrupted")
+	}
+	job.Device = newCPU(t, 1)
+	same(t, "resumed", job, mustRun(t, job), want)
+}
+
+func TestResumeGoesOnForMoreEpochs(t *testing.T) {
+	job := folderJob(t, 80, 5)
+	want := mustRun(t, job)
+	job.Dir, job.Config.Epochs = t.TempDir(), 2
+	mustRun(t, job)
+	job.Resume, job.Config.Epochs = true, 5
+	got := mustRun(t, job)
+	same(t, "two epochs and three", job, got, want)
+	again := mustRun(t, job) // nothing is left to do
+	same(t, "none left", job, again, want)
+}
+
+func TestResumeRefusesAnotherRun(t *testing.T) {
+	job := folderJob(t, 60, 2)
+	mustRun(t, job)
+	job.Resume = true
+	for key, change := range map[string]func(*Job){
+		"lr":           func(j *Job) { j.Config.LR *= 2 },
+		"batch":        func(j *Job) { j.Config.Batch++ },
+		"weight_decay": func(j *Job) { x := 0.1; j.Config.WeightDecay = &x },
+		"dropout": func(j *Job) {
+			c := j.Model.Config()
+			c.Dropout = 0.2
+			j.Model = newDAE(t, c)
+		},
+		"data": func(j *Job) { j.Schema.SHA256 = "cd34" },
+	} {
+		changed := job
+		change(&changed)
+		_, err := Run(context.Background(), changed)
+		var config *model.ConfigError
+		if !errors.As(err, &config) || config.Key != key {
+			t.Errorf("%s: error %v", key, err)
+		}
+	}
+	mustRun(t, job)
+}

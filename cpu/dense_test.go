@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"gpudae/cpu"
 	"gpudae/device"
 )
 
@@ -75,13 +76,16 @@ func (p productCase) check(t *testing.T, c []float32) {
 // shapes around the tiles' sizes.
 func TestProducts(t *testing.T) {
 	shapes := [][3]int{ // batch, in, out
-		{1, 1, 1}, {2, 3, 5}, {4, 8, 16}, {7, 17, 31}, {15, 33, 29}, {16, 32, 48}, {33, 65, 14}, {64, 16, 128}, {5, 1030, 3}, {1, 40, 70}, {100, 2100, 2}, {1500, 5, 9},
+		{1, 1, 1}, {2, 3, 5}, {4, 8, 16}, {7, 17, 31}, {15, 33, 29}, {16, 32, 48}, {33, 65, 14}, {64, 16, 128}, {5, 1030, 3}, {1, 40, 70}, {100, 2100, 2}, {1500, 5, 9}, {13, 48, 27}, {28, 96, 65},
 	}
-	for _, threads := range []int{1, 3} {
-		for _, shape := range shapes {
-			t.Run(fmt.Sprint(threads, " threads ", shape), func(t *testing.T) {
-				checkProducts(t, open(t, threads), shape[0], shape[1], shape[2])
-			})
+	for _, kernels := range cpu.KernelNames() {
+		for _, threads := range []int{1, 3} {
+			dev := openWith(t, threads, kernels)
+			for _, shape := range shapes {
+				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {
+					checkProducts(t, dev, shape[0], shape[1], shape[2])
+				})
+			}
 		}
 	}
 }

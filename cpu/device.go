@@ -18,8 +18,9 @@ var errClosed = errors.New("cpu: the device is closed")
 // Device runs operations on the cores of this machine. It implements
 // device.Device and, like any device, is used by one goroutine at a time.
 type Device struct {
-	pool *pool
-	err  error // first failure; the operations after it do nothing
+	pool    *pool
+	kernels *kernels
+	err     error // first failure; the operations after it do nothing
 
 	// The operation in progress, one record an operation, so that handing it to
 	// the workers allocates nothing.
@@ -51,7 +52,14 @@ func New(threads int) (*Device, error) {
 	d := &Device{pool: newPool(threads)}
 	d.gemm.lanes = make([]gemmLane, threads)
 	d.normalize.lanes = make([][]float64, threads)
+	d.useKernels(supportedKernels()[0])
 	return d, nil
+}
+
+// useKernels chooses the innermost loops.
+func (d *Device) useKernels(k *kernels) {
+	d.kernels = k
+	d.gemm.kernels = k
 }
 
 // Close stops the workers. The device's memory is left to the garbage collector.
@@ -83,7 +91,7 @@ func (d *Device) Info() device.Info {
 	total, free := systemMemory()
 	return device.Info{
 		Name:        deviceName,
-		Description: fmt.Sprintf("%s, %d cores, %s", cpuModel(), runtime.NumCPU(), features()),
+		Description: fmt.Sprintf("%s, %d cores, %s; %s kernels", cpuModel(), runtime.NumCPU(), features(), d.kernels.name),
 		Threads:     d.pool.threads(),
 		MemoryTotal: total,
 		MemoryFree:  free,

@@ -17,7 +17,7 @@ const (
 	longestK    = 1024    // k in one run of the micro-kernel
 	packedBytes = 1 << 18 // of panels that a thread packs at a time: a share of the second-level cache
 	flopsOfLane = 1 << 20 // least work worth another thread
-	maxTile     = 14 * 32 // elements of the largest tile of any micro-kernel
+	maxTile     = 14 * 32 // elements of the largest tile
 )
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
@@ -45,7 +45,8 @@ type gemmCall struct {
 	forward    forwardEpilogue
 	backward   backwardEpilogue
 
-	kernel    kernel
+	kernels   *kernels
+	tile      *tile
 	tileRows  int
 	panels    int // of V
 	kBlock    int
@@ -75,9 +76,9 @@ func (d *Device) multiply(g *gemmCall) {
 	if g.k == 0 && !g.accumulate {
 		clear(g.c)
 	}
-	g.kernel = d.kernel(g.n)
-	g.tileRows = balanced(g.m, g.kernel.rows)
-	g.panels = ceilDiv(g.n, g.kernel.columns)
+	g.tile = g.kernels.tileFor(g.n)
+	g.tileRows = balanced(g.m, g.tile.rows())
+	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/flopsOfLane))
 	g.byRows = g.panels < 2*lanes
@@ -85,7 +86,7 @@ func (d *Device) multiply(g *gemmCall) {
 		d.pool.split(g, g.panels, lanes)
 		return
 	}
-	g.packed = grown(g.packed, g.panels*g.kernel.columns*g.k)
+	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
 	g.packStage.gemmCall = g
 	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes)
 	blocks := ceilDiv(g.m, g.tileRows)
@@ -112,7 +113,7 @@ func (g *gemmCall) run(lane, lo, hi int) {
 	if g.epilogue == nil {
 		return
 	}
-	c0, c1 := p0*g.kernel.columns, min(p1*g.kernel.columns, g.n)
+	c0, c1 := p0*g.tile.columns, min(p1*g.tile.columns, g.n)
 	if g.flipped {
 		r0, r1, c0, c1 = c0, c1, r0, r1
 	}
@@ -121,7 +122,7 @@ func (g *gemmCall) run(lane, lo, hi int) {
 
 // block adds the terms k0 to k0+kc of the rows r0 to r1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
-	panel := g.kernel.columns * kc
+	panel := g.tile.columns * kc
 	chunk := p1 - p0
 	if !g.byRows {
 		chunk = min(chunk, max(1, packedBytes/(panel*wordBytes)))
@@ -131,7 +132,7 @@ func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
 		chunk = min(chunk, p1-p0)
 		var packed []float32
 		if g.byRows {
-			packed = g.packed[g.panels*g.kernel.columns*k0+p0*panel:]
+			packed = g.packed[g.panels*g.tile.columns*k0+p0*panel:]
 		} else {
 			packed = scratch.packed
 			for p := range chunk {
@@ -141,26 +142,27 @@ func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
 		for i := r0; i < r1; i += g.tileRows {
 			rows := min(g.tileRows, r1-i)
 			for p := range chunk {
-				g.tile(scratch.tile, i, rows, p0+p, k0, kc, packed[p*panel:(p+1)*panel])
+				g.multiplyTile(scratch.tile, i, rows, p0+p, k0, kc, packed[p*panel:(p+1)*panel])
 			}
 		}
 	}
 }
 
-// tile adds the terms k0 to k0+kc to one tile of C.
-func (g *gemmCall) tile(scratch []float32, i, rows, p, k0, kc int, panel []float32) {
+// multiplyTile adds the terms k0 to k0+kc to one tile of C.
+func (g *gemmCall) multiplyTile(scratch []float32, i, rows, p, k0, kc int, panel []float32) {
 	s := g.s.data[i*g.s.outer+k0*g.s.inner:]
-	width := g.kernel.columns
+	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)
 	add := k0 > 0 || g.accumulate
+	multiply := g.tile.multiply[rows-1]
 	if !g.flipped && columns == width {
-		g.kernel.run(rows, kc, s, g.s.outer, g.s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
+		multiply(kc, s, g.s.outer, g.s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
 		return
 	}
-	g.kernel.run(rows, kc, s, g.s.outer, g.s.inner, panel, scratch, width, false)
+	multiply(kc, s, g.s.outer, g.s.inner, panel, scratch, width, false)
 	if g.flipped {
-		g.kernel.storeFlipped(g.c[j*g.ld+i:], g.ld, scratch, rows, columns, add)
+		g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, width, rows, columns, rows, add)
 	} else {
 		store(g.c[i*g.ld+j:], g.ld, scratch, width, rows, columns, add)
 	}
@@ -188,31 +190,30 @@ func (g *packCall) run(_, lo, hi int) {
 		k0 := item / g.panels * g.kBlock
 		kc := min(g.kBlock, g.k-k0)
 		p := item % g.panels
-		panel := g.kernel.columns * kc
-		from := g.panels*g.kernel.columns*k0 + p*panel
+		panel := g.tile.columns * kc
+		from := g.panels*g.tile.columns*k0 + p*panel
 		g.pack(g.packed[from:from+panel], p, k0, kc)
 	}
 }
 
-// pack copies the terms k0 to k0+kc of one panel of V, with zeros beyond its
-// last column.
-func (g *gemmCall) pack(to []float32, p, k0, kc int) {
-	width := g.kernel.columns
+// pack copies the terms k0 to k0+kc of one panel of V. What it leaves beyond
+// the last column of V is multiplied into columns that C does not have.
+func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
+	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)
 	from := g.v.data[j*g.v.outer+k0*g.v.inner:]
-	if g.v.outer == 1 {
-		packRows(to, width, from, g.v.inner, kc, columns)
-	} else {
-		g.kernel.packColumns(to, from, g.v.outer, kc, columns)
-	}
-}
-
-// packRows packs a panel whose columns lie side by side in memory.
-func packRows(to []float32, width int, from []float32, stride, kc, columns int) {
-	for k := range kc {
-		row := to[k*width : (k+1)*width]
-		copy(row, from[k*stride:k*stride+columns])
-		clear(row[columns:])
+	switch {
+	case g.v.outer != 1:
+		for c := 0; c < columns; c += g.kernels.square {
+			rows := min(g.kernels.square, columns-c)
+			g.kernels.transpose(panel[c:], width, from[c*g.v.outer:], g.v.outer, rows, kc, g.kernels.square, false)
+		}
+	case columns == width:
+		g.tile.packRows(panel, from, g.v.inner, kc)
+	default:
+		for k := range kc {
+			copy(panel[k*width:(k+1)*width], from[k*g.v.inner:k*g.v.inner+columns])
+		}
 	}
 }

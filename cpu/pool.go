@@ -6,12 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// How long a thread waits before it yields to the scheduler, and a worker
-// before it parks: long enough to bridge the gap between two operations of a
-// step, short enough not to burden an idle machine.
+// How long a thread looks for what it waits for before it lets the scheduler
+// run something else, and before it parks: long enough to bridge the gap between
+// two operations of a step, short enough to burden neither an idle machine nor
+// one that others use as well, where what it waits for may need its core.
 const (
 	spinsPerYield = 256
-	yieldsToPark  = 2000
+	yieldsToPark  = 1000
 )
 
 // task is work on the items lo to hi of an operation. lane says which thread
@@ -21,8 +22,8 @@ type task interface {
 }
 
 // pool runs tasks on the caller's goroutine (lane 0) and its workers (lanes 1
-// and up). A worker that waits spins, then parks, and is woken only if it has
-// parked: within a step work is handed over by two atomic words.
+// and up). Work is handed over, and its end reported, by atomic words as long
+// as both sides are looking; a side that has waited for long parks.
 type pool struct {
 	workers []worker
 	exited  sync.WaitGroup
@@ -32,12 +33,41 @@ type pool struct {
 // order and then posted; the worker reads it and then writes finished.
 type worker struct {
 	order    order
-	posted   atomic.Uint32 // number of the latest order
-	parked   atomic.Bool
-	wake     chan struct{} // one token for a parked worker
-	_        [cacheLine]byte
-	finished atomic.Uint32 // number of the latest order carried out
-	_        [cacheLine]byte
+	posted   event
+	finished event
+}
+
+// event is a count that one goroutine raises and another waits for.
+type event struct {
+	count  atomic.Uint32
+	parked atomic.Bool
+	wake   chan struct{} // one token for a parked goroutine
+	_      [cacheLine]byte
+}
+
+// raise counts one more and wakes the goroutine that waits for it.
+func (e *event) raise() {
+	e.count.Add(1)
+	if e.parked.Load() && e.parked.CompareAndSwap(true, false) {
+		e.wake <- struct{}{}
+	}
+}
+
+// await returns when the count is that number.
+func (e *event) await(number uint32) {
+	for range yieldsToPark {
+		for range spinsPerYield {
+			if e.count.Load() == number {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	e.parked.Store(true)
+	if e.count.Load() == number && e.parked.CompareAndSwap(true, false) {
+		return // raised meanwhile, and no token is on its way
+	}
+	<-e.wake
 }
 
 // order is a task for one worker; a nil task ends it.
@@ -50,7 +80,7 @@ func newPool(threads int) *pool {
 	p := &pool{workers: make([]worker, threads-1)}
 	for i := range p.workers {
 		w := &p.workers[i]
-		w.wake = make(chan struct{}, 1)
+		w.posted.wake, w.finished.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 		p.exited.Go(w.serve)
 	}
 	return p
@@ -85,55 +115,26 @@ func (p *pool) split(t task, n, lanes int) {
 	}
 	t.run(0, 0, n/lanes)
 	for lane := 1; lane < lanes; lane++ {
-		p.workers[lane-1].await()
+		w := &p.workers[lane-1]
+		w.finished.await(w.posted.count.Load())
 	}
 }
 
 func (w *worker) post(o order) {
 	w.order = o
-	w.posted.Add(1)
-	if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
-		w.wake <- struct{}{}
-	}
-}
-
-// await returns when the latest order has been carried out.
-func (w *worker) await() {
-	for spins := 1; w.finished.Load() != w.posted.Load(); spins++ {
-		if spins%spinsPerYield == 0 {
-			runtime.Gosched()
-		}
-	}
+	w.posted.raise()
 }
 
 // serve carries out orders until one without a task.
 func (w *worker) serve() {
-	for done := uint32(0); ; {
-		w.waitFor(done + 1)
+	for number := uint32(1); ; number++ {
+		w.posted.await(number)
 		o := w.order
 		if o.task == nil {
 			return
 		}
 		o.task.run(o.lane, o.lo, o.hi)
 		w.order = order{}
-		done++
-		w.finished.Store(done)
+		w.finished.raise()
 	}
-}
-
-// waitFor returns when the order of that number has been posted.
-func (w *worker) waitFor(number uint32) {
-	for range yieldsToPark {
-		for range spinsPerYield {
-			if w.posted.Load() == number {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	w.parked.Store(true)
-	if w.posted.Load() == number && w.parked.CompareAndSwap(true, false) {
-		return // posted meanwhile, and no token is on its way
-	}
-	<-w.wake
 }

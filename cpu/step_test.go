@@ -193,9 +193,16 @@ func (n *network) state(t testing.TB) []float32 {
 	return all
 }
 
+// open returns a device with the best kernels of this machine.
 func open(t testing.TB, threads int) *cpu.Device {
 	t.Helper()
-	dev, err := cpu.New(threads)
+	return openWith(t, threads, cpu.KernelNames()[0])
+}
+
+// openWith returns a device with the kernels of that name.
+func openWith(t testing.TB, threads int, kernels string) *cpu.Device {
+	t.Helper()
+	dev, err := cpu.NewWith(threads, kernels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,33 +235,42 @@ func (k kinds) String() string {
 // TestThreadsDoNotChangeResults trains on different numbers of threads, large
 // enough a network that every operation is split, and compares the bits.
 func TestThreadsDoNotChangeResults(t *testing.T) {
-	size := sizes{rows: 300, features: 203, hidden: 331, batch: 150}
-	for _, k := range variants() {
-		t.Run(k.String(), func(t *testing.T) {
-			var want []float32
-			for _, threads := range []int{1, 2, 3, 7} {
-				n := newNetwork(t, open(t, threads), size, k)
-				for range 2 {
-					n.step()
-				}
-				got := n.state(t)
-				if want == nil {
-					want = got
-				}
-				for i := range got {
-					if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
-						t.Fatalf("element %d is %g with %d threads, %g with one", i, got[i], threads, want[i])
+	size := sizes{rows: 200, features: 203, hidden: 331, batch: 150}
+	counts := []int{2, 3, 7}
+	for i, kernels := range cpu.KernelNames() {
+		if i > 0 {
+			counts = []int{3}
+		}
+		for _, k := range variants() {
+			t.Run(fmt.Sprint(kernels, " ", k), func(t *testing.T) {
+				want := trained(t, openWith(t, 1, kernels), size, k)
+				for _, threads := range counts {
+					got := trained(t, openWith(t, threads, kernels), size, k)
+					for i := range got {
+						if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+							t.Fatalf("element %d is %g with %d threads, %g with one", i, got[i], threads, want[i])
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
+}
+
+// trained returns the state of a network after two steps.
+func trained(t *testing.T, dev device.Device, s sizes, k kinds) []float32 {
+	t.Helper()
+	n := newNetwork(t, dev, s, k)
+	n.step()
+	n.step()
+	return n.state(t)
 }
 
 // TestStepDoesNotAllocate runs whole steps after a first one.
 func TestStepDoesNotAllocate(t *testing.T) {
-	for _, k := range variants() {
-		n := newNetwork(t, open(t, 2), sizes{rows: 100, features: 67, hidden: 45, batch: 33}, k)
+	for i, k := range variants() {
+		kernels := cpu.KernelNames()[i%len(cpu.KernelNames())]
+		n := newNetwork(t, openWith(t, 2, kernels), sizes{rows: 100, features: 67, hidden: 45, batch: 33}, k)
 		program, err := n.dev.Record(n.step)
 		if err != nil {
 			t.Fatal(err)

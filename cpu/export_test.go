@@ -1,0 +1,24 @@
+package cpu
+
+// KernelNames are the instruction sets that this machine has kernels for.
+func KernelNames() []string {
+	var names []string
+	for _, k := range supportedKernels() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// NewWith returns a device that uses the kernels of that name.
+func NewWith(threads int, name string) (*Device, error) {
+	d, err := New(threads)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range supportedKernels() {
+		if k.name == name {
+			d.useKernels(k)
+		}
+	}
+	return d, nil
+}

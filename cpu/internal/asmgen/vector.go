@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// vector is an instruction set: the registers of a kernel and how many float32
+// one of them holds.
+type vector struct {
+	name  string
+	lanes int
+}
+
+// wide reports whether the vectors are those of AVX-512, which has mask registers.
+func (v vector) wide() bool { return v.lanes == 16 }
+
+// bytes is the size of a vector.
+func (v vector) bytes() int { return 4 * v.lanes }
+
+// function starts a kernel; its name is completed by the instruction set's.
+func (v vector) function(name, signature, doc string) {
+	TEXT(name+v.name, NOSPLIT, signature)
+	Pragma("noescape")
+	Doc(fmt.Sprintf(doc, name+v.name))
+}
+
+// end returns from a kernel.
+func end() {
+	VZEROUPPER()
+	RET()
+}
+
+// new returns a fresh register.
+func (v vector) new() reg.VecVirtual {
+	if v.wide() {
+		return ZMM()
+	}
+	return YMM()
+}
+
+// zero returns a register of zeros.
+func (v vector) zero() reg.VecVirtual {
+	z := v.new()
+	if v.wide() {
+		VPXORD(z, z, z)
+	} else {
+		VXORPS(z, z, z)
+	}
+	return z
+}
+
+// constants are the tables already written, by name.
+var constants = map[string]Mem{}
+
+// bits is a vector whose lanes all hold these bits, in memory.
+func bits(b uint32) Mem {
+	name := fmt.Sprintf("lanes%08x", b)
+	m, found := constants[name]
+	if !found {
+		m = GLOBL(name, RODATA|NOPTR)
+		for i := range 16 {
+			DATA(4*i, U32(b))
+		}
+		constants[name] = m
+	}
+	return m
+}
+
+// constant is a vector whose lanes all hold x, in memory.
+func constant(x float64) Mem { return bits(math.Float32bits(float32(x))) }
+
+// load copies a vector from memory to a fresh register.
+func (v vector) load(m Mem) reg.VecVirtual {
+	r := v.new()
+	VMOVUPS(m, r)
+	return r
+}
+
+// spread fills a fresh register with the float32 at m.
+func (v vector) spread(m Mem) reg.VecVirtual {
+	r := v.new()
+	VBROADCASTSS(m, r)
+	return r
+}
+
+// mask selects lanes: a mask register with AVX-512, the sign bits of a vector
+// with AVX2.
+type mask struct{ reg.Register }
+
+// firstLanes returns the mask of the first n lanes, 0 ≤ n ≤ v.lanes.
+func (v vector) firstLanes(n reg.GPVirtual) mask {
+	if v.wide() {
+		ones, k := GP32(), K()
+		MOVL(I32(-1), ones)
+		BZHIL(n.As32(), ones, ones)
+		KMOVW(ones, k)
+		return mask{k}
+	}
+	const name = "firstLanes"
+	table, found := constants[name]
+	if !found {
+		table = GLOBL(name, RODATA|NOPTR)
+		for i := range 16 {
+			b := uint32(0)
+			if i < 8 {
+				b = math.MaxUint32
+			}
+			DATA(4*i, U32(b))
+		}
+		constants[name] = table
+	}
+	at := GP64()
+	LEAQ(table.Offset(32), at)
+	offset := GP64()
+	MOVQ(n, offset)
+	NEGQ(offset)
+	return mask{v.load(Mem{Base: at, Index: offset, Scale: 4})}
+}
+
+// loadFirst copies the lanes of a mask from memory, and zeros to the others.
+func (v vector) loadFirst(m Mem, lanes mask) reg.VecVirtual {
+	r := v.new()
+	if v.wide() {
+		VMOVUPS_Z(m, lanes.Register, r)
+	} else {
+		VMASKMOVPS(m, lanes.Register, r)
+	}
+	return r
+}
+
+// storeFirst copies the lanes of a mask to memory.
+func (v vector) storeFirst(r reg.Register, m Mem, lanes mask) {
+	if v.wide() {
+		VMOVUPS(r, lanes.Register, m)
+	} else {
+		VMASKMOVPS(r, lanes.Register, m)
+	}
+}
+
+// argument loads an integer parameter.
+func argument(name string) reg.GPVirtual {
+	r := GP64()
+	Load(Param(name), r)
+	return r
+}
+
+// base loads the address of a slice's first element.
+func base(name string) reg.GPVirtual {
+	r := GP64()
+	Load(Param(name).Base(), r)
+	return r
+}

@@ -9,13 +9,10 @@ func (d *Device) Dense(a device.DenseArgs) {
 		return
 	}
 	x, bias, pre, y := d.matrix(a.X), d.matrix(a.Bias), d.matrix(a.Pre), d.matrix(a.Y)
-	weight := weights(d.matrix(a.W), a.Transposed)
+	w := d.weights(a.W, a.Transposed)
 	for i := range y.rows {
 		for o := range y.columns {
-			sum := 0.0
-			for k := range x.columns {
-				sum += x.at(i, k) * weight(o, k)
-			}
+			sum := dot(x.row(i), w.row(o))
 			if bias.data != nil {
 				sum += bias.data[o]
 			}
@@ -27,13 +24,20 @@ func (d *Device) Dense(a device.DenseArgs) {
 	}
 }
 
-// weights returns the weight from input k to output o of W, which is
-// transposed in a tied decoder.
-func weights(w matrix, transposed bool) func(o, k int) float64 {
+// weights returns W as [out, in], also where it is stored transposed.
+func (d *Device) weights(v device.View, transposed bool) matrix {
 	if transposed {
-		return func(o, k int) float64 { return w.at(k, o) }
+		return d.matrix(v).transpose()
 	}
-	return w.at
+	return d.matrix(v)
+}
+
+func dot(x, y []float64) float64 {
+	sum := 0.0
+	for k := range x {
+		sum += x[k] * y[k]
+	}
+	return sum
 }
 
 // DenseBackward implements device.Device.
@@ -55,36 +59,27 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 
 // denseInputGradient: DX = (DA·W) ⊙ act'(X).
 func (d *Device) denseInputGradient(a device.DenseBackwardArgs) {
-	da, dx := d.matrix(a.DA), d.matrix(a.DX)
-	weight := weights(d.matrix(a.W), a.Transposed)
-	from := d.matrix(a.X)
+	da, dx, from := d.matrix(a.DA), d.matrix(a.DX), d.matrix(a.X)
 	if a.InAct.NeedsInput() {
 		from = d.matrix(a.InPre)
 	}
+	fromInput := d.weights(a.W, a.Transposed).transpose() // [in, out]
 	for i := range dx.rows {
 		for k := range dx.columns {
-			sum := 0.0
-			for o := range da.columns {
-				sum += da.at(i, o) * weight(o, k)
-			}
-			dx.row(i)[k] = sum * activations[a.InAct].derivative(from.at(i, k))
+			dx.row(i)[k] = dot(da.row(i), fromInput.row(k)) * activations[a.InAct].derivative(from.at(i, k))
 		}
 	}
 }
 
 // denseWeightGradient: DW = DAᵀ·X, or Xᵀ·DA where W is transposed.
 func (d *Device) denseWeightGradient(a device.DenseBackwardArgs) {
-	da, x, dw := d.matrix(a.DA), d.matrix(a.X), d.matrix(a.DW)
+	left, right, dw := d.matrix(a.DA).transpose(), d.matrix(a.X).transpose(), d.matrix(a.DW)
+	if a.Transposed {
+		left, right = right, left
+	}
 	for r := range dw.rows {
 		for c := range dw.columns {
-			o, k := r, c
-			if a.Transposed {
-				o, k = c, r
-			}
-			sum := 0.0
-			for i := range da.rows {
-				sum += da.at(i, o) * x.at(i, k)
-			}
+			sum := dot(left.row(r), right.row(c))
 			if a.Accumulate {
 				sum += dw.at(r, c)
 			}
@@ -97,10 +92,9 @@ func (d *Device) denseWeightGradient(a device.DenseBackwardArgs) {
 func (d *Device) denseBiasGradient(a device.DenseBackwardArgs) {
 	da, db := d.matrix(a.DA), d.matrix(a.DBias)
 	for o := range da.columns {
-		sum := 0.0
+		db.data[o] = 0
 		for i := range da.rows {
-			sum += da.at(i, o)
+			db.data[o] += da.at(i, o)
 		}
-		db.data[o] = sum
 	}
 }

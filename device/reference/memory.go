@@ -30,6 +30,16 @@ func (m matrix) row(i int) []float64 { return m.data[i*m.columns : (i+1)*m.colum
 
 func (m matrix) at(i, j int) float64 { return m.data[i*m.columns+j] }
 
+func (m matrix) transpose() matrix {
+	t := matrix{rows: m.columns, columns: m.rows, data: make([]float64, len(m.data))}
+	for i := range m.rows {
+		for j := range m.columns {
+			t.row(j)[i] = m.at(i, j)
+		}
+	}
+	return t
+}
+
 // Float64s returns the elements of a view of a reference device's memory, in
 // full precision and live: writing to the slice writes to the device.
 func Float64s(v device.View) []float64 {

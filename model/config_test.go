@@ -83,6 +83,9 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	if again := mustNew(t, d.Config()).Config(); !reflect.DeepEqual(again, want) {
 		t.Errorf("resolving twice gives %+v", again)
 	}
+	if d.CodeWidth() != 2 || d.Likelihood().String() != "gaussian:1" || d.Corruption().String() != "none" {
+		t.Errorf("a code of %d units, likelihood %s, corruption %s", d.CodeWidth(), d.Likelihood(), d.Corruption())
+	}
 	given.Hidden[0] = 100
 	if d.Config().Hidden[0] != 2 {
 		t.Error("the configuration shares memory with the caller's")

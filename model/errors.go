@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ConfigError says what is wrong with a configuration and how to mend it.
 type ConfigError struct {
@@ -36,8 +39,17 @@ func list(names []string) string {
 	return s
 }
 
-// nearest returns the name with the smallest edit distance, the first of equals.
+// shortestPrefix is the length from which the beginning of a name is taken for it.
+const shortestPrefix = 3
+
+// nearest returns the name that begins with the given one, or else that with
+// the smallest edit distance; the first of equals.
 func nearest(name string, names []string) string {
+	for _, candidate := range names {
+		if len(name) >= shortestPrefix && strings.HasPrefix(candidate, name) {
+			return candidate
+		}
+	}
 	best, least := "", -1
 	for _, candidate := range names {
 		if d := editDistance(name, candidate); least < 0 || d < least {

@@ -133,3 +133,50 @@ func TestRateIsTheFractionDestroyed(t *testing.T) {
 		checkProportion(t, corruption, destroyed/(rows*features), 0.1, rows*features)
 	}
 }
+
+func TestColumnExtremes(t *testing.T) {
+	for name, c := range map[string]struct {
+		table     device.Table
+		low, high []float32
+		span      [2]float64
+	}{
+		"floats":   {device.Table{Rows: 3, Columns: 3, Float32: []float32{-3, 5, 0, -1, 7, 0, -2, 6, 0}}, []float32{-3, 5, 0}, []float32{-1, 7, 0}, [2]float64{-3, 7}},
+		"integers": {device.Table{Rows: 2, Columns: 2, Uint8: []uint8{255, 51, 102, 51}, Scale: 1.0 / 255}, []float32{0.4, 0.2}, []float32{1, 0.2}, [2]float64{float64(float32(0.2)), 1}},
+	} {
+		low, high := ColumnExtremes(c.table)
+		if !close32(low, c.low, 1e-7) || !close32(high, c.high, 1e-7) {
+			t.Errorf("%s: %v to %v, want %v to %v", name, low, high, c.low, c.high)
+		}
+		r, err := NewRange(devices(t)["cpu"], low, high)
+		if err != nil || math.Abs(r.Min-c.span[0]) > 1e-7 || math.Abs(r.Max-c.span[1]) > 1e-7 || math.Abs(r.Peak()-(c.span[1]-c.span[0])) > 1e-7 {
+			t.Errorf("%s: range %v to %v, %v", name, r.Min, r.Max, err)
+		}
+	}
+}
+
+// TestExtremesAreTheSaltAndThePepper: what is destroyed takes the column's
+// least or greatest value, either as often.
+func TestExtremesAreTheSaltAndThePepper(t *testing.T) {
+	dev := devices(t)["cpu"]
+	const rows, features = 100, 20
+	values := uniform(4, rows*features)
+	src := sourceOf(t, dev, values, features, device.Clock{})
+	low, high := download(t, dev, src.Range.Low), download(t, dev, src.Range.High)
+	corrupted, mask := corruptedAt(t, bound(t, dev, linearConfig(features, "salt-and-pepper:0.5"), rows), src, rows, device.Clock{})
+	lows, destroyed := 0.0, 0.0
+	for i, m := range mask {
+		column := i % features
+		if m == 0 {
+			continue
+		}
+		destroyed++
+		switch corrupted[i] {
+		case low[column]:
+			lows++
+		case high[column]:
+		default:
+			t.Fatalf("a destroyed feature is %v, neither %v nor %v", corrupted[i], low[column], high[column])
+		}
+	}
+	checkProportion(t, "pepper", lows/destroyed, 0.5, destroyed)
+}

@@ -33,7 +33,7 @@ func TestCorruptionErrorsTeach(t *testing.T) {
 	for text, hint := range map[string]string{
 		"":                         "masking:0.25",
 		"maskin:0.2":               `did you mean "masking"`,
-		"salt:0.2":                 `did you mean "swap"`,
+		"salt:0.2":                 `did you mean "salt-and-pepper"`,
 		"guassian:0.1":             `did you mean "gaussian"`,
 		"masking":                  "write masking:RATE",
 		"masking:":                 "not a number",

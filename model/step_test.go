@@ -128,6 +128,38 @@ func TestEveryReplicateDrawsItsOwnNoise(t *testing.T) {
 	}
 }
 
+// TestEmphasisWeighsDestroyedAgainstUntouched: with weights of zero the loss is
+// Σ w·(½x² + ½ ln 2π), w by the mask; evaluation does not weigh.
+func TestEmphasisWeighsDestroyedAgainstUntouched(t *testing.T) {
+	const rows, features = 10, 8
+	values := uniform(1, rows*features)
+	for name, dev := range devices(t) {
+		t.Run(name, func(t *testing.T) {
+			config := linearConfig(features, "masking:0.4")
+			config.Emphasis = Emphasis{Destroyed: 3, Untouched: 0.25}
+			n := bound(t, dev, config, rows)
+			if err := n.SetParameters(make([]float32, n.dae.ParameterCount()), nil); err != nil {
+				t.Fatal(err)
+			}
+			src := sourceOf(t, dev, values, features, device.Clock{})
+			_, mask := corruptedAt(t, n, src, rows, device.Clock{Step: 1})
+			var weighted, plain float64
+			for i, x := range values {
+				loss := (0.5*float64(x)*float64(x) + 0.5*math.Log(2*math.Pi)) / rows
+				plain += loss
+				weighted += loss * (0.25 + 2.75*float64(mask[i]))
+			}
+			if got := float64(download(t, dev, n.MeanLoss())[0]); math.Abs(got-weighted) > 1e-5*weighted {
+				t.Errorf("loss %v, want %v", got, weighted)
+			}
+			e, err := n.Evaluate(t.Context(), src)
+			if err != nil || math.Abs(e.NLL-plain) > 1e-5*plain {
+				t.Errorf("evaluation gives %v nats, want %v: %v", e.NLL, plain, err)
+			}
+		})
+	}
+}
+
 // TestReplicatesAverage: the loss and gradient of K replicates are the means of
 // those of each, which dropout and corruption key by replicate; without noise
 // they are those of K = 1.

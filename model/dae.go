@@ -12,6 +12,8 @@
 // are *tensor.Dense.
 package model
 
+import "slices"
+
 // DAE is a validated architecture: layers and the layout of their parameters.
 // It holds no weights and is immutable.
 type DAE struct {
@@ -104,6 +106,9 @@ func (d *DAE) Corruption() Corruption { return d.resolved.corruption }
 
 // Likelihood returns the likelihood.
 func (d *DAE) Likelihood() Likelihood { return d.resolved.likelihood }
+
+// EncoderWidths returns the units of each encoder layer, the code last.
+func (d *DAE) EncoderWidths() []int { return slices.Clone(d.resolved.encoderWidths()) }
 
 // CodeWidth is the number of units of the code h.
 func (d *DAE) CodeWidth() int { return d.layers[d.depth-1].out }

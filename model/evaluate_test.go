@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,10 +182,13 @@ func TestDenoiseIsTheReconstructionOfEvaluate(t *testing.T) {
 			if err != nil || len(layers) != 3 {
 				t.Fatalf("%d layers, %v", len(layers), err)
 			}
-			for i, width := range []int{17, 9, 5} {
+			for i, width := range small.DAE().EncoderWidths() {
 				if !layers[i].Shape().Eq(tensor.Shape{11, width}) {
 					t.Errorf("layer %d has shape %v", i, layers[i].Shape())
 				}
+			}
+			if got := small.DAE().EncoderWidths(); !slices.Equal(got, []int{17, 9, 5}) {
+				t.Errorf("the encoder has %v units", got)
 			}
 			code, err := large.Encode(t.Context(), corrupted)
 			if err != nil || !equal32(code.Data().([]float32), layers[2].Data().([]float32)) {

@@ -10,6 +10,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"gpudae/cpu"
 	"gpudae/device"
 	"gpudae/device/reference"
 )
@@ -40,6 +41,36 @@ func TestEvaluationDoesNotDependOnTheMinibatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWideEvaluationDoesNotDependOnTheMinibatch: nor where the layers are wide
+// enough for a device to multiply in blocks.
+func TestWideEvaluationDoesNotDependOnTheMinibatch(t *testing.T) {
+	const rows, features = 70, 600
+	for _, tied := range []bool{false, true} {
+		var want Evaluation
+		for _, examples := range []int{1, 3, 5, 16, 33, rows} {
+			for _, threads := range []int{1, 2} {
+				dev, err := cpu.New(threads)
+				if err != nil {
+					t.Fatal(err)
+				}
+				src := sourceOf(t, dev, uniform(1, rows*features), features, device.Clock{})
+				config := Config{Features: features, Hidden: []int{520}, Tied: tied, Likelihood: "gaussian", Corruption: "masking:0.3"}
+				got, err := bound(t, dev, config, examples).Evaluate(t.Context(), src)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want.N == 0 {
+					want = got
+				}
+				if got != want {
+					t.Errorf("minibatches of %d on %d threads give %+v, of 1 %+v", examples, threads, got, want)
+				}
+				dev.Close()
+			}
+		}
 	}
 }
 

@@ -132,6 +132,14 @@ type Table struct {
 	Scale         float32
 }
 
+// At returns the widened element i of the row-major table.
+func (t *Table) At(i int) float32 {
+	if t.Float32 != nil {
+		return t.Float32[i]
+	}
+	return float32(t.Scale * float32(t.Uint8[i]))
+}
+
 // View is a row-major matrix inside a Memory of type Float. Views are values;
 // they may overlap, but an operation's outputs may only overlap its inputs
 // where its documentation says so. The zero View stands for an absent argument.

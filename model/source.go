@@ -57,7 +57,7 @@ func (r Range) Peak() float64 {
 func ColumnExtremes(t device.Table) (low, high []float32) {
 	low, high = make([]float32, t.Columns), make([]float32, t.Columns)
 	for i := range t.Rows * t.Columns {
-		v := valueAt(&t, i)
+		v := t.At(i)
 		column := i % t.Columns
 		if i < t.Columns || v < low[column] {
 			low[column] = v
@@ -67,11 +67,4 @@ func ColumnExtremes(t device.Table) (low, high []float32) {
 		}
 	}
 	return low, high
-}
-
-func valueAt(t *device.Table, i int) float32 {
-	if t.Float32 != nil {
-		return t.Float32[i]
-	}
-	return float32(t.Scale * float32(t.Uint8[i]))
 }

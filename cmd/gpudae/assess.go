@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gpudae/baseline"
+	"gpudae/device"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+// Bounds of what baselines are fitted on and scored on; beyond them rows are
+// left out evenly.
+const (
+	baselineFitRows   = 10_000
+	baselineNoiseRows = 1_000
+	baselineScoreRows = 20_000
+	baselineMemory    = 1 << 30 // bytes of clean rows to score
+)
+
+// examination is what a model is to be judged on.
+type examination struct {
+	table    device.Table
+	rows     device.Rows // of the table
+	training device.Rows // rows of the table that the model was trained on; empty if it was trained on other data
+}
+
+// assessment is how well a model reconstructs, beside the closed forms.
+type assessment struct {
+	model.Evaluation
+	baseline   *baseline.Table
+	components int
+}
+
+// skill is the percentage of the mean's squared error that a reconstruction
+// removes: 100·(1 - MSE/MSE of the mean). It is negative for one that is worse.
+func (a *assessment) skill(mse float64) float64 { return 100 * (1 - mse/a.baseline.Mean.MSE) }
+
+// assess evaluates a model and the baselines on the same rows under the same
+// noise. The baselines are fitted on the training rows, or on the rows
+// themselves where those of the training are not at hand, which flatters the
+// baselines.
+func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam examination) (*assessment, error) {
+	net, src, err := saved.Bind(dev, min(saved.Config.Batch, max(exam.rows.Len(), 1)))
+	if err != nil {
+		return nil, err
+	}
+	if src.Data, err = dev.Load(ctx, exam.table); err != nil {
+		return nil, err
+	}
+	src.Part = exam.rows
+	pairs := newPairs(exam.rows.Len(), exam.table.Columns)
+	a := &assessment{}
+	if a.Evaluation, err = net.EvaluateEach(ctx, src, pairs.add); err != nil {
+		return nil, err
+	}
+	problem := baseline.Problem{Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
+		Train: pairs.clean, MaxRows: baselineFitRows}
+	if exam.training.Len() > 0 {
+		problem.Train = rowsOf(exam.table, exam.training, baselineFitRows)
+		src.Part = exam.training
+		clean, corrupted, _, err := net.Triples(ctx, src, baselineNoiseRows)
+		if err != nil {
+			return nil, err
+		}
+		problem.NoiseClean = baseline.Rows{Values: clean.Data().([]float32), Features: exam.table.Columns}
+		problem.NoiseCorrupted = baseline.Rows{Values: corrupted.Data().([]float32), Features: exam.table.Columns}
+	}
+	table, err := baseline.Compare(ctx, problem)
+	if err != nil {
+		return nil, err
+	}
+	a.baseline = &table
+	return a, nil
+}
+
+// pairs collects clean and corrupted rows, every so many if there are too many.
+type pairs struct {
+	clean, corrupted baseline.Rows
+	every            int
+}
+
+func newPairs(rows, features int) *pairs {
+	most := max(1, min(baselineScoreRows, baselineMemory/4/features))
+	return &pairs{clean: baseline.Rows{Features: features}, corrupted: baseline.Rows{Features: features}, every: (rows + most - 1) / most}
+}
+
+func (p *pairs) add(b model.Batch) error {
+	for i := range b.Rows {
+		if (b.First+i)%p.every == 0 {
+			p.clean.Values = append(p.clean.Values, b.Clean[i*b.Features:(i+1)*b.Features]...)
+			p.corrupted.Values = append(p.corrupted.Values, b.Corrupted[i*b.Features:(i+1)*b.Features]...)
+		}
+	}
+	return nil
+}
+
+// rowsOf takes rows of a part of a table, evenly spaced if there are more than limit.
+func rowsOf(table device.Table, part device.Rows, limit int) baseline.Rows {
+	n := min(part.Len(), limit)
+	out := baseline.Rows{Values: make([]float32, 0, n*table.Columns), Features: table.Columns}
+	permutation := part.Permutation(table.Rows)
+	for i := range n {
+		row := part.Lo + i*part.Len()/n
+		if part.Split {
+			row = int(permutation.At(uint32(row)))
+		}
+		for j := range table.Columns {
+			out.Values = append(out.Values, valueAt(table, row*table.Columns+j))
+		}
+	}
+	return out
+}
+
+// valueAt is element i of a table, widened as a device does.
+func valueAt(t device.Table, i int) float32 {
+	if t.Float32 != nil {
+		return t.Float32[i]
+	}
+	return t.Scale * float32(t.Uint8[i])
+}
+
+func baselineLikelihood(dae *model.DAE) baseline.Likelihood {
+	l := dae.Likelihood()
+	return baseline.Likelihood{Name: l.Kind.String(), Sigma: l.Sigma, Fields: dae.Config().Fields}
+}
+
+// table shows the assessment for a person.
+func (a *assessment) table() string {
+	g := grid{{"", "NLL", "NLL/feature", "MSE", "skill %"}}
+	row := func(name string, nll, perFeature, mse float64) {
+		g.add(name, fmt.Sprintf("%.4f", nll), fmt.Sprintf("%.5f", perFeature), number(mse).String(), fmt.Sprintf("%.1f", a.skill(mse)))
+	}
+	b := a.baseline
+	row("identity", b.Identity.NLL, b.Identity.PerFeature, b.Identity.MSE)
+	row("mean", b.Mean.NLL, b.Mean.PerFeature, b.Mean.MSE)
+	row(fmt.Sprintf("pca-%d", b.PCA.Components), b.PCA.NLL, b.PCA.PerFeature, b.PCA.MSE)
+	row("gpudae", a.NLL, a.PerFeature, a.MSE)
+	return g.String()
+}
+
+// scoreJSON is a baseline's score.
+type scoreJSON struct {
+	NLL        number `json:"nll"`
+	PerFeature number `json:"nll_per_feature"`
+	MSE        number `json:"mse"`
+	Skill      number `json:"skill"`
+	Components int    `json:"components,omitempty"`
+}
+
+// baselineJSON is the object "baseline".
+type baselineJSON struct {
+	Identity scoreJSON `json:"identity"`
+	Mean     scoreJSON `json:"mean"`
+	PCA      scoreJSON `json:"pca"`
+}
+
+func (a *assessment) baselines() *baselineJSON {
+	score := func(s baseline.Score) scoreJSON {
+		return scoreJSON{number(s.NLL), number(s.PerFeature), number(s.MSE), number(a.skill(s.MSE)), s.Components}
+	}
+	return &baselineJSON{score(a.baseline.Identity), score(a.baseline.Mean), score(a.baseline.PCA)}
+}
+
+// decibels writes a PSNR.
+func decibels(psnr float64) string {
+	if math.IsInf(psnr, 1) {
+		return "exact"
+	}
+	return fmt.Sprintf("%.2f dB", psnr)
+}

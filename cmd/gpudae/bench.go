@@ -1,0 +1,364 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/optim"
+)
+
+func (p *program) benchCommand() *cli.Command {
+	names := grid{}
+	for _, w := range workloads() {
+		names.add(w.name, w.doc)
+	}
+	machine := defaultMachine()
+	flags := []cli.Flag{
+		&cli.StringSliceFlag{Name: "workload", Category: "Measurement", Usage: "a workload by name, repeatable; as the arguments"},
+		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "measured time of a workload, after warm-up", Value: 3},
+		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "steps before measuring", Value: 30},
+		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "8-bit images for the workloads of 784 features, e.g. MNIST; synthetic by default"},
+	}
+	return &cli.Command{
+		Name:      "bench",
+		Usage:     "measure training speed",
+		ArgsUsage: "[WORKLOAD...]",
+		Description: `Trains each workload (all of them by default) and reports examples a second, the
+median of ten windows, with the matrix arithmetic behind it and its share of what
+a large matrix product reaches on this machine. With --json each workload is an
+object on a line of its own.
+
+Workloads:
+` + indent(names.left()) + `
+Examples:
+   gpudae bench
+   gpudae bench deep-b256 --seconds 10 --threads 1 --json`,
+		Flags:  append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...),
+		Action: p.bench,
+	}
+}
+
+// benchJSON is the measurement of one workload.
+type benchJSON struct {
+	Workload      string  `json:"workload"`
+	Framework     string  `json:"framework"`
+	Device        string  `json:"device"`
+	Threads       int     `json:"threads"`
+	SamplesPerS   float64 `json:"samples_per_s"`      // median of the windows
+	BestPerS      float64 `json:"best_samples_per_s"` // best window
+	StepsPerS     float64 `json:"steps_per_s"`
+	GFLOPs        float64 `json:"gflops"`       // matrix products of forward and backward, a second
+	PeakGFLOPs    float64 `json:"sgemm_gflops"` // of a large matrix product on the same device
+	PeakShare     float64 `json:"peak_share"`
+	AllocsPerStep float64 `json:"allocs_per_step"`
+	PeakRSS       float64 `json:"peak_rss_mb"`
+	Startup       float64 `json:"startup_s"` // until the end of the first step, data included
+	WarmupLoss    float64 `json:"warmup_loss"`
+}
+
+type benchOptions struct {
+	seconds float64
+	warmup  int
+	data    data.Dataset // nil: synthetic
+	machine machineSettings
+	origins settings.Origins
+	console *console
+}
+
+func (p *program) bench(c *cli.Context) error {
+	chosen, err := chooseWorkloads(append(c.Args().Slice(), c.StringSlice("workload")...))
+	if err != nil {
+		return err
+	}
+	o := &benchOptions{seconds: c.Float64("seconds"), warmup: c.Int("warmup"), console: newConsole(p.stderr, c.Bool("quiet"))}
+	if !(o.seconds > 0 && o.seconds < 1e6) {
+		return usage("--seconds", fmt.Sprintf("%g seconds", o.seconds), "give a positive number")
+	}
+	if o.warmup < 1 {
+		return usage("--warmup", fmt.Sprintf("%d steps", o.warmup), "give at least 1")
+	}
+	if o.machine, o.origins, err = p.machineOf(c); err != nil {
+		return err
+	}
+	if err := checkMachine(o.machine, o.origins); err != nil {
+		return err
+	}
+	if path := c.String("data"); path != "" {
+		if o.data, err = p.open(c.Context, path, inputOptions{header: auto}); err != nil {
+			return err
+		}
+		defer o.data.Close()
+	}
+	return p.benchAll(c.Context, o, chosen, c.Bool("json"))
+}
+
+func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {
+	results := grid{{"workload", "samples/s", "best", "GFLOP/s", "of SGEMM", "allocs/step", "peak MB", "start s", "loss"}}
+	began := p.began
+	for _, w := range chosen {
+		r, err := o.measure(ctx, w, began)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			text, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			if err := p.printText(string(text) + "\n"); err != nil {
+				return err
+			}
+		}
+		o.console.logf("%s: %.0f samples/s", w.name, r.SamplesPerS)
+		results.add(w.name, fmt.Sprintf("%.0f", r.SamplesPerS), fmt.Sprintf("%.0f", r.BestPerS), fmt.Sprintf("%.1f", r.GFLOPs),
+			percent(r.PeakShare), fmt.Sprintf("%.1f", r.AllocsPerStep), fmt.Sprintf("%.0f", r.PeakRSS), fmt.Sprintf("%.2f", r.Startup), fmt.Sprintf("%.4f", r.WarmupLoss))
+		began = time.Now()
+	}
+	if asJSON {
+		return nil
+	}
+	return p.printText(results.String())
+}
+
+func chooseWorkloads(names []string) ([]workload, error) {
+	table := workloads()
+	if len(names) == 0 {
+		return table, nil
+	}
+	var all []string
+	for _, w := range table {
+		all = append(all, w.name)
+	}
+	var chosen []workload
+	for _, name := range names {
+		i := slices.Index(all, name)
+		if i < 0 {
+			return nil, usage("bench", "unknown workload "+quoted(name), settings.Suggest(name, all, "")+"choose from "+strings.Join(all, ", "))
+		}
+		chosen = append(chosen, table[i])
+	}
+	return chosen, nil
+}
+
+// measure runs a workload; began is when the time to the first step started.
+func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time) (*benchJSON, error) {
+	resetPeakMemory()
+	dev, err := openDevice(o.machine.Device, origin(o.origins, "device"), o.machine.Threads, func(string, ...any) {})
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	s, err := o.newStepper(ctx, dev, w)
+	if err != nil {
+		return nil, err
+	}
+	r := &benchJSON{Workload: w.name, Framework: "gpudae", Device: dev.Info().Name, Threads: dev.Info().Threads}
+	if err := s.steps(ctx, 1); err != nil {
+		return nil, err
+	}
+	r.Startup = time.Since(began).Seconds()
+	if err := s.steps(ctx, o.warmup-1); err != nil {
+		return nil, err
+	}
+	if r.WarmupLoss, err = s.loss(); err != nil {
+		return nil, err
+	}
+	r.WarmupLoss = w.perFeature(r.WarmupLoss)
+	if err := s.windows(ctx, o.seconds, r); err != nil {
+		return nil, err
+	}
+	r.StepsPerS = r.SamplesPerS / float64(w.batch)
+	r.GFLOPs = r.SamplesPerS * float64(s.net.DAE().FLOPs(true)) / 1e9
+	r.PeakRSS = float64(peakMemory()) / 1e6
+	if r.PeakGFLOPs, err = sgemmPeak(dev); err != nil {
+		return nil, err
+	}
+	r.PeakShare = r.GFLOPs / r.PeakGFLOPs
+	return r, nil
+}
+
+// stepper makes optimiser steps of a workload, one epoch after the other.
+type stepper struct {
+	dev      device.Device
+	workload workload
+	net      *model.Net
+	program  device.Program
+	clock    device.Words
+	epoch    int
+	made     int // steps in the epoch
+	perEpoch int
+}
+
+func (o *benchOptions) newStepper(ctx context.Context, dev device.Device, w workload) (*stepper, error) {
+	table, err := w.table(ctx, o.data)
+	if err != nil {
+		return nil, err
+	}
+	if table.Columns != w.features {
+		return nil, usage("--data", fmt.Sprintf("%d features in an example, %s needs %d", table.Columns, w.name, w.features), "give 28x28 images, or leave it out")
+	}
+	dae, err := w.dae()
+	if err != nil {
+		return nil, err
+	}
+	s := &stepper{dev: dev, workload: w, perEpoch: table.Rows / w.batch}
+	dataset, err := dev.Load(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	if s.net, err = model.Bind(dev, dae, model.Binding{Examples: w.batch, Training: true}); err != nil {
+		return nil, err
+	}
+	if err := s.net.SetParameters(dae.InitialParameters(1), dae.InitialBuffers()); err != nil {
+		return nil, err
+	}
+	return s, s.record(dataset, table.Rows)
+}
+
+// benchRate is the learning rate of all workloads.
+const benchRate = 1e-3
+
+// record records the step: gradient, Adam, clock.
+func (s *stepper) record(dataset device.Dataset, rows int) error {
+	rule, err := optim.ParseRule("adam")
+	if err != nil {
+		return err
+	}
+	state, err := optim.NewState(s.dev, rule, s.net.DAE().ParameterCount(), 0)
+	if err != nil {
+		return err
+	}
+	clock, err := s.dev.Alloc(device.Word, device.ClockWords)
+	if err != nil {
+		return err
+	}
+	rates, err := s.dev.Alloc(device.Float, s.perEpoch)
+	if err != nil {
+		return err
+	}
+	s.clock = device.WordsOf(clock, 0, device.ClockWords)
+	loss, gradSq := s.net.Values, s.net.Values
+	loss.Columns, gradSq.Columns = 1, 1
+	gradSq.Offset++
+	step := optim.Step{Params: s.net.Params, Grads: s.net.Grads, GradSq: gradSq, Loss: loss,
+		Rates: device.MatrixOf(rates, 0, 1, s.perEpoch), Clock: s.clock, Decayed: s.net.DAE().DecayedCount()}
+	if err := s.dev.Upload(step.Rates, slices.Repeat([]float32{benchRate}, s.perEpoch)); err != nil {
+		return err
+	}
+	src := model.Source{Data: dataset, Part: device.Rows{Hi: rows}, Shuffle: true, Seed: 1, Clock: s.clock}
+	s.program, err = s.dev.Record(func() {
+		s.net.Gradient(src, s.workload.batch)
+		state.Apply(s.dev, step)
+		s.dev.Tick(device.TickArgs{Clock: s.clock, Rows: s.workload.batch})
+	})
+	if err != nil {
+		return err
+	}
+	return s.dev.UploadWords(s.clock, device.Clock{}.Words())
+}
+
+// steps makes n steps and waits for them.
+func (s *stepper) steps(ctx context.Context, n int) error {
+	for range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if s.made == s.perEpoch {
+			s.epoch, s.made = s.epoch+1, 0
+			clock := device.Clock{Step: uint64(s.epoch * s.perEpoch), Epoch: uint32(s.epoch)}
+			if err := s.dev.UploadWords(s.clock, clock.Words()); err != nil {
+				return err
+			}
+		}
+		if err := s.program(); err != nil {
+			return err
+		}
+		s.made++
+	}
+	return s.dev.Sync()
+}
+
+// loss is that of the last minibatch, in nats an example.
+func (s *stepper) loss() (float64, error) {
+	values := make([]float32, s.net.Values.Len())
+	err := s.dev.Download(values, s.net.Values)
+	return float64(values[0]), err
+}
+
+// windowCount is the number of windows whose median counts.
+const windowCount = 10
+
+// windows times the steps.
+func (s *stepper) windows(ctx context.Context, seconds float64, r *benchJSON) error {
+	perWindow := 0
+	for began := time.Now(); time.Since(began).Seconds() < seconds/windowCount; perWindow++ {
+		if err := s.steps(ctx, 1); err != nil {
+			return err
+		}
+	}
+	rates := make([]float64, windowCount)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range rates {
+		began := time.Now()
+		if err := s.steps(ctx, perWindow); err != nil {
+			return err
+		}
+		rates[i] = float64(perWindow*s.workload.batch) / time.Since(began).Seconds()
+	}
+	runtime.ReadMemStats(&after)
+	slices.Sort(rates)
+	r.SamplesPerS = (rates[windowCount/2-1] + rates[windowCount/2]) / 2
+	r.BestPerS = rates[windowCount-1]
+	r.AllocsPerStep = math.Round(10*float64(after.Mallocs-before.Mallocs)/float64(windowCount*perWindow)) / 10
+	return nil
+}
+
+// sgemmSize is the size of the matrix product that counts as the device's peak,
+// sgemmSeconds how long it is repeated, and its best time counts.
+const (
+	sgemmSize    = 1024
+	sgemmSeconds = 0.3
+)
+
+// sgemmPeak is the best rate of large square matrix products, GFLOP/s.
+func sgemmPeak(dev device.Device) (float64, error) {
+	var views [3]device.View
+	values := make([]float32, sgemmSize*sgemmSize)
+	for i := range values {
+		values[i] = float32(i%7) - 3
+	}
+	for i := range views {
+		memory, err := dev.Alloc(device.Float, len(values))
+		if err != nil {
+			return 0, err
+		}
+		views[i] = device.MatrixOf(memory, 0, sgemmSize, sgemmSize)
+		if err := dev.Upload(views[i], values); err != nil {
+			return 0, err
+		}
+	}
+	best := math.Inf(1)
+	for spent := 0.0; spent < sgemmSeconds; {
+		began := time.Now()
+		dev.Dense(device.DenseArgs{X: views[0], W: views[1], Y: views[2]})
+		if err := dev.Sync(); err != nil {
+			return 0, err
+		}
+		took := time.Since(began).Seconds()
+		best, spent = min(best, took), spent+took
+	}
+	return 2 * float64(sgemmSize) * sgemmSize * sgemmSize / best / 1e9, nil
+}

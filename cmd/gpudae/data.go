@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+)
+
+func (p *program) dataCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "data",
+		Usage: "list and describe data sets",
+		Description: `Examples:
+   gpudae data list
+   gpudae data info train-images-idx3-ubyte.gz`,
+		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand()},
+	}
+}
+
+func (p *program) dataListCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list the built-in data sets",
+		Description: `Arguments follow the name after a colon.
+
+Examples:
+   gpudae data list
+   gpudae train two-moons:n=500,noise=0.05`,
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: p.dataList,
+	}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Category: "Output", Usage: "print one JSON object on standard output"}
+}
+
+// builtInJSON is a row of the list.
+type builtInJSON struct {
+	Name        string `json:"name"`
+	Arguments   string `json:"arguments,omitempty"`
+	Description string `json:"description"`
+	Source      string `json:"source,omitempty"`
+}
+
+func (p *program) dataList(c *cli.Context) error {
+	if err := arguments(c); err != nil {
+		return err
+	}
+	var list []builtInJSON
+	for _, b := range data.List() {
+		list = append(list, builtInJSON{b.Name, b.Arguments, b.Description, b.Source})
+	}
+	if c.Bool("json") {
+		return p.printJSON(map[string]any{"data": list})
+	}
+	rows := grid{}
+	for _, b := range list {
+		rows.add(b.Name, b.Description)
+		if b.Arguments != "" {
+			rows.add("", "arguments "+b.Arguments)
+		}
+		if b.Source != "" {
+			rows.add("", b.Source)
+		}
+	}
+	return p.printText(rows.left())
+}
+
+func (p *program) dataInfoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "info",
+		Usage:     "describe a data set, having checked all of it",
+		ArgsUsage: "DATA",
+		Description: `DATA is a built-in name, a path to .npy, .npz, .idx[.gz] or .csv[.gz], or - for
+standard input.
+
+Examples:
+   gpudae data info digits
+   gpudae data info table.csv --label class --json`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "label", Category: "Data", Usage: "CSV column of classes, by name or number, that is no feature"},
+			&cli.StringFlag{Name: "header", Category: "Data", Usage: "whether a CSV file starts with names: auto, none or names", Value: auto, DefaultText: auto},
+			jsonFlag(),
+		},
+		Action: p.dataInfo,
+	}
+}
+
+func (p *program) dataInfo(c *cli.Context) error {
+	if err := arguments(c, "DATA"); err != nil {
+		return err
+	}
+	if err := checkHeader(c.String("header")); err != nil {
+		return err
+	}
+	d, err := p.open(c.Context, c.Args().First(), inputOptions{label: c.String("label"), header: c.String("header")})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	info := d.Info()
+	if c.Bool("json") {
+		return p.printJSON(info)
+	}
+	return p.printText(describe(info, d.Labels()))
+}
+
+// columnsShown is the number of column names that are shown.
+const columnsShown = 12
+
+func describe(info data.Info, labels *data.Labels) string {
+	g := grid{{"name", info.Name}}
+	if info.Path != "" {
+		g.add("path", info.Path)
+	}
+	g.add("format", info.Format)
+	g.add("rows", fmt.Sprint(info.Rows))
+	g.add("features", fmt.Sprintf("%d, shape %v", info.Features, info.Shape))
+	g.add("type", string(info.Element))
+	scale := ""
+	if info.Scale != 1 {
+		scale = fmt.Sprintf(", stored values times %.6g", info.Scale)
+	}
+	g.add("range", fmt.Sprintf("%.6g to %.6g%s", info.Min, info.Max, scale))
+	if len(info.Columns) > 0 {
+		shown := info.Columns[:min(len(info.Columns), columnsShown)]
+		more := ""
+		if len(info.Columns) > len(shown) {
+			more = fmt.Sprintf(", and %d more", len(info.Columns)-len(shown))
+		}
+		g.add("columns", strings.Join(shown, ", ")+more)
+	}
+	if labels != nil {
+		g.add("classes", classCounts(labels))
+	}
+	g.add("sha256", info.SHA256)
+	if info.Licence != "" {
+		g.add("licence", info.Licence)
+	}
+	return g.left()
+}
+
+// classCounts lists the classes with the number of their rows.
+func classCounts(labels *data.Labels) string {
+	counts := make([]int, len(labels.Names))
+	for _, class := range labels.Class {
+		counts[class]++
+	}
+	var items []string
+	for i, name := range labels.Names {
+		items = append(items, fmt.Sprintf("%s (%d)", name, counts[i]))
+	}
+	if len(items) > columnsShown {
+		items = append(slices.Clone(items[:columnsShown]), fmt.Sprintf("and %d more", len(items)-columnsShown))
+	}
+	return strings.Join(items, ", ")
+}

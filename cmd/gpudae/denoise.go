@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"gorgonia.org/tensor"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+func (p *program) denoiseCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "denoise",
+		Usage:     "reconstruct examples from corrupted ones",
+		ArgsUsage: "MODEL IN -o OUT",
+		Description: `Writes E[x|h] with h = f(x̃): the input is taken as the corrupted x̃, unless
+--corrupt is given. MODEL is a run folder or a model.safetensors; IN is a file, a
+built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, .gz after
+it compresses. Numbers are in the scale of the data (8-bit images: 0 to 1); only
+an IDX file of an 8-bit input holds 8-bit numbers again.
+
+Examples:
+   gpudae denoise runs/mine noisy.npy -o clean.npy
+   gpudae denoise runs/mine digits --corrupt masking:0.5 -o clean.idx.gz
+   cat noisy.csv | gpudae denoise runs/mine - -o clean.csv`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "file to write"},
+			&cli.StringFlag{Name: "corrupt", Category: "Data", Usage: "corrupt the input first, e.g. masking:0.25"},
+			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "of --corrupt; the run's by default", DefaultText: "the run's"},
+		}, inferenceFlags()...),
+		Action: p.denoise,
+	}
+}
+
+func (p *program) denoise(c *cli.Context) error {
+	if err := arguments(c, "MODEL", "IN"); err != nil {
+		return err
+	}
+	out, err := outputFile(c)
+	if err != nil {
+		return err
+	}
+	o, saved, err := p.inference(c)
+	if err != nil {
+		return err
+	}
+	if c.IsSet("corrupt") {
+		if err := recorrupt(saved, c.String("corrupt"), "--corrupt"); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("seed") {
+		saved.Config.Seed = c.Uint64("seed")
+	}
+	d, err := p.openFor(c.Context, saved, o.input, o.reading)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	reconstruct := o.reconstruct
+	if c.IsSet("corrupt") {
+		reconstruct = o.reconstructCorrupted
+	}
+	y, err := reconstruct(c.Context, saved, d)
+	if err != nil {
+		return err
+	}
+	if y, err = asInput(y, saved, d.Info(), out); err != nil {
+		return err
+	}
+	if err := data.Write(c.Context, out, y, d.Info().Columns); err != nil {
+		return err
+	}
+	return p.printWrote(o, out, y)
+}
+
+// recorrupt gives a model another corruption process.
+func recorrupt(saved *train.Saved, spec, where string) error {
+	config := saved.DAE.Config()
+	config.Corruption = spec
+	config.Emphasis = model.Emphasis{}
+	dae, err := model.New(config)
+	if err != nil {
+		return located(err, settings.Origins{"corruption": where})
+	}
+	saved.DAE = dae
+	return nil
+}
+
+// reconstruct reads the rows as corrupted ones.
+func (o *inferenceOptions) reconstruct(ctx context.Context, saved *train.Saved, d data.Dataset) (*tensor.Dense, error) {
+	return o.stream(ctx, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) { return net.Denoise(ctx, x) })
+}
+
+// reconstructCorrupted corrupts the rows first. All of them go to the device,
+// since a swap's donor may be any of them.
+func (o *inferenceOptions) reconstructCorrupted(ctx context.Context, saved *train.Saved, d data.Dataset) (*tensor.Dense, error) {
+	matrix, err := data.Table(ctx, d, &saved.Scaler)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, 0, matrix.Rows*matrix.Columns)
+	err = o.onDevice(func(dev device.Device) error {
+		net, src, err := saved.Bind(dev, min(inferenceBatch, matrix.Rows))
+		if err != nil {
+			return err
+		}
+		if src.Data, err = dev.Load(ctx, device.Table(matrix)); err != nil {
+			return err
+		}
+		src.Part = device.Rows{Hi: matrix.Rows}
+		_, err = net.EvaluateEach(ctx, src, func(b model.Batch) error {
+			values = append(values, b.Reconstructed...)
+			return nil
+		})
+		return err
+	})
+	return tensor.New(tensor.WithShape(matrix.Rows, matrix.Columns), tensor.WithBacking(values)), err
+}
+
+// asInput brings reconstructions to the scale and the shape of the input, and
+// for an IDX file of an 8-bit input to its type.
+func asInput(y *tensor.Dense, saved *train.Saved, info data.Info, out string) (*tensor.Dense, error) {
+	y, err := saved.Scaler.Invert(y)
+	if err != nil {
+		return nil, err
+	}
+	if info.Element == data.Uint8 && isIDX(out) {
+		y = data.Narrow(y, info.Scale)
+	}
+	return y, y.Reshape(append([]int{info.Rows}, info.Shape...)...)
+}
+
+// isIDX reports whether a file of that name is written as IDX.
+func isIDX(path string) bool {
+	name := strings.TrimSuffix(strings.ToLower(path), ".gz")
+	for _, suffix := range []string{".idx", ".idx1", ".idx3", "-ubyte"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/device/reference"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+func (p *program) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "doctor",
+		Usage: "check that this machine can train",
+		Description: `Lists the build, the machine and the devices, trains a small model on each device
+that is here and compares it with the reference, and checks that files can be
+written. Each failure comes with its mend; the exit code is 1 if there is one.
+
+Examples:
+   gpudae doctor
+   gpudae doctor --json`,
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: p.doctor,
+	}
+}
+
+// finding is the outcome of one check. A finding that is not ok has a remedy
+// and makes the machine unusable, unless it is optional.
+type finding struct {
+	Check    string `json:"check"`
+	OK       bool   `json:"ok"`
+	Optional bool   `json:"optional,omitempty"`
+	Detail   string `json:"detail"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+func (p *program) doctor(c *cli.Context) error {
+	if err := arguments(c); err != nil {
+		return err
+	}
+	findings := []finding{
+		{Check: "build", OK: true, Detail: fmt.Sprintf("gpudae %s, %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)},
+	}
+	for _, kind := range deviceKinds() {
+		findings = append(findings, examineDevice(c.Context, kind)...)
+	}
+	findings = append(findings, checkWritable("temporary files", os.TempDir(), "set TMPDIR to a folder that you may change"),
+		checkWritable("runs", existing(runsFolder), "change to a folder that you may change, or name one with -o"))
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if err := p.printFindings(findings, c.Bool("json")); err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if !f.OK && !f.Optional {
+			return &failure{code: exitFailure, where: f.Check, problem: f.Detail, remedy: f.Remedy}
+		}
+	}
+	return nil
+}
+
+func (p *program) printFindings(findings []finding, asJSON bool) error {
+	if asJSON {
+		usable := true
+		for _, f := range findings {
+			usable = usable && (f.OK || f.Optional)
+		}
+		return p.printJSON(map[string]any{"usable": usable, "checks": findings})
+	}
+	g := grid{}
+	for _, f := range findings {
+		state := "ok"
+		switch {
+		case !f.OK && f.Optional:
+			state = "absent"
+		case !f.OK:
+			state = "FAILED"
+		}
+		text := f.Detail
+		if f.Remedy != "" {
+			text += "; " + f.Remedy
+		}
+		g.add(fmt.Sprintf("%-6s  %s", state, f.Check), text)
+	}
+	return p.printText(g.left())
+}
+
+// examineDevice opens a device and tests it. The CPU and the reference must be
+// there; any other device is optional.
+func examineDevice(ctx context.Context, kind deviceKind) []finding {
+	check := "device " + kind.name
+	dev, err := kind.open(0, 0)
+	if err != nil {
+		return []finding{{Check: check, Optional: kind.name != "cpu" && kind.name != "reference", Detail: reason(err), Remedy: remedy(err)}}
+	}
+	defer dev.Close()
+	info := dev.Info()
+	detail := info.Description
+	if info.MemoryTotal > 0 {
+		detail += fmt.Sprintf(", %s of memory, %s free", fileSize(info.MemoryTotal), fileSize(info.MemoryFree))
+	}
+	findings := []finding{{Check: check, OK: true, Detail: detail}}
+	if kind.name == "reference" {
+		return findings
+	}
+	return append(findings, selfTest(ctx, dev, kind.name))
+}
+
+// selfTestTolerance is the relative difference of validation losses, after some
+// steps, that float32 arithmetic may cause.
+const selfTestTolerance = 1e-4
+
+// selfTest trains a small model on the device and on the reference, and
+// compares the validation losses.
+func selfTest(ctx context.Context, dev device.Device, name string) finding {
+	f := finding{Check: "self-test " + name, Remedy: "please report this machine with the output of 'gpudae doctor'"}
+	got, err := trainSmall(ctx, dev)
+	if err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	oracle := reference.New()
+	defer oracle.Close()
+	want, err := trainSmall(ctx, oracle)
+	if err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	difference := math.Abs(got-want) / math.Abs(want)
+	f.Detail = fmt.Sprintf("validation NLL after training %.6f, the reference's %.6f, relative difference %.1e", got, want, difference)
+	if difference <= selfTestTolerance {
+		f.OK, f.Remedy = true, ""
+	}
+	return f
+}
+
+// trainSmall trains on some of the digits and returns the validation loss.
+func trainSmall(ctx context.Context, dev device.Device) (float64, error) {
+	const rows = 200
+	d, err := data.Open(ctx, "digits", data.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	x, err := d.Read(ctx, 0, rows)
+	if err != nil {
+		return 0, err
+	}
+	info := d.Info()
+	dae, err := model.New(model.Config{Features: info.Features, Hidden: []int{32, 16}, Activation: "gelu", Norm: "layer",
+		Corruption: "masking:0.25+gaussian:0.1", Likelihood: "bernoulli"})
+	if err != nil {
+		return 0, err
+	}
+	config := train.DefaultConfig()
+	config.Epochs, config.Batch = 2, 30
+	result, err := train.Run(ctx, train.Job{Device: dev, Model: dae, Config: config,
+		Table: device.Table{Rows: rows, Columns: info.Features, Uint8: data.Uint8s(x), Scale: info.Scale}})
+	if err != nil {
+		return 0, err
+	}
+	return result.Last.ValNLL, nil
+}
+
+// remedy is that of a failure, or nothing.
+func remedy(err error) string {
+	_, after, _ := strings.Cut(err.Error(), "; ")
+	return after
+}
+
+// existing is the folder itself, or the nearest one above it that exists.
+func existing(dir string) string {
+	for {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// checkWritable makes a file in a folder and removes it.
+func checkWritable(check, dir, advice string) finding {
+	f := finding{Check: check, Detail: dir}
+	file, err := os.CreateTemp(dir, ".gpudae-doctor-*")
+	if err != nil {
+		f.Detail, f.Remedy = dir+": "+openProblem(err), advice
+		return f
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(make([]byte, 1<<16))
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		f.Detail, f.Remedy = dir+": "+openProblem(err), advice
+		return f
+	}
+	f.OK = true
+	if absolute, err := filepath.Abs(dir); err == nil {
+		f.Detail = absolute
+	}
+	return f
+}

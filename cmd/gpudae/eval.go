@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/train"
+)
+
+func (p *program) evalCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "eval",
+		Usage:     "measure how well a model reconstructs",
+		ArgsUsage: "MODEL DATA",
+		Description: `Corrupts DATA as in training, but always with the same noise, and compares the
+reconstructions with the clean examples: negative log likelihood in nats, mean
+squared error, PSNR, and skill, the percentage of the mean's squared error that is
+removed. Doing nothing (identity), the mean and PCA stand beside the model. On the
+data that the model was trained on, the recorded validation rows are taken.
+
+Examples:
+   gpudae eval runs/mine digits
+   gpudae eval runs/mine test.npy --json
+   gpudae eval runs/mine digits --split all --corruption masking:0.5`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "split", Category: "Data", Usage: "rows to take: all, train or val; val on the training data, otherwise all"},
+			&cli.StringFlag{Name: "corruption", Category: "Data", Usage: "another corruption than that of training"},
+			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "of the noise; the run's by default", DefaultText: "the run's"},
+		}, inferenceFlags()...),
+		Action: p.eval,
+	}
+}
+
+// evalJSON is what --json prints.
+type evalJSON struct {
+	Model      string        `json:"model"`
+	Data       string        `json:"data"`
+	Split      string        `json:"split"`
+	Device     string        `json:"device"`
+	Corruption string        `json:"corruption"`
+	N          int           `json:"n"`
+	NLL        number        `json:"nll"`
+	PerFeature number        `json:"nll_per_feature"`
+	MSE        number        `json:"mse"`
+	PSNR       number        `json:"psnr"`
+	Skill      number        `json:"skill"`
+	Baseline   *baselineJSON `json:"baseline"`
+}
+
+func (p *program) eval(c *cli.Context) error {
+	if err := arguments(c, "MODEL", "DATA"); err != nil {
+		return err
+	}
+	o, saved, err := p.inference(c)
+	if err != nil {
+		return err
+	}
+	if c.IsSet("corruption") {
+		if err := recorrupt(saved, c.String("corruption"), "--corruption"); err != nil {
+			return err
+		}
+	}
+	if c.IsSet("seed") {
+		saved.Config.Seed = c.Uint64("seed")
+	}
+	in, err := p.loadFor(c.Context, saved, o)
+	if err != nil {
+		return err
+	}
+	split, exam, err := in.examine(saved, c.String("split"))
+	if err != nil {
+		return err
+	}
+	if exam.training.Len() == 0 {
+		o.console.logf("eval: other data than those of training, so the baselines are fitted on the rows themselves, which flatters them")
+	}
+	return o.onDevice(func(dev device.Device) error {
+		a, err := assess(c.Context, dev, saved, exam)
+		if err != nil {
+			return err
+		}
+		if !o.json {
+			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; PSNR %s; NLL in nats an example, skill against the mean\n",
+				o.model, a.N, split, o.input, saved.DAE.Config().Corruption, decibels(a.PSNR)) + indent(a.table()))
+		}
+		return p.printJSON(evalJSON{Model: o.model, Data: o.input, Split: split, Device: dev.Info().Name, Corruption: saved.DAE.Config().Corruption,
+			N: a.N, NLL: number(a.NLL), PerFeature: number(a.PerFeature), MSE: number(a.MSE), PSNR: number(a.PSNR),
+			Skill: number(a.skill(a.MSE)), Baseline: a.baselines()})
+	})
+}
+
+// loaded is a data set read for a model.
+type loaded struct {
+	info   data.Info
+	labels *data.Labels
+	table  device.Table
+	same   bool // whether the model was trained on these data
+}
+
+// loadFor reads all examples of the input as the model sees them.
+func (p *program) loadFor(ctx context.Context, saved *train.Saved, o *inferenceOptions) (*loaded, error) {
+	d, err := p.openFor(ctx, saved, o.input, o.reading)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	matrix, err := data.Table(ctx, d, &saved.Scaler)
+	if err != nil {
+		return nil, err
+	}
+	info := d.Info()
+	same := info.SHA256 == saved.Schema.SHA256 && info.Rows == saved.Split.Rows
+	return &loaded{info: info, labels: d.Labels(), table: device.Table(matrix), same: same}, nil
+}
+
+// examine chooses the rows that --split names.
+func (in *loaded) examine(saved *train.Saved, split string) (string, examination, error) {
+	exam := examination{table: in.table, rows: device.Rows{Hi: in.table.Rows}}
+	if in.same {
+		exam.training = saved.Split.Training()
+	}
+	if split == "" {
+		split = "all"
+		if in.same && saved.Split.Held > 0 {
+			split = "val"
+		}
+	}
+	switch {
+	case split == "all":
+		return split, exam, nil
+	case split != "train" && split != "val":
+		return "", exam, usage("--split", "unknown split "+quoted(split), "choose all, train or val")
+	case !in.same:
+		return "", exam, usage("--split", in.info.Name+" is not what the model was trained on, so it has no "+split+" rows", "use --split all")
+	case split == "train":
+		exam.rows = saved.Split.Training()
+	case saved.Split.Held == 0:
+		return "", exam, usage("--split", "the run held no rows out", "use --split all")
+	default:
+		exam.rows = saved.Split.Validation()
+	}
+	return split, exam, nil
+}

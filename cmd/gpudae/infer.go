@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+	"gorgonia.org/tensor"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+// inferenceBatch is the number of rows that go through a model at a time; the
+// results do not depend on it.
+const inferenceBatch = 256
+
+// inferenceOptions are what the commands that use a model have in common.
+type inferenceOptions struct {
+	model   string
+	input   string
+	reading inputOptions
+	machine machineSettings
+	origins settings.Origins
+	json    bool
+	console *console
+}
+
+// inferenceFlags are their flags.
+func inferenceFlags() []cli.Flag {
+	machine := defaultMachine()
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "label", Category: "Data", Usage: "CSV column of classes, by name or number, that is no feature; as in training by default"},
+		&cli.StringFlag{Name: "header", Category: "Data", Usage: "whether a CSV file starts with names: auto, none or names; as in training by default"},
+	}
+	return append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...)
+}
+
+// inference reads the model of a command line and the options around it.
+func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, error) {
+	o := &inferenceOptions{model: c.Args().Get(0), input: c.Args().Get(1), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
+	var err error
+	if o.machine, o.origins, err = p.machineOf(c); err != nil {
+		return nil, nil, err
+	}
+	if err := checkMachine(o.machine, o.origins); err != nil {
+		return nil, nil, err
+	}
+	saved, err := train.LoadModel(o.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	trained, err := savedSettings(saved)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.reading = inputOptions{label: trained.Label, header: trained.Header}
+	if c.IsSet("label") {
+		o.reading.label = c.String("label")
+	}
+	if c.IsSet("header") {
+		o.reading.header = c.String("header")
+	}
+	return o, saved, checkHeader(o.reading.header)
+}
+
+func checkHeader(header string) error {
+	switch header {
+	case auto, "none", "names":
+		return nil
+	}
+	return usage("--header", "unknown header "+quoted(header), "choose auto, none or names")
+}
+
+// onDevice opens the device of the options for as long as use runs.
+func (o *inferenceOptions) onDevice(use func(device.Device) error) error {
+	dev, err := openDevice(o.machine.Device, origin(o.origins, "device"), o.machine.Threads, o.console.logf)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	return use(dev)
+}
+
+// arguments checks the number of positional arguments.
+func arguments(c *cli.Context, names ...string) error {
+	if c.NArg() < len(names) {
+		return usage(c.Command.Name, "no "+names[c.NArg()], "see 'gpudae "+c.Command.Name+" --help'")
+	}
+	if c.NArg() > len(names) {
+		return usage(c.Command.Name, "too many arguments: "+quoted(c.Args().Get(len(names))), "see 'gpudae "+c.Command.Name+" --help'")
+	}
+	return nil
+}
+
+// outputFile checks -o before any work is done.
+func outputFile(c *cli.Context) (string, error) {
+	path := c.String("out")
+	if path == "" {
+		return "", usage(c.Command.Name, "no output file", "name it with -o, e.g. -o out.npy")
+	}
+	if err := data.CheckOutput(path); err != nil {
+		return "", &failure{code: exitUsage, where: "--out", problem: err.Error(), err: err}
+	}
+	return path, nil
+}
+
+// stream sends the rows of d through compute, a range at a time, and returns
+// what comes back as one matrix.
+func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset,
+	compute func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) (*tensor.Dense, error) {
+	var values []float32
+	rows := d.Info().Rows
+	err := o.onDevice(func(dev device.Device) error {
+		net, _, err := saved.Bind(dev, min(inferenceBatch, rows))
+		if err != nil {
+			return err
+		}
+		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
+			y, err := compute(net, x)
+			if err != nil {
+				return err
+			}
+			values = append(values, data.Float32s(y)...)
+			return nil
+		})
+	})
+	return tensor.New(tensor.WithShape(rows, len(values)/rows), tensor.WithBacking(values)), err
+}
+
+// wrote is the result of a command that writes an array.
+type wrote struct {
+	Out   string `json:"out"`
+	Shape []int  `json:"shape"`
+}
+
+func (p *program) printWrote(o *inferenceOptions, out string, y *tensor.Dense) error {
+	if o.json {
+		return p.printJSON(wrote{out, y.Shape()})
+	}
+	return p.printText(fmt.Sprintf("%s: %v\n", out, []int(y.Shape())))
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+// inputOptions say how a file of examples is to be read.
+type inputOptions struct {
+	label  string
+	header string
+	scale  float32 // of a uint8 file, 0: the default
+}
+
+// open opens a data set; "-" is standard input.
+func (p *program) open(ctx context.Context, nameOrPath string, o inputOptions) (data.Dataset, error) {
+	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
+	return data.Open(ctx, nameOrPath, data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Standard: p.stdin})
+}
+
+// prepared is a data set as a model is trained on it.
+type prepared struct {
+	info   data.Info
+	labels *data.Labels // nil without classes
+	scaler *data.Scaler
+	split  train.Split
+	table  device.Table
+	low    float64 // least and greatest value of the table
+	high   float64
+}
+
+// prepare opens the data of a run, divides its rows, fits the scaling on the
+// training rows alone and reads all of it.
+func (p *program) prepare(ctx context.Context, c *trainSettings, origins settings.Origins) (*prepared, error) {
+	kind, err := data.ParseScaleKind(c.Scale)
+	if err != nil {
+		return nil, usage(origin(origins, "scale"), "unknown scaling "+quoted(c.Scale), "use one of auto, none, unit, standard, min-max")
+	}
+	if err := c.Train.Validate(); err != nil {
+		return nil, located(err, origins)
+	}
+	d, err := p.open(ctx, c.Data, inputOptions{label: c.Label, header: c.Header})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	in := &prepared{info: d.Info(), labels: d.Labels()}
+	if in.split, err = train.NewSplit(in.info.Rows, c.Train); err != nil {
+		return nil, located(err, origins)
+	}
+	if in.scaler, err = data.Fit(ctx, kind, d, in.split.Trains()); err != nil {
+		return nil, err
+	}
+	return in, in.read(ctx, d)
+}
+
+// read fills the table.
+func (in *prepared) read(ctx context.Context, d data.Dataset) error {
+	matrix, err := data.Table(ctx, d, in.scaler)
+	if err != nil {
+		return err
+	}
+	in.table = device.Table(matrix)
+	low, high := model.ColumnExtremes(in.table)
+	in.low, in.high = float64(low[0]), float64(high[0])
+	for i := range low {
+		in.low, in.high = min(in.low, float64(low[i])), max(in.high, float64(high[i]))
+	}
+	return nil
+}
+
+// onUnitInterval reports whether all values lie in [0, 1].
+func (in *prepared) onUnitInterval() bool { return in.low >= 0 && in.high <= 1 }
+
+// settle decides what the settings leave to the data.
+func (in *prepared) settle(c *trainSettings) {
+	c.Scale = string(in.scaler.Kind)
+	c.Model.Features, c.Model.Shape = in.info.Features, in.info.Shape
+	if c.Model.Corruption == auto {
+		c.Model.Corruption = "gaussian:0.5"
+		if in.onUnitInterval() {
+			c.Model.Corruption = "masking:0.25"
+		}
+	}
+	if c.Model.Likelihood == auto {
+		c.Model.Likelihood = "gaussian:1"
+		if in.onUnitInterval() {
+			c.Model.Likelihood = "bernoulli"
+		}
+	}
+	if c.Model.CodeActivation == auto {
+		c.Model.CodeActivation = c.Model.Activation
+	}
+}
+
+// build makes the model that the settings describe, and checks that the data
+// lie where its likelihood has support.
+func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DAE, error) {
+	dae, err := model.New(c.Model)
+	if err == nil {
+		err = dae.Likelihood().CheckSupport(in.low, in.high)
+	}
+	if err != nil {
+		return nil, located(err, origins)
+	}
+	return dae, nil
+}
+
+// located says where a person set what a configuration error is about.
+func located(err error, origins settings.Origins) error {
+	var config *model.ConfigError
+	if !errors.As(err, &config) {
+		return err
+	}
+	return usage(origin(origins, config.Key), config.Problem, config.Remedy)
+}
+
+// savedSettings are those of the run that a model comes from.
+func savedSettings(saved *train.Saved) (trainSettings, error) {
+	c := defaultTrainSettings()
+	layer, err := settings.FromYAML(saved.Path, saved.Settings)
+	if err != nil {
+		return c, err
+	}
+	if _, err := trainTable().Resolve(&c, layer); err != nil {
+		return c, fmt.Errorf("%s: %w", saved.Path, err)
+	}
+	return c, nil
+}
+
+// openFor opens examples for a model that exists: read as its training data
+// were, and checked to have its columns.
+func (p *program) openFor(ctx context.Context, saved *train.Saved, nameOrPath string, o inputOptions) (data.Dataset, error) {
+	o.scale = saved.Schema.Scale
+	d, err := p.open(ctx, nameOrPath, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := saved.Schema.Accepts(d.Info()); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// rowsAtATime bounds what a pass over a file holds in memory.
+const rowsAtATime = 4096
+
+// eachRange calls visit with the rows of d as the model sees them, a range at a
+// time.
+func eachRange(ctx context.Context, d data.Dataset, scaler *data.Scaler, visit func(x *tensor.Dense) error) error {
+	rows := d.Info().Rows
+	for from := 0; from < rows; from += rowsAtATime {
+		x, err := data.Floats(ctx, d, from, min(rowsAtATime, rows-from))
+		if err != nil {
+			return err
+		}
+		if x, err = scaler.Apply(x); err != nil {
+			return err
+		}
+		if err := visit(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+// auto leaves a setting to the program, which decides by the data.
+const auto = "auto"
+
+// machineSettings say where a command computes; every command that computes has them.
+type machineSettings struct {
+	Device  string
+	Threads int
+}
+
+func machineTable() settings.Table[machineSettings] {
+	const group = "Machine"
+	return settings.Table[machineSettings]{
+		{Key: "device", Group: group, Doc: deviceDoc, Field: func(c *machineSettings) any { return &c.Device }},
+		{Key: "threads", Group: group, Doc: "CPU threads, 0: one a core", Field: func(c *machineSettings) any { return &c.Threads }},
+	}
+}
+
+func defaultMachine() machineSettings { return machineSettings{Device: auto} }
+
+// trainSettings are everything that a run is determined by, and its machine.
+type trainSettings struct {
+	Data      string
+	Label     string // CSV column that holds classes
+	Header    string
+	Scale     string
+	Objective string
+	Model     model.Config
+	Train     train.Config
+	Machine   machineSettings
+}
+
+// defaultTrainSettings do well on the embedded digits, and no harm elsewhere.
+func defaultTrainSettings() trainSettings {
+	c := trainSettings{
+		Data:      "digits",
+		Header:    auto,
+		Scale:     auto,
+		Objective: "nll",
+		Model: model.Config{
+			Corruption:     auto,
+			Hidden:         []int{512},
+			Activation:     "relu",
+			CodeActivation: auto,
+			Norm:           "none",
+			Likelihood:     auto,
+			Init:           "auto",
+			Emphasis:       model.Emphasis{Destroyed: 1, Untouched: 1},
+			Replicates:     1,
+		},
+		Train:   train.DefaultConfig(),
+		Machine: defaultMachine(),
+	}
+	return c
+}
+
+// trainTable lists every setting of a run: its flag, its key in --set and in
+// files, its environment variable and its documentation.
+func trainTable() settings.Table[trainSettings] {
+	type c = trainSettings
+	table := settings.Table[c]{
+		{Key: "data", Group: "Data", Doc: "data set: a built-in name or a path; the DATA argument", Field: func(c *c) any { return &c.Data }},
+		{Key: "label", Group: "Data", Doc: "CSV column of classes, by name or number, that is no feature", Field: func(c *c) any { return &c.Label }},
+		{Key: "header", Group: "Data", Doc: "whether a CSV file starts with names: auto, none or names", Choices: []string{auto, "none", "names"}, Field: func(c *c) any { return &c.Header }},
+		{Key: "scale", Group: "Data", Doc: "map of the columns: auto, none, unit, standard or min-max", Field: func(c *c) any { return &c.Scale }},
+		{Key: "val", Group: "Data", Doc: "fraction of the rows held out", Field: func(c *c) any { return &c.Train.Val }},
+		{Key: "seed", Group: "Data", Doc: "of the split, the order, the noise and the weights", Field: func(c *c) any { return &c.Train.Seed }},
+
+		{Key: "corruption", Group: "Model", Doc: "C(x̃|x): none, gaussian:σ, masking:p, salt-and-pepper:p, swap:p, speckle:σ, uniform:a, poisson:peak, joined by +; p is the fraction destroyed; auto: masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
+		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers, e.g. 1000,500; the decoder mirrors them", Field: func(c *c) any { return &c.Model.Hidden }},
+		{Key: "code", Group: "Model", Doc: "units of a code layer after them, 0: the last hidden layer is the code", Field: func(c *c) any { return &c.Model.Code }},
+		{Key: "activation", Group: "Model", Doc: "identity, relu, leaky-relu, elu, gelu, silu, sigmoid, tanh or softplus", Field: func(c *c) any { return &c.Model.Activation }},
+		{Key: "code_activation", Group: "Model", Doc: "of the code; auto: the activation", Field: func(c *c) any { return &c.Model.CodeActivation }},
+		{Key: "tied", Group: "Model", Doc: "the decoder uses the encoder's weights, transposed", Field: func(c *c) any { return &c.Model.Tied }},
+		{Key: "dropout", Group: "Model", Doc: "probability of zeroing a hidden unit", Field: func(c *c) any { return &c.Model.Dropout }},
+		{Key: "norm", Group: "Model", Doc: "normalisation: none, layer or batch", Field: func(c *c) any { return &c.Model.Norm }},
+		{Key: "likelihood", Group: "Model", Doc: "p(x|h): bernoulli, gaussian:σ, gaussian-learned, categorical or poisson; auto: bernoulli for data in [0, 1], otherwise gaussian-learned (gaussian:1 if tied)", Field: func(c *c) any { return &c.Model.Likelihood }},
+		{Key: "init", Group: "Model", Doc: "initial weights: auto, or glorot-, he-, lecun- with uniform or normal", Field: func(c *c) any { return &c.Model.Init }},
+		{Key: "fields", Group: "Model", Doc: "widths of column groups that are one unit each (one-hot categories); empty: none", Field: func(c *c) any { return &c.Model.Fields }},
+		{Key: "emphasis_destroyed", Group: "Model", Doc: "weight of destroyed features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Destroyed }},
+		{Key: "emphasis_untouched", Group: "Model", Doc: "weight of untouched features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Untouched }},
+		{Key: "replicates", Group: "Model", Doc: "corruptions of each example in a minibatch", Field: func(c *c) any { return &c.Model.Replicates }},
+
+		{Key: "objective", Group: "Training", Doc: "nll: -log p(x|h) of the clean x, h the code of the corrupted x̃", Choices: []string{"nll"}, Field: func(c *c) any { return &c.Objective }},
+		{Key: "epochs", Group: "Training", Doc: "passes over the training rows", Field: func(c *c) any { return &c.Train.Epochs }},
+		{Key: "steps", Group: "Training", Doc: "end after so many steps, 0: no limit", Field: func(c *c) any { return &c.Train.Steps }},
+		{Key: "batch", Group: "Training", Doc: "examples of a minibatch", Field: func(c *c) any { return &c.Train.Batch }},
+		{Key: "lr", Group: "Training", Doc: "learning rate", Field: func(c *c) any { return &c.Train.LR }},
+		{Key: "schedule", Group: "Training", Doc: "of the learning rate: constant, cosine, one-cycle, step:every=E,factor=F or plateau:patience=P,factor=F", Field: func(c *c) any { return &c.Train.Schedule }},
+		{Key: "warmup", Group: "Training", Doc: "epochs of linear warm-up, fractions allowed", Field: func(c *c) any { return &c.Train.Warmup }},
+		{Key: "optimizer", Group: "Training", Doc: "sgd:momentum=M,nesterov, adam, adamw, rmsprop or adagrad", Field: func(c *c) any { return &c.Train.Optimizer }},
+		{Key: "weight_decay", Group: "Training", Doc: "of the weights; auto: the optimizer's default", Field: func(c *c) any { return &c.Train.WeightDecay }},
+		{Key: "clip", Group: "Training", Doc: "bound of the gradient's global norm, 0: none", Field: func(c *c) any { return &c.Train.Clip }},
+		{Key: "ema", Group: "Training", Doc: "decay of the moving average of the weights, 0: none", Field: func(c *c) any { return &c.Train.EMA }},
+		{Key: "patience", Group: "Training", Doc: "stop after so many epochs without improvement, 0: never", Field: func(c *c) any { return &c.Train.Patience }},
+		{Key: "min_delta", Group: "Training", Doc: "improvement that counts for patience, nats an example", Field: func(c *c) any { return &c.Train.MinDelta }},
+		{Key: "retries", Group: "Training", Doc: "repeats of diverged epochs, each at half the learning rate", Field: func(c *c) any { return &c.Train.Retries }},
+		{Key: "blow_up", Group: "Training", Doc: "a minibatch loss so many times beyond the first counts as diverged, 0: only one that is not finite", Field: func(c *c) any { return &c.Train.BlowUp }},
+		{Key: "checkpoint", Group: "Training", Doc: "seconds between checkpoints within an epoch, 0: none", Field: func(c *c) any { return &c.Train.Checkpoint }},
+	}
+	for _, s := range machineTable() {
+		field := s.Field
+		table = append(table, settings.Setting[c]{Key: s.Key, Group: s.Group, Doc: s.Doc, Choices: s.Choices,
+			Field: func(c *c) any { return field(&c.Machine) }})
+	}
+	return table
+}
+
+// preset is a named set of values for --preset.
+type preset struct {
+	name, doc string
+	values    map[string]string
+}
+
+func presets() []preset {
+	return []preset{
+		{"quick", "a small model and few epochs, to try things out", map[string]string{
+			"hidden": "64", "epochs": "5"}},
+		{"image", "images in [0, 1]: one wide layer, masking noise", map[string]string{
+			"hidden": "1000", "corruption": "masking:0.25", "likelihood": "bernoulli", "epochs": "20", "schedule": "cosine"}},
+		{"deep", "a narrow code at the end of four layers (Hinton and Salakhutdinov 2006)", map[string]string{
+			"hidden": "1000,500,250", "code": "30", "code_activation": "identity", "epochs": "50", "schedule": "cosine", "warmup": "1"}},
+		{"tied", "sigmoid units, tied weights and plain gradient descent (Vincent et al. 2010)", map[string]string{
+			"hidden": "1000", "activation": "sigmoid", "tied": "true", "corruption": "masking:0.25", "likelihood": "bernoulli",
+			"optimizer": "sgd:momentum=0", "lr": "0.1", "batch": "20"}},
+		{"table", "columns of numbers: swap noise, standardised (Jahrer 2017)", map[string]string{
+			"scale": "standard", "corruption": "swap:0.15", "hidden": "512,512", "likelihood": "gaussian:1", "epochs": "100", "schedule": "cosine"}},
+		{"toy", "points in a plane, whose density shows in the reconstruction", map[string]string{
+			"scale": "standard", "corruption": "gaussian:0.2", "hidden": "128,128", "activation": "softplus", "likelihood": "gaussian:0.2",
+			"epochs": "200", "schedule": "cosine", "lr": "0.003"}},
+	}
+}
+
+func findPreset(name string) (preset, error) {
+	var names []string
+	for _, p := range presets() {
+		if p.name == name {
+			return p, nil
+		}
+		names = append(names, p.name)
+	}
+	return preset{}, usage("--preset", "unknown preset "+quoted(name), settings.Suggest(name, names, "")+"choose one of "+strings.Join(names, ", "))
+}
+
+// flagsOf makes a flag of each setting; c holds the defaults that are shown.
+func flagsOf[C any](table settings.Table[C], c *C) []cli.Flag {
+	var flags []cli.Flag
+	for _, s := range table {
+		if _, isSwitch := s.Field(c).(*bool); isSwitch {
+			flags = append(flags, &cli.BoolFlag{Name: s.Flag(), Usage: s.Doc, Category: s.Group})
+			continue
+		}
+		flag := &cli.StringFlag{Name: s.Flag(), Usage: s.Doc, Category: s.Group}
+		if value := s.Format(c); value != "" {
+			flag.DefaultText = value
+		}
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+// given are the settings whose flags stand on the command line.
+func given[C any](c *cli.Context, table settings.Table[C]) []settings.Assignment {
+	var layer []settings.Assignment
+	for _, s := range table {
+		if c.IsSet(s.Flag()) {
+			layer = append(layer, settings.Assignment{Key: s.Key, Value: fmt.Sprint(c.Value(s.Flag())), Where: "--" + s.Flag()})
+		}
+	}
+	return layer
+}
+
+// machineOf resolves where a command computes: flag, then environment, then default.
+func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, error) {
+	machine, table := defaultMachine(), machineTable()
+	environment, err := table.FromEnvironment(p.environ, environmentPrefix, append(otherVariables(), variables(trainTable().Keys(), table.Keys())...)...)
+	if err != nil {
+		return machine, nil, err
+	}
+	origins, err := table.Resolve(&machine, environment, given(c, table))
+	return machine, origins, err
+}
+
+func otherVariables() []string { return []string{debugVariable, testDataVariable} }
+
+// variables are the environment's names of keys, without those in except.
+func variables(keys, except []string) []string {
+	var names []string
+	for _, key := range keys {
+		if !slices.Contains(except, key) {
+			names = append(names, settings.Variable(environmentPrefix, key))
+		}
+	}
+	return names
+}
+
+// origin says where a setting came from, for an error about it.
+func origin(origins settings.Origins, key string) string {
+	if where, found := origins[key]; found {
+		return where
+	}
+	for _, known := range slices.Sorted(maps.Keys(origins)) {
+		if strings.HasPrefix(known, key+"_") {
+			return origins[known]
+		}
+	}
+	return "setting " + key
+}

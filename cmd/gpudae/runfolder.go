@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"gpudae/train"
+)
+
+const (
+	runsFolder    = "runs"
+	figuresFolder = "figures"
+)
+
+// ownFiles are all files that this program writes into a run folder, and so all
+// that --force removes.
+func ownFiles() []string {
+	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV}
+	for _, f := range runFigures() {
+		files = append(files, filepath.Join(figuresFolder, f+".png"))
+	}
+	return files
+}
+
+// defaultRun names a run folder after the data and the time.
+func defaultRun(dataName string, now time.Time) string {
+	name := filepath.Base(dataName)
+	for _, suffix := range []string{".gz", ".idx", ".npy", ".npz", ".csv", ".tsv", ".txt"} {
+		name = strings.TrimSuffix(name, suffix)
+	}
+	name = strings.Trim(regexp.MustCompile(`[^A-Za-z0-9_-]+`).ReplaceAllString(name, "-"), "-")
+	if name == "" {
+		name = "data"
+	}
+	return filepath.Join(runsFolder, name+"-"+now.Format("20060102-150405"))
+}
+
+// runFolder is where a run goes.
+type runFolder struct {
+	dir     string
+	created []string // folders that were made for it, the deepest last
+}
+
+// checkRunFolder reports, before any work is done, what stands in the way of a
+// run in dir.
+func checkRunFolder(dir string, resume, force bool) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && resume:
+		return usage("--resume", dir+": no such run", "name the folder of the run with -o")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &failure{code: exitFailure, where: dir, problem: openProblem(err), remedy: "choose another folder with -o"}
+	case len(entries) == 0 || resume:
+		return nil
+	case !force:
+		return usage(dir, "the folder is not empty", "choose another with -o, continue with --resume, or replace the run with --force")
+	case !isRun(dir):
+		return usage(dir, "--force replaces runs only, and this folder holds no run", "choose another with -o, or empty it yourself")
+	}
+	return nil
+}
+
+// isRun reports whether dir holds the files that every run has from its start.
+func isRun(dir string) bool {
+	for _, name := range []string{train.SettingsFile, train.SchemaFile} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
+			return false
+		}
+	}
+	return true
+}
+
+// openRunFolder makes the folder, or clears it of an earlier run.
+func openRunFolder(dir string, force bool) (*runFolder, error) {
+	f := &runFolder{dir: dir}
+	if force {
+		if err := f.clear(); err != nil {
+			return nil, err
+		}
+	}
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			break
+		}
+		f.created = append([]string{d}, f.created...)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		f.forget()
+		return nil, cannotWrite(dir, err)
+	}
+	return f, nil
+}
+
+func cannotWrite(path string, err error) error {
+	return &failure{code: exitFailure, where: path, problem: "cannot be written: " + openProblem(err), remedy: "choose another place with -o"}
+}
+
+// clear removes the program's own files, and nothing else.
+func (f *runFolder) clear() error {
+	for _, name := range ownFiles() {
+		if err := os.Remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return cannotWrite(filepath.Join(f.dir, name), err)
+		}
+	}
+	os.Remove(filepath.Join(f.dir, figuresFolder)) // stays if it holds files of others
+	return nil
+}
+
+// abandon takes back a folder in which nothing was achieved: one that was made
+// for the run and holds neither a model nor a checkpoint.
+func (f *runFolder) abandon() {
+	for _, name := range []string{train.ModelFile, train.CheckpointFile} {
+		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
+			return
+		}
+	}
+	if len(f.created) > 0 {
+		f.clear()
+		f.forget()
+	}
+}
+
+// forget removes the folders that were made, as far as they are empty.
+func (f *runFolder) forget() {
+	for i := len(f.created) - 1; i >= 0; i-- {
+		os.Remove(f.created[i])
+	}
+}
+
+// settingsPath is the configuration that a run left.
+func settingsPath(dir string) string { return filepath.Join(dir, train.SettingsFile) }
+
+// readSettings reads a configuration file.
+func readSettings(path, where string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage(where, fmt.Sprintf("%s: %s", path, openProblem(err)), "name a YAML file of settings")
+	}
+	return text, nil
+}

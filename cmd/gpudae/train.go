@@ -1,0 +1,452 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+// trainOptions are the flags of train that are no settings.
+type trainOptions struct {
+	out             string
+	resume, force   bool
+	dryRun, overfit bool
+	json            bool
+	console         *console
+}
+
+func (p *program) trainCommand() *cli.Command {
+	defaults := defaultTrainSettings()
+	flags := flagsOf(withoutKey(trainTable(), "data"), &defaults)
+	flags = append(flags,
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Run", Usage: "run folder, runs/DATA-TIME by default"},
+		&cli.BoolFlag{Name: "resume", Category: "Run", Usage: "go on with the run in the folder"},
+		&cli.BoolFlag{Name: "force", Category: "Run", Usage: "replace the run in the folder; files of others stay"},
+		&cli.BoolFlag{Name: "dry-run", Category: "Run", Usage: "print sizes and costs, and train nothing"},
+		&cli.BoolFlag{Name: "overfit-batch", Category: "Run", Usage: "train on one minibatch only, to see that it can be learnt; nothing is saved"},
+		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: presetsDoc()},
+		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "YAML file of settings, such as a run's config.yaml"},
+		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "key=value of any setting, repeatable"},
+	)
+	return &cli.Command{
+		Name:      "train",
+		Usage:     "train a denoising auto-encoder",
+		ArgsUsage: "[DATA]",
+		Description: `DATA is a built-in name (see 'gpudae data list') or a path; without it, digits.
+A setting's value comes from its flag, else --set, else the environment
+(GPUDAE_LR for --lr), else --config, else --preset, else the default shown.
+
+Examples:
+   gpudae train
+   gpudae train two-moons --preset toy -o runs/moons
+   gpudae train images.idx.gz --hidden 1000 --corruption masking:0.25
+   gpudae train data.csv --corruption swap:0.15 --hidden 512,512 --epochs 100
+   gpudae train --config runs/moons/config.yaml --lr 5e-4 -o runs/again
+   gpudae train --resume -o runs/moons --epochs 400`,
+		Flags:  append(flags, outputFlags()...),
+		Action: p.train,
+	}
+}
+
+// outputFlags are those of every command that reports something.
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		jsonFlag(),
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: "Output", Usage: "no progress and no logs"},
+	}
+}
+
+func withoutKey[C any](table settings.Table[C], key string) settings.Table[C] {
+	return slices.DeleteFunc(slices.Clone(table), func(s settings.Setting[C]) bool { return s.Key == key })
+}
+
+func presetsDoc() string {
+	text := "named settings"
+	separator := ": "
+	for _, p := range presets() {
+		text += separator + p.name + " (" + p.doc + ")"
+		separator = ", "
+	}
+	return text
+}
+
+func (p *program) train(c *cli.Context) error {
+	o := trainOptions{out: c.String("out"), resume: c.Bool("resume"), force: c.Bool("force"), dryRun: c.Bool("dry-run"),
+		overfit: c.Bool("overfit-batch"), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
+	if err := o.check(c); err != nil {
+		return err
+	}
+	s, origins, err := p.resolveTrain(c, &o)
+	if err != nil {
+		return err
+	}
+	if o.out == "" {
+		o.out = defaultRun(s.Data, time.Now())
+	}
+	if !o.dryRun && !o.overfit {
+		if err := checkRunFolder(o.out, o.resume, o.force); err != nil {
+			return err
+		}
+	}
+	if err := checkMachine(s.Machine, origins); err != nil {
+		return err
+	}
+	in, err := p.prepare(c.Context, s, origins)
+	if err != nil {
+		return err
+	}
+	in.settle(s)
+	dae, err := in.build(s, origins)
+	if err != nil {
+		return err
+	}
+	run := &trainRun{program: p, options: o, settings: s, origins: origins, data: in, dae: dae}
+	return run.do(c.Context)
+}
+
+func (o *trainOptions) check(c *cli.Context) error {
+	switch {
+	case c.NArg() > 1:
+		return usage("train", "more than one DATA: "+quoted(c.Args().Get(1)), "give one data set")
+	case o.resume && o.force:
+		return usage("--force", "it cannot be used with --resume", "choose one of them")
+	case o.resume && o.out == "":
+		return usage("--resume", "no run folder", "name it with -o")
+	}
+	return nil
+}
+
+// resolveTrain resolves the settings; a run that is resumed takes its own as
+// the file's layer.
+func (p *program) resolveTrain(c *cli.Context, o *trainOptions) (*trainSettings, settings.Origins, error) {
+	table := trainTable()
+	s := defaultTrainSettings()
+	var preset, file []settings.Assignment
+	if name := c.String("preset"); c.IsSet("preset") {
+		found, err := findPreset(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		preset = settings.FromValues(found.values, "--preset "+name)
+	}
+	path, where := c.String("config"), "--config"
+	if o.resume && path == "" {
+		path, where = settingsPath(o.out), "--resume"
+	}
+	if path != "" {
+		text, err := readSettings(path, where)
+		if err != nil {
+			return nil, nil, err
+		}
+		if file, err = settings.FromYAML(path, text); err != nil {
+			return nil, nil, err
+		}
+	}
+	environment, err := table.FromEnvironment(p.environ, environmentPrefix, otherVariables()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairs, err := settings.FromPairs(c.StringSlice("set"))
+	if err != nil {
+		return nil, nil, err
+	}
+	flags := given(c, withoutKey(table, "data"))
+	if c.NArg() > 0 {
+		flags = append(flags, settings.Assignment{Key: "data", Value: c.Args().First(), Where: "DATA"})
+	}
+	origins, err := trainTable().Resolve(&s, preset, file, environment, pairs, flags)
+	return &s, origins, err
+}
+
+// trainRun is a training run about to start.
+type trainRun struct {
+	*program
+	options  trainOptions
+	settings *trainSettings
+	origins  settings.Origins
+	data     *prepared
+	dae      *model.DAE
+}
+
+// job is the run without its device and folder.
+func (r *trainRun) job() (train.Job, error) {
+	resolved, err := trainTable().YAML(r.settings)
+	if err != nil {
+		return train.Job{}, fmt.Errorf("writing the settings: %w", err)
+	}
+	return train.Job{Model: r.dae, Table: r.data.table, Schema: r.data.info, Scaler: r.data.scaler, Config: r.settings.Train,
+		Resume: r.options.resume, Settings: resolved, Version: version()}, nil
+}
+
+func (r *trainRun) do(ctx context.Context) error {
+	job, err := r.job()
+	if err != nil {
+		return err
+	}
+	plan, err := train.NewPlan(job)
+	if err != nil {
+		return located(err, r.origins)
+	}
+	if r.options.dryRun {
+		return r.printPlan(plan)
+	}
+	if r.options.overfit {
+		return r.overfit(ctx, job, plan)
+	}
+	var corruption *corruptionReport
+	err = r.onDevice(plan, true, func(dev device.Device) error {
+		corruption, err = measureCorruption(ctx, dev, r.data, r.settings.Model)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.describe(plan, corruption)
+	result, err := r.train(ctx, job, plan)
+	if err != nil {
+		return err
+	}
+	return r.report(ctx, result, corruption)
+}
+
+// describe logs what is about to happen.
+func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
+	info, log := r.data.info, r.options.console
+	log.logf("data: %s, %d rows of %v, %s; %d held out", info.Name, info.Rows, info.Shape, info.Element, plan.Held)
+	log.logf("model: %d parameters, p(x|h) %s; %d epochs of %d steps", plan.Parameters, r.settings.Model.Likelihood, r.settings.Train.Epochs, plan.StepsPerEpoch)
+	log.print(corruption.String())
+}
+
+// onDevice opens the device for as long as use runs, and makes sure that the
+// run fits. The log hears of the choice the first time.
+func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device) error) error {
+	log := r.options.console.logf
+	if !first {
+		log = func(string, ...any) {}
+	}
+	machine := r.settings.Machine
+	dev, err := openDevice(machine.Device, origin(r.origins, "device"), machine.Threads, log)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	if info := dev.Info(); info.MemoryFree > 0 && plan.Bytes.Total() > info.MemoryFree {
+		err = &device.OutOfMemoryError{Device: info.Name, Wanted: plan.Bytes.Total(), Free: info.MemoryFree}
+	} else {
+		err = use(dev)
+	}
+	var memory *device.OutOfMemoryError
+	if errors.As(err, &memory) {
+		return r.outOfMemory(memory)
+	}
+	return err
+}
+
+// outOfMemory says which minibatch fits.
+func (r *trainRun) outOfMemory(e *device.OutOfMemoryError) error {
+	job, err := r.job()
+	if err != nil {
+		return err
+	}
+	f := &failure{code: exitDevice, where: "device " + e.Device,
+		problem: fmt.Sprintf("out of memory: %s wanted, %s free", fileSize(e.Wanted), fileSize(e.Free)),
+		remedy:  "choose smaller layers with --hidden"}
+	if batch := largestBatch(job, e.Free); batch > 0 {
+		f.remedy = fmt.Sprintf("--batch %d fits", batch)
+	}
+	return f
+}
+
+// largestBatch is the largest power of two below the configured batch whose
+// run fits into so many bytes, or 0.
+func largestBatch(job train.Job, free uint64) int {
+	batch := 1
+	for 2*batch < job.Config.Batch {
+		batch *= 2
+	}
+	for ; batch > 0; batch /= 2 {
+		job.Config.Batch = batch
+		if plan, err := train.NewPlan(job); err == nil && plan.Bytes.Total() <= free {
+			return batch
+		}
+	}
+	return 0
+}
+
+// train runs the training in its folder.
+func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*train.Result, error) {
+	folder, err := openRunFolder(r.options.out, r.options.force)
+	if err != nil {
+		return nil, err
+	}
+	log := r.options.console
+	log.logf("run: %s", r.options.out)
+	job.Dir = r.options.out
+	job.Observer = train.Observer{
+		Step:       log.step,
+		Epoch:      func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) },
+		RolledBack: func(b train.Rollback) { log.logf("%s", rollbackLine(b)) },
+	}
+	log.start(int64(plan.Steps))
+	var result *train.Result
+	err = r.onDevice(plan, false, func(dev device.Device) error {
+		job.Device = dev
+		result, err = train.Run(ctx, job)
+		return err
+	})
+	log.stop()
+	if err != nil {
+		folder.abandon()
+		return nil, r.explain(err)
+	}
+	return result, nil
+}
+
+func rollbackLine(b train.Rollback) string {
+	return fmt.Sprintf("epoch %d diverged at step %d (loss %s, gradient norm %s): repeated at learning rate %s, retry %d of %d",
+		b.Epoch, b.Step, number(b.Loss), number(b.GradNorm), number(b.LR), b.Retry, b.Retries)
+}
+
+// explain puts the errors of a run into the form of the command line.
+func (r *trainRun) explain(err error) error {
+	var diverged *train.DivergedError
+	var interrupted *train.InterruptedError
+	switch {
+	case errors.As(err, &diverged):
+		return &failure{code: exitDiverged, where: r.options.out, problem: diverged.Error(), remedy: "lower --lr, or add --clip 1 or --warmup 1", err: err}
+	case errors.As(err, &interrupted):
+		f := &failure{code: exitFailure, where: "train", problem: fmt.Sprintf("interrupted in epoch %d after step %d", interrupted.Epoch, interrupted.Step), err: interrupted}
+		if interrupted.Saved != "" {
+			f.where, f.remedy = r.options.out, "go on with 'gpudae train --resume -o "+r.options.out+"'"
+		}
+		return f
+	}
+	return located(err, r.origins)
+}
+
+// trainJSON is what --json prints.
+type trainJSON struct {
+	Run         string         `json:"run"`
+	Device      string         `json:"device"`
+	Data        string         `json:"data"`
+	Reason      train.Reason   `json:"reason"`
+	Epochs      int            `json:"epochs"`
+	BestEpoch   int            `json:"best_epoch"`
+	Steps       uint64         `json:"steps"`
+	Parameters  int            `json:"parameters"`
+	Seconds     number         `json:"seconds"`
+	SamplesPerS number         `json:"samples_per_s"`
+	TrainNLL    number         `json:"train_nll"`
+	ValNLL      number         `json:"val_nll"`
+	ValMSE      number         `json:"val_mse"`
+	ValPSNR     number         `json:"val_psnr"`
+	Skill       number         `json:"skill"`
+	Rollbacks   int            `json:"rollbacks"`
+	Baseline    *baselineJSON  `json:"baseline"`
+	Corruption  corruptionJSON `json:"corruption"`
+	Figures     []string       `json:"figures"`
+}
+
+// report assesses the best model, draws the figures and prints the result.
+func (r *trainRun) report(ctx context.Context, result *train.Result, corruption *corruptionReport) error {
+	saved, err := train.LoadModel(r.options.out)
+	if err != nil {
+		return err
+	}
+	out := trainJSON{Run: r.options.out, Data: r.data.info.Name, Reason: result.Reason, Epochs: result.Epochs, BestEpoch: result.Best.Epoch,
+		Steps: result.Steps, Parameters: r.dae.ParameterCount(), Seconds: number(result.Seconds), SamplesPerS: number(result.SamplesPerS),
+		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
+		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Corruption: corruption.json()}
+	var a *assessment
+	err = r.onDevice(train.Plan{}, false, func(dev device.Device) error {
+		out.Device = dev.Info().Name
+		if r.data.split.Held > 0 {
+			exam := examination{table: r.data.table, rows: r.data.split.Validation(), training: r.data.split.Training()}
+			if a, err = assess(ctx, dev, saved, exam); err != nil {
+				return err
+			}
+			out.Baseline, out.Skill = a.baselines(), number(a.skill(a.MSE))
+		}
+		out.Figures, err = drawRun(ctx, dev, saved, r.data, r.options.out)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if r.options.json {
+		return r.printJSON(out)
+	}
+	return r.printText(r.summary(result, a))
+}
+
+// summary is the result for a person.
+func (r *trainRun) summary(result *train.Result, a *assessment) string {
+	text := fmt.Sprintf("%s after %d epochs, %d steps, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason), result.Epochs, result.Steps,
+		duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
+	if a != nil {
+		text += heldOut(r.data.split) + ", " + r.settings.Model.Corruption + "; NLL in nats an example, skill against the mean\n" + indent(a.table())
+	} else {
+		text += fmt.Sprintf("no rows held out; training NLL %s nats an example\n", number(result.Last.TrainNLL))
+	}
+	return text + "run: " + r.options.out + "\n"
+}
+
+func ended(reason train.Reason) string {
+	if reason == train.EarlyStopped {
+		return "stopped early"
+	}
+	return "finished"
+}
+
+// printPlan prints what a run would take.
+func (r *trainRun) printPlan(plan train.Plan) error {
+	if r.options.json {
+		return r.printJSON(plan)
+	}
+	g := grid{}
+	g.add("rows", fmt.Sprintf("%d to train, %d held out", plan.Training, plan.Held))
+	g.add("steps", fmt.Sprintf("%d, %d an epoch of %d examples each", plan.Steps, plan.StepsPerEpoch, plan.Batch))
+	g.add("parameters", fmt.Sprint(plan.Parameters))
+	g.add("memory", fmt.Sprintf("%s (data %s, model %s, optimiser %s)", fileSize(plan.Bytes.Total()), fileSize(plan.Bytes.Data), fileSize(plan.Bytes.Model), fileSize(plan.Bytes.Optimizer)))
+	g.add("arithmetic", fmt.Sprintf("%.3g GFLOP an epoch", float64(plan.FLOPsPerEpoch)/1e9))
+	g.add("optimizer", plan.Optimizer+", schedule "+plan.Schedule)
+	return r.printText(g.left())
+}
+
+// overfitSteps is the length of --overfit-batch without --steps.
+const overfitSteps = 500
+
+// overfit trains on one minibatch.
+func (r *trainRun) overfit(ctx context.Context, job train.Job, plan train.Plan) error {
+	steps := overfitSteps
+	if r.settings.Train.Steps > 0 {
+		steps = r.settings.Train.Steps
+	}
+	job.Observer.Step = r.options.console.step
+	r.options.console.start(int64(steps))
+	var fit *train.Fit
+	err := r.onDevice(plan, true, func(dev device.Device) (err error) {
+		job.Device = dev
+		fit, err = train.Overfit(ctx, job, steps)
+		return err
+	})
+	r.options.console.stop()
+	if err != nil {
+		return r.explain(err)
+	}
+	if r.options.json {
+		return r.printJSON(fit)
+	}
+	return r.printText(fmt.Sprintf("one minibatch of %d examples: NLL %s before the first step, %s after %d steps (%s)\n",
+		fit.Examples, number(fit.First), number(fit.Last), fit.Steps, duration(fit.Seconds)))
+}

@@ -33,6 +33,12 @@ func (s span) padded(fraction float64) span {
 	return span{s.low - by, s.high + by}
 }
 
+// widened is the span made at least so long, around its middle.
+func (s span) widened(length float64) span {
+	by := math.Max(0, length-s.length()) / 2
+	return span{s.low - by, s.high + by}
+}
+
 func (s span) length() float64 { return s.high - s.low }
 
 // tick is a labelled position of an axis.

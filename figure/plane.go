@@ -56,10 +56,12 @@ func Manifold(path string, m Pairs) error {
 
 // GridPoints are the points of a grid over a rectangle that holds the data with
 // a margin, columns to a row and as many rows as keep the cells square, from the
-// lower left, row by row. They are what a Field is computed at.
+// lower left, row by row. They are what a Field is computed at. The rectangle is
+// at least half as wide as it is high.
 func GridPoints(data []float32, columns int) []float32 {
 	x, y := extent(points(data))
 	x, y = x.padded(0.12), y.padded(0.12)
+	x = x.widened(y.length() / 2)
 	cell := x.length() / float64(columns)
 	rows := max(1, int(math.Round(y.length()/cell)))
 	middle := (y.low + y.high) / 2
@@ -194,11 +196,7 @@ func newPlane(axes [2]string, title string, clouds ...[]xy) plane {
 	x, y := extent(clouds...)
 	x, y = x.padded(0.05), y.padded(0.05)
 	const slimmest = 0.45
-	widen := func(s span, to float64) span {
-		by := math.Max(0, to-s.length()) / 2
-		return span{s.low - by, s.high + by}
-	}
-	return plane{axes: axes, title: title, x: widen(x, slimmest*y.length()), y: widen(y, slimmest*x.length())}
+	return plane{axes: axes, title: title, x: x.widened(slimmest * y.length()), y: y.widened(slimmest * x.length())}
 }
 
 // render draws the frame, its legend above, and what paint adds.

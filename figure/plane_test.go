@@ -82,6 +82,9 @@ func TestGridPointsAreSquareAndCoverTheData(t *testing.T) {
 	if x.low > dx/2 || x.high < 4-dx/2 || y.low > dy/2 || y.high < 2-dy/2 {
 		t.Errorf("the grid spans %v and %v", x, y)
 	}
+	if slim := GridPoints([]float32{0, 0, 1e-6, 1000}, 8); len(slim) != 2*8*16 {
+		t.Errorf("a grid of 8 columns over a line has %d points", len(slim)/2)
+	}
 	if one := GridPoints([]float32{1, 1}, 1); len(one) != 2 {
 		t.Errorf("a grid of one column around a point: %v", one)
 	}

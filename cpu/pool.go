@@ -55,19 +55,21 @@ func (e *event) raise() {
 
 // await returns when the count is that number.
 func (e *event) await(number uint32) {
-	for range yieldsToPark {
-		for range spinsPerYield {
-			if e.count.Load() == number {
-				return
+	for {
+		for range yieldsToPark {
+			for range spinsPerYield {
+				if e.count.Load() == number {
+					return
+				}
 			}
+			runtime.Gosched()
 		}
-		runtime.Gosched()
+		e.parked.Store(true)
+		if e.count.Load() == number && e.parked.CompareAndSwap(true, false) {
+			return // raised meanwhile, and no token is on its way
+		}
+		<-e.wake // perhaps for the count before, by a raise that was held up
 	}
-	e.parked.Store(true)
-	if e.count.Load() == number && e.parked.CompareAndSwap(true, false) {
-		return // raised meanwhile, and no token is on its way
-	}
-	<-e.wake
 }
 
 // order is a task for one worker; a nil task ends it.

@@ -1,0 +1,39 @@
+package cpu
+
+import (
+	"runtime"
+	"testing"
+)
+
+// A goroutine that raises an event may be held up between the count and the
+// look at parked. Then it wakes one that already waits for the next count.
+func TestAwaitOutlastsALateWake(t *testing.T) {
+	e := &event{wake: make(chan struct{}, 1)}
+	e.count.Store(1)
+	returned := make(chan uint32)
+	go func() {
+		e.await(2)
+		returned <- e.count.Load()
+	}()
+	untilParked := func() {
+		for !e.parked.Load() {
+			runtime.Gosched()
+		}
+	}
+	untilParked()
+	if e.parked.CompareAndSwap(true, false) { // the rest of raise, late by one count
+		e.wake <- struct{}{}
+	}
+	for !e.parked.Load() { // it parks again
+		select {
+		case count := <-returned:
+			t.Fatalf("await(2) returned at the count %d", count)
+		default:
+			runtime.Gosched()
+		}
+	}
+	e.raise()
+	if count := <-returned; count != 2 {
+		t.Errorf("await(2) returned at the count %d", count)
+	}
+}

@@ -66,12 +66,13 @@ const maxEpochs = 1e9
 // of some thousand rows and to do no harm on others.
 func DefaultConfig() Config {
 	return Config{
-		Epochs:     50,
+		Epochs:     100,
 		Batch:      128,
 		LR:         1e-3,
 		Schedule:   "constant",
 		Optimizer:  "adam",
 		Val:        0.1,
+		Patience:   20,
 		Seed:       42,
 		Retries:    3,
 		BlowUp:     100,

@@ -1,0 +1,140 @@
+// Corrupt: one stage of x̃ ~ C(x̃|x), feature by feature (device.CorruptArgs).
+//
+// The draw of a feature is philox at {stream, stage, i mod replicates, step,
+// row of the data set, block u/4}, lane u mod 4, where u is the column, or its
+// field for masking and swap with fields. So it is the same on every device and
+// at every split of a batch.
+//
+//   from, to, mask [rows, columns], to may be from     of_column [columns] or null
+//   index          [2·rows] of the minibatch           low, high [columns]
+//   clock          the step's clock; null: step 0      data [data_rows, columns]
+//
+// Geometry: RowQuads, a thread for four neighbouring columns, which share a
+// block of the generator. Launched by Device.Corrupt.
+#include "corruption.cuh"
+#include "vector.cuh"
+
+namespace gpudae {
+
+// Stage is what all kinds are launched with.
+struct Stage {
+  int64_t rows, columns;
+  const float* from;
+  float *to, *mask;
+  int64_t accumulate;
+  uint64_t seed, stream, stage;
+  int64_t replicates;
+  const uint32_t *index, *clock;
+};
+
+// corrupt_quad draws four columns of a row.
+template <class Kind>
+__device__ inline void corrupt_quad(const Stage& s, const uint32_t* of_column, const Kind& kind) {
+  const int64_t quads = (s.columns + 3) / 4, q = grid_thread();
+  if (q >= s.rows * quads) return;
+  const int64_t i = q / quads, first = q % quads * 4, count = s.columns - first, offset = i * s.columns + first;
+  Cell cell;
+  cell.position = s.index[s.rows + i];
+  cell.seed = s.seed;
+  cell.at = {uint32_t(s.stream), uint32_t(s.stage), uint32_t(i % s.replicates), 0, s.clock ? s.clock[kClockStep] : 0, s.index[i], 0};
+  Quad x = load_quad(s.from + offset, count), mask = {};
+  if (s.accumulate) mask = load_quad(s.mask + offset, count);
+#pragma unroll
+  for (int l = 0; l < 4; ++l) {
+    if (l >= count) break;
+    const uint32_t unit = of_column ? of_column[first + l] : uint32_t(first + l);
+    if (l == 0 || unit / 4 != cell.at.block) {
+      cell.at.block = unit / 4;
+      cell.words = philox_block(cell.at, s.seed);
+    }
+    cell.lane = int(unit % 4), cell.column = first + l, cell.x = x.at[l];
+    const Outcome out = kind(cell);
+    x.at[l] = out.x;
+    if (out.destroyed) mask.at[l] = 1;
+  }
+  store_quad(s.to + offset, count, x);
+  store_quad(s.mask + offset, count, mask);
+}
+
+// corrupt_swap draws donors through the split's permutation, made once a block.
+template <class Element>
+__device__ inline void corrupt_swap(const Stage& s, const uint32_t* of_column, uint64_t rate, const Element* data, float scale,
+                                    int64_t data_rows, int64_t lo, int64_t part, int64_t split, uint64_t split_seed) {
+  __shared__ Permutation permutation;
+  if (threadIdx.x == 0) permutation = part_permutation(data_rows, split, split_seed);
+  __syncthreads();
+  corrupt_quad(s, of_column, Swap<Element>{rate, data, scale, s.columns, uint32_t(lo), uint32_t(part), permutation});
+}
+
+}  // namespace gpudae
+
+using namespace gpudae;
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_none(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr, None{});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_gaussian(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    Float amount) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr,
+               AdditiveGaussian{amount.value});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_masking(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    uint64_t rate, const uint32_t* __restrict__ of_column) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, of_column, Masking{rate});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_salt_and_pepper(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    uint64_t rate, const float* __restrict__ low, const float* __restrict__ high) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr,
+               SaltAndPepper{rate, low, high});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_swap_u8(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    uint64_t rate, const uint32_t* __restrict__ of_column, const uint8_t* __restrict__ data, Float scale, int64_t data_rows,
+    int64_t lo, int64_t part, int64_t split, uint64_t split_seed) {
+  corrupt_swap({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, of_column, rate, data,
+               scale.value, data_rows, lo, part, split, split_seed);
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_swap_f32(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    uint64_t rate, const uint32_t* __restrict__ of_column, const float* __restrict__ data, Float scale, int64_t data_rows,
+    int64_t lo, int64_t part, int64_t split, uint64_t split_seed) {
+  corrupt_swap({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, of_column, rate, data,
+               scale.value, data_rows, lo, part, split, split_seed);
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_speckle(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    Float amount) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr, Speckle{amount.value});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_uniform(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    Float amount) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr,
+               AdditiveUniform{amount.value});
+}
+
+extern "C" __global__ void __launch_bounds__(256) corrupt_poisson(
+    int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
+    uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
+    Float amount) {
+  corrupt_quad({rows, columns, from, to, mask, accumulate, seed, stream, stage, replicates, index, clock}, nullptr, Shot{amount.value});
+}

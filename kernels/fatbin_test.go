@@ -1,0 +1,63 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+)
+
+// image makes an image of a fatbin: a header, and size bytes.
+func image(kind uint16, sm uint32, size int) []byte {
+	b := make([]byte, imageHeader+size)
+	binary.LittleEndian.PutUint16(b, kind)
+	binary.LittleEndian.PutUint32(b[4:], imageHeader)
+	binary.LittleEndian.PutUint64(b[8:], uint64(size))
+	binary.LittleEndian.PutUint32(b[28:], sm)
+	return b
+}
+
+func fatbinOf(images ...[]byte) []byte {
+	b := make([]byte, fatbinHeader)
+	binary.LittleEndian.PutUint32(b, fatbinMagic)
+	return append(b, slices.Concat(images...)...)
+}
+
+func TestImages(t *testing.T) {
+	got, err := Images(fatbinOf(image(kindCubin, 80, 24), image(kindCubin, 120, 8), image(kindPTX, 80, 3)))
+	want := []Image{{SM: 80}, {SM: 120}, {PTX: true, SM: 80}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("images %v, error %v, want %v", got, err, want)
+	}
+}
+
+func TestImageRunsOn(t *testing.T) {
+	for _, c := range []struct {
+		image        Image
+		major, minor int
+		want         bool
+	}{
+		{Image{SM: 86}, 8, 6, true},
+		{Image{SM: 86}, 8, 9, true},
+		{Image{SM: 86}, 8, 0, false},
+		{Image{SM: 86}, 9, 0, false},
+		{Image{SM: 120}, 12, 1, true},
+		{Image{PTX: true, SM: 80}, 13, 0, true},
+		{Image{PTX: true, SM: 80}, 7, 5, false},
+	} {
+		if got := c.image.RunsOn(c.major, c.minor); got != c.want {
+			t.Errorf("%s on %d.%d: %t", c.image, c.major, c.minor, got)
+		}
+	}
+}
+
+func FuzzImages(f *testing.F) {
+	f.Add(fatbinOf(image(kindCubin, 80, 24), image(kindPTX, 80, 3)))
+	f.Add(fatbinOf(image(kindCubin, 80, 24))[:70])
+	f.Add([]byte("\x7fELF"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		images, err := Images(b)
+		if err == nil && len(images) > len(b)/imageHeader {
+			t.Errorf("%d images in %d bytes", len(images), len(b))
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package kernels
+
+import "math"
+
+// Geometry says how a kernel divides a shape among blocks and threads. What a
+// kernel computes never depends on it, with one exception that is a function of
+// the shape: the order of additions of Rows and Shares.
+type Geometry uint8
+
+const (
+	// Quads: a thread for four consecutive elements of rows·columns.
+	Quads Geometry = iota
+	// RowQuads: a thread for four neighbouring columns of a row.
+	RowQuads
+	// Elements: a thread for an element.
+	Elements
+	// Rows: a block for a row; wider rows get more threads.
+	Rows
+	// Columns: a block for 32 columns, of 32·8 threads.
+	Columns
+	// Shares: blocks that share rows·columns elements; see ShareBlocks.
+	Shares
+	// Tiles32, Tiles64, Tiles128: a block for a square tile of an m×n product.
+	Tiles32
+	Tiles64
+	Tiles128
+	// Once: one block, whatever the shape.
+	Once
+)
+
+const (
+	threads         = 256 // of most blocks
+	threadsTile32   = 64
+	elementsOfQuad  = 4
+	columnsOfBlock  = 32
+	shareOfThread   = 16   // elements that a thread of Shares should have
+	MostShareBlocks = 1024 // bounds the partial sums of ReduceAll, in blocks
+)
+
+// Launch returns the grid and the block for a shape.
+func (g Geometry) Launch(rows, columns int) (grid, block int) {
+	switch g {
+	case Quads:
+		return blocks(rows*columns, elementsOfQuad*threads), threads
+	case RowQuads:
+		return blocks(rows*blocks(columns, elementsOfQuad), threads), threads
+	case Elements:
+		return blocks(rows*columns, threads), threads
+	case Rows:
+		return inRange(rows), rowThreads(columns)
+	case Columns:
+		return blocks(columns, columnsOfBlock), threads
+	case Shares:
+		return ShareBlocks(rows * columns), threads
+	case Tiles32:
+		return tiles(rows, columns, Small), threadsTile32
+	case Tiles64:
+		return tiles(rows, columns, Medium), threads
+	case Tiles128:
+		return tiles(rows, columns, Large), threads
+	case Once:
+		return 1, threads
+	}
+	panic("kernels: unknown geometry")
+}
+
+// MostThreads is the size of the largest block, the kernel's launch bound.
+func (g Geometry) MostThreads() int {
+	if g == Tiles32 {
+		return threadsTile32
+	}
+	return threads
+}
+
+// ShareBlocks is the number of blocks, and of partial sums, in which ReduceAll
+// folds n elements: at least 1, so that an empty sum is 0.
+func ShareBlocks(n int) int { return min(max(blocks(n, shareOfThread*threads), 1), MostShareBlocks) }
+
+// rowThreads is the block for a row: about four elements a thread, whole warps.
+func rowThreads(columns int) int {
+	for block := 32; block < threads; block *= 2 {
+		if columns <= 4*block {
+			return block
+		}
+	}
+	return threads
+}
+
+// Tile is the size of a block's work in a matrix product.
+type Tile uint8
+
+const (
+	Small  Tile = iota // 32×32
+	Medium             // 64×64
+	Large              // 128×128
+)
+
+// Side is the tile's number of rows and of columns.
+func (t Tile) Side() int { return 32 << t }
+
+// TileFor returns the largest tile that still gives every multiprocessor a
+// block, for an m×n product, and the smallest if none does: a larger tile reads
+// less memory, an idle multiprocessor is idle. The choice changes no bit of the
+// result.
+func TileFor(m, n, multiprocessors int) Tile {
+	for t := Large; t > Small; t-- {
+		if tiles(m, n, t) >= multiprocessors && wasted(m, n, t) <= wasteLimit {
+			return t
+		}
+	}
+	return Small
+}
+
+// wasteLimit is the largest part of a tiling that may lie outside the matrix.
+const wasteLimit = 0.5
+
+func wasted(m, n int, t Tile) float64 {
+	return 1 - float64(m)*float64(n)/(float64(tiles(m, n, t))*float64(t.Side()*t.Side()))
+}
+
+func tiles(m, n int, t Tile) int { return inRange(blocks(m, t.Side()) * blocks(n, t.Side())) }
+
+// blocks is n/size, rounded up.
+func blocks(n, size int) int { return inRange((n + size - 1) / size) }
+
+// inRange panics if n is no legal size of a grid.
+func inRange(n int) int {
+	if n < 0 || n > math.MaxInt32 {
+		panicf("a grid of %d blocks", n)
+	}
+	return n
+}

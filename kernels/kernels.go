@@ -1,0 +1,195 @@
+// Package kernels is the boundary between Go and the CUDA kernels of this
+// folder: the manifest (entry points, parameters, geometry) and, in a build
+// with the tag cuda, the fatbin that scripts/cuda-build makes of *.cu.
+//
+// A kernel takes 8-byte words only and its grid and block have one dimension,
+// both functions of the shape, so a launch is (ID, rows, columns, words).
+// The manifest is compared with the .cu text by this package's tests, and with
+// the parameter tables of the fatbin by scripts/cuda-build.
+//
+// The package must not know how a kernel is launched.
+package kernels
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ID names a kernel.
+type ID uint8
+
+// The kernels, in the order of the manifest. Those that differ by tile follow
+// each other in the order of Tile, so DenseNT32 + ID(tile) is the one to launch.
+const (
+	Activate ID = iota
+	ActivateBackward
+	Combine
+	CorruptNone
+	CorruptGaussian
+	CorruptMasking
+	CorruptSaltAndPepper
+	CorruptSwapU8
+	CorruptSwapF32
+	CorruptSpeckle
+	CorruptUniform
+	CorruptPoisson
+	DenseNT32
+	DenseNT64
+	DenseNT128
+	DenseNN32
+	DenseNN64
+	DenseNN128
+	DenseBackwardInputNN32
+	DenseBackwardInputNN64
+	DenseBackwardInputNN128
+	DenseBackwardInputNT32
+	DenseBackwardInputNT64
+	DenseBackwardInputNT128
+	DenseBackwardWeight32
+	DenseBackwardWeight64
+	DenseBackwardWeight128
+	ColumnSums
+	Dropout
+	GatherU8
+	GatherF32
+	LikelihoodBernoulli
+	LikelihoodGaussian
+	LikelihoodGaussianLearned
+	LikelihoodCategorical
+	LikelihoodPoisson
+	Mean
+	MeanCategorical
+	LayerNorm
+	LayerNormBackwardInput
+	LayerNormBackwardParameters
+	BatchNorm
+	BatchNormInference
+	BatchNormBackward
+	ReduceRows
+	ReduceAll
+	Tick
+	Update
+	Count // the number of kernels
+)
+
+// Kernel is a row of the manifest.
+type Kernel struct {
+	Entry      string // name of the function in the module
+	File       string // where it is defined
+	Geometry   Geometry
+	Parameters []Parameter
+}
+
+// Parameter is one 8-byte word of a launch.
+type Parameter struct {
+	Type Type
+	Name string
+}
+
+// Type is what a parameter's word holds.
+type Type string
+
+const (
+	Pointer Type = "pointer" // a device address, or 0 where the kernel's file says that it may be absent
+	Int     Type = "int"     // int64
+	Uint    Type = "uint"    // uint64
+	Float   Type = "float"   // float32 bits in the low half
+)
+
+// Parameters that several kernels share.
+const (
+	corruption = "int rows, int columns, pointer from, pointer to, pointer mask, int accumulate, uint seed, uint stream, uint stage, " +
+		"int replicates, pointer index, pointer clock"
+	amount     = corruption + ", float amount"
+	byField    = corruption + ", uint rate, pointer of_column"
+	swap       = byField + ", pointer data, float scale, int data_rows, int lo, int part, int split, uint split_seed"
+	product    = "int m, int n, int k, "
+	dense      = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y"
+	input      = product + "pointer da, pointer w, int act, pointer source, pointer dx"
+	weight     = product + "pointer p, pointer q, int accumulate, pointer dw"
+	gather     = "int rows, int columns, pointer data, float scale, int data_rows, int lo, int part, int split, uint split_seed, int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
+	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer losses, " +
+		"pointer d_params, float scale, "
+	oneFeature = likelihood + "float sigma"
+)
+
+type row struct {
+	entry, file string
+	geometry    Geometry
+	parameters  string
+}
+
+var manifest = [Count]row{
+	Activate:                    {"activate", "activate.cu", Quads, "int n, int act, pointer x, pointer y"},
+	ActivateBackward:            {"activate_backward", "activate.cu", Quads, "int n, int act, pointer source, pointer dy, pointer dx"},
+	Combine:                     {"combine", "combine.cu", Quads, "int n, float alpha, float beta, pointer a, pointer b, pointer dst"},
+	CorruptNone:                 {"corrupt_none", "corrupt.cu", RowQuads, corruption},
+	CorruptGaussian:             {"corrupt_gaussian", "corrupt.cu", RowQuads, amount},
+	CorruptMasking:              {"corrupt_masking", "corrupt.cu", RowQuads, byField},
+	CorruptSaltAndPepper:        {"corrupt_salt_and_pepper", "corrupt.cu", RowQuads, corruption + ", uint rate, pointer low, pointer high"},
+	CorruptSwapU8:               {"corrupt_swap_u8", "corrupt.cu", RowQuads, swap},
+	CorruptSwapF32:              {"corrupt_swap_f32", "corrupt.cu", RowQuads, swap},
+	CorruptSpeckle:              {"corrupt_speckle", "corrupt.cu", RowQuads, amount},
+	CorruptUniform:              {"corrupt_uniform", "corrupt.cu", RowQuads, amount},
+	CorruptPoisson:              {"corrupt_poisson", "corrupt.cu", RowQuads, amount},
+	DenseNT32:                   {"dense_nt_32", "dense.cu", Tiles32, dense},
+	DenseNT64:                   {"dense_nt_64", "dense.cu", Tiles64, dense},
+	DenseNT128:                  {"dense_nt_128", "dense.cu", Tiles128, dense},
+	DenseNN32:                   {"dense_nn_32", "dense.cu", Tiles32, dense},
+	DenseNN64:                   {"dense_nn_64", "dense.cu", Tiles64, dense},
+	DenseNN128:                  {"dense_nn_128", "dense.cu", Tiles128, dense},
+	DenseBackwardInputNN32:      {"dense_backward_input_nn_32", "dense_backward.cu", Tiles32, input},
+	DenseBackwardInputNN64:      {"dense_backward_input_nn_64", "dense_backward.cu", Tiles64, input},
+	DenseBackwardInputNN128:     {"dense_backward_input_nn_128", "dense_backward.cu", Tiles128, input},
+	DenseBackwardInputNT32:      {"dense_backward_input_nt_32", "dense_backward.cu", Tiles32, input},
+	DenseBackwardInputNT64:      {"dense_backward_input_nt_64", "dense_backward.cu", Tiles64, input},
+	DenseBackwardInputNT128:     {"dense_backward_input_nt_128", "dense_backward.cu", Tiles128, input},
+	DenseBackwardWeight32:       {"dense_backward_weight_32", "dense_backward.cu", Tiles32, weight},
+	DenseBackwardWeight64:       {"dense_backward_weight_64", "dense_backward.cu", Tiles64, weight},
+	DenseBackwardWeight128:      {"dense_backward_weight_128", "dense_backward.cu", Tiles128, weight},
+	ColumnSums:                  {"column_sums", "dense_backward.cu", Columns, "int rows, int columns, pointer x, pointer sums"},
+	Dropout:                     {"dropout", "dropout.cu", RowQuads, "int rows, int columns, pointer x, pointer y, uint rate, float keep, uint layer, uint seed, int replicates, pointer index, pointer clock"},
+	GatherU8:                    {"gather_u8", "gather.cu", Rows, gather},
+	GatherF32:                   {"gather_f32", "gather.cu", Rows, gather},
+	LikelihoodBernoulli:         {"likelihood_bernoulli", "likelihood.cu", Rows, oneFeature},
+	LikelihoodGaussian:          {"likelihood_gaussian", "likelihood.cu", Rows, oneFeature},
+	LikelihoodGaussianLearned:   {"likelihood_gaussian_learned", "likelihood.cu", Rows, oneFeature},
+	LikelihoodCategorical:       {"likelihood_categorical", "likelihood.cu", Rows, likelihood + "int fields, pointer offsets"},
+	LikelihoodPoisson:           {"likelihood_poisson", "likelihood.cu", Rows, oneFeature},
+	Mean:                        {"mean", "mean.cu", Elements, "int rows, int columns, int kind, pointer params, pointer out"},
+	MeanCategorical:             {"mean_categorical", "mean.cu", Rows, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets"},
+	LayerNorm:                   {"layer_norm", "normalize.cu", Rows, "int rows, int columns, float epsilon, pointer x, pointer gain, pointer bias, pointer mean, pointer inv_std, pointer y"},
+	LayerNormBackwardInput:      {"layer_norm_backward_input", "normalize.cu", Rows, "int rows, int columns, pointer x, pointer gain, pointer mean, pointer inv_std, pointer dy, pointer dx"},
+	LayerNormBackwardParameters: {"layer_norm_backward_parameters", "normalize.cu", Columns, "int rows, int columns, pointer x, pointer mean, pointer inv_std, pointer dy, pointer dgain, pointer dbias"},
+	BatchNorm:                   {"batch_norm", "normalize.cu", Columns, "int rows, int columns, float epsilon, float momentum, pointer x, pointer gain, pointer bias, pointer running_mean, pointer running_var, pointer mean, pointer inv_std, pointer y"},
+	BatchNormInference:          {"batch_norm_inference", "normalize.cu", Elements, "int rows, int columns, float epsilon, pointer x, pointer gain, pointer bias, pointer running_mean, pointer running_var, pointer mean, pointer inv_std, pointer y"},
+	BatchNormBackward:           {"batch_norm_backward", "normalize.cu", Columns, "int rows, int columns, pointer x, pointer gain, pointer mean, pointer inv_std, pointer dy, pointer dx, pointer dgain, pointer dbias"},
+	ReduceRows:                  {"reduce_rows", "reduce.cu", Rows, "int rows, int columns, int kind, pointer x, pointer y, pointer sums"},
+	ReduceAll:                   {"reduce_all", "reduce.cu", Shares, "int n, int kind, pointer x, pointer y, pointer sums"},
+	Tick:                        {"tick", "tick.cu", Once, "pointer clock, int examples, pointer values, int k, pointer log, int entries"},
+	Update: {"update", "update.cu", Quads, "int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
+		"pointer rates, pointer clock, pointer grad_sq, pointer loss, pointer params, pointer grads, pointer first, pointer second, pointer ema"},
+}
+
+// Kernel returns the manifest's row.
+func (id ID) Kernel() Kernel {
+	r := manifest[id]
+	k := Kernel{Entry: r.entry, File: r.file, Geometry: r.geometry}
+	for declaration := range strings.SplitSeq(r.parameters, ", ") {
+		kind, name, _ := strings.Cut(declaration, " ")
+		k.Parameters = append(k.Parameters, Parameter{Type: Type(kind), Name: name})
+	}
+	return k
+}
+
+// String returns the kernel's entry point.
+func (id ID) String() string { return manifest[id].entry }
+
+// Launch returns the grid and the block of a launch on a shape, which is that of
+// the operand that the kernel's geometry counts. A grid of 0 means that there is
+// nothing to do. It panics at shapes that no machine can hold.
+func (id ID) Launch(rows, columns int) (grid, block int) {
+	return manifest[id].geometry.Launch(rows, columns)
+}
+
+func panicf(format string, args ...any) { panic("kernels: " + fmt.Sprintf(format, args...)) }

@@ -1,0 +1,15 @@
+// kinds.cuh: the enumerations of device/kind.go that kernels receive as numbers.
+// A test of package kernels compares them with the Go constants.
+#pragma once
+
+namespace gpudae {
+
+enum Activation { kIdentity, kReLU, kLeakyReLU, kELU, kGELU, kSiLU, kSigmoid, kTanh, kSoftplus };
+
+enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisson };
+
+enum Optimizer { kSGD, kAdam, kAdamW, kRMSprop, kAdagrad };
+
+enum Reduction { kSum, kSumSquares, kSumSquaredDifference };
+
+}  // namespace gpudae

@@ -1,0 +1,57 @@
+// optimizer.cuh: device.Optimizer, the update of one parameter by its gradient;
+// device/kind.go has the rules and their sources.
+#pragma once
+
+#include "kinds.cuh"
+#include "word.cuh"
+
+namespace gpudae {
+
+// State is one parameter with its moments; a moment that the rule does not keep is 0.
+struct State {
+  float theta, m, v;
+};
+
+// Hyper is what a rule needs besides. unbias is 1/(1 - βᵗ), so m̂ = unbias1·m.
+struct Hyper {
+  float rate, beta1, beta2, epsilon, unbias1, unbias2;
+  bool nesterov;
+};
+
+// adam: θ ← θ - η·m̂/(√v̂ + ε).
+__device__ inline State adam(State s, float g, const Hyper& h) {
+  s.m = h.beta1 * s.m + (1.0f - h.beta1) * g;
+  s.v = h.beta2 * s.v + (1.0f - h.beta2) * g * g;
+  s.theta -= h.rate * (s.m * h.unbias1) / (sqrtf(s.v * h.unbias2) + h.epsilon);
+  return s;
+}
+
+// update is the parameter after one step; decay is the weight decay λ that
+// concerns it.
+__device__ inline State update(int kind, State s, float g, float decay, const Hyper& h) {
+  if (kind == kAdamW) {
+    s.theta -= h.rate * decay * s.theta;
+    return adam(s, g, h);
+  }
+  g += decay * s.theta;
+  switch (kind) {
+    case kSGD:
+      s.m = h.beta1 * s.m + g;
+      s.theta -= h.rate * (h.nesterov ? g + h.beta1 * s.m : s.m);
+      break;
+    case kAdam:
+      s = adam(s, g, h);
+      break;
+    case kRMSprop:
+      s.v = h.beta2 * s.v + (1.0f - h.beta2) * g * g;
+      s.theta -= h.rate * g / (sqrtf(s.v) + h.epsilon);
+      break;
+    case kAdagrad:
+      s.v += g * g;
+      s.theta -= h.rate * g / (sqrtf(s.v) + h.epsilon);
+      break;
+  }
+  return s;
+}
+
+}  // namespace gpudae

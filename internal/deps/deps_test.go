@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},
 	"internal/deps":        {},
+	"internal/settings":    {},
 	"cmd/gpudae":           {"*"},
 }
 

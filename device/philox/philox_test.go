@@ -19,3 +19,35 @@ func TestKnownAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestCoordinatesDoNotCollide: each coordinate has bits of its own, up to its
+// documented limit.
+func TestCoordinatesDoNotCollide(t *testing.T) {
+	largest := Coordinates{Stream: 15, Index: 255, Replicate: 4095, Draw: 255, Step: 1<<32 - 1, Row: 1<<32 - 1, Block: 1<<32 - 1}
+	if c := largest.Counter(); c != (Counter{1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1}) {
+		t.Errorf("the largest coordinates give %x", c)
+	}
+	var all Counter
+	for _, single := range []Coordinates{{Stream: 15}, {Index: 255}, {Replicate: 4095}, {Draw: 255}, {Step: 1<<32 - 1}, {Row: 1<<32 - 1}, {Block: 1<<32 - 1}} {
+		for i, word := range single.Counter() {
+			if all[i]&word != 0 {
+				t.Errorf("%+v shares bits with another coordinate", single)
+			}
+			all[i] |= word
+		}
+	}
+}
+
+// TestStreamsFit: a stream has four bits in the counter.
+func TestStreamsFit(t *testing.T) {
+	if StreamData >= 16 {
+		t.Errorf("stream %d does not fit", StreamData)
+	}
+}
+
+// TestKeyOf: both halves of a seed count.
+func TestKeyOf(t *testing.T) {
+	if k := KeyOf(0x0123456789abcdef); k != (Key{0x89abcdef, 0x01234567}) {
+		t.Errorf("KeyOf = %x", k)
+	}
+}

@@ -114,6 +114,7 @@ func TestErrorIsOneLine(t *testing.T) {
 		"f.csv: line 3, column 2 (age): is odd; mend it": {Path: "f.csv", Line: 3, Column: 2, ColumnName: "age", Problem: "is odd", Remedy: "mend it"},
 		"f.npy: row 3, column 2: is odd":                 {Path: "f.npy", Row: 3, Column: 2, Problem: "is\nodd"},
 		"f: column age: is odd":                          {Path: "f", ColumnName: "age", Problem: "is odd"},
+		"two  spaces [31m: is odd":                       {Path: "two  spaces\x1b[31m", Problem: "is odd"},
 		"f: is odd; mend it":                             {Path: "f", Problem: "is odd", Remedy: "mend it"},
 	} {
 		if e.Error() != want {

@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Error is data that cannot be used, or is not there: what is wrong, where, and
@@ -44,7 +45,16 @@ func (e *Error) Error() string {
 	if e.Remedy != "" {
 		message += "; " + e.Remedy
 	}
-	return strings.Join(strings.Fields(message), " ")
+	return strings.Map(printable, message)
+}
+
+// printable keeps a name or a cell of a file from breaking the line, or from
+// talking to the terminal.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
 }
 
 // Unwrap returns the cause.

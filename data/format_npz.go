@@ -29,7 +29,12 @@ func openNPZ(ctx context.Context, in *input, o Options) (Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	member, err := openEntry(ctx, in, entry)
+	content, err := entry.Open()
+	if err != nil {
+		return nil, in.readError(err)
+	}
+	defer content.Close()
+	member, err := memberOf(ctx, in, entry, content)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +75,10 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// openEntry makes an input of an archive's member. One that is stored without
+// memberOf makes an input of an archive's member. One that is stored without
 // compression is read in place, once its checksum has been verified.
-func openEntry(ctx context.Context, in *input, entry *zip.File) (*input, error) {
+func memberOf(ctx context.Context, in *input, entry *zip.File, content io.Reader) (*input, error) {
 	member := &input{path: in.path + ":" + strings.TrimSuffix(entry.Name, ".npy"), sha256: in.sha256, Close: in.Close}
-	content, err := entry.Open()
-	if err != nil {
-		return nil, member.readError(err)
-	}
 	member.stream = bufio.NewReaderSize(contextReader{ctx, content}, 1<<16)
 	if entry.Method != zip.Store {
 		return member, nil

@@ -3,6 +3,7 @@ package data
 import (
 	"archive/zip"
 	"bytes"
+	"os"
 	"testing"
 )
 
@@ -39,6 +40,26 @@ func TestNPZ(t *testing.T) {
 		two := save(t, "two.npz", npzFile(t, method, "x.npy", x, "y.npy", y))
 		sameRows(t, open(t, two+":x", Options{}), []float32{1, 2, 3, 4})
 		sameRows(t, open(t, two+":y", Options{}), []float32{5, 6, 7, 8})
+	}
+}
+
+// TestFilesStayOnTheDisk changes a file after it was opened: what is read must
+// come from there, not from memory.
+func TestFilesStayOnTheDisk(t *testing.T) {
+	x := npyFile(npyHeader("'|i1'", "False", "(2, 2)"), []byte{1, 2, 3, 4})
+	for name, content := range map[string][]byte{
+		"a.npy": x,
+		"a.npz": npzFile(t, zip.Store, "x.npy", x),
+		"a.idx": idxFile(0x09, []int{2, 2}, []byte{1, 2, 3, 4}),
+	} {
+		path := save(t, name, content)
+		d := open(t, path, Options{})
+		content = bytes.Clone(content)
+		content[bytes.Index(content, []byte{1, 2, 3, 4})+2] = 9
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, d, []float32{1, 2, 9, 4})
 	}
 }
 

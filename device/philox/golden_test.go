@@ -2,8 +2,11 @@ package philox
 
 import (
 	"bytes"
+	"encoding/binary"
 	"flag"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,6 +22,9 @@ const goldenHead = `# Draws of package philox by their bits: a device that makes
 #   uniform WORD = Uniform(WORD), as bits of float32
 #   normal WORD WORD = Normal(WORD, WORD), two float32
 #   poisson LAMBDA ROW = Poisson(LAMBDA, Coordinates{Row: ROW}), float32
+#   normals COUNT = FNV-1a, 64 bits, over the bytes (low first) of Normal of the
+#     words of the blocks 0, 1, ..., two pairs a block: four float32 a block
+#   poissons COUNT = the same over Poisson((row mod 4096)/64, Coordinates{Row: row})
 #   permutation N EPOCH = At(0), At(1), ... of NewPermutation(N, seed, StreamPermutation, EPOCH)
 #
 # Written by: go test ./device/philox -run Golden -update
@@ -76,6 +82,8 @@ func golden() []byte {
 				math.Float32bits(Poisson(lambda, Coordinates{Row: row}, key)))
 		}
 	}
+	fmt.Fprintf(&to, "normals %d = %016x\n", digested, normalDigest(key))
+	fmt.Fprintf(&to, "poissons %d = %016x\n", digested, poissonDigest(key))
 	for _, n := range []uint32{1, 2, 3, 16, 17, 64, 100} {
 		for epoch := range uint32(2) {
 			fmt.Fprintf(&to, "permutation %d %d = %d\n", n, epoch, order(NewPermutation(n, 0x0123456789abcdef, StreamPermutation, epoch), n))
@@ -87,4 +95,33 @@ func golden() []byte {
 func goldenNormal(to *bytes.Buffer, w0, w1 uint32) {
 	z0, z1 := Normal(w0, w1)
 	fmt.Fprintf(to, "normal %08x %08x = %08x %08x\n", w0, w1, math.Float32bits(z0), math.Float32bits(z1))
+}
+
+// digested is the number of draws under a digest: enough that a difference of
+// rounding in any one operation changes some of them.
+const digested = 1 << 16
+
+func normalDigest(key Key) uint64 {
+	hash := fnv.New64a()
+	for block := range uint32(digested / 4) {
+		w := Block(Coordinates{Block: block}.Counter(), key)
+		for lane := range w {
+			digest(hash, NormalLane(w, lane))
+		}
+	}
+	return hash.Sum64()
+}
+
+func poissonDigest(key Key) uint64 {
+	hash := fnv.New64a()
+	for row := range uint32(digested) {
+		digest(hash, Poisson(float32(row%4096)/64, Coordinates{Row: row}, key))
+	}
+	return hash.Sum64()
+}
+
+func digest(to hash.Hash64, x float32) {
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], math.Float32bits(x))
+	to.Write(b[:])
 }

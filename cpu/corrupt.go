@@ -17,10 +17,18 @@ type corruptCall struct {
 	key            philox.Key
 	data           *dataset
 	part           philox.Permutation
+	kernels        *kernels
+	lanes          []noiseLane
+}
+
+// noiseLane is a thread's scratch memory: random numbers for one row.
+type noiseLane struct {
+	decisions, choices []uint32
+	normals            []float32
 }
 
 // Relative cost of corrupting an element, for rowsPerLane.
-const corruptCost = 16
+const corruptCost = 4
 
 // Corrupt draws one stage of the corruption.
 func (d *Device) Corrupt(a device.CorruptArgs) {
@@ -32,7 +40,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 	rows := a.From.Rows
 	d.corrupt = corruptCall{
 		CorruptArgs: a, from: floatsOf(a.From), to: floatsOf(a.To), mask: floatsOf(a.Mask), low: floatsOf(a.Low), high: floatsOf(a.High),
-		rowNumbers: index[:rows], inPart: index[rows:], key: philox.KeyOf(a.Seed),
+		rowNumbers: index[:rows], inPart: index[rows:], key: philox.KeyOf(a.Seed), kernels: d.kernels, lanes: d.corrupt.lanes,
 	}
 	if !a.Fields.IsZero() {
 		d.corrupt.fieldOf = wordsOf(a.Fields.OfColumn)
@@ -47,12 +55,12 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 	d.pool.run(&d.corrupt, rows, rowsPerLane(a.From.Columns, corruptCost))
 }
 
-func (c *corruptCall) run(_, lo, hi int) {
+func (c *corruptCall) run(lane, lo, hi int) {
 	n := c.From.Columns
 	for i := lo; i < hi; i++ {
 		row := corruptRow{
-			corruptCall: c,
-			x:           c.from[i*n : (i+1)*n], y: c.to[i*n : (i+1)*n], m: c.mask[i*n : (i+1)*n],
+			corruptCall: c, scratch: &c.lanes[lane],
+			x: c.from[i*n : (i+1)*n], y: c.to[i*n : (i+1)*n], m: c.mask[i*n : (i+1)*n],
 			at: philox.Coordinates{
 				Stream: c.Stream, Index: c.Stage, Replicate: uint32(i % c.Replicates), Row: c.rowNumbers[i], Step: c.step,
 			},
@@ -65,6 +73,7 @@ func (c *corruptCall) run(_, lo, hi int) {
 // corruptRow is one row on its way from x to y, with its mask m.
 type corruptRow struct {
 	*corruptCall
+	scratch  *noiseLane
 	x, y, m  []float32
 	at       philox.Coordinates // of the row's block 0
 	position uint32             // of the row in its part
@@ -80,8 +89,11 @@ func (r *corruptRow) corrupt() {
 		r.swap()
 	case device.CorruptSaltAndPepper:
 		r.saltAndPepper()
-	case device.CorruptGaussian, device.CorruptSpeckle:
-		r.normal()
+	case device.CorruptGaussian:
+		r.kernels.addNoise(r.y, r.x, r.normals(), r.Amount)
+		r.destroyAll()
+	case device.CorruptSpeckle:
+		r.speckle()
 	case device.CorruptUniform:
 		r.uniform()
 	case device.CorruptPoisson:
@@ -89,11 +101,41 @@ func (r *corruptRow) corrupt() {
 	}
 }
 
-// words returns the four words of one block of the row.
-func (r *corruptRow) words(block, draw uint32) [4]uint32 {
+// draw fills at least n words of scratch, those of the row's blocks 0 and up.
+func (r *corruptRow) draw(scratch *[]uint32, n int, draw uint32) []uint32 {
 	at := r.at
-	at.Block, at.Draw = block, draw
-	return philox.Block(at.Counter(), r.key)
+	at.Draw = draw
+	*scratch = drawWords(r.kernels, *scratch, n, at, r.key)
+	return *scratch
+}
+
+// drawWords returns at least n words of the blocks from at on, in scratch if it
+// is large enough.
+func drawWords(k *kernels, scratch []uint32, n int, at philox.Coordinates, key philox.Key) []uint32 {
+	n = ceilDiv(n, wordsMultiple) * wordsMultiple
+	if len(scratch) < n {
+		scratch = make([]uint32, n)
+	}
+	if n > 0 {
+		k.words(scratch[:n], at.Counter(), key)
+	}
+	return scratch
+}
+
+// fieldCount is the number of fields, or of columns if each is its own field.
+func (r *corruptRow) fieldCount() int {
+	if r.fieldOf == nil {
+		return len(r.x)
+	}
+	return r.Fields.Count
+}
+
+// field returns the field of column j.
+func (r *corruptRow) field(j int) uint32 {
+	if r.fieldOf == nil {
+		return uint32(j)
+	}
+	return r.fieldOf[j]
 }
 
 // keep copies column j as it is and marks it as untouched by this stage.
@@ -110,22 +152,37 @@ func (r *corruptRow) destroy(j int, value float32) {
 	r.m[j] = 1
 }
 
-func (r *corruptRow) none() {
-	for j := range r.x {
-		r.keep(j)
+// destroyAll marks every column.
+func (r *corruptRow) destroyAll() {
+	for j := range r.m {
+		r.m[j] = 1
 	}
 }
 
-// field returns the field of column j.
-func (r *corruptRow) field(j int) uint32 {
-	if r.fieldOf == nil {
-		return uint32(j)
+func (r *corruptRow) none() {
+	copy(r.y, r.x)
+	if !r.Accumulate {
+		clear(r.m)
 	}
-	return r.fieldOf[j]
 }
 
 func (r *corruptRow) masking() {
-	r.byField(func(j int, _ uint32) float32 { return 0 }, 0)
+	if r.Rate == 0 {
+		r.none()
+		return
+	}
+	words := r.draw(&r.scratch.decisions, r.fieldCount(), 0)
+	if r.fieldOf == nil {
+		r.kernels.maskWords(r.y, r.x, r.m, words, uint32(r.Rate-1), r.Accumulate)
+		return
+	}
+	for j := range r.x {
+		if philox.Fires(words[r.field(j)], r.Rate) {
+			r.destroy(j, 0)
+		} else {
+			r.keep(j)
+		}
+	}
 }
 
 // swap takes the value of the same field in another row of the part.
@@ -135,46 +192,26 @@ func (r *corruptRow) swap() {
 		r.none()
 		return
 	}
-	r.byField(func(j int, word uint32) float32 {
-		donor := philox.Below(word, others)
-		if donor >= r.position {
-			donor++
-		}
-		return r.data.at(int(r.part.At(uint32(r.Part.Lo)+donor)), j)
-	}, 1)
-}
-
-// byField destroys whole fields: value gives what column j becomes, from the
-// word that the field has at the given draw.
-func (r *corruptRow) byField(value func(j int, word uint32) float32, draw uint32) {
-	const none = ^uint32(0)
-	decided, drawn := none, none // blocks that are in decision and words
-	var decision, words [4]uint32
+	decisions := r.draw(&r.scratch.decisions, r.fieldCount(), 0)
+	choices := r.draw(&r.scratch.choices, r.fieldCount(), 1)
 	for j := range r.x {
 		f := r.field(j)
-		if f/4 != decided {
-			decided = f / 4
-			decision = r.words(decided, 0)
-		}
-		if !philox.Fires(decision[f%4], r.Rate) {
+		if !philox.Fires(decisions[f], r.Rate) {
 			r.keep(j)
 			continue
 		}
-		if draw != 0 && f/4 != drawn {
-			drawn = f / 4
-			words = r.words(drawn, draw)
+		donor := philox.Below(choices[f], others)
+		if donor >= r.position {
+			donor++
 		}
-		r.destroy(j, value(j, words[f%4]))
+		r.destroy(j, r.data.at(int(r.part.At(uint32(r.Part.Lo)+donor)), j))
 	}
 }
 
 func (r *corruptRow) saltAndPepper() {
-	var words [4]uint32
+	words := r.draw(&r.scratch.decisions, len(r.x), 0)
 	for j := range r.x {
-		if j%4 == 0 {
-			words = r.words(uint32(j/4), 0)
-		}
-		switch word := words[j%4]; {
+		switch word := words[j]; {
 		case philox.Fires(word, r.Rate/2):
 			r.destroy(j, r.low[j])
 		case philox.Fires(word, r.Rate):
@@ -185,31 +222,29 @@ func (r *corruptRow) saltAndPepper() {
 	}
 }
 
-// normal adds or multiplies by Gaussian noise.
-func (r *corruptRow) normal() {
-	var z [4]float32
+// normals returns a standard normal draw for each column.
+func (r *corruptRow) normals() []float32 {
+	n := ceilDiv(len(r.x), wordsMultiple) * wordsMultiple
+	words := r.draw(&r.scratch.decisions, n, 0)
+	r.scratch.normals = grown(r.scratch.normals, n)
+	if n > 0 {
+		r.kernels.normals(r.scratch.normals[:n], words)
+	}
+	return r.scratch.normals
+}
+
+func (r *corruptRow) speckle() {
+	z := r.normals()
 	for j, x := range r.x {
-		if j%4 == 0 {
-			w := r.words(uint32(j/4), 0)
-			z[0], z[1] = philox.Normal(w[0], w[1])
-			z[2], z[3] = philox.Normal(w[2], w[3])
-		}
-		noise := float32(r.Amount * z[j%4])
-		if r.Kind == device.CorruptSpeckle {
-			r.destroy(j, float32(x*float32(1+noise)))
-		} else {
-			r.destroy(j, x+noise)
-		}
+		noise := float32(r.Amount * z[j])
+		r.destroy(j, float32(x*float32(1+noise)))
 	}
 }
 
 func (r *corruptRow) uniform() {
-	var words [4]uint32
+	words := r.draw(&r.scratch.decisions, len(r.x), 0)
 	for j, x := range r.x {
-		if j%4 == 0 {
-			words = r.words(uint32(j/4), 0)
-		}
-		u := philox.Uniform(words[j%4])
+		u := philox.Uniform(words[j])
 		r.destroy(j, x+float32(r.Amount*float32(float32(2*u)-1)))
 	}
 }

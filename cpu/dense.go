@@ -23,7 +23,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 		g.flipped = true
 	}
 	g.forward = forwardEpilogue{
-		columns: a.Y.Columns, bias: floatsOf(a.Bias), act: a.Act, pre: floatsOf(a.Pre), y: g.c,
+		kernels: d.kernels, columns: a.Y.Columns, bias: floatsOf(a.Bias), act: a.Act, pre: floatsOf(a.Pre), y: g.c,
 	}
 	g.epilogue = &g.forward
 	d.multiply(g)
@@ -31,6 +31,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 
 // forwardEpilogue adds the bias and applies the activation.
 type forwardEpilogue struct {
+	kernels *kernels
 	columns int
 	bias    []float32 // nil: none
 	act     device.Activation
@@ -42,22 +43,14 @@ func (e *forwardEpilogue) finish(r0, r1, c0, c1 int) {
 	for r := r0; r < r1; r++ {
 		y := e.y[r*e.columns+c0 : r*e.columns+c1]
 		if e.bias != nil {
-			add(y, e.bias[c0:c1])
+			e.kernels.add(y, e.bias[c0:c1])
 		}
 		if e.pre != nil {
 			copy(e.pre[r*e.columns+c0:], y)
 		}
 		if e.act != device.Identity {
-			activate(e.act, y, y)
+			e.kernels.activate[e.act](y, y)
 		}
-	}
-}
-
-// add computes y += x.
-func add(y, x []float32) {
-	x = x[:len(y)]
-	for i := range y {
-		y[i] += x[i]
 	}
 }
 
@@ -74,7 +67,7 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 		d.weightGradient(&a)
 	}
 	if !a.DBias.IsZero() {
-		d.columns = columnSumsCall{x: floatsOf(a.DA), rows: a.DA.Rows, columns: a.DA.Columns, sums: floatsOf(a.DBias)}
+		d.columns = columnSumsCall{kernels: d.kernels, x: floatsOf(a.DA), rows: a.DA.Rows, columns: a.DA.Columns, sums: floatsOf(a.DBias)}
 		d.pool.run(&d.columns, a.DA.Columns, elementsPerLane/max(1, a.DA.Rows)+1)
 	}
 }
@@ -99,7 +92,7 @@ func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 		if a.InAct.NeedsInput() {
 			from = a.InPre
 		}
-		g.backward = backwardEpilogue{columns: a.DX.Columns, act: a.InAct, from: floatsOf(from), dx: g.c}
+		g.backward = backwardEpilogue{kernels: d.kernels, columns: a.DX.Columns, act: a.InAct, from: floatsOf(from), dx: g.c}
 		g.epilogue = &g.backward
 	}
 	d.multiply(g)
@@ -107,6 +100,7 @@ func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 
 // backwardEpilogue multiplies by the derivative of the activation that made X.
 type backwardEpilogue struct {
+	kernels *kernels
 	columns int
 	act     device.Activation
 	from    []float32 // X, or X before the activation
@@ -116,7 +110,7 @@ type backwardEpilogue struct {
 func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
 	for r := r0; r < r1; r++ {
 		lo, hi := r*e.columns+c0, r*e.columns+c1
-		activateBackward(e.act, e.dx[lo:hi], e.dx[lo:hi], e.from[lo:hi])
+		e.kernels.activateBackward[e.act](e.dx[lo:hi], e.dx[lo:hi], e.from[lo:hi])
 	}
 }
 
@@ -136,6 +130,7 @@ func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
 
 // columnSumsCall sums the columns of a matrix; its items are columns.
 type columnSumsCall struct {
+	kernels       *kernels
 	x             []float32
 	rows, columns int
 	sums          []float32
@@ -145,6 +140,6 @@ func (c *columnSumsCall) run(_, lo, hi int) {
 	sums := c.sums[lo:hi]
 	clear(sums)
 	for i := range c.rows {
-		add(sums, c.x[i*c.columns+lo:i*c.columns+hi])
+		c.kernels.add(sums, c.x[i*c.columns+lo:i*c.columns+hi])
 	}
 }

@@ -12,6 +12,8 @@ type dropoutCall struct {
 	rowNumbers []uint32
 	step       uint32
 	key        philox.Key
+	kernels    *kernels
+	lanes      []noiseLane
 }
 
 // Dropout zeroes units and rescales the others.
@@ -22,32 +24,24 @@ func (d *Device) Dropout(a device.DropoutArgs) {
 	}
 	d.dropout = dropoutCall{
 		DropoutArgs: a, x: floatsOf(a.X), y: floatsOf(a.Y), rowNumbers: wordsOf(a.Index)[:a.X.Rows],
-		step: wordsOf(a.Clock)[0], key: philox.KeyOf(a.Seed),
+		step: wordsOf(a.Clock)[0], key: philox.KeyOf(a.Seed), kernels: d.kernels, lanes: d.corrupt.lanes,
 	}
 	d.pool.run(&d.dropout, a.X.Rows, rowsPerLane(a.X.Columns, corruptCost))
 }
 
-func (c *dropoutCall) run(_, lo, hi int) {
+func (c *dropoutCall) run(lane, lo, hi int) {
 	n := c.X.Columns
+	scratch := &c.lanes[lane]
 	for i := lo; i < hi; i++ {
+		x, y := c.x[i*n:(i+1)*n], c.y[i*n:(i+1)*n]
+		if c.Rate == 0 {
+			c.kernels.scale(y, c.Keep, x)
+			continue
+		}
 		at := philox.Coordinates{
 			Stream: philox.StreamDropout, Index: c.Layer, Replicate: uint32(i % c.Replicates), Row: c.rowNumbers[i], Step: c.step,
 		}
-		c.row(c.y[i*n:(i+1)*n], c.x[i*n:(i+1)*n], at)
-	}
-}
-
-func (c *dropoutCall) row(y, x []float32, at philox.Coordinates) {
-	var words [4]uint32
-	for j, v := range x {
-		if j%4 == 0 {
-			at.Block = uint32(j / 4)
-			words = philox.Block(at.Counter(), c.key)
-		}
-		if philox.Fires(words[j%4], c.Rate) {
-			y[j] = 0
-		} else {
-			y[j] = float32(v * c.Keep)
-		}
+		scratch.decisions = drawWords(c.kernels, scratch.decisions, n, at, c.key)
+		c.kernels.dropWords(y, x, scratch.decisions, uint32(c.Rate-1), c.Keep)
 	}
 }

@@ -15,6 +15,7 @@ func rowsPerLane(columns, cost int) int { return elementsPerLane/(columns*cost+1
 
 // gatherCall is a Gather in progress; its items are the rows of the minibatch.
 type gatherCall struct {
+	kernels     *kernels
 	data        *dataset
 	order       philox.Permutation // E
 	part        philox.Permutation // P
@@ -37,7 +38,7 @@ func (d *Device) Gather(a device.GatherArgs) {
 	index := wordsOf(a.Index)
 	data := a.Data.(*dataset)
 	d.gather = gatherCall{
-		data: data, part: a.Part.Permutation(data.rows), lo: uint32(a.Part.Lo), cursor: clock.Cursor,
+		kernels: d.kernels, data: data, part: a.Part.Permutation(data.rows), lo: uint32(a.Part.Lo), cursor: clock.Cursor,
 		replicates: a.Replicates, x: floatsOf(a.X), rowNumbers: index[:a.X.Rows], inPart: index[a.X.Rows:], columnCount: data.columns,
 	}
 	if a.Shuffle {
@@ -51,6 +52,6 @@ func (c *gatherCall) run(_, lo, hi int) {
 		position := c.order.At(c.cursor + uint32(i/c.replicates))
 		row := c.part.At(c.lo + position)
 		c.rowNumbers[i], c.inPart[i] = row, position
-		c.data.copyRow(c.x[i*c.columnCount:(i+1)*c.columnCount], int(row))
+		c.data.copyRow(c.kernels, c.x[i*c.columnCount:(i+1)*c.columnCount], int(row))
 	}
 }

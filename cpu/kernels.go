@@ -1,12 +1,61 @@
 package cpu
 
-// kernels are the innermost loops, of one instruction set.
+// kernels are the innermost loops, of one instruction set. They do not look at
+// the lengths of their slices but for the first one; the others are as long.
+//
+// What the vector kernels compute of exp, tanh, ... is within a few units in
+// the last place (TestFunctions states how many). An element's result does not
+// depend on where a slice begins or ends, and so not on how work is split.
 type kernels struct {
 	name      string
 	tiles     []tile // from narrow to wide
 	transpose transposeFunc
 	square    int // most rows that transpose takes
+
+	activate         []func(y, x []float32)         // by device.Activation: y = act(x); y may be x
+	activateBackward []func(dx, dy, from []float32) // dx = dy ⊙ act'(from); dx may be dy
+
+	add     func(y, x []float32)                                                       // y += x
+	scale   func(dst []float32, alpha float32, a []float32)                            // dst = α·a
+	combine func(dst []float32, alpha float32, a []float32, beta float32, b []float32) // dst = α·a + β·b
+
+	sum                   func(x []float32) float64    // Σ x
+	sumSquares            func(x []float32) float64    // Σ x²
+	sumSquaredDifferences func(x, y []float32) float64 // Σ (x-y)²
+
+	bernoulli lossFunc
+	gaussian  func(a, x, mask, d []float32, destroyed, untouched, scale, precision, constant float32) float64
+
+	sgd, nesterov func(theta, g, m []float32, c *ruleScalars)
+	adam          func(theta, g, m, v []float32, c *ruleScalars)
+	rmsprop       func(theta, g, v []float32, c *ruleScalars)
+
+	words     wordsFunc
+	maskWords maskFunc
+	dropWords func(y, x []float32, words []uint32, limit uint32, keep float32) // y = x·keep, 0 where word ≤ limit
+	normals   normalsFunc
+	addNoise  func(y, x, z []float32, sigma float32) // y = x + σ·z, each operation rounded
+	widen     func(dst []float32, src []uint8, scale float32)
 }
+
+// lossFunc returns Σ w·ℓ over a row with parameters a and clean x, and stores
+// scale·w·∂ℓ/∂a in d unless it is nil; w is 1 if mask is nil, otherwise
+// destroyed or untouched. d may be a.
+type lossFunc func(a, x, mask, d []float32, destroyed, untouched, scale float32) float64
+
+// wordsFunc fills words, a multiple of wordsMultiple, with the blocks at counter
+// and the counters that follow it in word 0.
+type wordsFunc func(words []uint32, counter [4]uint32, key [2]uint32)
+
+// wordsMultiple is what the lengths of words and normals are a multiple of.
+const wordsMultiple = 32
+
+// maskFunc zeroes x where a word is at most limit and copies it to y elsewhere;
+// mask becomes 1 there and 0 elsewhere, or stays if accumulate is set.
+type maskFunc func(y, x, mask []float32, words []uint32, limit uint32, accumulate bool)
+
+// normalsFunc turns the blocks of words into the draws of philox.NormalLane.
+type normalsFunc func(z []float32, words []uint32)
 
 // tile is a family of micro-kernels of matrix products.
 type tile struct {

@@ -26,6 +26,20 @@ var avx2Kernels = kernels{
 	},
 	transpose: transposeAVX2,
 	square:    8,
+
+	activate: []func(y, x []float32){
+		copyGeneric, reluAVX2, leakyReLUAVX2, eluAVX2, geluAVX2,
+		siluAVX2, sigmoidAVX2, tanhAVX2, softplusAVX2,
+	},
+	activateBackward: []func(dx, dy, from []float32){
+		copyBackwardGeneric, reluBackwardAVX2, leakyReLUBackwardAVX2, eluBackwardAVX2, geluBackwardAVX2,
+		siluBackwardAVX2, sigmoidBackwardAVX2, tanhBackwardAVX2, softplusBackwardAVX2,
+	},
+	add: addAVX2, scale: scaleAVX2, combine: combineAVX2,
+	sum: sumAVX2, sumSquares: sumSquaresAVX2, sumSquaredDifferences: sumSquaredDifferencesAVX2,
+	bernoulli: bernoulliAVX2, gaussian: gaussianAVX2,
+	sgd: sgdAVX2, nesterov: nesterovAVX2, adam: adamAVX2, rmsprop: rmspropAVX2,
+	words: wordsAVX2, maskWords: maskWordsAVX2, dropWords: dropWordsAVX2, normals: normalsAVX2, addNoise: addNoiseAVX2, widen: widenAVX2,
 }
 
 var avx512Kernels = kernels{
@@ -44,4 +58,18 @@ var avx512Kernels = kernels{
 	},
 	transpose: transposeAVX512,
 	square:    16,
+
+	activate: []func(y, x []float32){
+		copyGeneric, reluAVX512, leakyReLUAVX512, eluAVX512, geluAVX512,
+		siluAVX512, sigmoidAVX512, tanhAVX512, softplusAVX512,
+	},
+	activateBackward: []func(dx, dy, from []float32){
+		copyBackwardGeneric, reluBackwardAVX512, leakyReLUBackwardAVX512, eluBackwardAVX512, geluBackwardAVX512,
+		siluBackwardAVX512, sigmoidBackwardAVX512, tanhBackwardAVX512, softplusBackwardAVX512,
+	},
+	add: addAVX512, scale: scaleAVX512, combine: combineAVX512,
+	sum: sumAVX512, sumSquares: sumSquaresAVX512, sumSquaredDifferences: sumSquaredDifferencesAVX512,
+	bernoulli: bernoulliAVX512, gaussian: gaussianAVX512,
+	sgd: sgdAVX512, nesterov: nesterovAVX512, adam: adamAVX512, rmsprop: rmspropAVX512,
+	words: wordsAVX512, maskWords: maskWordsAVX512, dropWords: dropWordsAVX512, normals: normalsAVX512, addNoise: addNoiseAVX512, widen: widenAVX512,
 }

@@ -12,6 +12,7 @@ const halfLogTwoPi = 0.918938533204672741780329736406
 // likelihoodCall is a Likelihood in progress; its items are rows.
 type likelihoodCall struct {
 	device.LikelihoodArgs
+	kernels              *kernels
 	params, target, mask []float32
 	losses, gradient     []float32
 	offsets              []uint32 // of the fields; nil: every column is its own
@@ -27,7 +28,7 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 		return
 	}
 	d.loss = likelihoodCall{
-		LikelihoodArgs: a, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
+		LikelihoodArgs: a, kernels: d.kernels, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
 		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields),
 	}
 	d.pool.run(&d.loss, a.Target.Rows, rowsPerLane(a.Target.Columns, likelihoodCost))
@@ -81,7 +82,7 @@ type lossRow struct {
 func (r *lossRow) loss() float64 {
 	switch r.Kind {
 	case device.Bernoulli:
-		return r.bernoulli()
+		return r.kernels.bernoulli(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale)
 	case device.Gaussian:
 		return r.gaussian()
 	case device.GaussianLearned:
@@ -94,16 +95,7 @@ func (r *lossRow) loss() float64 {
 }
 
 // weight is the emphasis on column j.
-func (r *lossRow) weight(j int) float32 {
-	switch {
-	case r.m == nil:
-		return 1
-	case r.m[j] != 0:
-		return r.Destroyed
-	default:
-		return r.Untouched
-	}
-}
+func (r *lossRow) weight(j int) float32 { return weightOf(r.m, j, r.Destroyed, r.Untouched) }
 
 // derive stores Scale·w·g as the gradient by parameter j.
 func (r *lossRow) derive(j int, w, g float32) {
@@ -112,26 +104,11 @@ func (r *lossRow) derive(j int, w, g float32) {
 	}
 }
 
-// bernoulli: softplus(a) - x·a.
-func (r *lossRow) bernoulli() (sum float64) {
-	for j, x := range r.x {
-		a, w := r.a[j], r.weight(j)
-		sum += float64(w) * (float64(softplus(a)) - float64(x)*float64(a))
-		r.derive(j, w, sigmoid(a)-x)
-	}
-	return sum
-}
-
 // gaussian: ½((x-μ)/σ)² + ln σ + ½ ln 2π.
-func (r *lossRow) gaussian() (sum float64) {
-	precision := 1 / (float64(r.Sigma) * float64(r.Sigma))
-	constant := math.Log(float64(r.Sigma)) + halfLogTwoPi
-	for j, x := range r.x {
-		w, e := r.weight(j), r.a[j]-x
-		sum += float64(w) * (0.5*float64(e)*float64(e)*precision + constant)
-		r.derive(j, w, e*float32(precision))
-	}
-	return sum
+func (r *lossRow) gaussian() float64 {
+	sigma := float64(r.Sigma)
+	constant := math.Log(sigma) + halfLogTwoPi
+	return r.kernels.gaussian(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale, float32(1/(sigma*sigma)), float32(constant))
 }
 
 // gaussianLearned: ½(ln v + (x-μ)²/v + ln 2π), v = exp(s) + σ².
@@ -194,6 +171,7 @@ func logSumExp(a []float32) float64 {
 
 // meanCall is a Mean in progress; its items are rows.
 type meanCall struct {
+	kernels        *kernels
 	kind           device.Likelihood
 	columns, width int
 	params, out    []float32
@@ -207,7 +185,7 @@ func (d *Device) Mean(a device.MeanArgs) {
 		return
 	}
 	d.mean = meanCall{
-		kind: a.Kind, columns: a.Out.Columns, width: a.Params.Columns,
+		kernels: d.kernels, kind: a.Kind, columns: a.Out.Columns, width: a.Params.Columns,
 		params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields),
 	}
 	d.pool.run(&d.mean, a.Out.Rows, rowsPerLane(a.Out.Columns, activateCost))
@@ -218,13 +196,15 @@ func (c *meanCall) run(_, lo, hi int) {
 		out, a := c.out[i*c.columns:(i+1)*c.columns], c.params[i*c.width:(i+1)*c.width]
 		switch c.kind {
 		case device.Bernoulli:
-			activate(device.Sigmoid, out, a)
+			c.kernels.activate[device.Sigmoid](out, a)
 		case device.Gaussian, device.GaussianLearned:
 			copy(out, a)
 		case device.Categorical:
 			c.softmax(out, a)
 		case device.Poisson:
-			each(out, a, exp)
+			for j, v := range a {
+				out[j] = exp(v)
+			}
 		}
 	}
 }

@@ -92,13 +92,13 @@ func mustEqualLength(what string, onDevice, onHost int) {
 	}
 }
 
-// dataset is device.Dataset: a copy of the table in its own type. widen maps a
-// stored uint8 to its float32, each rounded once.
+// dataset is device.Dataset: a copy of the table in its own type; one of the
+// slices is nil.
 type dataset struct {
 	rows, columns int
 	bytes         []uint8
+	scale         float32 // of bytes
 	floats        []float32
-	widen         [256]float32
 }
 
 // Shape returns the numbers of rows and columns.
@@ -119,10 +119,7 @@ func load(ctx context.Context, t device.Table) (*dataset, error) {
 	if err := reserve(n, 1); err != nil {
 		return nil, err
 	}
-	s.bytes = make([]uint8, n)
-	for v := range s.widen {
-		s.widen[v] = t.Scale * float32(v)
-	}
+	s.bytes, s.scale = make([]uint8, n), t.Scale
 	return s, copyTable(ctx, s.bytes, t.Uint8)
 }
 
@@ -146,19 +143,25 @@ func copyTable[T any](ctx context.Context, dst, src []T) error {
 func (s *dataset) at(row, column int) float32 {
 	i := row*s.columns + column
 	if s.bytes != nil {
-		return s.widen[s.bytes[i]]
+		return s.scale * float32(s.bytes[i])
 	}
 	return s.floats[i]
 }
 
+// widenMultiple is what the kernel that widens bytes takes a multiple of.
+const widenMultiple = 16
+
 // copyRow widens a row to dst.
-func (s *dataset) copyRow(dst []float32, row int) {
+func (s *dataset) copyRow(k *kernels, dst []float32, row int) {
 	from := row * s.columns
 	if s.bytes == nil {
 		copy(dst, s.floats[from:from+s.columns])
 		return
 	}
-	for j, b := range s.bytes[from : from+s.columns] {
-		dst[j] = s.widen[b]
+	src := s.bytes[from : from+s.columns]
+	whole := len(src) / widenMultiple * widenMultiple
+	k.widen(dst[:whole], src, s.scale)
+	for j := whole; j < len(src); j++ {
+		dst[j] = s.scale * float32(src[j])
 	}
 }

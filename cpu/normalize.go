@@ -10,6 +10,7 @@ import (
 // rows (LayerNorm), or columns: of BatchNorm, and of the sums over the rows of
 // LayerNorm's backward pass.
 type normalizeCall struct {
+	kernels       *kernels
 	kind          device.Normalization
 	stage         normalizeStage
 	training      bool
@@ -42,7 +43,7 @@ func (d *Device) Normalize(a device.NormalizeArgs) {
 		return
 	}
 	d.normalize = normalizeCall{
-		kind: a.Kind, stage: normalizeForward, training: a.Training, epsilon: a.Epsilon, momentum: a.Momentum,
+		kernels: d.kernels, kind: a.Kind, stage: normalizeForward, training: a.Training, epsilon: a.Epsilon, momentum: a.Momentum,
 		rows: a.X.Rows, columns: a.X.Columns, x: floatsOf(a.X), gain: floatsOf(a.Gain), bias: floatsOf(a.Bias),
 		mean: floatsOf(a.Mean), invStd: floatsOf(a.InvStd), runningMean: floatsOf(a.RunningMean), runningVar: floatsOf(a.RunningVar),
 		y: floatsOf(a.Y), lanes: d.normalize.lanes,
@@ -61,7 +62,7 @@ func (d *Device) NormalizeBackward(a device.NormalizeBackwardArgs) {
 		return
 	}
 	d.normalize = normalizeCall{
-		kind: a.Kind, stage: normalizeSums, rows: a.X.Rows, columns: a.X.Columns, x: floatsOf(a.X), gain: floatsOf(a.Gain),
+		kernels: d.kernels, kind: a.Kind, stage: normalizeSums, rows: a.X.Rows, columns: a.X.Columns, x: floatsOf(a.X), gain: floatsOf(a.Gain),
 		mean: floatsOf(a.Mean), invStd: floatsOf(a.InvStd), dy: floatsOf(a.DY), dx: floatsOf(a.DX),
 		dGain: floatsOf(a.DGain), dBias: floatsOf(a.DBias), lanes: d.normalize.lanes,
 	}
@@ -103,7 +104,7 @@ func (c *normalizeCall) row(m []float32, i, lo, hi int) []float32 {
 func (c *normalizeCall) layerForward(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x, y := c.row(c.x, i, 0, c.columns), c.row(c.y, i, 0, c.columns)
-		mean := sumOf(x) / float64(c.columns)
+		mean := c.kernels.sum(x) / float64(c.columns)
 		var squares float64
 		for _, v := range x {
 			e := float64(v) - mean

@@ -10,6 +10,7 @@ const reduceBlock = 8192
 // reduceCall is a Reduce in progress; its items are rows, or the blocks of the
 // whole.
 type reduceCall struct {
+	kernels *kernels
 	kind    device.Reduction
 	perRow  bool
 	columns int
@@ -25,7 +26,7 @@ func (d *Device) Reduce(a device.ReduceArgs) {
 		return
 	}
 	c := &d.reduce
-	c.kind, c.perRow, c.columns = a.Kind, a.PerRow, a.X.Columns
+	c.kernels, c.kind, c.perRow, c.columns = d.kernels, a.Kind, a.PerRow, a.X.Columns
 	c.x, c.y, c.out = floatsOf(a.X), floatsOf(a.Y), floatsOf(a.Out)
 	if a.PerRow {
 		d.pool.run(c, a.X.Rows, rowsPerLane(a.X.Columns, 1))
@@ -63,58 +64,17 @@ func (c *reduceCall) run(_, lo, hi int) {
 func (c *reduceCall) sum(lo, hi int) float64 {
 	switch c.kind {
 	case device.SumSquares:
-		return sumOfProducts(c.x[lo:hi], c.x[lo:hi])
+		return c.kernels.sumSquares(c.x[lo:hi])
 	case device.SumSquaredDifference:
-		return sumOfSquaredDifferences(c.x[lo:hi], c.y[lo:hi])
+		return c.kernels.sumSquaredDifferences(c.x[lo:hi], c.y[lo:hi])
 	default:
-		return sumOf(c.x[lo:hi])
+		return c.kernels.sum(c.x[lo:hi])
 	}
-}
-
-// The sums below keep four running sums in float64, so that their error is
-// that of the final rounding.
-
-func sumOf(x []float32) float64 {
-	var s [4]float64
-	for len(x) >= 4 {
-		s[0] += float64(x[0])
-		s[1] += float64(x[1])
-		s[2] += float64(x[2])
-		s[3] += float64(x[3])
-		x = x[4:]
-	}
-	for i, v := range x {
-		s[i] += float64(v)
-	}
-	return s[0] + s[1] + (s[2] + s[3])
-}
-
-func sumOfProducts(x, y []float32) float64 {
-	var s [4]float64
-	for len(x) >= 4 && len(y) >= 4 {
-		s[0] += float64(x[0]) * float64(y[0])
-		s[1] += float64(x[1]) * float64(y[1])
-		s[2] += float64(x[2]) * float64(y[2])
-		s[3] += float64(x[3]) * float64(y[3])
-		x, y = x[4:], y[4:]
-	}
-	for i, v := range x {
-		s[i] += float64(v) * float64(y[i])
-	}
-	return s[0] + s[1] + (s[2] + s[3])
-}
-
-func sumOfSquaredDifferences(x, y []float32) float64 {
-	var s [4]float64
-	for i, v := range x {
-		e := float64(v) - float64(y[i])
-		s[i%4] += e * e
-	}
-	return s[0] + s[1] + (s[2] + s[3])
 }
 
 // combineCall is a Combine in progress; its items are elements.
 type combineCall struct {
+	kernels     *kernels
 	alpha, beta float32
 	a, b, dst   []float32
 }
@@ -125,7 +85,7 @@ func (d *Device) Combine(a device.CombineArgs) {
 	if d.err != nil {
 		return
 	}
-	d.combine = combineCall{a.Alpha, a.Beta, floatsOf(a.A), floatsOf(a.B), floatsOf(a.Dst)}
+	d.combine = combineCall{d.kernels, a.Alpha, a.Beta, floatsOf(a.A), floatsOf(a.B), floatsOf(a.Dst)}
 	d.pool.run(&d.combine, a.Dst.Len(), elementsPerLane)
 }
 
@@ -135,20 +95,10 @@ func (c *combineCall) run(_, lo, hi int) {
 	case c.a == nil && c.b == nil:
 		clear(dst)
 	case c.b == nil:
-		scaled(dst, c.alpha, c.a[lo:hi])
+		c.kernels.scale(dst, c.alpha, c.a[lo:hi])
 	case c.a == nil:
-		scaled(dst, c.beta, c.b[lo:hi])
+		c.kernels.scale(dst, c.beta, c.b[lo:hi])
 	default:
-		a, b := c.a[lo:hi], c.b[lo:hi]
-		for i := range dst {
-			dst[i] = c.alpha*a[i] + c.beta*b[i]
-		}
-	}
-}
-
-// scaled computes dst = factor·x.
-func scaled(dst []float32, factor float32, x []float32) {
-	for i := range dst {
-		dst[i] = factor * x[i]
+		c.kernels.combine(dst, c.alpha, c.a[lo:hi], c.beta, c.b[lo:hi])
 	}
 }

@@ -6,29 +6,41 @@ import (
 	"gpudae/device"
 )
 
+// ruleScalars are the constants of an update rule in the step at hand.
+type ruleScalars = [10]float32
+
+// What the elements of ruleScalars are.
+const (
+	scalarClip    = iota // factor of the gradient
+	scalarDecay          // λ of what is added to the gradient
+	scalarShrink         // 1 - ηλ, AdamW's factor of the parameter
+	scalarBeta1          // β₁
+	scalarGain1          // 1 - β₁
+	scalarBeta2          // β₂, 1 for Adagrad
+	scalarGain2          // 1 - β₂, 1 for Adagrad
+	scalarRate           // η, for Adam η/(1 - β₁ᵗ)
+	scalarUnbias2        // 1/(1 - β₂ᵗ)
+	scalarEpsilon        // ε
+)
+
 // updateCall is an Update in progress; its items are parameters.
 type updateCall struct {
-	rule                   rule
+	kernels                *kernels
+	kind                   device.Optimizer
+	nesterov               bool
+	scalars, plain         ruleScalars // with weight decay and without
 	decayed                int
+	keep                   float32 // d of the moving average
 	params, grads          []float32
 	first, second, average []float32
 }
 
-// rule holds what the update of one parameter needs besides its own state.
-type rule struct {
-	kind                  device.Optimizer
-	nesterov              bool
-	beta1, beta2, epsilon float32
-	rate                  float32 // η
-	clip                  float32 // factor of the gradient
-	decay                 float32 // λ added to the gradient
-	shrink                float32 // 1 - ηλ, AdamW's factor of the parameter
-	unbias1, unbias2      float32 // 1/(1-β₁ᵗ), 1/(1-β₂ᵗ)
-	keep                  float32 // d of the moving average
-}
-
 // Relative cost of updating a parameter.
 const updateCost = 4
+
+// updateBlock is the number of parameters that are updated before their moving
+// average is, so that it finds them in the cache.
+const updateBlock = 4096
 
 // Update applies an optimiser to all parameters in one pass over their memory.
 func (d *Device) Update(a device.UpdateArgs) {
@@ -41,105 +53,77 @@ func (d *Device) Update(a device.UpdateArgs) {
 		return
 	}
 	clock := device.ClockFromWords(wordsOf(a.Clock))
+	t := clock.Step + 1
 	d.update = updateCall{
-		rule: newRule(&a, clock.Step+1, floatsOf(a.Rates)[clock.Index], gradSq), decayed: a.Decayed,
-		params: floatsOf(a.Params), grads: floatsOf(a.Grads),
+		kernels: d.kernels, kind: a.Kind, nesterov: a.Nesterov, decayed: a.Decayed,
+		scalars: scalarsOf(&a, t, floatsOf(a.Rates)[clock.Index], gradSq),
+		keep:    min(a.Decay, float32((1+float64(t))/(10+float64(t)))),
+		params:  floatsOf(a.Params), grads: floatsOf(a.Grads),
 		first: floatsOf(a.First), second: floatsOf(a.Second), average: floatsOf(a.EMA),
 	}
+	d.update.plain = d.update.scalars
+	d.update.plain[scalarDecay], d.update.plain[scalarShrink] = 0, 1
 	d.pool.run(&d.update, a.Params.Len(), elementsPerLane/updateCost)
 }
 
-func newRule(a *device.UpdateArgs, t uint64, rate, gradSq float32) rule {
-	r := rule{
-		kind: a.Kind, nesterov: a.Nesterov, beta1: a.Beta1, beta2: a.Beta2, epsilon: a.Epsilon,
-		rate: rate, clip: 1, decay: a.WeightDecay, shrink: 1,
-		unbias1: unbias(a.Beta1, t), unbias2: unbias(a.Beta2, t),
-		keep: min(a.Decay, float32((1+float64(t))/(10+float64(t)))),
+// scalarsOf computes the constants of step t.
+func scalarsOf(a *device.UpdateArgs, t uint64, rate, gradSq float32) ruleScalars {
+	c := ruleScalars{
+		scalarClip: 1, scalarDecay: a.WeightDecay, scalarShrink: 1, scalarBeta1: a.Beta1, scalarGain1: 1 - a.Beta1,
+		scalarBeta2: a.Beta2, scalarGain2: 1 - a.Beta2, scalarRate: rate, scalarEpsilon: a.Epsilon,
 	}
-	if norm := float32(math.Sqrt(float64(gradSq))); a.Clip > 0 && norm > a.Clip {
-		r.clip = a.Clip / norm
+	if norm := root(gradSq); a.Clip > 0 && norm > a.Clip {
+		c[scalarClip] = a.Clip / norm
 	}
-	if a.Kind == device.AdamW {
-		r.decay, r.shrink = 0, 1-rate*a.WeightDecay
+	switch a.Kind {
+	case device.AdamW:
+		c[scalarDecay], c[scalarShrink] = 0, 1-rate*a.WeightDecay
+		fallthrough
+	case device.Adam:
+		c[scalarRate] = float32(float64(rate) / unbiased(a.Beta1, t))
+		c[scalarUnbias2] = float32(1 / unbiased(a.Beta2, t))
+	case device.Adagrad:
+		c[scalarBeta2], c[scalarGain2] = 1, 1
 	}
-	return r
+	return c
 }
 
-// unbias is 1/(1 - βᵗ).
-func unbias(beta float32, t uint64) float32 {
-	return float32(-1 / math.Expm1(float64(t)*math.Log(float64(beta))))
+// unbiased is 1 - βᵗ.
+func unbiased(beta float32, t uint64) float64 {
+	return -math.Expm1(float64(t) * math.Log(float64(beta)))
 }
 
 func (c *updateCall) run(_, lo, hi int) {
 	border := min(max(c.decayed, lo), hi)
-	c.rule.apply(c, lo, border)
-	plain := c.rule
-	plain.decay, plain.shrink = 0, 1
-	plain.apply(c, border, hi)
+	c.apply(lo, border, &c.scalars)
+	c.apply(border, hi, &c.plain)
 }
 
-// apply updates the parameters lo to hi.
-func (r rule) apply(c *updateCall, lo, hi int) {
-	if lo == hi {
-		return
+// apply updates the parameters lo to hi, and their moving average.
+func (c *updateCall) apply(lo, hi int, scalars *ruleScalars) {
+	for ; lo < hi; lo += updateBlock {
+		end := min(lo+updateBlock, hi)
+		c.rule(lo, end, scalars)
+		if c.average != nil {
+			average := c.average[lo:end]
+			c.kernels.combine(average, c.keep, average, 1-c.keep, c.params[lo:end])
+		}
 	}
+}
+
+func (c *updateCall) rule(lo, hi int, scalars *ruleScalars) {
 	theta, g := c.params[lo:hi], c.grads[lo:hi]
-	switch r.kind {
+	switch c.kind {
 	case device.SGD:
-		r.sgd(theta, g, c.first[lo:hi])
+		if c.nesterov {
+			c.kernels.nesterov(theta, g, c.first[lo:hi], scalars)
+		} else {
+			c.kernels.sgd(theta, g, c.first[lo:hi], scalars)
+		}
 	case device.Adam, device.AdamW:
-		r.adam(theta, g, c.first[lo:hi], c.second[lo:hi])
-	case device.RMSprop:
-		r.rmsprop(theta, g, c.second[lo:hi])
-	case device.Adagrad:
-		r.adagrad(theta, g, c.second[lo:hi])
-	}
-	if c.average != nil {
-		average := c.average[lo:hi]
-		for i := range average {
-			average[i] = r.keep*average[i] + (1-r.keep)*theta[i]
-		}
-	}
-}
-
-func (r *rule) sgd(theta, g, m []float32) {
-	g, m = g[:len(theta)], m[:len(theta)]
-	for i, p := range theta {
-		gradient := r.clip*g[i] + r.decay*p
-		moment := r.beta1*m[i] + gradient
-		m[i] = moment
-		if r.nesterov {
-			moment = gradient + r.beta1*moment
-		}
-		theta[i] = p - r.rate*moment
-	}
-}
-
-func (r *rule) adam(theta, g, m, v []float32) {
-	g, m, v = g[:len(theta)], m[:len(theta)], v[:len(theta)]
-	for i, p := range theta {
-		gradient := r.clip*g[i] + r.decay*p
-		m[i] = r.beta1*m[i] + (1-r.beta1)*gradient
-		v[i] = r.beta2*v[i] + (1-r.beta2)*gradient*gradient
-		theta[i] = p*r.shrink - r.rate*(m[i]*r.unbias1)/(root(v[i]*r.unbias2)+r.epsilon)
-	}
-}
-
-func (r *rule) rmsprop(theta, g, v []float32) {
-	g, v = g[:len(theta)], v[:len(theta)]
-	for i, p := range theta {
-		gradient := r.clip*g[i] + r.decay*p
-		v[i] = r.beta2*v[i] + (1-r.beta2)*gradient*gradient
-		theta[i] = p - r.rate*gradient/(root(v[i])+r.epsilon)
-	}
-}
-
-func (r *rule) adagrad(theta, g, v []float32) {
-	g, v = g[:len(theta)], v[:len(theta)]
-	for i, p := range theta {
-		gradient := r.clip*g[i] + r.decay*p
-		v[i] += gradient * gradient
-		theta[i] = p - r.rate*gradient/(root(v[i])+r.epsilon)
+		c.kernels.adam(theta, g, c.first[lo:hi], c.second[lo:hi], scalars)
+	case device.RMSprop, device.Adagrad:
+		c.kernels.rmsprop(theta, g, c.second[lo:hi], scalars)
 	}
 }
 

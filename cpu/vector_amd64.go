@@ -77,6 +77,176 @@ func packRows16AVX2(panel []float32, from []float32, stride int, kc int)
 //go:noescape
 func transposeAVX2(dst []float32, dstStride int, src []float32, srcStride int, rows int, columns int, keep int, add bool)
 
+// reluAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func reluAVX2(y []float32, x []float32)
+
+// reluBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func reluBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// leakyReLUAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func leakyReLUAVX2(y []float32, x []float32)
+
+// leakyReLUBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func leakyReLUBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// eluAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func eluAVX2(y []float32, x []float32)
+
+// eluBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func eluBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// geluAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func geluAVX2(y []float32, x []float32)
+
+// geluBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func geluBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// siluAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func siluAVX2(y []float32, x []float32)
+
+// siluBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func siluBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// sigmoidAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func sigmoidAVX2(y []float32, x []float32)
+
+// sigmoidBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func sigmoidBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// tanhAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func tanhAVX2(y []float32, x []float32)
+
+// tanhBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func tanhBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// softplusAVX2 computes y = act(x); y may be x.
+//
+//go:noescape
+func softplusAVX2(y []float32, x []float32)
+
+// softplusBackwardAVX2 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func softplusBackwardAVX2(dx []float32, dy []float32, from []float32)
+
+// addAVX2 computes y += x.
+//
+//go:noescape
+func addAVX2(y []float32, x []float32)
+
+// scaleAVX2 computes dst = alpha·a.
+//
+//go:noescape
+func scaleAVX2(dst []float32, alpha float32, a []float32)
+
+// combineAVX2 computes dst = alpha·a + beta·b.
+//
+//go:noescape
+func combineAVX2(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+
+// widenAVX2 computes dst = scale·src for a multiple of 16 elements.
+//
+//go:noescape
+func widenAVX2(dst []float32, src []uint8, scale float32)
+
+// sumAVX2 is Σ x.
+//
+//go:noescape
+func sumAVX2(x []float32) float64
+
+// sumSquaresAVX2 is Σ x².
+//
+//go:noescape
+func sumSquaresAVX2(x []float32) float64
+
+// sumSquaredDifferencesAVX2 is Σ (x-y)², the differences rounded to float32.
+//
+//go:noescape
+func sumSquaredDifferencesAVX2(x []float32, y []float32) float64
+
+// bernoulliAVX2 sums softplus(a) - x·a: see lossFunc.
+//
+//go:noescape
+func bernoulliAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+
+// gaussianAVX2 sums ½(x-a)²·precision + constant: see lossFunc.
+//
+//go:noescape
+func gaussianAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+
+// sgdAVX2 updates parameters: see rule.
+//
+//go:noescape
+func sgdAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
+
+// nesterovAVX2 updates parameters: see rule.
+//
+//go:noescape
+func nesterovAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
+
+// adamAVX2 updates parameters: see rule.
+//
+//go:noescape
+func adamAVX2(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
+
+// rmspropAVX2 updates parameters: see rule.
+//
+//go:noescape
+func rmspropAVX2(theta []float32, g []float32, v []float32, c *[10]float32)
+
+// wordsAVX2 fills words with the blocks of consecutive counters: see wordsFunc.
+//
+//go:noescape
+func wordsAVX2(words []uint32, counter [4]uint32, key [2]uint32)
+
+// maskWordsAVX2 zeroes x where a word is at most limit: see maskFunc.
+//
+//go:noescape
+func maskWordsAVX2(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
+
+// dropWordsAVX2 zeroes x where a word is at most limit and multiplies it by keep elsewhere.
+//
+//go:noescape
+func dropWordsAVX2(y []float32, x []float32, words []uint32, limit uint32, keep float32)
+
+// addNoiseAVX2 computes y = x + sigma·z, each operation rounded.
+//
+//go:noescape
+func addNoiseAVX2(y []float32, x []float32, z []float32, sigma float32)
+
+// normalsAVX2 turns words into standard normal draws: see normalsFunc.
+//
+//go:noescape
+func normalsAVX2(z []float32, words []uint32)
+
 // multiply1x16AVX512 computes a tile of 1×16: see tileFunc.
 //
 //go:noescape
@@ -231,3 +401,173 @@ func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
 //
 //go:noescape
 func transposeAVX512(dst []float32, dstStride int, src []float32, srcStride int, rows int, columns int, keep int, add bool)
+
+// reluAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func reluAVX512(y []float32, x []float32)
+
+// reluBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func reluBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// leakyReLUAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func leakyReLUAVX512(y []float32, x []float32)
+
+// leakyReLUBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func leakyReLUBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// eluAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func eluAVX512(y []float32, x []float32)
+
+// eluBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func eluBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// geluAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func geluAVX512(y []float32, x []float32)
+
+// geluBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func geluBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// siluAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func siluAVX512(y []float32, x []float32)
+
+// siluBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func siluBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// sigmoidAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func sigmoidAVX512(y []float32, x []float32)
+
+// sigmoidBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func sigmoidBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// tanhAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func tanhAVX512(y []float32, x []float32)
+
+// tanhBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func tanhBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// softplusAVX512 computes y = act(x); y may be x.
+//
+//go:noescape
+func softplusAVX512(y []float32, x []float32)
+
+// softplusBackwardAVX512 computes dx = dy ⊙ act'(from); dx may be dy.
+//
+//go:noescape
+func softplusBackwardAVX512(dx []float32, dy []float32, from []float32)
+
+// addAVX512 computes y += x.
+//
+//go:noescape
+func addAVX512(y []float32, x []float32)
+
+// scaleAVX512 computes dst = alpha·a.
+//
+//go:noescape
+func scaleAVX512(dst []float32, alpha float32, a []float32)
+
+// combineAVX512 computes dst = alpha·a + beta·b.
+//
+//go:noescape
+func combineAVX512(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+
+// widenAVX512 computes dst = scale·src for a multiple of 16 elements.
+//
+//go:noescape
+func widenAVX512(dst []float32, src []uint8, scale float32)
+
+// sumAVX512 is Σ x.
+//
+//go:noescape
+func sumAVX512(x []float32) float64
+
+// sumSquaresAVX512 is Σ x².
+//
+//go:noescape
+func sumSquaresAVX512(x []float32) float64
+
+// sumSquaredDifferencesAVX512 is Σ (x-y)², the differences rounded to float32.
+//
+//go:noescape
+func sumSquaredDifferencesAVX512(x []float32, y []float32) float64
+
+// bernoulliAVX512 sums softplus(a) - x·a: see lossFunc.
+//
+//go:noescape
+func bernoulliAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+
+// gaussianAVX512 sums ½(x-a)²·precision + constant: see lossFunc.
+//
+//go:noescape
+func gaussianAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+
+// sgdAVX512 updates parameters: see rule.
+//
+//go:noescape
+func sgdAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
+
+// nesterovAVX512 updates parameters: see rule.
+//
+//go:noescape
+func nesterovAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
+
+// adamAVX512 updates parameters: see rule.
+//
+//go:noescape
+func adamAVX512(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
+
+// rmspropAVX512 updates parameters: see rule.
+//
+//go:noescape
+func rmspropAVX512(theta []float32, g []float32, v []float32, c *[10]float32)
+
+// wordsAVX512 fills words with the blocks of consecutive counters: see wordsFunc.
+//
+//go:noescape
+func wordsAVX512(words []uint32, counter [4]uint32, key [2]uint32)
+
+// maskWordsAVX512 zeroes x where a word is at most limit: see maskFunc.
+//
+//go:noescape
+func maskWordsAVX512(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
+
+// dropWordsAVX512 zeroes x where a word is at most limit and multiplies it by keep elsewhere.
+//
+//go:noescape
+func dropWordsAVX512(y []float32, x []float32, words []uint32, limit uint32, keep float32)
+
+// addNoiseAVX512 computes y = x + sigma·z, each operation rounded.
+//
+//go:noescape
+func addNoiseAVX512(y []float32, x []float32, z []float32, sigma float32)
+
+// normalsAVX512 turns words into standard normal draws: see normalsFunc.
+//
+//go:noescape
+func normalsAVX512(z []float32, words []uint32)

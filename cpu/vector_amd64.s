@@ -977,6 +977,3731 @@ DATA firstLanes<>+56(SB)/4, $0x00000000
 DATA firstLanes<>+60(SB)/4, $0x00000000
 GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
 
+// func reluAVX2(y []float32, x []float32)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (CX)(BX*4), Y0
+	VMOVUPS lanes00000000<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), SI
+	NEGQ       DX
+	VMOVUPS    (SI)(DX*4), Y0
+	VMASKMOVPS (CX)(BX*4), Y0, Y1
+	VMOVUPS    lanes00000000<>+0(SB), Y2
+	VMAXPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes00000000<>+0(SB)/4, $0x00000000
+DATA lanes00000000<>+4(SB)/4, $0x00000000
+DATA lanes00000000<>+8(SB)/4, $0x00000000
+DATA lanes00000000<>+12(SB)/4, $0x00000000
+DATA lanes00000000<>+16(SB)/4, $0x00000000
+DATA lanes00000000<>+20(SB)/4, $0x00000000
+DATA lanes00000000<>+24(SB)/4, $0x00000000
+DATA lanes00000000<>+28(SB)/4, $0x00000000
+DATA lanes00000000<>+32(SB)/4, $0x00000000
+DATA lanes00000000<>+36(SB)/4, $0x00000000
+DATA lanes00000000<>+40(SB)/4, $0x00000000
+DATA lanes00000000<>+44(SB)/4, $0x00000000
+DATA lanes00000000<>+48(SB)/4, $0x00000000
+DATA lanes00000000<>+52(SB)/4, $0x00000000
+DATA lanes00000000<>+56(SB)/4, $0x00000000
+DATA lanes00000000<>+60(SB)/4, $0x00000000
+GLOBL lanes00000000<>(SB), RODATA|NOPTR, $64
+
+// func reluBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX
+TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    BX, $0x08
+	JLT     tail
+	VMOVUPS (DX)(SI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VCMPPS  $0x0e, Y1, Y0, Y0
+	VMOVUPS lanes3f800000<>+0(SB), Y1
+	VANDPS  Y0, Y1, Y0
+	VMOVUPS (CX)(SI*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVUPS    (DI)(BX*4), Y0
+	VMASKMOVPS (DX)(SI*4), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VCMPPS     $0x0e, Y2, Y1, Y1
+	VMOVUPS    lanes3f800000<>+0(SB), Y2
+	VANDPS     Y1, Y2, Y1
+	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3f800000<>+0(SB)/4, $0x3f800000
+DATA lanes3f800000<>+4(SB)/4, $0x3f800000
+DATA lanes3f800000<>+8(SB)/4, $0x3f800000
+DATA lanes3f800000<>+12(SB)/4, $0x3f800000
+DATA lanes3f800000<>+16(SB)/4, $0x3f800000
+DATA lanes3f800000<>+20(SB)/4, $0x3f800000
+DATA lanes3f800000<>+24(SB)/4, $0x3f800000
+DATA lanes3f800000<>+28(SB)/4, $0x3f800000
+DATA lanes3f800000<>+32(SB)/4, $0x3f800000
+DATA lanes3f800000<>+36(SB)/4, $0x3f800000
+DATA lanes3f800000<>+40(SB)/4, $0x3f800000
+DATA lanes3f800000<>+44(SB)/4, $0x3f800000
+DATA lanes3f800000<>+48(SB)/4, $0x3f800000
+DATA lanes3f800000<>+52(SB)/4, $0x3f800000
+DATA lanes3f800000<>+56(SB)/4, $0x3f800000
+DATA lanes3f800000<>+60(SB)/4, $0x3f800000
+GLOBL lanes3f800000<>(SB), RODATA|NOPTR, $64
+
+// func leakyReLUAVX2(y []float32, x []float32)
+// Requires: AVX, FMA3
+TEXT ·leakyReLUAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ        DX, $0x08
+	JLT         tail
+	VMOVUPS     (CX)(BX*4), Y0
+	VMOVUPS     lanes00000000<>+0(SB), Y1
+	VMINPS      Y0, Y1, Y1
+	VMOVUPS     lanes00000000<>+0(SB), Y2
+	VMAXPS      Y0, Y2, Y2
+	VMOVAPS     Y2, Y0
+	VFMADD231PS lanes3c23d70a<>+0(SB), Y1, Y0
+	VMOVUPS     Y0, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          done
+	LEAQ        firstLanes<>+32(SB), SI
+	NEGQ        DX
+	VMOVUPS     (SI)(DX*4), Y0
+	VMASKMOVPS  (CX)(BX*4), Y0, Y1
+	VMOVUPS     lanes00000000<>+0(SB), Y2
+	VMINPS      Y1, Y2, Y2
+	VMOVUPS     lanes00000000<>+0(SB), Y3
+	VMAXPS      Y1, Y3, Y3
+	VMOVAPS     Y3, Y1
+	VFMADD231PS lanes3c23d70a<>+0(SB), Y2, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3c23d70a<>+0(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+4(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+8(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+12(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+16(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+20(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+24(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+28(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+32(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+36(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+40(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+44(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+48(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+52(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+56(SB)/4, $0x3c23d70a
+DATA lanes3c23d70a<>+60(SB)/4, $0x3c23d70a
+GLOBL lanes3c23d70a<>(SB), RODATA|NOPTR, $64
+
+// func leakyReLUBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX
+TEXT ·leakyReLUBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ      BX, $0x08
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Y0
+	VXORPS    Y1, Y1, Y1
+	VCMPPS    $0x0e, Y1, Y0, Y0
+	VMOVUPS   lanes3f800000<>+0(SB), Y1
+	VMOVUPS   lanes3c23d70a<>+0(SB), Y2
+	VBLENDVPS Y0, Y1, Y2, Y0
+	VMOVUPS   (CX)(SI*4), Y1
+	VMULPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	SUBQ      $0x08, BX
+	JMP       loop
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVUPS    (DI)(BX*4), Y0
+	VMASKMOVPS (DX)(SI*4), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VCMPPS     $0x0e, Y2, Y1, Y1
+	VMOVUPS    lanes3f800000<>+0(SB), Y2
+	VMOVUPS    lanes3c23d70a<>+0(SB), Y3
+	VBLENDVPS  Y1, Y2, Y3, Y1
+	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func eluAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·eluAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMINPS       Y0, Y1, Y1
+	VMOVUPS      lanesc2a00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VADDPS       Y1, Y3, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMOVUPS      lanesc2a00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y3
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y4, Y5, Y3
+	VCVTPS2DQ    Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y2, Y3, Y4
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VADDPS       Y2, Y4, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanesc2a00000<>+0(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+4(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+8(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+12(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+16(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+20(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+24(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+28(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+32(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+36(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+40(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+44(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+48(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+52(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+56(SB)/4, $0xc2a00000
+DATA lanesc2a00000<>+60(SB)/4, $0xc2a00000
+GLOBL lanesc2a00000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
+DATA lanes3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
+GLOBL lanes3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3f318000<>+0(SB)/4, $0x3f318000
+DATA lanes3f318000<>+4(SB)/4, $0x3f318000
+DATA lanes3f318000<>+8(SB)/4, $0x3f318000
+DATA lanes3f318000<>+12(SB)/4, $0x3f318000
+DATA lanes3f318000<>+16(SB)/4, $0x3f318000
+DATA lanes3f318000<>+20(SB)/4, $0x3f318000
+DATA lanes3f318000<>+24(SB)/4, $0x3f318000
+DATA lanes3f318000<>+28(SB)/4, $0x3f318000
+DATA lanes3f318000<>+32(SB)/4, $0x3f318000
+DATA lanes3f318000<>+36(SB)/4, $0x3f318000
+DATA lanes3f318000<>+40(SB)/4, $0x3f318000
+DATA lanes3f318000<>+44(SB)/4, $0x3f318000
+DATA lanes3f318000<>+48(SB)/4, $0x3f318000
+DATA lanes3f318000<>+52(SB)/4, $0x3f318000
+DATA lanes3f318000<>+56(SB)/4, $0x3f318000
+DATA lanes3f318000<>+60(SB)/4, $0x3f318000
+GLOBL lanes3f318000<>(SB), RODATA|NOPTR, $64
+
+DATA lanesb95e8083<>+0(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+4(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+8(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+12(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+16(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+20(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+24(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+28(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+32(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+36(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+40(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+44(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+48(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+52(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+56(SB)/4, $0xb95e8083
+DATA lanesb95e8083<>+60(SB)/4, $0xb95e8083
+GLOBL lanesb95e8083<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3950196f<>+0(SB)/4, $0x3950196f
+DATA lanes3950196f<>+4(SB)/4, $0x3950196f
+DATA lanes3950196f<>+8(SB)/4, $0x3950196f
+DATA lanes3950196f<>+12(SB)/4, $0x3950196f
+DATA lanes3950196f<>+16(SB)/4, $0x3950196f
+DATA lanes3950196f<>+20(SB)/4, $0x3950196f
+DATA lanes3950196f<>+24(SB)/4, $0x3950196f
+DATA lanes3950196f<>+28(SB)/4, $0x3950196f
+DATA lanes3950196f<>+32(SB)/4, $0x3950196f
+DATA lanes3950196f<>+36(SB)/4, $0x3950196f
+DATA lanes3950196f<>+40(SB)/4, $0x3950196f
+DATA lanes3950196f<>+44(SB)/4, $0x3950196f
+DATA lanes3950196f<>+48(SB)/4, $0x3950196f
+DATA lanes3950196f<>+52(SB)/4, $0x3950196f
+DATA lanes3950196f<>+56(SB)/4, $0x3950196f
+DATA lanes3950196f<>+60(SB)/4, $0x3950196f
+GLOBL lanes3950196f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3ab6b8fc<>+0(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+4(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+8(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+12(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+16(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+20(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+24(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+28(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+32(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+36(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+40(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+44(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+48(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+52(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+56(SB)/4, $0x3ab6b8fc
+DATA lanes3ab6b8fc<>+60(SB)/4, $0x3ab6b8fc
+GLOBL lanes3ab6b8fc<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3c0888c5<>+0(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+4(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+8(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+12(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+16(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+20(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+24(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+28(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+32(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+36(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+40(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+44(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+48(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+52(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+56(SB)/4, $0x3c0888c5
+DATA lanes3c0888c5<>+60(SB)/4, $0x3c0888c5
+GLOBL lanes3c0888c5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3d2aaa59<>+0(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+4(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+8(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+12(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+16(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+20(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+24(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+28(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+32(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+36(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+40(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+44(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+48(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+52(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+56(SB)/4, $0x3d2aaa59
+DATA lanes3d2aaa59<>+60(SB)/4, $0x3d2aaa59
+GLOBL lanes3d2aaa59<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e2aaaaa<>+0(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+4(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+8(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+12(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+16(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+20(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+24(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+28(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+32(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+36(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+40(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+44(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+48(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+52(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+56(SB)/4, $0x3e2aaaaa
+DATA lanes3e2aaaaa<>+60(SB)/4, $0x3e2aaaaa
+GLOBL lanes3e2aaaaa<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3f000000<>+0(SB)/4, $0x3f000000
+DATA lanes3f000000<>+4(SB)/4, $0x3f000000
+DATA lanes3f000000<>+8(SB)/4, $0x3f000000
+DATA lanes3f000000<>+12(SB)/4, $0x3f000000
+DATA lanes3f000000<>+16(SB)/4, $0x3f000000
+DATA lanes3f000000<>+20(SB)/4, $0x3f000000
+DATA lanes3f000000<>+24(SB)/4, $0x3f000000
+DATA lanes3f000000<>+28(SB)/4, $0x3f000000
+DATA lanes3f000000<>+32(SB)/4, $0x3f000000
+DATA lanes3f000000<>+36(SB)/4, $0x3f000000
+DATA lanes3f000000<>+40(SB)/4, $0x3f000000
+DATA lanes3f000000<>+44(SB)/4, $0x3f000000
+DATA lanes3f000000<>+48(SB)/4, $0x3f000000
+DATA lanes3f000000<>+52(SB)/4, $0x3f000000
+DATA lanes3f000000<>+56(SB)/4, $0x3f000000
+DATA lanes3f000000<>+60(SB)/4, $0x3f000000
+GLOBL lanes3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes0000007f<>+0(SB)/4, $0x0000007f
+DATA lanes0000007f<>+4(SB)/4, $0x0000007f
+DATA lanes0000007f<>+8(SB)/4, $0x0000007f
+DATA lanes0000007f<>+12(SB)/4, $0x0000007f
+DATA lanes0000007f<>+16(SB)/4, $0x0000007f
+DATA lanes0000007f<>+20(SB)/4, $0x0000007f
+DATA lanes0000007f<>+24(SB)/4, $0x0000007f
+DATA lanes0000007f<>+28(SB)/4, $0x0000007f
+DATA lanes0000007f<>+32(SB)/4, $0x0000007f
+DATA lanes0000007f<>+36(SB)/4, $0x0000007f
+DATA lanes0000007f<>+40(SB)/4, $0x0000007f
+DATA lanes0000007f<>+44(SB)/4, $0x0000007f
+DATA lanes0000007f<>+48(SB)/4, $0x0000007f
+DATA lanes0000007f<>+52(SB)/4, $0x0000007f
+DATA lanes0000007f<>+56(SB)/4, $0x0000007f
+DATA lanes0000007f<>+60(SB)/4, $0x0000007f
+GLOBL lanes0000007f<>(SB), RODATA|NOPTR, $64
+
+// func eluBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX
+TEXT ·eluBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    BX, $0x08
+	JLT     tail
+	VMOVUPS (DX)(SI*4), Y0
+	VMOVUPS lanes00000000<>+0(SB), Y1
+	VMINPS  Y0, Y1, Y1
+	VADDPS  lanes3f800000<>+0(SB), Y1, Y0
+	VMOVUPS (CX)(SI*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVUPS    (DI)(BX*4), Y0
+	VMASKMOVPS (DX)(SI*4), Y0, Y1
+	VMOVUPS    lanes00000000<>+0(SB), Y2
+	VMINPS     Y1, Y2, Y2
+	VADDPS     lanes3f800000<>+0(SB), Y2, Y1
+	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVAPS      Y2, Y3
+	VFMSUB231PS  Y1, Y1, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y4, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y6, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFMADD231PS  Y2, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y4, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VSUBPS       Y1, Y2, Y2
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y2, Y3
+	VMOVAPS      Y3, Y4
+	VFMSUB231PS  Y2, Y2, Y4
+	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVUPS      lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y3
+	VMINPS       Y5, Y3, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y7, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y2
+	VMOVUPS      lanesbce5bf31<>+0(SB), Y3
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e12888b<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3df9777c<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y5, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes7fffffff<>+0(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+4(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+8(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+12(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+16(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+20(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+24(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+28(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+32(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+36(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+40(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+44(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+48(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+52(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+56(SB)/4, $0x7fffffff
+DATA lanes7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL lanes7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbf000000<>+0(SB)/4, $0xbf000000
+DATA lanesbf000000<>+4(SB)/4, $0xbf000000
+DATA lanesbf000000<>+8(SB)/4, $0xbf000000
+DATA lanesbf000000<>+12(SB)/4, $0xbf000000
+DATA lanesbf000000<>+16(SB)/4, $0xbf000000
+DATA lanesbf000000<>+20(SB)/4, $0xbf000000
+DATA lanesbf000000<>+24(SB)/4, $0xbf000000
+DATA lanesbf000000<>+28(SB)/4, $0xbf000000
+DATA lanesbf000000<>+32(SB)/4, $0xbf000000
+DATA lanesbf000000<>+36(SB)/4, $0xbf000000
+DATA lanesbf000000<>+40(SB)/4, $0xbf000000
+DATA lanesbf000000<>+44(SB)/4, $0xbf000000
+DATA lanesbf000000<>+48(SB)/4, $0xbf000000
+DATA lanesbf000000<>+52(SB)/4, $0xbf000000
+DATA lanesbf000000<>+56(SB)/4, $0xbf000000
+DATA lanesbf000000<>+60(SB)/4, $0xbf000000
+GLOBL lanesbf000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanesc2d00000<>+0(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+4(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+8(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+12(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+16(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+20(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+24(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+28(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+32(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+36(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+40(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+44(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+48(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+52(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+56(SB)/4, $0xc2d00000
+DATA lanesc2d00000<>+60(SB)/4, $0xc2d00000
+GLOBL lanesc2d00000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes42b20000<>+0(SB)/4, $0x42b20000
+DATA lanes42b20000<>+4(SB)/4, $0x42b20000
+DATA lanes42b20000<>+8(SB)/4, $0x42b20000
+DATA lanes42b20000<>+12(SB)/4, $0x42b20000
+DATA lanes42b20000<>+16(SB)/4, $0x42b20000
+DATA lanes42b20000<>+20(SB)/4, $0x42b20000
+DATA lanes42b20000<>+24(SB)/4, $0x42b20000
+DATA lanes42b20000<>+28(SB)/4, $0x42b20000
+DATA lanes42b20000<>+32(SB)/4, $0x42b20000
+DATA lanes42b20000<>+36(SB)/4, $0x42b20000
+DATA lanes42b20000<>+40(SB)/4, $0x42b20000
+DATA lanes42b20000<>+44(SB)/4, $0x42b20000
+DATA lanes42b20000<>+48(SB)/4, $0x42b20000
+DATA lanes42b20000<>+52(SB)/4, $0x42b20000
+DATA lanes42b20000<>+56(SB)/4, $0x42b20000
+DATA lanes42b20000<>+60(SB)/4, $0x42b20000
+GLOBL lanes42b20000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3eb33333<>+0(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+4(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+8(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+12(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+16(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+20(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+24(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+28(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+32(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+36(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+40(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+44(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+48(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+52(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+56(SB)/4, $0x3eb33333
+DATA lanes3eb33333<>+60(SB)/4, $0x3eb33333
+GLOBL lanes3eb33333<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbce5bf31<>+0(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+4(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+8(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+12(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+16(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+20(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+24(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+28(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+32(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+36(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+40(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+44(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+48(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+52(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+56(SB)/4, $0xbce5bf31
+DATA lanesbce5bf31<>+60(SB)/4, $0xbce5bf31
+GLOBL lanesbce5bf31<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e0d9311<>+0(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+4(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+8(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+12(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+16(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+20(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+24(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+28(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+32(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+36(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+40(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+44(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+48(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+52(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+56(SB)/4, $0x3e0d9311
+DATA lanes3e0d9311<>+60(SB)/4, $0x3e0d9311
+GLOBL lanes3e0d9311<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe78c5aa<>+0(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+4(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+8(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+12(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+16(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+20(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+24(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+28(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+32(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+36(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+40(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+44(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+48(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+52(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+56(SB)/4, $0xbe78c5aa
+DATA lanesbe78c5aa<>+60(SB)/4, $0xbe78c5aa
+GLOBL lanesbe78c5aa<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e12888b<>+0(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+4(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+8(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+12(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+16(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+20(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+24(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+28(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+32(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+36(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+40(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+44(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+48(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+52(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+56(SB)/4, $0x3e12888b
+DATA lanes3e12888b<>+60(SB)/4, $0x3e12888b
+GLOBL lanes3e12888b<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbc2d923d<>+0(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+4(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+8(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+12(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+16(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+20(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+24(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+28(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+32(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+36(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+40(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+44(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+48(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+52(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+56(SB)/4, $0xbc2d923d
+DATA lanesbc2d923d<>+60(SB)/4, $0xbc2d923d
+GLOBL lanesbc2d923d<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3dcb51c3<>+0(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+4(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+8(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+12(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+16(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+20(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+24(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+28(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+32(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+36(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+40(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+44(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+48(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+52(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+56(SB)/4, $0x3dcb51c3
+DATA lanes3dcb51c3<>+60(SB)/4, $0x3dcb51c3
+GLOBL lanes3dcb51c3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3df9777c<>+0(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+4(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+8(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+12(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+16(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+20(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+24(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+28(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+32(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+36(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+40(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+44(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+48(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+52(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+56(SB)/4, $0x3df9777c
+DATA lanes3df9777c<>+60(SB)/4, $0x3df9777c
+GLOBL lanes3df9777c<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e0ed32f<>+0(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+4(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+8(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+12(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+16(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+20(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+24(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+28(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+32(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+36(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+40(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+44(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+48(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+52(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+56(SB)/4, $0x3e0ed32f
+DATA lanes3e0ed32f<>+60(SB)/4, $0x3e0ed32f
+GLOBL lanes3e0ed32f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e0f03c8<>+0(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+4(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+8(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+12(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+16(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+20(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+24(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+28(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+32(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+36(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+40(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+44(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+48(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+52(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+56(SB)/4, $0x3e0f03c8
+DATA lanes3e0f03c8<>+60(SB)/4, $0x3e0f03c8
+GLOBL lanes3e0f03c8<>(SB), RODATA|NOPTR, $64
+
+DATA lanesb5fd4254<>+0(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+4(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+8(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+12(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+16(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+20(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+24(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+28(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+32(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+36(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+40(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+44(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+48(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+52(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+56(SB)/4, $0xb5fd4254
+DATA lanesb5fd4254<>+60(SB)/4, $0xb5fd4254
+GLOBL lanesb5fd4254<>(SB), RODATA|NOPTR, $64
+
+// func geluBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVAPS      Y2, Y3
+	VFMSUB231PS  Y1, Y1, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y4, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y6, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFMADD231PS  Y2, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y4, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VSUBPS       Y1, Y2, Y2
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y4, Y0, Y0
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  lanes3ecc422a<>+0(SB), Y0, Y1
+	VMOVUPS      (CX)(SI*4), Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y2, Y3
+	VMOVAPS      Y3, Y4
+	VFMSUB231PS  Y2, Y2, Y4
+	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVUPS      lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y3
+	VMINPS       Y5, Y3, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y7
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y6, Y7, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y2
+	VMOVUPS      lanesbce5bf31<>+0(SB), Y3
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e12888b<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3df9777c<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y2, Y3
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y5, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMULPS       Y5, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  lanes3ecc422a<>+0(SB), Y1, Y2
+	VMASKMOVPS   (CX)(SI*4), Y0, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3ecc422a<>+0(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+4(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+8(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+12(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+16(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+20(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+24(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+28(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+32(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+36(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+40(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+44(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+48(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+52(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+56(SB)/4, $0x3ecc422a
+DATA lanes3ecc422a<>+60(SB)/4, $0x3ecc422a
+GLOBL lanes3ecc422a<>(SB), RODATA|NOPTR, $64
+
+// func siluAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y4, Y5, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes80000000<>+0(SB)/4, $0x80000000
+DATA lanes80000000<>+4(SB)/4, $0x80000000
+DATA lanes80000000<>+8(SB)/4, $0x80000000
+DATA lanes80000000<>+12(SB)/4, $0x80000000
+DATA lanes80000000<>+16(SB)/4, $0x80000000
+DATA lanes80000000<>+20(SB)/4, $0x80000000
+DATA lanes80000000<>+24(SB)/4, $0x80000000
+DATA lanes80000000<>+28(SB)/4, $0x80000000
+DATA lanes80000000<>+32(SB)/4, $0x80000000
+DATA lanes80000000<>+36(SB)/4, $0x80000000
+DATA lanes80000000<>+40(SB)/4, $0x80000000
+DATA lanes80000000<>+44(SB)/4, $0x80000000
+DATA lanes80000000<>+48(SB)/4, $0x80000000
+DATA lanes80000000<>+52(SB)/4, $0x80000000
+DATA lanes80000000<>+56(SB)/4, $0x80000000
+DATA lanes80000000<>+60(SB)/4, $0x80000000
+GLOBL lanes80000000<>(SB), RODATA|NOPTR, $64
+
+// func siluBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VSUBPS       Y1, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y2, Y0, Y1
+	VMOVUPS      (CX)(SI*4), Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y4, Y5, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y1, Y2
+	VMASKMOVPS   (CX)(SI*4), Y0, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y4, Y5, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VBLENDVPS    Y1, Y2, Y3, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX, FMA3
+TEXT ·sigmoidBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Y0
+	VMOVAPS      Y0, Y1
+	VFNMADD231PS Y0, Y0, Y1
+	VMOVUPS      (CX)(SI*4), Y0
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VMOVAPS      Y1, Y2
+	VFNMADD231PS Y1, Y1, Y2
+	VMASKMOVPS   (CX)(SI*4), Y0, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tanhAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMULPS       lanes40000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanesc2a00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VADDPS       lanes40000000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y3, Y1
+	VANDPS       lanes80000000<>+0(SB), Y0, Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y1
+	VORPS        Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMULPS       lanes40000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanesc2a00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y3
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y4, Y5, Y3
+	VCVTPS2DQ    Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y2, Y3, Y4
+	VADDPS       lanes40000000<>+0(SB), Y4, Y2
+	VDIVPS       Y2, Y4, Y2
+	VANDPS       lanes80000000<>+0(SB), Y1, Y1
+	VANDPS       lanes7fffffff<>+0(SB), Y2, Y2
+	VORPS        Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes40000000<>+0(SB)/4, $0x40000000
+DATA lanes40000000<>+4(SB)/4, $0x40000000
+DATA lanes40000000<>+8(SB)/4, $0x40000000
+DATA lanes40000000<>+12(SB)/4, $0x40000000
+DATA lanes40000000<>+16(SB)/4, $0x40000000
+DATA lanes40000000<>+20(SB)/4, $0x40000000
+DATA lanes40000000<>+24(SB)/4, $0x40000000
+DATA lanes40000000<>+28(SB)/4, $0x40000000
+DATA lanes40000000<>+32(SB)/4, $0x40000000
+DATA lanes40000000<>+36(SB)/4, $0x40000000
+DATA lanes40000000<>+40(SB)/4, $0x40000000
+DATA lanes40000000<>+44(SB)/4, $0x40000000
+DATA lanes40000000<>+48(SB)/4, $0x40000000
+DATA lanes40000000<>+52(SB)/4, $0x40000000
+DATA lanes40000000<>+56(SB)/4, $0x40000000
+DATA lanes40000000<>+60(SB)/4, $0x40000000
+GLOBL lanes40000000<>(SB), RODATA|NOPTR, $64
+
+// func tanhBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX
+TEXT ·tanhBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    BX, $0x08
+	JLT     tail
+	VMOVUPS (DX)(SI*4), Y0
+	VMOVUPS lanes3f800000<>+0(SB), Y1
+	VSUBPS  Y0, Y1, Y1
+	VADDPS  lanes3f800000<>+0(SB), Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS (CX)(SI*4), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVUPS    (DI)(BX*4), Y0
+	VMASKMOVPS (DX)(SI*4), Y0, Y1
+	VMOVUPS    lanes3f800000<>+0(SB), Y2
+	VSUBPS     Y1, Y2, Y2
+	VADDPS     lanes3f800000<>+0(SB), Y1, Y1
+	VMULPS     Y1, Y2, Y1
+	VMASKMOVPS (CX)(SI*4), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softplusAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softplusAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       lanes40000000<>+0(SB), Y1, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Y3
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e12848f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y1, Y2
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y2, Y1
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y0
+	VFMADD231PS  lanes40000000<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         DX
+	VMOVUPS      (SI)(DX*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y1
+	VORPS        lanes80000000<>+0(SB), Y1, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y4
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y4, Y5, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y4
+	VPSUBD       Y4, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       lanes40000000<>+0(SB), Y2, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y2, Y3
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Y4
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e12848f<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y2, Y3
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y4, Y3, Y2
+	VMOVUPS      lanes00000000<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y3
+	VMOVAPS      Y3, Y1
+	VFMADD231PS  lanes40000000<>+0(SB), Y2, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes3df8cc4a<>+0(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+4(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+8(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+12(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+16(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+20(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+24(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+28(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+32(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+36(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+40(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+44(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+48(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+52(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+56(SB)/4, $0x3df8cc4a
+DATA lanes3df8cc4a<>+60(SB)/4, $0x3df8cc4a
+GLOBL lanes3df8cc4a<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3ddb6e8d<>+0(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+4(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+8(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+12(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+16(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+20(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+24(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+28(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+32(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+36(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+40(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+44(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+48(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+52(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+56(SB)/4, $0x3ddb6e8d
+DATA lanes3ddb6e8d<>+60(SB)/4, $0x3ddb6e8d
+GLOBL lanes3ddb6e8d<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e12848f<>+0(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+4(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+8(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+12(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+16(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+20(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+24(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+28(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+32(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+36(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+40(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+44(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+48(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+52(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+56(SB)/4, $0x3e12848f
+DATA lanes3e12848f<>+60(SB)/4, $0x3e12848f
+GLOBL lanes3e12848f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e4ccb56<>+0(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+4(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+8(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+12(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+16(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+20(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+24(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+28(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+32(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+36(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+40(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+44(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+48(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+52(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+56(SB)/4, $0x3e4ccb56
+DATA lanes3e4ccb56<>+60(SB)/4, $0x3e4ccb56
+GLOBL lanes3e4ccb56<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3eaaaaac<>+0(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+4(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+8(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+12(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+16(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+20(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+24(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+28(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+32(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+36(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+40(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+44(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+48(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+52(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+56(SB)/4, $0x3eaaaaac
+DATA lanes3eaaaaac<>+60(SB)/4, $0x3eaaaaac
+GLOBL lanes3eaaaaac<>(SB), RODATA|NOPTR, $64
+
+// func softplusBackwardAVX2(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·softplusBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Y0
+	VXORPS       lanes80000000<>+0(SB), Y0, Y0
+	VMOVUPS      lanesc2a00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y0
+	VROUNDPS     $0x08, Y0, Y0
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y0, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y0, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y2
+	VMULPS       Y1, Y1, Y3
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y2, Y3, Y1
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VSUBPS       lanes3f800000<>+0(SB), Y0, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y0, Y1, Y2
+	VXORPS       lanes80000000<>+0(SB), Y2, Y0
+	VMOVUPS      (CX)(SI*4), Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VXORPS       lanes80000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanesc2a00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VXORPS       lanes80000000<>+0(SB), Y3, Y1
+	VMASKMOVPS   (CX)(SI*4), Y0, Y2
+	VMULPS       Y2, Y1, Y1
+	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addAVX2(y []float32, x []float32)
+// Requires: AVX
+TEXT ·addAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (AX)(BX*4), Y0
+	VMOVUPS (CX)(BX*4), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), SI
+	NEGQ       DX
+	VMOVUPS    (SI)(DX*4), Y0
+	VMASKMOVPS (AX)(BX*4), Y0, Y1
+	VMASKMOVPS (CX)(BX*4), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(dst []float32, alpha float32, a []float32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst_base+0(FP), AX
+	VBROADCASTSS alpha+24(FP), Y0
+	MOVQ         a_base+32(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORQ         BX, BX
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (CX)(BX*4), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), SI
+	NEGQ       DX
+	VMOVUPS    (SI)(DX*4), Y1
+	VMASKMOVPS (CX)(BX*4), Y1, Y2
+	VMULPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func combineAVX2(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+// Requires: AVX, FMA3
+TEXT ·combineAVX2(SB), NOSPLIT, $0-88
+	MOVQ         dst_base+0(FP), AX
+	VBROADCASTSS alpha+24(FP), Y0
+	MOVQ         a_base+32(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS beta+56(FP), Y1
+	MOVQ         b_base+64(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ        DX, $0x08
+	JLT         tail
+	VMOVUPS     (CX)(SI*4), Y2
+	VMOVUPS     (BX)(SI*4), Y3
+	VMULPS      Y1, Y3, Y3
+	VMOVAPS     Y3, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(SI*4)
+	ADDQ        $0x08, SI
+	SUBQ        $0x08, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          done
+	LEAQ        firstLanes<>+32(SB), DI
+	NEGQ        DX
+	VMOVUPS     (DI)(DX*4), Y2
+	VMASKMOVPS  (CX)(SI*4), Y2, Y3
+	VMASKMOVPS  (BX)(SI*4), Y2, Y4
+	VMULPS      Y1, Y4, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func widenAVX2(dst []float32, src []uint8, scale float32)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Y0
+	XORQ         BX, BX
+
+loop:
+	CMPQ      BX, DX
+	JGE       done
+	VPMOVZXBD (CX)(BX*1), Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	JMP       loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func sumAVX2(x []float32) float64
+// Requires: AVX, SSE2
+TEXT ·sumAVX2(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DX, DX
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DX*4), Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), BX
+	NEGQ         CX
+	VMOVUPS      (BX)(CX*4), Y2
+	VMASKMOVPS   (AX)(DX*4), Y2, Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(x []float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DX, DX
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DX*4), Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VFMADD231PD  Y3, Y3, Y0
+	VFMADD231PD  Y2, Y2, Y1
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), BX
+	NEGQ         CX
+	VMOVUPS      (BX)(CX*4), Y2
+	VMASKMOVPS   (AX)(DX*4), Y2, Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VFMADD231PD  Y3, Y3, Y0
+	VFMADD231PD  Y2, Y2, Y1
+
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaredDifferencesAVX2(x []float32, y []float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquaredDifferencesAVX2(SB), NOSPLIT, $0-56
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   y_base+24(FP), DX
+	XORQ   BX, BX
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(BX*4), Y2
+	VMOVUPS      (DX)(BX*4), Y3
+	VSUBPS       Y3, Y2, Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VFMADD231PD  Y3, Y3, Y0
+	VFMADD231PD  Y2, Y2, Y1
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	NEGQ         CX
+	VMOVUPS      (SI)(CX*4), Y2
+	VMASKMOVPS   (AX)(BX*4), Y2, Y3
+	VMASKMOVPS   (DX)(BX*4), Y2, Y2
+	VSUBPS       Y2, Y3, Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VFMADD231PD  Y3, Y3, Y0
+	VFMADD231PD  Y2, Y2, Y1
+
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func bernoulliAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·bernoulliAVX2(SB), NOSPLIT, $0-120
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   d_base+72(FP), BX
+	MOVQ   x_len+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         SI, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Y2
+	VMOVUPS      (CX)(DI*4), Y3
+	VORPS        lanes80000000<>+0(SB), Y2, Y4
+	VMOVUPS      lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y4
+	VMINPS       Y5, Y4, Y4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y6, Y7, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VADDPS       lanes40000000<>+0(SB), Y4, Y5
+	VDIVPS       Y5, Y4, Y5
+	VMULPS       Y5, Y5, Y6
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Y7
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e12848f<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y5, Y6
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y7, Y6, Y5
+	VMOVUPS      lanes00000000<>+0(SB), Y6
+	VMAXPS       Y2, Y6, Y6
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  lanes40000000<>+0(SB), Y5, Y6
+	VMOVAPS      Y6, Y5
+	VFNMADD231PS Y2, Y3, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y6
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y7
+	VDIVPS       Y7, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VBLENDVPS    Y2, Y4, Y6, Y2
+	VSUBPS       Y3, Y2, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	TESTQ        DX, DX
+	JZ           plain
+	VMOVUPS      (DX)(DI*4), Y3
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VBROADCASTSS destroyed+96(FP), Y4
+	VBROADCASTSS untouched+100(FP), Y6
+	VBLENDVPS    Y3, Y4, Y6, Y3
+	VMOVAPS      Y3, Y3
+
+plain:
+	VMULPS       Y3, Y5, Y4
+	VCVTPS2PD    X4, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y4, Y1, Y1
+	TESTQ        BX, BX
+	JZ           summed
+	VBROADCASTSS scale+104(FP), Y4
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, (BX)(DI*4)
+
+summed:
+	ADDQ $0x08, DI
+	SUBQ $0x08, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	NEGQ         SI
+	VMOVUPS      (R8)(SI*4), Y2
+	VMASKMOVPS   (AX)(DI*4), Y2, Y3
+	VMASKMOVPS   (CX)(DI*4), Y2, Y4
+	VORPS        lanes80000000<>+0(SB), Y3, Y5
+	VMOVUPS      lanesc2d00000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VMOVUPS      lanes42b20000<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y6, Y5
+	VMOVUPS      lanes3950196f<>+0(SB), Y7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y7, Y8, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       lanes40000000<>+0(SB), Y5, Y6
+	VDIVPS       Y6, Y5, Y6
+	VMULPS       Y6, Y6, Y7
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Y8
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3e12848f<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y7, Y8
+	VMULPS       Y7, Y6, Y7
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y8, Y7, Y6
+	VMOVUPS      lanes00000000<>+0(SB), Y7
+	VMAXPS       Y3, Y7, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  lanes40000000<>+0(SB), Y6, Y7
+	VMOVAPS      Y7, Y6
+	VFNMADD231PS Y3, Y4, Y6
+	VMOVUPS      lanes3f800000<>+0(SB), Y7
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VBLENDVPS    Y3, Y5, Y7, Y3
+	VSUBPS       Y4, Y3, Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	TESTQ        DX, DX
+	JZ           plainInTail
+	VMASKMOVPS   (DX)(DI*4), Y2, Y4
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x04, Y5, Y4, Y4
+	VBROADCASTSS destroyed+96(FP), Y5
+	VBROADCASTSS untouched+100(FP), Y7
+	VBLENDVPS    Y4, Y5, Y7, Y4
+	VMOVAPS      Y4, Y4
+
+plainInTail:
+	VMULPS       Y4, Y6, Y5
+	VANDPS       Y2, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y6, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	TESTQ        BX, BX
+	JZ           summedInTail
+	VBROADCASTSS scale+104(FP), Y5
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VMASKMOVPS   Y3, Y2, (BX)(DI*4)
+
+summedInTail:
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+112(FP)
+	VZEROUPPER
+	RET
+
+// func gaussianAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·gaussianAVX2(SB), NOSPLIT, $0-128
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   d_base+72(FP), BX
+	MOVQ   x_len+32(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         SI, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Y2
+	VMOVUPS      (CX)(DI*4), Y3
+	VSUBPS       Y3, Y2, Y2
+	VBROADCASTSS precision+108(FP), Y3
+	VMULPS       Y3, Y2, Y3
+	VMULPS       lanes3f000000<>+0(SB), Y2, Y2
+	VBROADCASTSS constant+112(FP), Y4
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y3, Y2, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	TESTQ        DX, DX
+	JZ           plain
+	VMOVUPS      (DX)(DI*4), Y2
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x04, Y5, Y2, Y2
+	VBROADCASTSS destroyed+96(FP), Y5
+	VBROADCASTSS untouched+100(FP), Y6
+	VBLENDVPS    Y2, Y5, Y6, Y2
+	VMOVAPS      Y2, Y2
+
+plain:
+	VMULPS       Y2, Y4, Y4
+	VCVTPS2PD    X4, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y4, Y1, Y1
+	TESTQ        BX, BX
+	JZ           summed
+	VBROADCASTSS scale+104(FP), Y4
+	VMULPS       Y4, Y2, Y2
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      Y2, (BX)(DI*4)
+
+summed:
+	ADDQ $0x08, DI
+	SUBQ $0x08, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	NEGQ         SI
+	VMOVUPS      (R8)(SI*4), Y2
+	VMASKMOVPS   (AX)(DI*4), Y2, Y3
+	VMASKMOVPS   (CX)(DI*4), Y2, Y4
+	VSUBPS       Y4, Y3, Y3
+	VBROADCASTSS precision+108(FP), Y4
+	VMULPS       Y4, Y3, Y4
+	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
+	VBROADCASTSS constant+112(FP), Y5
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y4, Y3, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	TESTQ        DX, DX
+	JZ           plainInTail
+	VMASKMOVPS   (DX)(DI*4), Y2, Y3
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x04, Y6, Y3, Y3
+	VBROADCASTSS destroyed+96(FP), Y6
+	VBROADCASTSS untouched+100(FP), Y7
+	VBLENDVPS    Y3, Y6, Y7, Y3
+	VMOVAPS      Y3, Y3
+
+plainInTail:
+	VMULPS       Y3, Y5, Y5
+	VANDPS       Y2, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y6, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	TESTQ        BX, BX
+	JZ           summedInTail
+	VBROADCASTSS scale+104(FP), Y5
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y3, Y4, Y3
+	VMASKMOVPS   Y3, Y2, (BX)(DI*4)
+
+summedInTail:
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+120(FP)
+	VZEROUPPER
+	RET
+
+// func sgdAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y2
+	VBROADCASTSS 16(BX), Y3
+	VBROADCASTSS 20(BX), Y3
+	VBROADCASTSS 24(BX), Y3
+	VBROADCASTSS 28(BX), Y3
+	VBROADCASTSS 32(BX), Y4
+	VBROADCASTSS 36(BX), Y4
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(SI*4), Y4
+	VMOVUPS      (CX)(SI*4), Y5
+	VMULPS       Y1, Y4, Y6
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y0, Y5, Y6
+	VMOVUPS      (DX)(SI*4), Y5
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y5, Y2, Y6
+	VMOVUPS      Y6, (DX)(SI*4)
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS Y6, Y3, Y4
+	VMOVUPS      Y4, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y4
+	VMASKMOVPS   (AX)(SI*4), Y4, Y5
+	VMASKMOVPS   (CX)(SI*4), Y4, Y6
+	VMULPS       Y1, Y5, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMASKMOVPS   (DX)(SI*4), Y4, Y0
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y2, Y1
+	VMASKMOVPS   Y1, Y4, (DX)(SI*4)
+	VMOVAPS      Y5, Y0
+	VFNMADD231PS Y1, Y3, Y0
+	VMASKMOVPS   Y0, Y4, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func nesterovAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·nesterovAVX2(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y2
+	VBROADCASTSS 16(BX), Y3
+	VBROADCASTSS 20(BX), Y3
+	VBROADCASTSS 24(BX), Y3
+	VBROADCASTSS 28(BX), Y3
+	VBROADCASTSS 32(BX), Y4
+	VBROADCASTSS 36(BX), Y4
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(SI*4), Y4
+	VMOVUPS      (CX)(SI*4), Y5
+	VMULPS       Y1, Y4, Y6
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y0, Y5, Y6
+	VMOVUPS      (DX)(SI*4), Y5
+	VMOVAPS      Y6, Y7
+	VFMADD231PS  Y5, Y2, Y7
+	VMOVUPS      Y7, (DX)(SI*4)
+	VMOVAPS      Y6, Y5
+	VFMADD231PS  Y7, Y2, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS Y5, Y3, Y4
+	VMOVUPS      Y4, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y4
+	VMASKMOVPS   (AX)(SI*4), Y4, Y5
+	VMASKMOVPS   (CX)(SI*4), Y4, Y6
+	VMULPS       Y1, Y5, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y6, Y1
+	VMASKMOVPS   (DX)(SI*4), Y4, Y0
+	VMOVAPS      Y1, Y6
+	VFMADD231PS  Y0, Y2, Y6
+	VMASKMOVPS   Y6, Y4, (DX)(SI*4)
+	VMOVAPS      Y1, Y0
+	VFMADD231PS  Y6, Y2, Y0
+	VMOVAPS      Y5, Y1
+	VFNMADD231PS Y0, Y3, Y1
+	VMASKMOVPS   Y1, Y4, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func adamAVX2(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-104
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         v_base+72(FP), BX
+	MOVQ         c+96(FP), SI
+	VBROADCASTSS (SI), Y0
+	VBROADCASTSS 4(SI), Y1
+	VBROADCASTSS 8(SI), Y2
+	VBROADCASTSS 12(SI), Y3
+	VBROADCASTSS 16(SI), Y4
+	VBROADCASTSS 20(SI), Y5
+	VBROADCASTSS 24(SI), Y6
+	VBROADCASTSS 28(SI), Y7
+	VBROADCASTSS 32(SI), Y8
+	VBROADCASTSS 36(SI), Y9
+	MOVQ         theta_len+8(FP), SI
+	XORQ         DI, DI
+
+loop:
+	CMPQ        SI, $0x08
+	JLT         tail
+	VMOVUPS     (AX)(DI*4), Y10
+	VMOVUPS     (CX)(DI*4), Y11
+	VMULPS      Y1, Y10, Y12
+	VMOVAPS     Y12, Y12
+	VFMADD231PS Y0, Y11, Y12
+	VMULPS      Y4, Y12, Y11
+	VMOVUPS     (DX)(DI*4), Y13
+	VMOVAPS     Y11, Y11
+	VFMADD231PS Y13, Y3, Y11
+	VMOVUPS     Y11, (DX)(DI*4)
+	VMOVUPS     (BX)(DI*4), Y13
+	VMULPS      Y12, Y12, Y12
+	VMULPS      Y6, Y12, Y12
+	VMOVAPS     Y12, Y12
+	VFMADD231PS Y13, Y5, Y12
+	VMOVUPS     Y12, (BX)(DI*4)
+	VMULPS      Y8, Y12, Y12
+	VSQRTPS     Y12, Y12
+	VADDPS      Y9, Y12, Y12
+	VMULPS      Y7, Y11, Y11
+	VDIVPS      Y12, Y11, Y11
+	VFMSUB132PS Y2, Y11, Y10
+	VMOVUPS     Y10, (AX)(DI*4)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, SI
+	JMP         loop
+
+tail:
+	TESTQ       SI, SI
+	JZ          done
+	LEAQ        firstLanes<>+32(SB), R8
+	NEGQ        SI
+	VMOVUPS     (R8)(SI*4), Y10
+	VMASKMOVPS  (AX)(DI*4), Y10, Y11
+	VMASKMOVPS  (CX)(DI*4), Y10, Y12
+	VMULPS      Y1, Y11, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y12, Y1
+	VMULPS      Y4, Y1, Y0
+	VMASKMOVPS  (DX)(DI*4), Y10, Y4
+	VMOVAPS     Y0, Y0
+	VFMADD231PS Y4, Y3, Y0
+	VMASKMOVPS  Y0, Y10, (DX)(DI*4)
+	VMASKMOVPS  (BX)(DI*4), Y10, Y3
+	VMULPS      Y1, Y1, Y1
+	VMULPS      Y6, Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y3, Y5, Y1
+	VMASKMOVPS  Y1, Y10, (BX)(DI*4)
+	VMULPS      Y8, Y1, Y1
+	VSQRTPS     Y1, Y1
+	VADDPS      Y9, Y1, Y1
+	VMULPS      Y7, Y0, Y0
+	VDIVPS      Y1, Y0, Y0
+	VFMSUB132PS Y2, Y0, Y11
+	VMASKMOVPS  Y11, Y10, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func rmspropAVX2(theta []float32, g []float32, v []float32, c *[10]float32)
+// Requires: AVX, FMA3
+TEXT ·rmspropAVX2(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         v_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS 4(BX), Y1
+	VBROADCASTSS 8(BX), Y2
+	VBROADCASTSS 12(BX), Y2
+	VBROADCASTSS 16(BX), Y2
+	VBROADCASTSS 20(BX), Y2
+	VBROADCASTSS 24(BX), Y3
+	VBROADCASTSS 28(BX), Y4
+	VBROADCASTSS 32(BX), Y5
+	VBROADCASTSS 36(BX), Y5
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ        BX, $0x08
+	JLT         tail
+	VMOVUPS     (AX)(SI*4), Y6
+	VMOVUPS     (CX)(SI*4), Y7
+	VMULPS      Y1, Y6, Y8
+	VMOVAPS     Y8, Y8
+	VFMADD231PS Y0, Y7, Y8
+	VMOVUPS     (DX)(SI*4), Y7
+	VMULPS      Y8, Y8, Y9
+	VMULPS      Y3, Y9, Y9
+	VMOVAPS     Y9, Y9
+	VFMADD231PS Y7, Y2, Y9
+	VMOVUPS     Y9, (DX)(SI*4)
+	VSQRTPS     Y9, Y7
+	VADDPS      Y5, Y7, Y7
+	VMULPS      Y4, Y8, Y8
+	VDIVPS      Y7, Y8, Y7
+	VSUBPS      Y7, Y6, Y6
+	VMOVUPS     Y6, (AX)(SI*4)
+	ADDQ        $0x08, SI
+	SUBQ        $0x08, BX
+	JMP         loop
+
+tail:
+	TESTQ       BX, BX
+	JZ          done
+	LEAQ        firstLanes<>+32(SB), DI
+	NEGQ        BX
+	VMOVUPS     (DI)(BX*4), Y6
+	VMASKMOVPS  (AX)(SI*4), Y6, Y7
+	VMASKMOVPS  (CX)(SI*4), Y6, Y8
+	VMULPS      Y1, Y7, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y8, Y1
+	VMASKMOVPS  (DX)(SI*4), Y6, Y0
+	VMULPS      Y1, Y1, Y8
+	VMULPS      Y3, Y8, Y3
+	VMOVAPS     Y3, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMASKMOVPS  Y3, Y6, (DX)(SI*4)
+	VSQRTPS     Y3, Y0
+	VADDPS      Y5, Y0, Y0
+	VMULPS      Y4, Y1, Y1
+	VDIVPS      Y0, Y1, Y0
+	VSUBPS      Y0, Y7, Y0
+	VMASKMOVPS  Y0, Y6, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func wordsAVX2(words []uint32, counter [4]uint32, key [2]uint32)
+// Requires: AVX, AVX2
+TEXT ·wordsAVX2(SB), NOSPLIT, $0-48
+	MOVQ         words_base+0(FP), AX
+	MOVQ         words_len+8(FP), CX
+	VBROADCASTSS counter_0+24(FP), Y0
+	VPADDD       blockOrderAVX2<>+0(SB), Y0, Y0
+
+loop:
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS counter_1+28(FP), Y2
+	VBROADCASTSS counter_2+32(FP), Y3
+	VBROADCASTSS counter_3+36(FP), Y4
+	VBROADCASTSS key_0+40(FP), Y5
+	VBROADCASTSS key_1+44(FP), Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y1, Y1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y7
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y6, Y2, Y2
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y7
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y4, Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y6, Y3, Y3
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y7
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y6, Y2, Y2
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y7
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y4, Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y6, Y3, Y3
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y7
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y6, Y2, Y2
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y7
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y4, Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y6, Y3, Y3
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y7
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y6, Y2, Y2
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y7
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y4, Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y6, Y3, Y3
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y3, Y3
+	VPSRLQ       $0x20, Y3, Y7
+	VPXOR        Y2, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y4, Y2, Y2
+	VPXOR        Y6, Y2, Y2
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Y7, Y4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Y2, Y2
+	VPSRLQ       $0x20, Y2, Y7
+	VPXOR        Y3, Y7, Y7
+	VPXOR        Y5, Y7, Y7
+	VPSRLQ       $0x20, Y4, Y3
+	VPXOR        Y1, Y3, Y3
+	VPXOR        Y6, Y3, Y3
+	VPADDD       lanes9e3779b9<>+0(SB), Y5, Y5
+	VPADDD       lanesbb67ae85<>+0(SB), Y6, Y6
+	VPSLLQ       $0x20, Y2, Y1
+	VPBLENDD     $0xaa, Y1, Y7, Y1
+	VPSLLQ       $0x20, Y4, Y2
+	VPBLENDD     $0xaa, Y2, Y3, Y2
+	VPUNPCKLQDQ  Y2, Y1, Y3
+	VPUNPCKHQDQ  Y2, Y1, Y1
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VPADDD       lanes00000004<>+0(SB), Y0, Y0
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA blockOrderAVX2<>+0(SB)/8, $0x0000000000000000
+DATA blockOrderAVX2<>+8(SB)/8, $0x0000000000000002
+DATA blockOrderAVX2<>+16(SB)/8, $0x0000000000000001
+DATA blockOrderAVX2<>+24(SB)/8, $0x0000000000000003
+GLOBL blockOrderAVX2<>(SB), RODATA|NOPTR, $32
+
+DATA lanesd2511f53<>+0(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+4(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+8(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+12(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+16(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+20(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+24(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+28(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+32(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+36(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+40(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+44(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+48(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+52(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+56(SB)/4, $0xd2511f53
+DATA lanesd2511f53<>+60(SB)/4, $0xd2511f53
+GLOBL lanesd2511f53<>(SB), RODATA|NOPTR, $64
+
+DATA lanescd9e8d57<>+0(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+4(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+8(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+12(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+16(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+20(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+24(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+28(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+32(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+36(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+40(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+44(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+48(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+52(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+56(SB)/4, $0xcd9e8d57
+DATA lanescd9e8d57<>+60(SB)/4, $0xcd9e8d57
+GLOBL lanescd9e8d57<>(SB), RODATA|NOPTR, $64
+
+DATA lanes9e3779b9<>+0(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+4(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+8(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+12(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+16(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+20(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+24(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+28(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+32(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+36(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+40(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+44(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+48(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+52(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+56(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+60(SB)/4, $0x9e3779b9
+GLOBL lanes9e3779b9<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbb67ae85<>+0(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+4(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+8(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+12(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+16(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+20(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+24(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+28(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+32(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+36(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+40(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+44(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+48(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+52(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+56(SB)/4, $0xbb67ae85
+DATA lanesbb67ae85<>+60(SB)/4, $0xbb67ae85
+GLOBL lanesbb67ae85<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00000004<>+0(SB)/4, $0x00000004
+DATA lanes00000004<>+4(SB)/4, $0x00000004
+DATA lanes00000004<>+8(SB)/4, $0x00000004
+DATA lanes00000004<>+12(SB)/4, $0x00000004
+DATA lanes00000004<>+16(SB)/4, $0x00000004
+DATA lanes00000004<>+20(SB)/4, $0x00000004
+DATA lanes00000004<>+24(SB)/4, $0x00000004
+DATA lanes00000004<>+28(SB)/4, $0x00000004
+DATA lanes00000004<>+32(SB)/4, $0x00000004
+DATA lanes00000004<>+36(SB)/4, $0x00000004
+DATA lanes00000004<>+40(SB)/4, $0x00000004
+DATA lanes00000004<>+44(SB)/4, $0x00000004
+DATA lanes00000004<>+48(SB)/4, $0x00000004
+DATA lanes00000004<>+52(SB)/4, $0x00000004
+DATA lanes00000004<>+56(SB)/4, $0x00000004
+DATA lanes00000004<>+60(SB)/4, $0x00000004
+GLOBL lanes00000004<>(SB), RODATA|NOPTR, $64
+
+// func maskWordsAVX2(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
+// Requires: AVX, AVX2
+TEXT ·maskWordsAVX2(SB), NOSPLIT, $0-101
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         words_base+72(FP), BX
+	MOVQ         y_len+8(FP), SI
+	VBROADCASTSS limit+96(FP), Y0
+	MOVBLZX      accumulate+100(FP), DI
+	NEGL         DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y1
+	XORQ         DI, DI
+
+loop:
+	CMPQ      SI, $0x08
+	JLT       tail
+	VMOVUPS   (BX)(DI*4), Y2
+	VPMINUD   Y0, Y2, Y3
+	VPCMPEQD  Y2, Y3, Y3
+	VMOVUPS   (CX)(DI*4), Y2
+	VANDNPS   Y2, Y3, Y2
+	VMOVUPS   Y2, (AX)(DI*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Y2
+	VANDPS    (DX)(DI*4), Y1, Y4
+	VBLENDVPS Y3, Y2, Y4, Y2
+	VMOVUPS   Y2, (DX)(DI*4)
+	ADDQ      $0x08, DI
+	SUBQ      $0x08, SI
+	JMP       loop
+
+tail:
+	TESTQ      SI, SI
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), R8
+	NEGQ       SI
+	VMOVUPS    (R8)(SI*4), Y2
+	VMOVUPS    (BX)(DI*4), Y3
+	VPMINUD    Y0, Y3, Y0
+	VPCMPEQD   Y3, Y0, Y0
+	VMASKMOVPS (CX)(DI*4), Y2, Y3
+	VANDNPS    Y3, Y0, Y3
+	VMASKMOVPS Y3, Y2, (AX)(DI*4)
+	VMOVUPS    lanes3f800000<>+0(SB), Y3
+	VANDPS     (DX)(DI*4), Y1, Y1
+	VBLENDVPS  Y0, Y3, Y1, Y0
+	VMASKMOVPS Y0, Y2, (DX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func dropWordsAVX2(y []float32, x []float32, words []uint32, limit uint32, keep float32)
+// Requires: AVX, AVX2
+TEXT ·dropWordsAVX2(SB), NOSPLIT, $0-80
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         words_base+48(FP), DX
+	MOVQ         y_len+8(FP), BX
+	VBROADCASTSS limit+72(FP), Y0
+	VBROADCASTSS keep+76(FP), Y1
+	XORQ         SI, SI
+
+loop:
+	CMPQ     BX, $0x08
+	JLT      tail
+	VMOVUPS  (DX)(SI*4), Y2
+	VPMINUD  Y0, Y2, Y3
+	VPCMPEQD Y2, Y3, Y3
+	VMOVUPS  (CX)(SI*4), Y2
+	VMULPS   Y1, Y2, Y2
+	VANDNPS  Y2, Y3, Y2
+	VMOVUPS  Y2, (AX)(SI*4)
+	ADDQ     $0x08, SI
+	SUBQ     $0x08, BX
+	JMP      loop
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       BX
+	VMOVUPS    (DI)(BX*4), Y2
+	VMOVUPS    (DX)(SI*4), Y3
+	VPMINUD    Y0, Y3, Y0
+	VPCMPEQD   Y3, Y0, Y0
+	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	VMULPS     Y1, Y3, Y1
+	VANDNPS    Y1, Y0, Y0
+	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addNoiseAVX2(y []float32, x []float32, z []float32, sigma float32)
+// Requires: AVX
+TEXT ·addNoiseAVX2(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         z_base+48(FP), BX
+	VBROADCASTSS sigma+72(FP), Y0
+	XORQ         SI, SI
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Y1
+	VMOVUPS (BX)(SI*4), Y2
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	NEGQ       DX
+	VMOVUPS    (DI)(DX*4), Y1
+	VMASKMOVPS (CX)(SI*4), Y1, Y2
+	VMASKMOVPS (BX)(SI*4), Y1, Y3
+	VMULPS     Y0, Y3, Y0
+	VADDPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalsAVX2(z []float32, words []uint32)
+// Requires: AVX, AVX2
+TEXT ·normalsAVX2(SB), NOSPLIT, $0-48
+	MOVQ z_base+0(FP), AX
+	MOVQ words_base+24(FP), CX
+	MOVQ z_len+8(FP), DX
+
+loop:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   32(CX), Y1
+	VSHUFPS   $0x88, Y1, Y0, Y2
+	VSHUFPS   $0xdd, Y1, Y0, Y0
+	VPSRLD    $0x10, Y2, Y1
+	VPAND     lanes0000ffff<>+0(SB), Y2, Y2
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMULPS    lanes47800000<>+0(SB), Y1, Y1
+	VADDPS    Y2, Y1, Y1
+	VMULPS    lanes2f800000<>+0(SB), Y1, Y1
+	VADDPS    lanes2f000000<>+0(SB), Y1, Y1
+	VPSRLD    $0x17, Y1, Y2
+	VPSUBD    lanes0000007e<>+0(SB), Y2, Y2
+	VANDPS    lanes007fffff<>+0(SB), Y1, Y1
+	VORPS     lanes3f000000<>+0(SB), Y1, Y1
+	VCMPPS    $0x01, lanes3f3504f3<>+0(SB), Y1, Y3
+	VANDPS    Y3, Y1, Y4
+	VADDPS    Y4, Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VMOVUPS   lanes3f800000<>+0(SB), Y4
+	VANDPS    Y3, Y4, Y3
+	VSUBPS    Y3, Y2, Y2
+	VSUBPS    lanes3f800000<>+0(SB), Y1, Y1
+	VMULPS    Y1, Y1, Y3
+	VMOVUPS   lanes3d9021bb<>+0(SB), Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanesbdebd1b8<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanes3def251a<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanesbdfe5d4f<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanes3e11e9bf<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanesbe2aae50<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanes3e4cceac<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanesbe7ffffc<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VADDPS    lanes3eaaaaaa<>+0(SB), Y4, Y4
+	VMULPS    Y1, Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VMULPS    lanesb95e8083<>+0(SB), Y2, Y5
+	VADDPS    Y5, Y4, Y4
+	VMULPS    lanes3f000000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y4, Y3
+	VADDPS    Y3, Y1, Y1
+	VMULPS    lanes3f318000<>+0(SB), Y2, Y2
+	VADDPS    Y2, Y1, Y1
+	VMULPS    lanesc0000000<>+0(SB), Y1, Y1
+	VSQRTPS   Y1, Y1
+	VPADDD    lanes20000000<>+0(SB), Y0, Y2
+	VPSRLD    $0x1e, Y2, Y2
+	VPSLLD    $0x1e, Y2, Y3
+	VPSUBD    Y3, Y0, Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    lanes30c90fdb<>+0(SB), Y3, Y0
+	VMULPS    Y0, Y0, Y3
+	VMOVUPS   lanesb94ca1f9<>+0(SB), Y4
+	VMULPS    Y3, Y4, Y4
+	VADDPS    lanes3c08839e<>+0(SB), Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VADDPS    lanesbe2aaaa3<>+0(SB), Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VMULPS    Y0, Y4, Y4
+	VADDPS    Y0, Y4, Y0
+	VMOVUPS   lanes37ccf5ce<>+0(SB), Y4
+	VMULPS    Y3, Y4, Y4
+	VADDPS    lanesbab6061a<>+0(SB), Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VADDPS    lanes3d2aaaa5<>+0(SB), Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VMULPS    Y3, Y4, Y4
+	VMULPS    lanes3f000000<>+0(SB), Y3, Y3
+	VSUBPS    Y3, Y4, Y3
+	VADDPS    lanes3f800000<>+0(SB), Y3, Y3
+	VPSLLD    $0x1f, Y2, Y4
+	VPSLLD    $0x1e, Y2, Y5
+	VPADDD    lanes00000001<>+0(SB), Y2, Y2
+	VPSLLD    $0x1e, Y2, Y2
+	VBLENDVPS Y4, Y3, Y0, Y6
+	VANDPS    lanes80000000<>+0(SB), Y5, Y5
+	VXORPS    Y5, Y6, Y5
+	VBLENDVPS Y4, Y0, Y3, Y0
+	VANDPS    lanes80000000<>+0(SB), Y2, Y2
+	VXORPS    Y2, Y0, Y0
+	VMULPS    Y0, Y1, Y0
+	VMULPS    Y5, Y1, Y1
+	VUNPCKLPS Y1, Y0, Y2
+	VUNPCKHPS Y1, Y0, Y0
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, AX
+	SUBQ      $0x10, DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+DATA lanes0000ffff<>+0(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+4(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+8(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+12(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+16(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+20(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+24(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+28(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+32(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+36(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+40(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+44(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+48(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+52(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+56(SB)/4, $0x0000ffff
+DATA lanes0000ffff<>+60(SB)/4, $0x0000ffff
+GLOBL lanes0000ffff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes47800000<>+0(SB)/4, $0x47800000
+DATA lanes47800000<>+4(SB)/4, $0x47800000
+DATA lanes47800000<>+8(SB)/4, $0x47800000
+DATA lanes47800000<>+12(SB)/4, $0x47800000
+DATA lanes47800000<>+16(SB)/4, $0x47800000
+DATA lanes47800000<>+20(SB)/4, $0x47800000
+DATA lanes47800000<>+24(SB)/4, $0x47800000
+DATA lanes47800000<>+28(SB)/4, $0x47800000
+DATA lanes47800000<>+32(SB)/4, $0x47800000
+DATA lanes47800000<>+36(SB)/4, $0x47800000
+DATA lanes47800000<>+40(SB)/4, $0x47800000
+DATA lanes47800000<>+44(SB)/4, $0x47800000
+DATA lanes47800000<>+48(SB)/4, $0x47800000
+DATA lanes47800000<>+52(SB)/4, $0x47800000
+DATA lanes47800000<>+56(SB)/4, $0x47800000
+DATA lanes47800000<>+60(SB)/4, $0x47800000
+GLOBL lanes47800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes2f800000<>+0(SB)/4, $0x2f800000
+DATA lanes2f800000<>+4(SB)/4, $0x2f800000
+DATA lanes2f800000<>+8(SB)/4, $0x2f800000
+DATA lanes2f800000<>+12(SB)/4, $0x2f800000
+DATA lanes2f800000<>+16(SB)/4, $0x2f800000
+DATA lanes2f800000<>+20(SB)/4, $0x2f800000
+DATA lanes2f800000<>+24(SB)/4, $0x2f800000
+DATA lanes2f800000<>+28(SB)/4, $0x2f800000
+DATA lanes2f800000<>+32(SB)/4, $0x2f800000
+DATA lanes2f800000<>+36(SB)/4, $0x2f800000
+DATA lanes2f800000<>+40(SB)/4, $0x2f800000
+DATA lanes2f800000<>+44(SB)/4, $0x2f800000
+DATA lanes2f800000<>+48(SB)/4, $0x2f800000
+DATA lanes2f800000<>+52(SB)/4, $0x2f800000
+DATA lanes2f800000<>+56(SB)/4, $0x2f800000
+DATA lanes2f800000<>+60(SB)/4, $0x2f800000
+GLOBL lanes2f800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes2f000000<>+0(SB)/4, $0x2f000000
+DATA lanes2f000000<>+4(SB)/4, $0x2f000000
+DATA lanes2f000000<>+8(SB)/4, $0x2f000000
+DATA lanes2f000000<>+12(SB)/4, $0x2f000000
+DATA lanes2f000000<>+16(SB)/4, $0x2f000000
+DATA lanes2f000000<>+20(SB)/4, $0x2f000000
+DATA lanes2f000000<>+24(SB)/4, $0x2f000000
+DATA lanes2f000000<>+28(SB)/4, $0x2f000000
+DATA lanes2f000000<>+32(SB)/4, $0x2f000000
+DATA lanes2f000000<>+36(SB)/4, $0x2f000000
+DATA lanes2f000000<>+40(SB)/4, $0x2f000000
+DATA lanes2f000000<>+44(SB)/4, $0x2f000000
+DATA lanes2f000000<>+48(SB)/4, $0x2f000000
+DATA lanes2f000000<>+52(SB)/4, $0x2f000000
+DATA lanes2f000000<>+56(SB)/4, $0x2f000000
+DATA lanes2f000000<>+60(SB)/4, $0x2f000000
+GLOBL lanes2f000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes0000007e<>+0(SB)/4, $0x0000007e
+DATA lanes0000007e<>+4(SB)/4, $0x0000007e
+DATA lanes0000007e<>+8(SB)/4, $0x0000007e
+DATA lanes0000007e<>+12(SB)/4, $0x0000007e
+DATA lanes0000007e<>+16(SB)/4, $0x0000007e
+DATA lanes0000007e<>+20(SB)/4, $0x0000007e
+DATA lanes0000007e<>+24(SB)/4, $0x0000007e
+DATA lanes0000007e<>+28(SB)/4, $0x0000007e
+DATA lanes0000007e<>+32(SB)/4, $0x0000007e
+DATA lanes0000007e<>+36(SB)/4, $0x0000007e
+DATA lanes0000007e<>+40(SB)/4, $0x0000007e
+DATA lanes0000007e<>+44(SB)/4, $0x0000007e
+DATA lanes0000007e<>+48(SB)/4, $0x0000007e
+DATA lanes0000007e<>+52(SB)/4, $0x0000007e
+DATA lanes0000007e<>+56(SB)/4, $0x0000007e
+DATA lanes0000007e<>+60(SB)/4, $0x0000007e
+GLOBL lanes0000007e<>(SB), RODATA|NOPTR, $64
+
+DATA lanes007fffff<>+0(SB)/4, $0x007fffff
+DATA lanes007fffff<>+4(SB)/4, $0x007fffff
+DATA lanes007fffff<>+8(SB)/4, $0x007fffff
+DATA lanes007fffff<>+12(SB)/4, $0x007fffff
+DATA lanes007fffff<>+16(SB)/4, $0x007fffff
+DATA lanes007fffff<>+20(SB)/4, $0x007fffff
+DATA lanes007fffff<>+24(SB)/4, $0x007fffff
+DATA lanes007fffff<>+28(SB)/4, $0x007fffff
+DATA lanes007fffff<>+32(SB)/4, $0x007fffff
+DATA lanes007fffff<>+36(SB)/4, $0x007fffff
+DATA lanes007fffff<>+40(SB)/4, $0x007fffff
+DATA lanes007fffff<>+44(SB)/4, $0x007fffff
+DATA lanes007fffff<>+48(SB)/4, $0x007fffff
+DATA lanes007fffff<>+52(SB)/4, $0x007fffff
+DATA lanes007fffff<>+56(SB)/4, $0x007fffff
+DATA lanes007fffff<>+60(SB)/4, $0x007fffff
+GLOBL lanes007fffff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3f3504f3<>+0(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+4(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+8(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+12(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+16(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+20(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+24(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+28(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+32(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+36(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+40(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+44(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+48(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+52(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+56(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+60(SB)/4, $0x3f3504f3
+GLOBL lanes3f3504f3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3d9021bb<>+0(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+4(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+8(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+12(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+16(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+20(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+24(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+28(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+32(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+36(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+40(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+44(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+48(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+52(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+56(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+60(SB)/4, $0x3d9021bb
+GLOBL lanes3d9021bb<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbdebd1b8<>+0(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+4(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+8(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+12(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+16(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+20(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+24(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+28(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+32(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+36(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+40(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+44(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+48(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+52(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+56(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+60(SB)/4, $0xbdebd1b8
+GLOBL lanesbdebd1b8<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3def251a<>+0(SB)/4, $0x3def251a
+DATA lanes3def251a<>+4(SB)/4, $0x3def251a
+DATA lanes3def251a<>+8(SB)/4, $0x3def251a
+DATA lanes3def251a<>+12(SB)/4, $0x3def251a
+DATA lanes3def251a<>+16(SB)/4, $0x3def251a
+DATA lanes3def251a<>+20(SB)/4, $0x3def251a
+DATA lanes3def251a<>+24(SB)/4, $0x3def251a
+DATA lanes3def251a<>+28(SB)/4, $0x3def251a
+DATA lanes3def251a<>+32(SB)/4, $0x3def251a
+DATA lanes3def251a<>+36(SB)/4, $0x3def251a
+DATA lanes3def251a<>+40(SB)/4, $0x3def251a
+DATA lanes3def251a<>+44(SB)/4, $0x3def251a
+DATA lanes3def251a<>+48(SB)/4, $0x3def251a
+DATA lanes3def251a<>+52(SB)/4, $0x3def251a
+DATA lanes3def251a<>+56(SB)/4, $0x3def251a
+DATA lanes3def251a<>+60(SB)/4, $0x3def251a
+GLOBL lanes3def251a<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbdfe5d4f<>+0(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+4(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+8(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+12(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+16(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+20(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+24(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+28(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+32(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+36(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+40(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+44(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+48(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+52(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+56(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+60(SB)/4, $0xbdfe5d4f
+GLOBL lanesbdfe5d4f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e11e9bf<>+0(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+4(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+8(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+12(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+16(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+20(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+24(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+28(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+32(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+36(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+40(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+44(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+48(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+52(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+56(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+60(SB)/4, $0x3e11e9bf
+GLOBL lanes3e11e9bf<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe2aae50<>+0(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+4(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+8(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+12(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+16(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+20(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+24(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+28(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+32(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+36(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+40(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+44(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+48(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+52(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+56(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+60(SB)/4, $0xbe2aae50
+GLOBL lanesbe2aae50<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e4cceac<>+0(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+4(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+8(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+12(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+16(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+20(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+24(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+28(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+32(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+36(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+40(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+44(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+48(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+52(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+56(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+60(SB)/4, $0x3e4cceac
+GLOBL lanes3e4cceac<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe7ffffc<>+0(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+4(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+8(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+12(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+16(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+20(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+24(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+28(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+32(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+36(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+40(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+44(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+48(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+52(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+56(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+60(SB)/4, $0xbe7ffffc
+GLOBL lanesbe7ffffc<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3eaaaaaa<>+0(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+4(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+8(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+12(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+16(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+20(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+32(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+36(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+40(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+44(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+48(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+52(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+56(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
+GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $64
+
+DATA lanesc0000000<>+0(SB)/4, $0xc0000000
+DATA lanesc0000000<>+4(SB)/4, $0xc0000000
+DATA lanesc0000000<>+8(SB)/4, $0xc0000000
+DATA lanesc0000000<>+12(SB)/4, $0xc0000000
+DATA lanesc0000000<>+16(SB)/4, $0xc0000000
+DATA lanesc0000000<>+20(SB)/4, $0xc0000000
+DATA lanesc0000000<>+24(SB)/4, $0xc0000000
+DATA lanesc0000000<>+28(SB)/4, $0xc0000000
+DATA lanesc0000000<>+32(SB)/4, $0xc0000000
+DATA lanesc0000000<>+36(SB)/4, $0xc0000000
+DATA lanesc0000000<>+40(SB)/4, $0xc0000000
+DATA lanesc0000000<>+44(SB)/4, $0xc0000000
+DATA lanesc0000000<>+48(SB)/4, $0xc0000000
+DATA lanesc0000000<>+52(SB)/4, $0xc0000000
+DATA lanesc0000000<>+56(SB)/4, $0xc0000000
+DATA lanesc0000000<>+60(SB)/4, $0xc0000000
+GLOBL lanesc0000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes20000000<>+0(SB)/4, $0x20000000
+DATA lanes20000000<>+4(SB)/4, $0x20000000
+DATA lanes20000000<>+8(SB)/4, $0x20000000
+DATA lanes20000000<>+12(SB)/4, $0x20000000
+DATA lanes20000000<>+16(SB)/4, $0x20000000
+DATA lanes20000000<>+20(SB)/4, $0x20000000
+DATA lanes20000000<>+24(SB)/4, $0x20000000
+DATA lanes20000000<>+28(SB)/4, $0x20000000
+DATA lanes20000000<>+32(SB)/4, $0x20000000
+DATA lanes20000000<>+36(SB)/4, $0x20000000
+DATA lanes20000000<>+40(SB)/4, $0x20000000
+DATA lanes20000000<>+44(SB)/4, $0x20000000
+DATA lanes20000000<>+48(SB)/4, $0x20000000
+DATA lanes20000000<>+52(SB)/4, $0x20000000
+DATA lanes20000000<>+56(SB)/4, $0x20000000
+DATA lanes20000000<>+60(SB)/4, $0x20000000
+GLOBL lanes20000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes30c90fdb<>+0(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+4(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+8(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+12(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+16(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+20(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+24(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+28(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+32(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+36(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+40(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+44(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+48(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+52(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+56(SB)/4, $0x30c90fdb
+DATA lanes30c90fdb<>+60(SB)/4, $0x30c90fdb
+GLOBL lanes30c90fdb<>(SB), RODATA|NOPTR, $64
+
+DATA lanesb94ca1f9<>+0(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+4(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+8(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+12(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+16(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+20(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+24(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+28(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+32(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+36(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+40(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+44(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+48(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+52(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+56(SB)/4, $0xb94ca1f9
+DATA lanesb94ca1f9<>+60(SB)/4, $0xb94ca1f9
+GLOBL lanesb94ca1f9<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3c08839e<>+0(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+4(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+8(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+12(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+16(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+20(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+24(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+28(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+32(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+36(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+40(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+44(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+48(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+52(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+56(SB)/4, $0x3c08839e
+DATA lanes3c08839e<>+60(SB)/4, $0x3c08839e
+GLOBL lanes3c08839e<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe2aaaa3<>+0(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+4(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+8(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+12(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+16(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+20(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+24(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+28(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+32(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+36(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+40(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+44(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+48(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+52(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+56(SB)/4, $0xbe2aaaa3
+DATA lanesbe2aaaa3<>+60(SB)/4, $0xbe2aaaa3
+GLOBL lanesbe2aaaa3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes37ccf5ce<>+0(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+4(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+8(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+12(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+16(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+20(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+24(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+28(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+32(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+36(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+40(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+44(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+48(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+52(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+56(SB)/4, $0x37ccf5ce
+DATA lanes37ccf5ce<>+60(SB)/4, $0x37ccf5ce
+GLOBL lanes37ccf5ce<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbab6061a<>+0(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+4(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+8(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+12(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+16(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+20(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+24(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+28(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+32(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+36(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+40(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+44(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+48(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+52(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+56(SB)/4, $0xbab6061a
+DATA lanesbab6061a<>+60(SB)/4, $0xbab6061a
+GLOBL lanesbab6061a<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3d2aaaa5<>+0(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+4(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+8(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+12(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+16(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+20(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+24(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+28(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+32(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+36(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+40(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+44(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+48(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+52(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+56(SB)/4, $0x3d2aaaa5
+DATA lanes3d2aaaa5<>+60(SB)/4, $0x3d2aaaa5
+GLOBL lanes3d2aaaa5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00000001<>+0(SB)/4, $0x00000001
+DATA lanes00000001<>+4(SB)/4, $0x00000001
+DATA lanes00000001<>+8(SB)/4, $0x00000001
+DATA lanes00000001<>+12(SB)/4, $0x00000001
+DATA lanes00000001<>+16(SB)/4, $0x00000001
+DATA lanes00000001<>+20(SB)/4, $0x00000001
+DATA lanes00000001<>+24(SB)/4, $0x00000001
+DATA lanes00000001<>+28(SB)/4, $0x00000001
+DATA lanes00000001<>+32(SB)/4, $0x00000001
+DATA lanes00000001<>+36(SB)/4, $0x00000001
+DATA lanes00000001<>+40(SB)/4, $0x00000001
+DATA lanes00000001<>+44(SB)/4, $0x00000001
+DATA lanes00000001<>+48(SB)/4, $0x00000001
+DATA lanes00000001<>+52(SB)/4, $0x00000001
+DATA lanes00000001<>+56(SB)/4, $0x00000001
+DATA lanes00000001<>+60(SB)/4, $0x00000001
+GLOBL lanes00000001<>(SB), RODATA|NOPTR, $64
+
 // func multiply1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-105
@@ -4196,5 +7921,2418 @@ next:
 	ADDQ $0x40, DX
 	SUBQ DI, SI
 	JNZ  square
+	VZEROUPPER
+	RET
+
+// func reluAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(BX*4), Z0
+	VMOVUPS lanes00000000<>+0(SB), Z1
+	VMAXPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(BX*4)
+	ADDQ    $0x10, BX
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMOVUPS   lanes00000000<>+0(SB), Z1
+	VMAXPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·reluBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ      BX, $0x10
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Z0
+	VPXORD    Z1, Z1, Z1
+	VCMPPS    $0x0e, Z1, Z0, K1
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VMOVAPS.Z Z0, K1, Z0
+	VMOVUPS   (CX)(SI*4), Z3
+	VMULPS    Z3, Z0, Z0
+	VMOVUPS   Z0, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	SUBQ      $0x10, BX
+	JMP       loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VPXORD    Z2, Z2, Z2
+	VCMPPS    $0x0e, Z2, Z0, K2
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VMOVAPS.Z Z0, K2, Z0
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyReLUAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·leakyReLUAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ        DX, $0x10
+	JLT         tail
+	VMOVUPS     (CX)(BX*4), Z0
+	VMOVUPS     lanes00000000<>+0(SB), Z1
+	VMINPS      Z0, Z1, Z1
+	VMOVUPS     lanes00000000<>+0(SB), Z2
+	VMAXPS      Z0, Z2, Z2
+	VMOVAPS     Z2, Z0
+	VFMADD231PS lanes3c23d70a<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          done
+	MOVL        $-1, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (CX)(BX*4), K1, Z0
+	VMOVUPS     lanes00000000<>+0(SB), Z1
+	VMINPS      Z0, Z1, Z1
+	VMOVUPS     lanes00000000<>+0(SB), Z2
+	VMAXPS      Z0, Z2, Z2
+	VMOVAPS     Z2, Z0
+	VFMADD231PS lanes3c23d70a<>+0(SB), Z1, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyReLUBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·leakyReLUBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ      BX, $0x10
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Z0
+	VPXORD    Z1, Z1, Z1
+	VCMPPS    $0x0e, Z1, Z0, K1
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VMOVUPS   lanes3c23d70a<>+0(SB), Z5
+	VBLENDMPS Z0, Z5, K1, Z2
+	VMOVUPS   (CX)(SI*4), Z0
+	VMULPS    Z0, Z2, Z0
+	VMOVUPS   Z0, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	SUBQ      $0x10, BX
+	JMP       loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VPXORD    Z3, Z3, Z3
+	VCMPPS    $0x0e, Z3, Z0, K2
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VMOVUPS   lanes3c23d70a<>+0(SB), Z1
+	VBLENDMPS Z0, Z1, K2, Z4
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VMULPS    Z0, Z4, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func eluAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·eluAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VMOVUPS      lanes00000000<>+0(SB), Z1
+	VMINPS       Z0, Z1, Z1
+	VMOVUPS      lanesc2a00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z3, Z4, Z2
+	VCVTPS2DQ    Z1, Z1
+	VPADDD       lanes0000007f<>+0(SB), Z1, Z1
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       lanes3f800000<>+0(SB), Z1, Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VMOVUPS      lanes00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VADDPS       Z1, Z3, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VMOVUPS      lanes00000000<>+0(SB), Z1
+	VMINPS       Z0, Z1, Z1
+	VMOVUPS      lanesc2a00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z3, Z4, Z2
+	VCVTPS2DQ    Z1, Z1
+	VPADDD       lanes0000007f<>+0(SB), Z1, Z1
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       lanes3f800000<>+0(SB), Z1, Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VMOVUPS      lanes00000000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VADDPS       Z1, Z3, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func eluBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·eluBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    BX, $0x10
+	JLT     tail
+	VMOVUPS (DX)(SI*4), Z0
+	VMOVUPS lanes00000000<>+0(SB), Z1
+	VMINPS  Z0, Z1, Z1
+	VADDPS  lanes3f800000<>+0(SB), Z1, Z0
+	VMOVUPS (CX)(SI*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VMOVUPS   lanes00000000<>+0(SB), Z1
+	VMINPS    Z0, Z1, Z1
+	VADDPS    lanes3f800000<>+0(SB), Z1, Z0
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVAPS      Z2, Z3
+	VFMSUB231PS  Z1, Z1, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanesc2d00000<>+0(SB), Z6
+	VMAXPS       Z2, Z6, Z6
+	VMOVUPS      lanes42b20000<>+0(SB), Z2
+	VMINPS       Z6, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z6
+	VRNDSCALEPS  $0x08, Z6, Z6
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z7
+	VMULPS       Z2, Z2, Z8
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z7, Z8, Z2
+	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS    Z6, Z2, Z2
+	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z2, Z6
+	VFMADD231PS  Z2, Z3, Z6
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
+	VMULPS       Z2, Z6, Z1
+	VPMOVD2M     Z0, K1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VSUBPS       Z1, Z2, Z2
+	VBLENDMPS    Z1, Z2, K1, Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVAPS      Z2, Z3
+	VFMSUB231PS  Z1, Z1, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z4
+	VMOVUPS      lanes42b20000<>+0(SB), Z2
+	VMINPS       Z4, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z6
+	VMULPS       Z2, Z2, Z7
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z6, Z7, Z2
+	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFMADD231PS  Z2, Z3, Z4
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
+	VMULPS       Z2, Z4, Z1
+	VPMOVD2M     Z0, K2
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VSUBPS       Z1, Z2, Z2
+	VBLENDMPS    Z1, Z2, K2, Z5
+	VMULPS       Z5, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVAPS      Z2, Z3
+	VFMSUB231PS  Z1, Z1, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanesc2d00000<>+0(SB), Z6
+	VMAXPS       Z2, Z6, Z6
+	VMOVUPS      lanes42b20000<>+0(SB), Z2
+	VMINPS       Z6, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z6
+	VRNDSCALEPS  $0x08, Z6, Z6
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z7
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z7
+	VMULPS       Z2, Z2, Z8
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z7, Z8, Z2
+	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS    Z6, Z2, Z2
+	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z2, Z6
+	VFMADD231PS  Z2, Z3, Z6
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
+	VMULPS       Z2, Z6, Z1
+	VPMOVD2M     Z0, K1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VSUBPS       Z1, Z2, Z2
+	VBLENDMPS    Z1, Z2, K1, Z4
+	VMULPS       Z6, Z0, Z0
+	VMOVAPS      Z4, Z1
+	VFMADD231PS  lanes3ecc422a<>+0(SB), Z0, Z1
+	VMOVUPS      (CX)(SI*4), Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVAPS      Z2, Z3
+	VFMSUB231PS  Z1, Z1, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z4
+	VMOVUPS      lanes42b20000<>+0(SB), Z2
+	VMINPS       Z4, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z6
+	VMULPS       Z2, Z2, Z7
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z6, Z7, Z2
+	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
+	VSCALEFPS    Z4, Z2, Z2
+	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z2, Z4
+	VFMADD231PS  Z2, Z3, Z4
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
+	VMULPS       Z2, Z4, Z1
+	VPMOVD2M     Z0, K2
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VSUBPS       Z1, Z2, Z2
+	VBLENDMPS    Z1, Z2, K2, Z5
+	VMULPS       Z4, Z0, Z0
+	VMOVAPS      Z5, Z1
+	VFMADD231PS  lanes3ecc422a<>+0(SB), Z0, Z1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·siluAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z5
+	VMULPS       Z1, Z1, Z6
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z5, Z6, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
+	VDIVPS       Z5, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMULPS       Z2, Z1, Z1
+	VBLENDMPS    Z1, Z2, K1, Z3
+	VMULPS       Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z5
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z5, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K2
+	VMULPS       Z2, Z1, Z1
+	VBLENDMPS    Z1, Z2, K2, Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·siluBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z5
+	VMULPS       Z1, Z1, Z6
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z5, Z6, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
+	VDIVPS       Z5, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMULPS       Z2, Z1, Z1
+	VBLENDMPS    Z1, Z2, K1, Z3
+	VMULPS       Z3, Z0, Z0
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
+	VSUBPS       Z3, Z1, Z1
+	VMOVAPS      Z3, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS      (CX)(SI*4), Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z5
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z5, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K2
+	VMULPS       Z2, Z1, Z1
+	VBLENDMPS    Z1, Z2, K2, Z4
+	VMULPS       Z4, Z0, Z0
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
+	VSUBPS       Z4, Z1, Z1
+	VMOVAPS      Z4, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS.Z    (CX)(SI*4), K1, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z5
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z5
+	VMULPS       Z1, Z1, Z6
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z5, Z6, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
+	VDIVPS       Z5, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMULPS       Z2, Z1, Z0
+	VBLENDMPS    Z0, Z2, K1, Z3
+	VMOVUPS      Z3, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z5
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z5, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K2
+	VMULPS       Z2, Z1, Z0
+	VBLENDMPS    Z0, Z2, K2, Z4
+	VMOVUPS      Z4, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sigmoidBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Z0
+	VMOVAPS      Z0, Z1
+	VFNMADD231PS Z0, Z0, Z1
+	VMOVUPS      (CX)(SI*4), Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VMOVAPS      Z0, Z1
+	VFNMADD231PS Z0, Z0, Z1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tanhAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·tanhAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMULPS       lanes40000000<>+0(SB), Z1, Z1
+	VMOVUPS      lanesc2a00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z3, Z4, Z2
+	VCVTPS2DQ    Z1, Z1
+	VPADDD       lanes0000007f<>+0(SB), Z1, Z1
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       lanes3f800000<>+0(SB), Z1, Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VADDPS       lanes40000000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z3, Z1
+	VANDPS       lanes80000000<>+0(SB), Z0, Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z1, Z1
+	VORPS        Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMULPS       lanes40000000<>+0(SB), Z1, Z1
+	VMOVUPS      lanesc2a00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z2
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z3, Z4, Z2
+	VCVTPS2DQ    Z1, Z1
+	VPADDD       lanes0000007f<>+0(SB), Z1, Z1
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       lanes3f800000<>+0(SB), Z1, Z3
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z1, Z2, Z3
+	VADDPS       lanes40000000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z3, Z1
+	VANDPS       lanes80000000<>+0(SB), Z0, Z0
+	VANDPS       lanes7fffffff<>+0(SB), Z1, Z1
+	VORPS        Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func tanhBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tanhBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    BX, $0x10
+	JLT     tail
+	VMOVUPS (DX)(SI*4), Z0
+	VMOVUPS lanes3f800000<>+0(SB), Z1
+	VSUBPS  Z0, Z1, Z1
+	VADDPS  lanes3f800000<>+0(SB), Z0, Z0
+	VMULPS  Z0, Z1, Z0
+	VMOVUPS (CX)(SI*4), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VMOVUPS   lanes3f800000<>+0(SB), Z1
+	VSUBPS    Z0, Z1, Z1
+	VADDPS    lanes3f800000<>+0(SB), Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softplusAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·softplusAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z4, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VADDPS       lanes40000000<>+0(SB), Z1, Z2
+	VDIVPS       Z2, Z1, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Z3
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e12848f<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z1, Z2
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z2, Z1
+	VMOVUPS      lanes00000000<>+0(SB), Z2
+	VMAXPS       Z0, Z2, Z2
+	VMOVAPS      Z2, Z0
+	VFMADD231PS  lanes40000000<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VORPS        lanes80000000<>+0(SB), Z0, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z2
+	VMAXPS       Z1, Z2, Z2
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z2, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z2, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z2, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z4, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z2, Z1, Z1
+	VADDPS       lanes40000000<>+0(SB), Z1, Z2
+	VDIVPS       Z2, Z1, Z1
+	VMULPS       Z1, Z1, Z2
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Z3
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e12848f<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Z2, Z3
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z1, Z2
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z3, Z2, Z1
+	VMOVUPS      lanes00000000<>+0(SB), Z2
+	VMAXPS       Z0, Z2, Z2
+	VMOVAPS      Z2, Z0
+	VFMADD231PS  lanes40000000<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func softplusBackwardAVX512(dx []float32, dy []float32, from []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·softplusBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ dy_base+24(FP), CX
+	MOVQ from_base+48(FP), DX
+	MOVQ dx_len+8(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (DX)(SI*4), Z0
+	VXORPS       lanes80000000<>+0(SB), Z0, Z0
+	VMOVUPS      lanesc2a00000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS  $0x08, Z0, Z0
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z0, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS       Z1, Z1, Z3
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z2, Z3, Z1
+	VCVTPS2DQ    Z0, Z0
+	VPADDD       lanes0000007f<>+0(SB), Z0, Z0
+	VPSLLD       $0x17, Z0, Z0
+	VSUBPS       lanes3f800000<>+0(SB), Z0, Z2
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z0, Z1, Z2
+	VXORPS       lanes80000000<>+0(SB), Z2, Z0
+	VMOVUPS      (CX)(SI*4), Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VXORPS       lanes80000000<>+0(SB), Z0, Z0
+	VMOVUPS      lanesc2a00000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z0
+	VRNDSCALEPS  $0x08, Z0, Z0
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z0, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z0, Z1
+	VMOVUPS      lanes3950196f<>+0(SB), Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z2
+	VMULPS       Z1, Z1, Z3
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z2, Z3, Z1
+	VCVTPS2DQ    Z0, Z0
+	VPADDD       lanes0000007f<>+0(SB), Z0, Z0
+	VPSLLD       $0x17, Z0, Z0
+	VSUBPS       lanes3f800000<>+0(SB), Z0, Z2
+	VMOVAPS      Z2, Z2
+	VFMADD231PS  Z0, Z1, Z2
+	VXORPS       lanes80000000<>+0(SB), Z2, Z0
+	VMOVUPS.Z    (CX)(SI*4), K1, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (AX)(BX*4), Z0
+	VMOVUPS (CX)(BX*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)(BX*4)
+	ADDQ    $0x10, BX
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (AX)(BX*4), K1, Z0
+	VMOVUPS.Z (CX)(BX*4), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX512(dst []float32, alpha float32, a []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst_base+0(FP), AX
+	VBROADCASTSS alpha+24(FP), Z0
+	MOVQ         a_base+32(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	XORQ         BX, BX
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(BX*4), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(BX*4)
+	ADDQ    $0x10, BX
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*4), K1, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func combineAVX512(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·combineAVX512(SB), NOSPLIT, $0-88
+	MOVQ         dst_base+0(FP), AX
+	VBROADCASTSS alpha+24(FP), Z0
+	MOVQ         a_base+32(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS beta+56(FP), Z1
+	MOVQ         b_base+64(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ        DX, $0x10
+	JLT         tail
+	VMOVUPS     (CX)(SI*4), Z2
+	VMOVUPS     (BX)(SI*4), Z3
+	VMULPS      Z1, Z3, Z3
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, (AX)(SI*4)
+	ADDQ        $0x10, SI
+	SUBQ        $0x10, DX
+	JMP         loop
+
+tail:
+	TESTQ       DX, DX
+	JZ          done
+	MOVL        $-1, DI
+	BZHIL       DX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (CX)(SI*4), K1, Z2
+	VMOVUPS.Z   (BX)(SI*4), K1, Z3
+	VMULPS      Z1, Z3, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func widenAVX512(dst []float32, src []uint8, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·widenAVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Z0
+	XORQ         BX, BX
+
+loop:
+	CMPQ      BX, DX
+	JGE       done
+	VPMOVZXBD (CX)(BX*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*4)
+	ADDQ      $0x10, BX
+	JMP       loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func sumAVX512(x []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·sumAVX512(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   DX, DX
+
+loop:
+	CMPQ          CX, $0x10
+	JLT           tail
+	VMOVUPS       (AX)(DX*4), Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z3, Z0, Z0
+	VADDPD        Z2, Z1, Z1
+	ADDQ          $0x10, DX
+	SUBQ          $0x10, CX
+	JMP           loop
+
+tail:
+	TESTQ         CX, CX
+	JZ            done
+	MOVL          $-1, BX
+	BZHIL         CX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX)(DX*4), K1, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z3, Z0, Z0
+	VADDPD        Z2, Z1, Z1
+
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX512(x []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   DX, DX
+
+loop:
+	CMPQ          CX, $0x10
+	JLT           tail
+	VMOVUPS       (AX)(DX*4), Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z3, Z3, Z0
+	VFMADD231PD   Z2, Z2, Z1
+	ADDQ          $0x10, DX
+	SUBQ          $0x10, CX
+	JMP           loop
+
+tail:
+	TESTQ         CX, CX
+	JZ            done
+	MOVL          $-1, BX
+	BZHIL         CX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX)(DX*4), K1, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z3, Z3, Z0
+	VFMADD231PD   Z2, Z2, Z1
+
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaredDifferencesAVX512(x []float32, y []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·sumSquaredDifferencesAVX512(SB), NOSPLIT, $0-56
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   y_base+24(FP), DX
+	XORQ   BX, BX
+
+loop:
+	CMPQ          CX, $0x10
+	JLT           tail
+	VMOVUPS       (AX)(BX*4), Z2
+	VMOVUPS       (DX)(BX*4), Z3
+	VSUBPS        Z3, Z2, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z3, Z3, Z0
+	VFMADD231PD   Z2, Z2, Z1
+	ADDQ          $0x10, BX
+	SUBQ          $0x10, CX
+	JMP           loop
+
+tail:
+	TESTQ         CX, CX
+	JZ            done
+	MOVL          $-1, SI
+	BZHIL         CX, SI, SI
+	KMOVW         SI, K1
+	VMOVUPS.Z     (AX)(BX*4), K1, Z2
+	VMOVUPS.Z     (DX)(BX*4), K1, Z3
+	VSUBPS        Z3, Z2, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z3, Z3, Z0
+	VFMADD231PD   Z2, Z2, Z1
+
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func bernoulliAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·bernoulliAVX512(SB), NOSPLIT, $0-120
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   d_base+72(FP), BX
+	MOVQ   x_len+32(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         SI, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Z2
+	VMOVUPS      (CX)(DI*4), Z3
+	VORPS        lanes80000000<>+0(SB), Z2, Z4
+	VMOVUPS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS       Z4, Z5, Z5
+	VMOVUPS      lanes42b20000<>+0(SB), Z4
+	VMINPS       Z5, Z4, Z4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVAPS      Z4, Z4
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      lanes3950196f<>+0(SB), Z12
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes3f000000<>+0(SB), Z4, Z12
+	VMULPS       Z4, Z4, Z13
+	VMOVAPS      Z4, Z4
+	VFMADD231PS  Z12, Z13, Z4
+	VADDPS       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS    Z5, Z4, Z4
+	VADDPS       lanes40000000<>+0(SB), Z4, Z5
+	VDIVPS       Z5, Z4, Z5
+	VMULPS       Z5, Z5, Z12
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Z13
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3e12848f<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Z12, Z13
+	VMULPS       Z12, Z5, Z12
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  Z13, Z12, Z5
+	VMOVUPS      lanes00000000<>+0(SB), Z12
+	VMAXPS       Z2, Z12, Z12
+	VMOVAPS      Z12, Z12
+	VFMADD231PS  lanes40000000<>+0(SB), Z5, Z12
+	VMOVAPS      Z12, Z5
+	VFNMADD231PS Z2, Z3, Z5
+	VMOVUPS      lanes3f800000<>+0(SB), Z12
+	VADDPS       lanes3f800000<>+0(SB), Z4, Z13
+	VDIVPS       Z13, Z12, Z12
+	VPMOVD2M     Z2, K1
+	VMULPS       Z12, Z4, Z2
+	VBLENDMPS    Z2, Z12, K1, Z6
+	VSUBPS       Z3, Z6, Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	TESTQ        DX, DX
+	JZ           plain
+	VMOVUPS      (DX)(DI*4), Z3
+	VPXORD       Z7, Z7, Z7
+	VCMPPS       $0x04, Z7, Z3, K1
+	VBROADCASTSS destroyed+96(FP), Z3
+	VBROADCASTSS untouched+100(FP), Z4
+	VBLENDMPS    Z3, Z4, K1, Z8
+	VMOVAPS      Z8, Z3
+
+plain:
+	VMULPS        Z3, Z5, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	TESTQ         BX, BX
+	JZ            summed
+	VBROADCASTSS  scale+104(FP), Z4
+	VMULPS        Z4, Z3, Z3
+	VMULPS        Z3, Z2, Z2
+	VMOVUPS       Z2, (BX)(DI*4)
+
+summed:
+	ADDQ $0x10, DI
+	SUBQ $0x10, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	MOVL         $-1, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX)(DI*4), K1, Z2
+	VMOVUPS.Z    (CX)(DI*4), K1, Z3
+	VORPS        lanes80000000<>+0(SB), Z2, Z4
+	VMOVUPS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS       Z4, Z5, Z5
+	VMOVUPS      lanes42b20000<>+0(SB), Z4
+	VMINPS       Z5, Z4, Z4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVAPS      Z4, Z4
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      lanes3950196f<>+0(SB), Z6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z4, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z4, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z4, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z4, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z4, Z7
+	VMOVAPS      Z4, Z4
+	VFMADD231PS  Z6, Z7, Z4
+	VADDPS       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS    Z5, Z4, Z4
+	VADDPS       lanes40000000<>+0(SB), Z4, Z5
+	VDIVPS       Z5, Z4, Z5
+	VMULPS       Z5, Z5, Z6
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Z7
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes3e12848f<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Z6, Z7
+	VMULPS       Z6, Z5, Z6
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  Z7, Z6, Z5
+	VMOVUPS      lanes00000000<>+0(SB), Z6
+	VMAXPS       Z2, Z6, Z6
+	VMOVAPS      Z6, Z6
+	VFMADD231PS  lanes40000000<>+0(SB), Z5, Z6
+	VMOVAPS      Z6, Z5
+	VFNMADD231PS Z2, Z3, Z5
+	VMOVUPS      lanes3f800000<>+0(SB), Z6
+	VADDPS       lanes3f800000<>+0(SB), Z4, Z7
+	VDIVPS       Z7, Z6, Z6
+	VPMOVD2M     Z2, K2
+	VMULPS       Z6, Z4, Z2
+	VBLENDMPS    Z2, Z6, K2, Z9
+	VSUBPS       Z3, Z9, Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	TESTQ        DX, DX
+	JZ           plainInTail
+	VMOVUPS.Z    (DX)(DI*4), K1, Z3
+	VPXORD       Z10, Z10, Z10
+	VCMPPS       $0x04, Z10, Z3, K2
+	VBROADCASTSS destroyed+96(FP), Z3
+	VBROADCASTSS untouched+100(FP), Z4
+	VBLENDMPS    Z3, Z4, K2, Z11
+	VMOVAPS      Z11, Z3
+
+plainInTail:
+	VMULPS        Z3, Z5, Z4
+	VMOVAPS.Z     Z4, K1, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	TESTQ         BX, BX
+	JZ            summedInTail
+	VBROADCASTSS  scale+104(FP), Z4
+	VMULPS        Z4, Z3, Z3
+	VMULPS        Z3, Z2, Z2
+	VMOVUPS       Z2, K1, (BX)(DI*4)
+
+summedInTail:
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+112(FP)
+	VZEROUPPER
+	RET
+
+// func gaussianAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·gaussianAVX512(SB), NOSPLIT, $0-128
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   d_base+72(FP), BX
+	MOVQ   x_len+32(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         SI, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Z2
+	VMOVUPS      (CX)(DI*4), Z3
+	VSUBPS       Z3, Z2, Z2
+	VBROADCASTSS precision+108(FP), Z3
+	VMULPS       Z3, Z2, Z3
+	VMULPS       lanes3f000000<>+0(SB), Z2, Z2
+	VBROADCASTSS constant+112(FP), Z8
+	VMOVAPS      Z8, Z8
+	VFMADD231PS  Z3, Z2, Z8
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	TESTQ        DX, DX
+	JZ           plain
+	VMOVUPS      (DX)(DI*4), Z2
+	VPXORD       Z4, Z4, Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VBROADCASTSS destroyed+96(FP), Z2
+	VBROADCASTSS untouched+100(FP), Z9
+	VBLENDMPS    Z2, Z9, K1, Z5
+	VMOVAPS      Z5, Z2
+
+plain:
+	VMULPS        Z2, Z8, Z8
+	VCVTPS2PD     Y8, Z9
+	VEXTRACTF32X8 $0x01, Z8, Y8
+	VCVTPS2PD     Y8, Z8
+	VADDPD        Z9, Z0, Z0
+	VADDPD        Z8, Z1, Z1
+	TESTQ         BX, BX
+	JZ            summed
+	VBROADCASTSS  scale+104(FP), Z8
+	VMULPS        Z8, Z2, Z2
+	VMULPS        Z2, Z3, Z2
+	VMOVUPS       Z2, (BX)(DI*4)
+
+summed:
+	ADDQ $0x10, DI
+	SUBQ $0x10, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	MOVL         $-1, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX)(DI*4), K1, Z2
+	VMOVUPS.Z    (CX)(DI*4), K1, Z3
+	VSUBPS       Z3, Z2, Z2
+	VBROADCASTSS precision+108(FP), Z3
+	VMULPS       Z3, Z2, Z3
+	VMULPS       lanes3f000000<>+0(SB), Z2, Z2
+	VBROADCASTSS constant+112(FP), Z4
+	VMOVAPS      Z4, Z4
+	VFMADD231PS  Z3, Z2, Z4
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	TESTQ        DX, DX
+	JZ           plainInTail
+	VMOVUPS.Z    (DX)(DI*4), K1, Z2
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x04, Z6, Z2, K2
+	VBROADCASTSS destroyed+96(FP), Z2
+	VBROADCASTSS untouched+100(FP), Z5
+	VBLENDMPS    Z2, Z5, K2, Z7
+	VMOVAPS      Z7, Z2
+
+plainInTail:
+	VMULPS        Z2, Z4, Z4
+	VMOVAPS.Z     Z4, K1, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	TESTQ         BX, BX
+	JZ            summedInTail
+	VBROADCASTSS  scale+104(FP), Z4
+	VMULPS        Z4, Z2, Z2
+	VMULPS        Z2, Z3, Z2
+	VMOVUPS       Z2, K1, (BX)(DI*4)
+
+summedInTail:
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+120(FP)
+	VZEROUPPER
+	RET
+
+// func sgdAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sgdAVX512(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z2
+	VBROADCASTSS 16(BX), Z3
+	VBROADCASTSS 20(BX), Z3
+	VBROADCASTSS 24(BX), Z3
+	VBROADCASTSS 28(BX), Z3
+	VBROADCASTSS 32(BX), Z4
+	VBROADCASTSS 36(BX), Z4
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(SI*4), Z4
+	VMOVUPS      (CX)(SI*4), Z5
+	VMULPS       Z1, Z4, Z6
+	VMOVAPS      Z6, Z6
+	VFMADD231PS  Z0, Z5, Z6
+	VMOVUPS      (DX)(SI*4), Z5
+	VMOVAPS      Z6, Z6
+	VFMADD231PS  Z5, Z2, Z6
+	VMOVUPS      Z6, (DX)(SI*4)
+	VMOVAPS      Z4, Z4
+	VFNMADD231PS Z6, Z3, Z4
+	VMOVUPS      Z4, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX)(SI*4), K1, Z4
+	VMOVUPS.Z    (CX)(SI*4), K1, Z5
+	VMULPS       Z1, Z4, Z1
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z0, Z5, Z1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z0, Z2, Z1
+	VMOVUPS      Z1, K1, (DX)(SI*4)
+	VMOVAPS      Z4, Z0
+	VFNMADD231PS Z1, Z3, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func nesterovAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·nesterovAVX512(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z2
+	VBROADCASTSS 16(BX), Z3
+	VBROADCASTSS 20(BX), Z3
+	VBROADCASTSS 24(BX), Z3
+	VBROADCASTSS 28(BX), Z3
+	VBROADCASTSS 32(BX), Z4
+	VBROADCASTSS 36(BX), Z4
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(SI*4), Z4
+	VMOVUPS      (CX)(SI*4), Z5
+	VMULPS       Z1, Z4, Z6
+	VMOVAPS      Z6, Z6
+	VFMADD231PS  Z0, Z5, Z6
+	VMOVUPS      (DX)(SI*4), Z5
+	VMOVAPS      Z6, Z7
+	VFMADD231PS  Z5, Z2, Z7
+	VMOVUPS      Z7, (DX)(SI*4)
+	VMOVAPS      Z6, Z5
+	VFMADD231PS  Z7, Z2, Z5
+	VMOVAPS      Z4, Z4
+	VFNMADD231PS Z5, Z3, Z4
+	VMOVUPS      Z4, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (AX)(SI*4), K1, Z4
+	VMOVUPS.Z    (CX)(SI*4), K1, Z5
+	VMULPS       Z1, Z4, Z1
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z0, Z5, Z1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z0
+	VMOVAPS      Z1, Z5
+	VFMADD231PS  Z0, Z2, Z5
+	VMOVUPS      Z5, K1, (DX)(SI*4)
+	VMOVAPS      Z1, Z0
+	VFMADD231PS  Z5, Z2, Z0
+	VMOVAPS      Z4, Z1
+	VFNMADD231PS Z0, Z3, Z1
+	VMOVUPS      Z1, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func adamAVX512(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adamAVX512(SB), NOSPLIT, $0-104
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         v_base+72(FP), BX
+	MOVQ         c+96(FP), SI
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS 4(SI), Z1
+	VBROADCASTSS 8(SI), Z2
+	VBROADCASTSS 12(SI), Z3
+	VBROADCASTSS 16(SI), Z4
+	VBROADCASTSS 20(SI), Z5
+	VBROADCASTSS 24(SI), Z6
+	VBROADCASTSS 28(SI), Z7
+	VBROADCASTSS 32(SI), Z8
+	VBROADCASTSS 36(SI), Z9
+	MOVQ         theta_len+8(FP), SI
+	XORQ         DI, DI
+
+loop:
+	CMPQ        SI, $0x10
+	JLT         tail
+	VMOVUPS     (AX)(DI*4), Z10
+	VMOVUPS     (CX)(DI*4), Z11
+	VMULPS      Z1, Z10, Z12
+	VMOVAPS     Z12, Z12
+	VFMADD231PS Z0, Z11, Z12
+	VMULPS      Z4, Z12, Z11
+	VMOVUPS     (DX)(DI*4), Z13
+	VMOVAPS     Z11, Z11
+	VFMADD231PS Z13, Z3, Z11
+	VMOVUPS     Z11, (DX)(DI*4)
+	VMOVUPS     (BX)(DI*4), Z13
+	VMULPS      Z12, Z12, Z12
+	VMULPS      Z6, Z12, Z12
+	VMOVAPS     Z12, Z12
+	VFMADD231PS Z13, Z5, Z12
+	VMOVUPS     Z12, (BX)(DI*4)
+	VMULPS      Z8, Z12, Z12
+	VSQRTPS     Z12, Z12
+	VADDPS      Z9, Z12, Z12
+	VMULPS      Z7, Z11, Z11
+	VDIVPS      Z12, Z11, Z11
+	VFMSUB132PS Z2, Z11, Z10
+	VMOVUPS     Z10, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, SI
+	JMP         loop
+
+tail:
+	TESTQ       SI, SI
+	JZ          done
+	MOVL        $-1, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (AX)(DI*4), K1, Z10
+	VMOVUPS.Z   (CX)(DI*4), K1, Z11
+	VMULPS      Z1, Z10, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z11, Z1
+	VMULPS      Z4, Z1, Z0
+	VMOVUPS.Z   (DX)(DI*4), K1, Z4
+	VMOVAPS     Z0, Z0
+	VFMADD231PS Z4, Z3, Z0
+	VMOVUPS     Z0, K1, (DX)(DI*4)
+	VMOVUPS.Z   (BX)(DI*4), K1, Z3
+	VMULPS      Z1, Z1, Z1
+	VMULPS      Z6, Z1, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z3, Z5, Z1
+	VMOVUPS     Z1, K1, (BX)(DI*4)
+	VMULPS      Z8, Z1, Z1
+	VSQRTPS     Z1, Z1
+	VADDPS      Z9, Z1, Z1
+	VMULPS      Z7, Z0, Z0
+	VDIVPS      Z1, Z0, Z0
+	VFMSUB132PS Z2, Z0, Z10
+	VMOVUPS     Z10, K1, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func rmspropAVX512(theta []float32, g []float32, v []float32, c *[10]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rmspropAVX512(SB), NOSPLIT, $0-80
+	MOVQ         theta_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         v_base+48(FP), DX
+	MOVQ         c+72(FP), BX
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS 4(BX), Z1
+	VBROADCASTSS 8(BX), Z2
+	VBROADCASTSS 12(BX), Z2
+	VBROADCASTSS 16(BX), Z2
+	VBROADCASTSS 20(BX), Z2
+	VBROADCASTSS 24(BX), Z3
+	VBROADCASTSS 28(BX), Z4
+	VBROADCASTSS 32(BX), Z5
+	VBROADCASTSS 36(BX), Z5
+	MOVQ         theta_len+8(FP), BX
+	XORQ         SI, SI
+
+loop:
+	CMPQ        BX, $0x10
+	JLT         tail
+	VMOVUPS     (AX)(SI*4), Z6
+	VMOVUPS     (CX)(SI*4), Z7
+	VMULPS      Z1, Z6, Z8
+	VMOVAPS     Z8, Z8
+	VFMADD231PS Z0, Z7, Z8
+	VMOVUPS     (DX)(SI*4), Z7
+	VMULPS      Z8, Z8, Z9
+	VMULPS      Z3, Z9, Z9
+	VMOVAPS     Z9, Z9
+	VFMADD231PS Z7, Z2, Z9
+	VMOVUPS     Z9, (DX)(SI*4)
+	VSQRTPS     Z9, Z7
+	VADDPS      Z5, Z7, Z7
+	VMULPS      Z4, Z8, Z8
+	VDIVPS      Z7, Z8, Z7
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     Z6, (AX)(SI*4)
+	ADDQ        $0x10, SI
+	SUBQ        $0x10, BX
+	JMP         loop
+
+tail:
+	TESTQ       BX, BX
+	JZ          done
+	MOVL        $-1, DI
+	BZHIL       BX, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (AX)(SI*4), K1, Z6
+	VMOVUPS.Z   (CX)(SI*4), K1, Z7
+	VMULPS      Z1, Z6, Z1
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z7, Z1
+	VMOVUPS.Z   (DX)(SI*4), K1, Z0
+	VMULPS      Z1, Z1, Z7
+	VMULPS      Z3, Z7, Z3
+	VMOVAPS     Z3, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, K1, (DX)(SI*4)
+	VSQRTPS     Z3, Z0
+	VADDPS      Z5, Z0, Z0
+	VMULPS      Z4, Z1, Z1
+	VDIVPS      Z0, Z1, Z0
+	VSUBPS      Z0, Z6, Z0
+	VMOVUPS     Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func wordsAVX512(words []uint32, counter [4]uint32, key [2]uint32)
+// Requires: AVX, AVX512F
+TEXT ·wordsAVX512(SB), NOSPLIT, $0-48
+	MOVQ         words_base+0(FP), AX
+	MOVQ         words_len+8(FP), CX
+	VBROADCASTSS counter_0+24(FP), Z0
+	VPADDD       blockOrderAVX512<>+0(SB), Z0, Z0
+
+loop:
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS counter_1+28(FP), Z2
+	VBROADCASTSS counter_2+32(FP), Z3
+	VBROADCASTSS counter_3+36(FP), Z4
+	VBROADCASTSS key_0+40(FP), Z5
+	VBROADCASTSS key_1+44(FP), Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z1, Z1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z3, Z3
+	VPSRLQ       $0x20, Z3, Z7
+	VPTERNLOGD   $0x96, Z5, Z2, Z7
+	VPSRLQ       $0x20, Z1, Z2
+	VPTERNLOGD   $0x96, Z6, Z4, Z2
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z2, Z2
+	VPSRLQ       $0x20, Z2, Z7
+	VPTERNLOGD   $0x96, Z5, Z3, Z7
+	VPSRLQ       $0x20, Z4, Z3
+	VPTERNLOGD   $0x96, Z6, Z1, Z3
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z3, Z3
+	VPSRLQ       $0x20, Z3, Z7
+	VPTERNLOGD   $0x96, Z5, Z2, Z7
+	VPSRLQ       $0x20, Z1, Z2
+	VPTERNLOGD   $0x96, Z6, Z4, Z2
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z2, Z2
+	VPSRLQ       $0x20, Z2, Z7
+	VPTERNLOGD   $0x96, Z5, Z3, Z7
+	VPSRLQ       $0x20, Z4, Z3
+	VPTERNLOGD   $0x96, Z6, Z1, Z3
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z3, Z3
+	VPSRLQ       $0x20, Z3, Z7
+	VPTERNLOGD   $0x96, Z5, Z2, Z7
+	VPSRLQ       $0x20, Z1, Z2
+	VPTERNLOGD   $0x96, Z6, Z4, Z2
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z2, Z2
+	VPSRLQ       $0x20, Z2, Z7
+	VPTERNLOGD   $0x96, Z5, Z3, Z7
+	VPSRLQ       $0x20, Z4, Z3
+	VPTERNLOGD   $0x96, Z6, Z1, Z3
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z3, Z3
+	VPSRLQ       $0x20, Z3, Z7
+	VPTERNLOGD   $0x96, Z5, Z2, Z7
+	VPSRLQ       $0x20, Z1, Z2
+	VPTERNLOGD   $0x96, Z6, Z4, Z2
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z2, Z2
+	VPSRLQ       $0x20, Z2, Z7
+	VPTERNLOGD   $0x96, Z5, Z3, Z7
+	VPSRLQ       $0x20, Z4, Z3
+	VPTERNLOGD   $0x96, Z6, Z1, Z3
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z1
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z3, Z3
+	VPSRLQ       $0x20, Z3, Z7
+	VPTERNLOGD   $0x96, Z5, Z2, Z7
+	VPSRLQ       $0x20, Z1, Z2
+	VPTERNLOGD   $0x96, Z6, Z4, Z2
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPMULUDQ     lanesd2511f53<>+0(SB), Z7, Z4
+	VPMULUDQ     lanescd9e8d57<>+0(SB), Z2, Z2
+	VPSRLQ       $0x20, Z2, Z7
+	VPTERNLOGD   $0x96, Z5, Z3, Z7
+	VPSRLQ       $0x20, Z4, Z3
+	VPTERNLOGD   $0x96, Z6, Z1, Z3
+	VPADDD       lanes9e3779b9<>+0(SB), Z5, Z5
+	VPADDD       lanesbb67ae85<>+0(SB), Z6, Z6
+	VPSLLQ       $0x20, Z2, Z1
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPBLENDMD    Z1, Z7, K1, Z1
+	VPSLLQ       $0x20, Z4, Z2
+	MOVL         $0x0000aaaa, DX
+	KMOVW        DX, K1
+	VPBLENDMD    Z2, Z3, K1, Z2
+	VPUNPCKLQDQ  Z2, Z1, Z3
+	VPUNPCKHQDQ  Z2, Z1, Z1
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VPADDD       lanes00000008<>+0(SB), Z0, Z0
+	ADDQ         $0x80, AX
+	SUBQ         $0x20, CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA blockOrderAVX512<>+0(SB)/8, $0x0000000000000000
+DATA blockOrderAVX512<>+8(SB)/8, $0x0000000000000004
+DATA blockOrderAVX512<>+16(SB)/8, $0x0000000000000001
+DATA blockOrderAVX512<>+24(SB)/8, $0x0000000000000005
+DATA blockOrderAVX512<>+32(SB)/8, $0x0000000000000002
+DATA blockOrderAVX512<>+40(SB)/8, $0x0000000000000006
+DATA blockOrderAVX512<>+48(SB)/8, $0x0000000000000003
+DATA blockOrderAVX512<>+56(SB)/8, $0x0000000000000007
+GLOBL blockOrderAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00000008<>+0(SB)/4, $0x00000008
+DATA lanes00000008<>+4(SB)/4, $0x00000008
+DATA lanes00000008<>+8(SB)/4, $0x00000008
+DATA lanes00000008<>+12(SB)/4, $0x00000008
+DATA lanes00000008<>+16(SB)/4, $0x00000008
+DATA lanes00000008<>+20(SB)/4, $0x00000008
+DATA lanes00000008<>+24(SB)/4, $0x00000008
+DATA lanes00000008<>+28(SB)/4, $0x00000008
+DATA lanes00000008<>+32(SB)/4, $0x00000008
+DATA lanes00000008<>+36(SB)/4, $0x00000008
+DATA lanes00000008<>+40(SB)/4, $0x00000008
+DATA lanes00000008<>+44(SB)/4, $0x00000008
+DATA lanes00000008<>+48(SB)/4, $0x00000008
+DATA lanes00000008<>+52(SB)/4, $0x00000008
+DATA lanes00000008<>+56(SB)/4, $0x00000008
+DATA lanes00000008<>+60(SB)/4, $0x00000008
+GLOBL lanes00000008<>(SB), RODATA|NOPTR, $64
+
+// func maskWordsAVX512(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·maskWordsAVX512(SB), NOSPLIT, $0-101
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         words_base+72(FP), BX
+	MOVQ         y_len+8(FP), SI
+	VBROADCASTSS limit+96(FP), Z0
+	MOVBLZX      accumulate+100(FP), DI
+	NEGL         DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Z1
+	XORQ         DI, DI
+
+loop:
+	CMPQ      SI, $0x10
+	JLT       tail
+	VMOVUPS   (BX)(DI*4), Z4
+	VPCMPUD   $0x02, Z0, Z4, K1
+	VMOVUPS   (CX)(DI*4), Z4
+	KNOTW     K1, K2
+	VMOVAPS.Z Z4, K2, Z4
+	VMOVUPS   Z4, (AX)(DI*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Z4
+	VANDPS    (DX)(DI*4), Z1, Z5
+	VBLENDMPS Z4, Z5, K1, Z2
+	VMOVUPS   Z2, (DX)(DI*4)
+	ADDQ      $0x10, DI
+	SUBQ      $0x10, SI
+	JMP       loop
+
+tail:
+	TESTQ     SI, SI
+	JZ        done
+	MOVL      $-1, R8
+	BZHIL     SI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS   (BX)(DI*4), Z2
+	VPCMPUD   $0x02, Z0, Z2, K2
+	VMOVUPS.Z (CX)(DI*4), K1, Z0
+	KNOTW     K2, K3
+	VMOVAPS.Z Z0, K3, Z0
+	VMOVUPS   Z0, K1, (AX)(DI*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VANDPS    (DX)(DI*4), Z1, Z1
+	VBLENDMPS Z0, Z1, K2, Z3
+	VMOVUPS   Z3, K1, (DX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func dropWordsAVX512(y []float32, x []float32, words []uint32, limit uint32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dropWordsAVX512(SB), NOSPLIT, $0-80
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         words_base+48(FP), DX
+	MOVQ         y_len+8(FP), BX
+	VBROADCASTSS limit+72(FP), Z0
+	VBROADCASTSS keep+76(FP), Z1
+	XORQ         SI, SI
+
+loop:
+	CMPQ      BX, $0x10
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Z2
+	VPCMPUD   $0x02, Z0, Z2, K1
+	VMOVUPS   (CX)(SI*4), Z2
+	VMULPS    Z1, Z2, Z2
+	KNOTW     K1, K1
+	VMOVAPS.Z Z2, K1, Z2
+	VMOVUPS   Z2, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	SUBQ      $0x10, BX
+	JMP       loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS   (DX)(SI*4), Z2
+	VPCMPUD   $0x02, Z0, Z2, K2
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VMULPS    Z1, Z0, Z0
+	KNOTW     K2, K2
+	VMOVAPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addNoiseAVX512(y []float32, x []float32, z []float32, sigma float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addNoiseAVX512(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         z_base+48(FP), BX
+	VBROADCASTSS sigma+72(FP), Z0
+	XORQ         SI, SI
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Z1
+	VMOVUPS (BX)(SI*4), Z2
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     DX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMOVUPS.Z (BX)(SI*4), K1, Z2
+	VMULPS    Z0, Z2, Z0
+	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalsAVX512(z []float32, words []uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalsAVX512(SB), NOSPLIT, $0-48
+	MOVQ z_base+0(FP), AX
+	MOVQ words_base+24(FP), CX
+	MOVQ z_len+8(FP), DX
+
+loop:
+	VMOVUPS    (CX), Z0
+	VMOVUPS    64(CX), Z1
+	VSHUFPS    $0x88, Z1, Z0, Z2
+	VSHUFPS    $0xdd, Z1, Z0, Z0
+	VCVTUDQ2PS Z2, Z1
+	VMULPS     lanes2f800000<>+0(SB), Z1, Z1
+	VADDPS     lanes2f000000<>+0(SB), Z1, Z1
+	VPSRLD     $0x17, Z1, Z2
+	VPSUBD     lanes0000007e<>+0(SB), Z2, Z2
+	VANDPS     lanes007fffff<>+0(SB), Z1, Z1
+	VORPS      lanes3f000000<>+0(SB), Z1, Z1
+	VCMPPS     $0x01, lanes3f3504f3<>+0(SB), Z1, K1
+	VMOVAPS.Z  Z1, K1, Z5
+	VADDPS     Z5, Z1, Z1
+	VCVTDQ2PS  Z2, Z2
+	VMOVUPS    lanes3f800000<>+0(SB), Z5
+	VMOVAPS.Z  Z5, K1, Z5
+	VSUBPS     Z5, Z2, Z2
+	VSUBPS     lanes3f800000<>+0(SB), Z1, Z1
+	VMULPS     Z1, Z1, Z5
+	VMOVUPS    lanes3d9021bb<>+0(SB), Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanesbdebd1b8<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanes3def251a<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanesbdfe5d4f<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanes3e11e9bf<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanesbe2aae50<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanes3e4cceac<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanesbe7ffffc<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VADDPS     lanes3eaaaaaa<>+0(SB), Z6, Z6
+	VMULPS     Z1, Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VMULPS     lanesb95e8083<>+0(SB), Z2, Z7
+	VADDPS     Z7, Z6, Z6
+	VMULPS     lanes3f000000<>+0(SB), Z5, Z5
+	VSUBPS     Z5, Z6, Z5
+	VADDPS     Z5, Z1, Z1
+	VMULPS     lanes3f318000<>+0(SB), Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	VMULPS     lanesc0000000<>+0(SB), Z1, Z1
+	VSQRTPS    Z1, Z1
+	VPADDD     lanes20000000<>+0(SB), Z0, Z2
+	VPSRLD     $0x1e, Z2, Z2
+	VPSLLD     $0x1e, Z2, Z5
+	VPSUBD     Z5, Z0, Z5
+	VCVTDQ2PS  Z5, Z5
+	VMULPS     lanes30c90fdb<>+0(SB), Z5, Z0
+	VMULPS     Z0, Z0, Z5
+	VMOVUPS    lanesb94ca1f9<>+0(SB), Z6
+	VMULPS     Z5, Z6, Z6
+	VADDPS     lanes3c08839e<>+0(SB), Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VADDPS     lanesbe2aaaa3<>+0(SB), Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VMULPS     Z0, Z6, Z6
+	VADDPS     Z0, Z6, Z0
+	VMOVUPS    lanes37ccf5ce<>+0(SB), Z6
+	VMULPS     Z5, Z6, Z6
+	VADDPS     lanesbab6061a<>+0(SB), Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VADDPS     lanes3d2aaaa5<>+0(SB), Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VMULPS     Z5, Z6, Z6
+	VMULPS     lanes3f000000<>+0(SB), Z5, Z5
+	VSUBPS     Z5, Z6, Z5
+	VADDPS     lanes3f800000<>+0(SB), Z5, Z5
+	VPSLLD     $0x1f, Z2, Z6
+	VPMOVD2M   Z6, K1
+	VPSLLD     $0x1e, Z2, Z6
+	VPADDD     lanes00000001<>+0(SB), Z2, Z2
+	VPSLLD     $0x1e, Z2, Z2
+	VBLENDMPS  Z5, Z0, K1, Z3
+	VANDPS     lanes80000000<>+0(SB), Z6, Z6
+	VXORPS     Z6, Z3, Z6
+	VBLENDMPS  Z0, Z5, K1, Z4
+	VANDPS     lanes80000000<>+0(SB), Z2, Z0
+	VXORPS     Z0, Z4, Z0
+	VMULPS     Z0, Z1, Z0
+	VMULPS     Z6, Z1, Z1
+	VUNPCKLPS  Z1, Z0, Z2
+	VUNPCKHPS  Z1, Z0, Z0
+	VMOVUPS    Z2, (AX)
+	VMOVUPS    Z0, 64(AX)
+	ADDQ       $0x80, CX
+	ADDQ       $0x80, AX
+	SUBQ       $0x20, DX
+	JNZ        loop
 	VZEROUPPER
 	RET

@@ -18,6 +18,14 @@ func main() {
 	for _, v := range []vector{{"AVX2", 8}, {"AVX512", 16}} {
 		v.products()
 		v.transposition()
+		v.activations()
+		v.sums()
+		v.reductions()
+		v.likelihoods()
+		v.updates()
+		v.words()
+		v.corruptions()
+		v.normals()
 	}
 	Generate()
 }

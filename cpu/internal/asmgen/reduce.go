@@ -1,0 +1,105 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// total is a running sum in float64: two registers, one for each half of a
+// vector of float32.
+type total struct {
+	vector
+	halves [2]reg.VecVirtual
+}
+
+func (v vector) newTotal() total { return total{v, [2]reg.VecVirtual{v.zero(), v.zero()}} }
+
+// doubles widens the halves of x to float64, exactly.
+func (v vector) doubles(x reg.VecVirtual) [2]reg.VecVirtual {
+	low, high := v.new(), v.new()
+	if v.wide() {
+		VCVTPS2PD(x.AsY(), low)
+		upper := YMM()
+		VEXTRACTF32X8(Imm(1), x, upper)
+		VCVTPS2PD(upper, high)
+	} else {
+		VCVTPS2PD(x.AsX(), low)
+		upper := XMM()
+		VEXTRACTF128(Imm(1), x, upper)
+		VCVTPS2PD(upper, high)
+	}
+	return [2]reg.VecVirtual{low, high}
+}
+
+// add adds the lanes of x.
+func (t total) add(x reg.VecVirtual) {
+	for i, half := range t.doubles(x) {
+		VADDPD(half, t.halves[i], t.halves[i])
+	}
+}
+
+// addSquares adds the squares of the lanes of x.
+func (t total) addSquares(x reg.VecVirtual) {
+	for i, half := range t.doubles(x) {
+		VFMADD231PD(half, half, t.halves[i])
+	}
+}
+
+// result stores the sum of all lanes, added in pairs, as the function's result.
+func (t total) result() {
+	sum := t.halves[0]
+	VADDPD(t.halves[1], sum, sum)
+	if t.wide() {
+		upper := YMM()
+		VEXTRACTF64X4(Imm(1), sum, upper)
+		VADDPD(upper, sum.AsY(), sum.AsY())
+	}
+	upper := XMM()
+	VEXTRACTF128(Imm(1), sum.AsY(), upper)
+	VADDPD(upper, sum.AsX(), sum.AsX())
+	VPERMILPD(Imm(1), sum.AsX(), upper)
+	VADDSD(upper, sum.AsX(), sum.AsX())
+	Store(sum.AsX(), ReturnIndex(0))
+}
+
+// reductions writes the sums of a slice.
+func (v vector) reductions() {
+	v.function("sum", "func(x []float32) float64", "%s is Σ x.")
+	x, n, t := base("x"), length("x"), v.newTotal()
+	v.elements(n, func(at position) { t.add(at.element(x)) })
+	t.result()
+	end()
+
+	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x².")
+	x, n, t = base("x"), length("x"), v.newTotal()
+	v.elements(n, func(at position) { t.addSquares(at.element(x)) })
+	t.result()
+	end()
+
+	v.function("sumSquaredDifferences", "func(x, y []float32) float64", "%s is Σ (x-y)², the differences rounded to float32.")
+	x, n, t = base("x"), length("x"), v.newTotal()
+	y := base("y")
+	v.elements(n, func(at position) { t.addSquares(v.sub(at.element(x), at.element(y))) })
+	t.result()
+	end()
+}
+
+// widen writes the body of the kernel that turns bytes into float32.
+func (v vector) widen() {
+	dst, src, n, scale := base("dst"), base("src"), length("dst"), v.scalar("scale")
+	index := GP64()
+	XORQ(index, index)
+	Label("loop")
+	CMPQ(index, n)
+	JGE(LabelRef("done"))
+	r := v.new()
+	VPMOVZXBD(Mem{Base: src, Index: index, Scale: 1}, r)
+	VCVTDQ2PS(r, r)
+	VMULPS(scale, r, r)
+	VMOVUPS(r, Mem{Base: dst, Index: index, Scale: 4})
+	ADDQ(Imm(uint64(v.lanes)), index)
+	JMP(LabelRef("loop"))
+	Label("done")
+	end()
+}

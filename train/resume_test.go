@@ -50,12 +50,19 @@ func TestInterruption(t *testing.T) {
 	if _, err := LoadModel(job.Dir); err != nil {
 		t.Errorf("the model of the first epoch: %v", err)
 	}
+	want := mustRun(t, job)
+	job.Dir = t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	job.Observer.Start = func(Plan) { cancel() }
+	if _, err := Run(ctx, job); !errors.As(err, &interrupted) || interrupted.Step != 0 || interrupted.Epoch != 1 {
+		t.Errorf("before the first step: error %v", err)
+	}
+	job.Observer.Start, job.Resume = nil, true
+	same(t, "from the first step", job, mustRun(t, job), want)
 	job.Dir = ""
 	if _, err := interrupt(t, job, 7); !errors.As(err, &interrupted) || interrupted.Saved != "" {
 		t.Errorf("without a folder: error %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
 	if _, err := Run(ctx, job); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled from the start: error %v", err)
 	}

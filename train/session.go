@@ -23,7 +23,7 @@ type session struct {
 	validated *model.Net   // net, or the same with the average of its weights
 	state     *optim.State // moments
 	data      device.Dataset
-	valueSpan model.Range
+	extremes  model.Range
 	clock     device.Words
 	rates     device.View // [1, steps of an epoch]
 	log       device.View // [LogSteps, logged]
@@ -50,7 +50,7 @@ func newSession(ctx context.Context, s *setup) (*session, error) {
 	if !d.state.EMA.IsZero() {
 		d.validated = d.net.WithParameters(d.state.EMA)
 	}
-	if d.valueSpan, err = model.NewRange(d.Device, s.Scaler.Low, s.Scaler.High); err != nil {
+	if d.extremes, err = model.NewRange(d.Device, s.Scaler.Low, s.Scaler.High); err != nil {
 		return nil, err
 	}
 	return d, d.allocate()
@@ -82,7 +82,7 @@ func (d *session) newClock() (device.Words, error) {
 
 // source is a part of the data with this run's seed.
 func (d *session) source(part device.Rows) model.Source {
-	return model.Source{Data: d.data, Part: part, Seed: d.Config.Seed, Range: d.valueSpan}
+	return model.Source{Data: d.data, Part: part, Seed: d.Config.Seed, Range: d.extremes}
 }
 
 // record returns the program of one optimiser step on a minibatch of that many

@@ -16,6 +16,9 @@ type Split struct {
 	Seed uint64 `json:"seed"`
 }
 
+// maxRows is the range of the permutations of package philox.
+const maxRows = 1 << 31
+
 // NewSplit holds out the configured fraction of the rows, rounded, and at least
 // one if the fraction is not zero.
 func NewSplit(rows int, c Config) (Split, error) {
@@ -26,6 +29,9 @@ func NewSplit(rows int, c Config) (Split, error) {
 	if rows < 1 || s.Held >= rows {
 		return Split{}, &model.ConfigError{Key: "val", Problem: fmt.Sprintf("%d of %d rows are held out, which leaves none to train on", s.Held, rows),
 			Remedy: "lower val or give more rows"}
+	}
+	if rows > maxRows {
+		return Split{}, &model.ConfigError{Key: "data", Problem: fmt.Sprintf("%d rows", rows), Remedy: fmt.Sprintf("a run takes at most %d: give it a part of them", maxRows)}
 	}
 	return s, nil
 }

@@ -6,8 +6,9 @@ import (
 )
 
 func corruptChecks() []check {
-	return append(each("Corrupt", device.Corruptions(), checkCorrupt),
+	all := append(each("Corrupt", device.Corruptions(), checkCorrupt),
 		each("CorruptSplitsBatches", device.Corruptions(), checkCorruptSplits)...)
+	return append(all, check{"PoissonHasNoOutliers", checkPoissonHasNoOutliers})
 }
 
 // corruptCase is what one trial of Corrupt varies.
@@ -131,6 +132,32 @@ func checkCorruptSplits(r *rig, k device.Corruption) {
 			if i := firstDifference(draw(cursor, n), want); i >= 0 {
 				r.report("in minibatches of %d, examples %d to %d are not corrupted as in one of %d", batch, cursor, cursor+n, part.Len())
 			}
+		}
+	}
+}
+
+// checkPoissonHasNoOutliers: with this seed the row below draws the largest
+// uniform number there is, one in sixteen million. The sum of the probabilities
+// that it is compared with may stop short of it in float32, and the count must
+// not run on.
+func checkPoissonHasNoOutliers(r *rig) {
+	const seed, row, rates = 0x0123456789abcdef, 20124823, 16 * 64
+	t := r.trial("poisson at the largest uniform number")
+	index := make([]uint32, device.IndexWords(rates))
+	lambda := make([]float32, rates)
+	for i := range lambda {
+		index[i], lambda[i] = row, float32(i+1)/64
+	}
+	x, y, mask := t.in("X", rates, 1, lambda), t.out("To", rates, 1), t.out("mask", rates, 1)
+	words := t.inWords("index", index)
+	t.run(func(s side) {
+		s.Corrupt(device.CorruptArgs{Kind: device.CorruptPoisson, Amount: 1, From: s.v(x), To: s.v(y), Mask: s.v(mask),
+			Seed: seed, Replicates: 1, Index: s.w(words)})
+	})
+	t.exact(y, mask)
+	for i, n := range y.got {
+		if n > 64 {
+			r.report("%s: λ = %g draws %g", t.label, lambda[i], n)
 		}
 	}
 }

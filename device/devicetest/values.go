@@ -122,15 +122,6 @@ func (r *rig) table(rows, columns int, bytes bool) device.Table {
 	return t
 }
 
-// value is an element of a table, widened.
-func value(t device.Table, row uint32, column int) float32 {
-	at := int(row)*t.Columns + column
-	if t.Uint8 != nil {
-		return t.Scale * float32(t.Uint8[at])
-	}
-	return t.Float32[at]
-}
-
 // parts are ways to choose rows of a data set of n: all of it, a range, and
 // both sides of a split.
 func (r *rig) parts(n int) []device.Rows {

@@ -351,6 +351,14 @@ func TestPoissonHasNoOutliers(t *testing.T) {
 	}
 }
 
+// TestRowOfLargestUniform is what its name says.
+func TestRowOfLargestUniform(t *testing.T) {
+	words := Block(Coordinates{Row: rowOfLargestUniform, Draw: 1}.Counter(), KeyOf(0x0123456789abcdef))
+	if u := Uniform(words[0]); u != 1-0x1p-24 {
+		t.Errorf("the uniform number of row %d is %v", rowOfLargestUniform, u)
+	}
+}
+
 // TestPoissonOfNothing: no rate, no count; also below zero and for no number.
 func TestPoissonOfNothing(t *testing.T) {
 	for _, lambda := range []float32{0, -3, float32(math.NaN()), math.SmallestNonzeroFloat32} {

@@ -56,6 +56,10 @@ func TestGoldenDraws(t *testing.T) {
 	}
 }
 
+// rowOfLargestUniform is a row whose first word for Poisson gives the largest
+// uniform number there is, which the sum of the probabilities may not reach.
+const rowOfLargestUniform = 20124823
+
 func golden() []byte {
 	var to bytes.Buffer
 	to.WriteString(goldenHead)
@@ -81,6 +85,10 @@ func golden() []byte {
 			fmt.Fprintf(&to, "poisson %08x %d = %08x\n", math.Float32bits(lambda), row,
 				math.Float32bits(Poisson(lambda, Coordinates{Row: row}, key)))
 		}
+	}
+	for _, lambda := range []float32{0.078125, 0.5, 8, 11.203125, 16} {
+		fmt.Fprintf(&to, "poisson %08x %d = %08x\n", math.Float32bits(lambda), rowOfLargestUniform,
+			math.Float32bits(Poisson(lambda, Coordinates{Row: rowOfLargestUniform}, key)))
 	}
 	fmt.Fprintf(&to, "normals %d = %016x\n", digested, normalDigest(key))
 	fmt.Fprintf(&to, "poissons %d = %016x\n", digested, poissonDigest(key))

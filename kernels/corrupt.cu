@@ -30,13 +30,13 @@ struct Stage {
 // corrupt_quad draws four columns of a row.
 template <class Kind>
 __device__ inline void corrupt_quad(const Stage& s, const uint32_t* of_column, const Kind& kind) {
-  const int64_t quads = (s.columns + 3) / 4, q = grid_thread();
-  if (q >= s.rows * quads) return;
-  const int64_t i = q / quads, first = q % quads * 4, count = s.columns - first, offset = i * s.columns + first;
+  const RowQuad work = row_quad(s.rows, s.columns);
+  if (!work.inside) return;
+  const int64_t i = work.row, first = 4 * work.quad, count = s.columns - first, offset = i * s.columns + first;
   Cell cell;
   cell.position = s.index[s.rows + i];
   cell.seed = s.seed;
-  cell.at = {uint32_t(s.stream), uint32_t(s.stage), uint32_t(i % s.replicates), 0, s.clock ? s.clock[kClockStep] : 0, s.index[i], 0};
+  cell.at = {uint32_t(s.stream), uint32_t(s.stage), uint32_t(i) % uint32_t(s.replicates), 0, s.clock ? s.clock[kClockStep] : 0, s.index[i], 0};
   Quad x = load_quad(s.from + offset, count), mask = {};
   if (s.accumulate) mask = load_quad(s.mask + offset, count);
 #pragma unroll
@@ -99,7 +99,7 @@ extern "C" __global__ void __launch_bounds__(256) corrupt_salt_and_pepper(
                SaltAndPepper{rate, low, high});
 }
 
-extern "C" __global__ void __launch_bounds__(256) corrupt_swap_u8(
+extern "C" __global__ void __launch_bounds__(256, 1) corrupt_swap_u8(
     int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
     uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
     uint64_t rate, const uint32_t* __restrict__ of_column, const uint8_t* __restrict__ data, Float scale, int64_t data_rows,
@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(256) corrupt_swap_u8(
                scale.value, data_rows, lo, part, split, split_seed);
 }
 
-extern "C" __global__ void __launch_bounds__(256) corrupt_swap_f32(
+extern "C" __global__ void __launch_bounds__(256, 1) corrupt_swap_f32(
     int64_t rows, int64_t columns, const float* from, float* to, float* mask, int64_t accumulate, uint64_t seed,
     uint64_t stream, uint64_t stage, int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock,
     uint64_t rate, const uint32_t* __restrict__ of_column, const float* __restrict__ data, Float scale, int64_t data_rows,

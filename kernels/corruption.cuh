@@ -19,7 +19,7 @@ struct Cell {
   Block words;
   int lane;
 
-  __device__ uint32_t word() const { return words.word[lane]; }
+  __device__ uint32_t word() const { return words.at(lane); }
 };
 
 // Outcome is a corrupted value, and whether the draw destroyed the clean one.
@@ -63,7 +63,7 @@ struct Swap {
     if (part < 2 || !fires(c.word(), rate)) return {c.x, false};
     Coordinates at = c.at;
     at.draw = 1;
-    uint32_t donor = below(philox_block(at, c.seed).word[c.lane], part - 1);
+    uint32_t donor = below(philox_block(at, c.seed).at(c.lane), part - 1);
     if (donor >= c.position) ++donor;
     return {widen(data[int64_t(permute(split, lo + donor)) * columns + c.column], scale), true};
   }
@@ -72,7 +72,7 @@ struct Swap {
 // noise is a + σ·z, z the standard normal draw of the cell: lanes 0 and 1 are
 // the pair of words 0 and 1, lanes 2 and 3 that of words 2 and 3.
 __device__ inline float noise(float a, float sigma, const Cell& c) {
-  const NormalPair pair = normal(c.words.word[c.lane & 2], c.words.word[(c.lane & 2) + 1]);
+  const NormalPair pair = normal(c.words.at(c.lane & 2), c.words.at((c.lane & 2) + 1));
   return __fadd_rn(a, __fmul_rn(sigma, c.lane & 1 ? pair.z1 : pair.z0));
 }
 

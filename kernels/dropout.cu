@@ -16,10 +16,10 @@ using namespace gpudae;
 extern "C" __global__ void __launch_bounds__(256) dropout(
     int64_t rows, int64_t columns, const float* x, float* y, uint64_t rate, Float keep, uint64_t layer, uint64_t seed,
     int64_t replicates, const uint32_t* __restrict__ index, const uint32_t* __restrict__ clock) {
-  const int64_t quads = (columns + 3) / 4, q = grid_thread();
-  if (q >= rows * quads) return;
-  const int64_t i = q / quads, block = q % quads, count = columns - 4 * block, offset = i * columns + 4 * block;
-  const Coordinates at = {kStreamDropout, uint32_t(layer), uint32_t(i % replicates), 0, clock[kClockStep], index[i], uint32_t(block)};
+  const RowQuad work = row_quad(rows, columns);
+  if (!work.inside) return;
+  const int64_t i = work.row, first = 4 * work.quad, count = columns - first, offset = i * columns + first;
+  const Coordinates at = {kStreamDropout, uint32_t(layer), uint32_t(i) % uint32_t(replicates), 0, clock[kClockStep], index[i], uint32_t(work.quad)};
   const Block words = philox_block(at, seed);
   Quad units = load_quad(x + offset, count);
 #pragma unroll

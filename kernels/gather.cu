@@ -32,7 +32,7 @@ __device__ inline void gather(const Element* data, float scale, int64_t columns,
   __shared__ uint32_t row;
   const int64_t i = blockIdx.x;
   if (threadIdx.x == 0) {
-    const uint32_t position = example(from, clock[kClockEpoch], clock[kClockCursor] + uint32_t(i / replicates));
+    const uint32_t position = example(from, clock[kClockEpoch], clock[kClockCursor] + uint32_t(i) / uint32_t(replicates));
     row = permute(part_permutation(from.data_rows, from.split, from.split_seed), uint32_t(from.lo) + position);
     index[i] = row;
     index[rows + i] = position;

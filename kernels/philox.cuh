@@ -13,6 +13,10 @@ enum Stream : uint32_t { kStreamDropout = 2, kStreamPermutation = 3, kStreamSpli
 
 struct Block {
   uint32_t word[4];
+
+  // at is the word of a lane 0..3, by selection: an index that is known only at
+  // run time would put the block into local memory.
+  __device__ uint32_t at(int lane) const { return lane & 2 ? (lane & 1 ? word[3] : word[2]) : (lane & 1 ? word[1] : word[0]); }
 };
 
 // Coordinates address a block of four words; see philox.Coordinates.

@@ -154,8 +154,11 @@ func (r *corruptRow) destroy(j int, value float32) {
 
 // destroyAll marks every column.
 func (r *corruptRow) destroyAll() {
-	for j := range r.m {
+	for j := range min(1, len(r.m)) {
 		r.m[j] = 1
+	}
+	for done := 1; done < len(r.m); done *= 2 {
+		copy(r.m[done:], r.m[:done])
 	}
 }
 

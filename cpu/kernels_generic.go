@@ -41,7 +41,7 @@ var genericKernels = kernels{
 		scaledBy(func(a float32) float32 { return normalCDF(a) + a*normalDensity(a) }),
 		scaledBy(func(a float32) float32 {
 			s := sigmoid(a)
-			return s * (1 + a*(1-s))
+			return s + a*s*sigmoid(-a)
 		}),
 		scaledBy(func(y float32) float32 { return y * (1 - y) }),
 		scaledBy(func(y float32) float32 { return (1 - y) * (1 + y) }),

@@ -70,11 +70,18 @@ func grown(s []float32, n int) []float32 {
 	return alignedFloats(n)
 }
 
+// smallAllocation is a number of bytes that is granted without asking the
+// operating system what is free, which takes longer than to allocate them.
+const smallAllocation = 1 << 22
+
 // reserve fails if n elements of size bytes exceed the free memory.
 func reserve(n, size int) error {
 	hi, wanted := bits.Mul64(uint64(n), uint64(size))
 	if hi != 0 {
 		wanted = math.MaxUint64
+	}
+	if wanted <= smallAllocation {
+		return nil
 	}
 	total, free := systemMemory()
 	if total == 0 {

@@ -2263,14 +2263,12 @@ loop:
 	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
 	VDIVPS       Y3, Y2, Y2
 	VMULPS       Y2, Y1, Y1
-	VBLENDVPS    Y0, Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
-	VSUBPS       Y1, Y2, Y2
-	VMOVAPS      Y1, Y1
-	VFMADD231PS  Y2, Y0, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y3
+	VMULPS       Y1, Y2, Y1
+	VMOVAPS      Y3, Y2
+	VFMADD231PS  Y0, Y1, Y2
 	VMOVUPS      (CX)(SI*4), Y0
-	VMULPS       Y0, Y1, Y0
+	VMULPS       Y0, Y2, Y0
 	VMOVUPS      Y0, (AX)(SI*4)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
@@ -2316,14 +2314,12 @@ tail:
 	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
 	VDIVPS       Y4, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VBLENDVPS    Y1, Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VMOVUPS      lanes3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y3, Y1, Y2
+	VBLENDVPS    Y1, Y2, Y3, Y4
+	VMULPS       Y2, Y3, Y2
+	VMOVAPS      Y4, Y3
+	VFMADD231PS  Y1, Y2, Y3
 	VMASKMOVPS   (CX)(SI*4), Y0, Y1
-	VMULPS       Y1, Y2, Y1
+	VMULPS       Y1, Y3, Y1
 	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
 
 done:
@@ -8514,8 +8510,8 @@ loop:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
 	VDIVPS       Z5, Z2, Z2
-	VPMOVD2M     Z0, K1
 	VMULPS       Z2, Z1, Z1
+	VPMOVD2M     Z0, K1
 	VBLENDMPS    Z1, Z2, K1, Z3
 	VMULPS       Z3, Z0, Z0
 	VMOVUPS      Z0, (AX)(BX*4)
@@ -8554,8 +8550,8 @@ tail:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
 	VDIVPS       Z3, Z2, Z2
-	VPMOVD2M     Z0, K2
 	VMULPS       Z2, Z1, Z1
+	VPMOVD2M     Z0, K2
 	VBLENDMPS    Z1, Z2, K2, Z4
 	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
@@ -8601,14 +8597,12 @@ loop:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
 	VDIVPS       Z5, Z2, Z2
-	VPMOVD2M     Z0, K1
 	VMULPS       Z2, Z1, Z1
+	VPMOVD2M     Z0, K1
 	VBLENDMPS    Z1, Z2, K1, Z3
-	VMULPS       Z3, Z0, Z0
-	VMOVUPS      lanes3f800000<>+0(SB), Z1
-	VSUBPS       Z3, Z1, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVAPS      Z3, Z2
-	VFMADD231PS  Z1, Z0, Z2
+	VFMADD231PS  Z0, Z1, Z2
 	VMOVUPS      (CX)(SI*4), Z0
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, (AX)(SI*4)
@@ -8647,14 +8641,12 @@ tail:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
 	VDIVPS       Z3, Z2, Z2
-	VPMOVD2M     Z0, K2
 	VMULPS       Z2, Z1, Z1
+	VPMOVD2M     Z0, K2
 	VBLENDMPS    Z1, Z2, K2, Z4
-	VMULPS       Z4, Z0, Z0
-	VMOVUPS      lanes3f800000<>+0(SB), Z1
-	VSUBPS       Z4, Z1, Z1
+	VMULPS       Z1, Z2, Z1
 	VMOVAPS      Z4, Z2
-	VFMADD231PS  Z1, Z0, Z2
+	VFMADD231PS  Z0, Z1, Z2
 	VMOVUPS.Z    (CX)(SI*4), K1, Z0
 	VMULPS       Z0, Z2, Z0
 	VMOVUPS      Z0, K1, (AX)(SI*4)
@@ -8699,9 +8691,9 @@ loop:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z5
 	VDIVPS       Z5, Z2, Z2
+	VMULPS       Z2, Z1, Z1
 	VPMOVD2M     Z0, K1
-	VMULPS       Z2, Z1, Z0
-	VBLENDMPS    Z0, Z2, K1, Z3
+	VBLENDMPS    Z1, Z2, K1, Z3
 	VMOVUPS      Z3, (AX)(BX*4)
 	ADDQ         $0x10, BX
 	SUBQ         $0x10, DX
@@ -8738,9 +8730,9 @@ tail:
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VADDPS       lanes3f800000<>+0(SB), Z1, Z3
 	VDIVPS       Z3, Z2, Z2
+	VMULPS       Z2, Z1, Z1
 	VPMOVD2M     Z0, K2
-	VMULPS       Z2, Z1, Z0
-	VBLENDMPS    Z0, Z2, K2, Z4
+	VBLENDMPS    Z1, Z2, K2, Z4
 	VMOVUPS      Z4, K1, (AX)(BX*4)
 
 done:
@@ -9437,9 +9429,9 @@ loop:
 	VMOVUPS      lanes3f800000<>+0(SB), Z12
 	VADDPS       lanes3f800000<>+0(SB), Z4, Z13
 	VDIVPS       Z13, Z12, Z12
+	VMULPS       Z12, Z4, Z4
 	VPMOVD2M     Z2, K1
-	VMULPS       Z12, Z4, Z2
-	VBLENDMPS    Z2, Z12, K1, Z6
+	VBLENDMPS    Z4, Z12, K1, Z6
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
@@ -9520,9 +9512,9 @@ tail:
 	VMOVUPS      lanes3f800000<>+0(SB), Z6
 	VADDPS       lanes3f800000<>+0(SB), Z4, Z7
 	VDIVPS       Z7, Z6, Z6
+	VMULPS       Z6, Z4, Z4
 	VPMOVD2M     Z2, K2
-	VMULPS       Z6, Z4, Z2
-	VBLENDMPS    Z2, Z6, K2, Z9
+	VBLENDMPS    Z4, Z6, K2, Z9
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX

@@ -44,8 +44,9 @@ var activations = []activation{
 	{"silu",
 		func(v vector, a reg.VecVirtual) reg.VecVirtual { return v.mul(a, v.sigmoid(a)) },
 		func(v vector, a reg.VecVirtual) reg.VecVirtual {
-			s := v.sigmoid(a)
-			return v.fma(v.mul(a, s), v.sub(v.load(constant(one)), s), s)
+			large, small := v.halves(v.exp(v.minusAbs(a)))
+			s := v.pick(v.negative(a), small, large)
+			return v.fma(v.mul(large, small), a, s) // σ·(1-σ) without cancellation
 		}},
 	{"sigmoid", vector.sigmoid,
 		func(v vector, y reg.VecVirtual) reg.VecVirtual { return v.fnma(y, y, y) }},

@@ -72,10 +72,17 @@ func (v vector) expm1(x reg.VecVirtual) reg.VecVirtual {
 // minusAbs is -|x|.
 func (v vector) minusAbs(x reg.VecVirtual) reg.VecVirtual { return v.or(x, bits(signBit)) }
 
-// sigmoidFrom is 1/(1 + exp(-x)) from e = exp(-|x|): 1/(1+e) or e/(1+e).
+// halves are 1/(1+e) and e/(1+e): of e = exp(-|x|), the logistic functions of
+// |x| and of -|x|.
+func (v vector) halves(e reg.VecVirtual) (ofAbs, ofMinusAbs reg.VecVirtual) {
+	ofAbs = v.div(v.load(constant(one)), v.add(e, constant(one)))
+	return ofAbs, v.mul(e, ofAbs)
+}
+
+// sigmoidFrom is 1/(1 + exp(-x)) from e = exp(-|x|).
 func (v vector) sigmoidFrom(x, e reg.VecVirtual) reg.VecVirtual {
-	s := v.div(v.load(constant(one)), v.add(e, constant(one)))
-	return v.pick(v.negative(x), v.mul(e, s), s)
+	large, small := v.halves(e)
+	return v.pick(v.negative(x), small, large)
 }
 
 func (v vector) sigmoid(x reg.VecVirtual) reg.VecVirtual {

@@ -31,6 +31,33 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
+// TestSeedReplays: the seed is the environment's, and a failure prints it.
+func TestSeedReplays(t *testing.T) {
+	for text, want := range map[string]uint64{"": 1, "17": 17, "18446744073709551615": math.MaxUint64} {
+		t.Setenv(SeedVariable, text)
+		if got := seedFromEnvironment(t); got != want {
+			t.Errorf("%s=%s is the seed %d", SeedVariable, text, got)
+		}
+	}
+	t.Setenv(SeedVariable, "seven")
+	if r := recorded(t, func(r *recorder) { seedFromEnvironment(r) }); !r.Failed() {
+		t.Errorf("%s=seven is accepted", SeedVariable)
+	}
+	failing := check{"failing", func(r *rig) { r.report("it fails") }}
+	r := recorded(t, func(r *recorder) { failing.run(r, reference.New(), 17, newCoverage()) })
+	if want := SeedVariable + "=17"; !strings.Contains(strings.Join(r.logs, "\n"), want) {
+		t.Errorf("a failure logs %q, want %q", r.logs, want)
+	}
+}
+
+// TestSeedDrawsOtherInputs, and the same ones for the same check.
+func TestSeedDrawsOtherInputs(t *testing.T) {
+	first := newRand(1, "a").Uint64()
+	if first != newRand(1, "a").Uint64() || first == newRand(2, "a").Uint64() || first == newRand(1, "b").Uint64() {
+		t.Error("inputs are not a function of the seed and the check")
+	}
+}
+
 // TestDefectsAreFound: for each way to be wrong, the checks that must notice.
 func TestDefectsAreFound(t *testing.T) {
 	for _, defect := range defects() {

@@ -1,7 +1,8 @@
 // Package reference is the device that the others are compared with: plain
 // loops in float64, each written from the formula in the documentation of its
-// operation and in no other way. It is slow, runs on the calling goroutine, and
-// does every operation before the call returns.
+// operation and in no other way. It is slow, runs on the calling goroutine,
+// does every operation before the call returns, and allocates scratch memory
+// where that makes a formula plainer, which no other device may.
 //
 // Two results are float32 by definition, and are rounded to it here: the
 // minibatch that Gather makes and the draws of Corrupt. Everything else keeps

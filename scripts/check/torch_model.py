@@ -72,6 +72,25 @@ def load(path):
         return DAE(json.loads(f.metadata()["model"]), tensors).eval(), tensors
 
 
+def documented(path):
+    """The model as the snippet of docs/pytorch.md loads it."""
+    page = (Path(__file__).parents[2] / "docs" / "pytorch.md").read_text()
+    code = "\n".join(line[4:] for line in page.splitlines() if line.startswith("    "))
+    assert "runs/digits/model.safetensors" in code
+    scope = {}
+    exec(code.replace("runs/digits/model.safetensors", str(path)), scope)
+    return scope["net"]
+
+
+def check_documented(path, x, ours):
+    net = documented(path)
+    with torch.no_grad():
+        h = torch.relu(net["encoder"][0](torch.from_numpy(x)))
+        y = torch.sigmoid(net["decoder"][0](h)).numpy()
+    assert np.abs(y - ours).max() <= TOLERANCE, np.abs(y - ours).max()
+    print("ok  the snippet of docs/pytorch.md")
+
+
 CASES = {
     "plain": [],
     "tied": ["--tied", "--hidden", "48,24", "--activation", "sigmoid"],
@@ -106,6 +125,8 @@ def main(gpudae):
                 y, h = dae(torch.from_numpy(x)).numpy(), dae.encode(torch.from_numpy(x)).numpy()
             ours_y, ours_h = np.load(folder / "y.npy"), np.load(folder / "h.npy")
             assert ours_y.shape == y.shape and ours_h.shape == h.shape, (name, ours_y.shape, y.shape, ours_h.shape, h.shape)
+            if name == "plain":
+                check_documented(model / "model.safetensors", x, ours_y)
             scale = max(1.0, float(np.abs(h).max()))
             dy, dh = float(np.abs(y - ours_y).max()), float(np.abs(h - ours_h).max()) / scale
             ok = dy <= TOLERANCE and dh <= TOLERANCE and y.std() > 1e-3

@@ -31,6 +31,8 @@ var arrows = map[string][]string{
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
 	"kernels":              {},
+	"cuda":                 {},
+	"gpu":                  {"cuda", "device", "kernels"},
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},
 	"internal/deps":        {},
@@ -85,9 +87,17 @@ func checkArrow(t *testing.T, name, imported string, allowed []string) {
 	}
 }
 
+// list returns the packages of the plain build and those of a build with the
+// tag cuda, which need not be compiled for it: -e forgives what is not built yet.
 func list(t *testing.T) []goPackage {
 	t.Helper()
-	command := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	return append(listWith(t, ""), listWith(t, "cuda")...)
+}
+
+func listWith(t *testing.T, tags string) []goPackage {
+	t.Helper()
+	command := exec.Command("go", "list", "-e", "-tags="+tags, "-json=ImportPath,Imports", module+"/...")
+	command.Env = append(command.Environ(), "CGO_ENABLED=1")
 	out, err := command.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)

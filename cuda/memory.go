@@ -1,0 +1,134 @@
+//go:build cuda
+
+package cuda
+
+/*
+#include <cuda.h>
+*/
+import "C"
+
+import (
+	"runtime"
+	"unsafe"
+
+	"gorgonia.org/cu"
+)
+
+// MemoryInfo returns the free and the total bytes of the device.
+func (c *Context) MemoryInfo() (free, total uint64, err error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return 0, 0, err
+	}
+	f, t, err := cu.MemInfo()
+	return uint64(f), uint64(t), failed("cuMemGetInfo", err, "")
+}
+
+// Alloc returns device memory, aligned to 256 bytes at least. Its content is
+// undefined. It fails with an *Error that is OutOfMemory where there is no room.
+func (c *Context) Alloc(bytes int) (Address, error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	at, err := cu.MemAlloc(int64(bytes))
+	return at, failed("cuMemAlloc", err, "%d bytes", bytes)
+}
+
+// Free returns memory of Alloc.
+func (c *Context) Free(at Address) error {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return failed("cuMemFree", cu.MemFree(at), "")
+}
+
+// Zero queues zeroes for 32-bit words of device memory.
+func (c *Context) Zero(at Address, words int) error {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return failed("cuMemsetD32Async", cu.MemsetD32Async(at, 0, int64(words), c.stream), "%d words", words)
+}
+
+// Pinned is host memory that the device copies to and from by itself, so that
+// copies are queued like kernels, and a flag on the stream that says when the
+// last one is done.
+type Pinned struct {
+	Bytes   []byte
+	context *Context
+	copied  cu.Event
+}
+
+// NewPinned allocates pinned memory.
+func (c *Context) NewPinned(bytes int) (*Pinned, error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	var at unsafe.Pointer
+	if err := check("cuMemHostAlloc", C.cuMemHostAlloc(&at, C.size_t(bytes), 0), "%d bytes", bytes); err != nil {
+		return nil, err
+	}
+	event, err := cu.MakeEvent(cu.DisableTiming)
+	if err != nil {
+		cu.MemFreeHost(at)
+		return nil, failed("cuEventCreate", err, "")
+	}
+	return &Pinned{Bytes: unsafe.Slice((*byte)(at), bytes), context: c, copied: event}, nil
+}
+
+// Close frees the memory. Nothing must be copying.
+func (p *Pinned) Close() error {
+	defer runtime.UnlockOSThread()
+	if err := p.context.enter(); err != nil {
+		return err
+	}
+	if err := failed("cuEventDestroy", cu.DestroyEvent(&p.copied), ""); err != nil {
+		return err
+	}
+	at := unsafe.Pointer(unsafe.SliceData(p.Bytes))
+	p.Bytes = nil
+	return failed("cuMemFreeHost", cu.MemFreeHost(at), "")
+}
+
+// CopyToDevice queues a copy of the first bytes; Wait says when the memory may
+// be written again.
+func (p *Pinned) CopyToDevice(dst Address, bytes int) error {
+	defer runtime.UnlockOSThread()
+	if err := p.context.enter(); err != nil {
+		return err
+	}
+	stream := p.context.stream
+	if err := failed("cuMemcpyHtoDAsync", cu.MemcpyHtoDAsync(dst, p.at(), int64(bytes), stream), "%d bytes", bytes); err != nil {
+		return err
+	}
+	return failed("cuEventRecord", p.copied.Record(stream), "")
+}
+
+// CopyFromDevice queues a copy into the first bytes; Wait says when they are
+// there.
+func (p *Pinned) CopyFromDevice(src Address, bytes int) error {
+	defer runtime.UnlockOSThread()
+	if err := p.context.enter(); err != nil {
+		return err
+	}
+	stream := p.context.stream
+	if err := failed("cuMemcpyDtoHAsync", cu.MemcpyDtoHAsync(p.at(), src, int64(bytes), stream), "%d bytes", bytes); err != nil {
+		return err
+	}
+	return failed("cuEventRecord", p.copied.Record(stream), "")
+}
+
+// Wait waits for the last copy, if any, and reports what failed before it.
+func (p *Pinned) Wait() error {
+	defer runtime.UnlockOSThread()
+	if err := p.context.enter(); err != nil {
+		return err
+	}
+	return failed("cuEventSynchronize", p.copied.Synchronize(), "")
+}
+
+func (p *Pinned) at() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(p.Bytes)) }

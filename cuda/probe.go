@@ -1,0 +1,113 @@
+//go:build cuda
+
+package cuda
+
+/*
+#include "libcuda/libcuda.h"
+#include <cuda.h>
+*/
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"gorgonia.org/cu"
+)
+
+// Driver is the NVIDIA driver of this machine.
+type Driver struct {
+	Version int // the latest CUDA that it runs, as the driver counts: 12040 is 12.4
+	Devices int // at least 1
+}
+
+// opening keeps threads from loading the library at once; it is the process
+// that has a driver, not a value of this package.
+var opening sync.Mutex
+
+// OpenDriver loads the driver and counts its devices. It fails with
+// *UnavailableError where there is no driver or no device.
+func OpenDriver() (Driver, error) {
+	opening.Lock()
+	defer opening.Unlock()
+	var why *C.char
+	if err := unavailable(int(C.gpudae_open_libcuda(&why)), &why); err != nil {
+		return Driver{}, err
+	}
+	d := Driver{Version: cu.Version()}
+	var err error
+	if d.Devices, err = cu.NumDevices(); err != nil {
+		return Driver{}, failed("cuDeviceGetCount", err, "")
+	}
+	if d.Devices == 0 {
+		return Driver{}, noDevice()
+	}
+	return d, nil
+}
+
+const (
+	installDriver = "install the NVIDIA driver, in a container start it with --gpus all, or use --device cpu"
+	showDevice    = "look at 'nvidia-smi' and CUDA_VISIBLE_DEVICES, in a container start it with --gpus all, or use --device cpu"
+)
+
+func noDevice() *UnavailableError {
+	return &UnavailableError{Problem: "the NVIDIA driver sees no device", Remedy: showDevice}
+}
+
+// unavailable tells what opening the library or initialising the driver met.
+func unavailable(code int, why **C.char) error {
+	switch code {
+	case C.CUDA_SUCCESS:
+		return nil
+	case -1:
+		return &UnavailableError{Problem: "there is no NVIDIA driver (" + strings.TrimSpace(C.GoString(*why)) + ")", Remedy: installDriver}
+	case C.CUDA_ERROR_NO_DEVICE:
+		return noDevice()
+	}
+	e := newError("cuInit", code, "")
+	return &UnavailableError{Problem: fmt.Sprintf("the NVIDIA driver does not start (%s, %s)", e.Name, e.Reason), Remedy: showDevice}
+}
+
+// VersionText writes a version as people do: 13.0 for 13000.
+func VersionText(version int) string { return fmt.Sprintf("%d.%d", version/1000, version%1000/10) }
+
+// DeviceInfo describes a device without using it.
+type DeviceInfo struct {
+	Name            string
+	Major, Minor    int // compute capability
+	Multiprocessors int
+	Memory          uint64 // bytes
+}
+
+// Capability is the compute capability as a number: 90 for 9.0.
+func (i DeviceInfo) Capability() int { return 10*i.Major + i.Minor }
+
+// Describe describes the device with that ordinal, less than Driver.Devices.
+func Describe(ordinal int) (DeviceInfo, error) {
+	device := cu.Device(ordinal)
+	var i DeviceInfo
+	var err error
+	if i.Name, err = device.Name(); err != nil {
+		return i, failed("cuDeviceGetName", err, "device %d", ordinal)
+	}
+	bytes, err := device.TotalMem()
+	if err != nil {
+		return i, failed("cuDeviceTotalMem", err, "device %d", ordinal)
+	}
+	i.Memory = uint64(bytes)
+	for _, a := range []struct {
+		to   *int
+		name string
+		of   cu.DeviceAttribute
+	}{
+		{&i.Major, "compute capability", cu.ComputeCapabilityMajor},
+		{&i.Minor, "compute capability", cu.ComputeCapabilityMinor},
+		{&i.Multiprocessors, "multiprocessors", cu.MultiprocessorCount},
+	} {
+		if *a.to, err = device.Attribute(a.of); err != nil {
+			return i, failed("cuDeviceGetAttribute", err, "%s of device %d", a.name, ordinal)
+		}
+	}
+	return i, nil
+}

@@ -154,8 +154,8 @@ func (r *corruptRow) destroy(j int, value float32) {
 
 // destroyAll marks every column.
 func (r *corruptRow) destroyAll() {
-	for j := range min(1, len(r.m)) {
-		r.m[j] = 1
+	if len(r.m) > 0 {
+		r.m[0] = 1
 	}
 	for done := 1; done < len(r.m); done *= 2 {
 		copy(r.m[done:], r.m[:done])

@@ -5,19 +5,20 @@ package cpu
 // of Goto and van de Geijn ("Anatomy of high-performance matrix
 // multiplication", ACM TOMS 2008). At every k the kernel loads a few vectors of
 // V and broadcasts scalars of S, so V is packed into panels that hold a tile's
-// columns side by side, and S is read where it is, with any strides. C is
-// written in rows, or flipped (C[j,i]), so that the operand that is broadcast
-// can be chosen: the weights in a forward pass, which are then read once, in
-// order, and never copied.
+// columns side by side, and S is read where it is, with any strides, unless
+// they are hard on the cache. C is written in rows, or flipped (C[j,i]), so that
+// the operand that is broadcast can be chosen: the weights in a forward pass,
+// which are then read once, in order, and not copied.
 //
 // Every element of C is one sequential sum over k, or one a block of k if k is
 // long: the threads and the tiles do not change it.
 
 const (
-	longestK    = 1024    // k in one run of the micro-kernel
-	packedBytes = 1 << 18 // of panels that a thread packs at a time: a share of the second-level cache
-	flopsOfLane = 1 << 20 // least work worth another thread
-	maxTile     = 14 * 32 // elements of the largest tile
+	longestK         = 1024    // k in one run of the micro-kernel
+	packedBytes      = 1 << 19 // of panels that a thread packs at a time: a share of the second-level cache
+	panelsPerPacking = 4       // least panels for which packing the rows of S pays
+	flopsOfLane      = 1 << 20 // least work worth another thread
+	maxTile          = 14 * 32 // elements of the largest tile
 )
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
@@ -58,8 +59,9 @@ type gemmCall struct {
 
 // gemmLane is a thread's scratch memory.
 type gemmLane struct {
-	packed []float32 // some panels of V: [panel][k][column]
-	tile   []float32
+	packed  []float32 // some panels of V: [panel][k][column]
+	scalars []float32 // some rows of S: [k][row]
+	tile    []float32
 }
 
 // epilogue is what is done to a finished part of C while it is in the cache.
@@ -141,26 +143,60 @@ func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
 		}
 		for i := r0; i < r1; i += g.tileRows {
 			rows := min(g.tileRows, r1-i)
+			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
+			if chunk >= panelsPerPacking && s.crowded(kc) {
+				s = g.packScalars(scratch, s, rows, kc)
+			}
 			for p := range chunk {
-				g.multiplyTile(scratch.tile, i, rows, p0+p, k0, kc, packed[p*panel:(p+1)*panel])
+				g.multiplyTile(scratch.tile, s, i, rows, p0+p, kc, k0 > 0, packed[p*panel:(p+1)*panel])
 			}
 		}
 	}
 }
 
-// multiplyTile adds the terms k0 to k0+kc to one tile of C.
-func (g *gemmCall) multiplyTile(scratch []float32, i, rows, p, k0, kc int, panel []float32) {
-	s := g.s.data[i*g.s.outer+k0*g.s.inner:]
+// crowded reports whether the rows of a tile drive each other out of the
+// first-level cache: because they lie apart by a stride that maps them to a few
+// of its sets, or because every k takes another cache line, and a page.
+func (s operand) crowded(kc int) bool {
+	const setStride, lines = 2048, 256
+	if s.outer == 1 {
+		return kc > lines || s.inner*wordBytes%setStride == 0
+	}
+	return s.outer*wordBytes%setStride == 0
+}
+
+// packScalars copies the rows of S of one tile, side by side.
+func (g *gemmCall) packScalars(scratch *gemmLane, s operand, rows, kc int) operand {
+	if s.outer != 1 {
+		scratch.scalars = grown(scratch.scalars, kc*rows)
+		g.kernels.transpose(scratch.scalars, rows, s.data, s.outer, rows, kc, rows, false)
+		return operand{scratch.scalars, 1, rows}
+	}
+	narrow := &g.kernels.tiles[0]
+	width := max(rows, narrow.columns)
+	scratch.scalars = grown(scratch.scalars, kc*width)
+	if width == narrow.columns && (kc-1)*s.inner+width <= len(s.data) {
+		narrow.packRows(scratch.scalars, s.data, s.inner, kc)
+	} else {
+		for k := range kc {
+			copy(scratch.scalars[k*width:k*width+rows], s.data[k*s.inner:])
+		}
+	}
+	return operand{scratch.scalars, 1, width}
+}
+
+// multiplyTile adds kc terms to one tile of C, or to zero.
+func (g *gemmCall) multiplyTile(scratch []float32, s operand, i, rows, p, kc int, add bool, panel []float32) {
 	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)
-	add := k0 > 0 || g.accumulate
+	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
 	if !g.flipped && columns == width {
-		multiply(kc, s, g.s.outer, g.s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
+		multiply(kc, s.data, s.outer, s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
 		return
 	}
-	multiply(kc, s, g.s.outer, g.s.inner, panel, scratch, width, false)
+	multiply(kc, s.data, s.outer, s.inner, panel, scratch, width, false)
 	if g.flipped {
 		g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, width, rows, columns, rows, add)
 	} else {

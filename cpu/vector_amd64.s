@@ -871,86 +871,295 @@ square:
 	VPERM2F128 $0x31, Y0, Y1, Y0
 	MOVQ       keep+80(FP), R8
 	LEAQ       firstLanes<>+32(SB), R9
-	NEGQ       R8
-	VMOVUPS    (R9)(R8*4), Y1
-	MOVB       add+88(FP), R8
-	TESTB      R8, R8
+	MOVQ       R8, R10
+	NEGQ       R10
+	VMOVUPS    (R9)(R10*4), Y1
+	MOVB       add+88(FP), R9
+	TESTB      R9, R9
 	JZ         store
-	MOVQ       AX, R8
+	MOVQ       AX, R9
 	CMPQ       DI, $0x00
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y5, Y5
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x01
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y7, Y7
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x02
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y3, Y3
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x03
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y8, Y8
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x04
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y4, Y4
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x05
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y2, Y2
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x06
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
+	VMASKMOVPS (R9), Y1, Y9
 	VADDPS     Y9, Y6, Y6
-	ADDQ       CX, R8
+	ADDQ       CX, R9
 	CMPQ       DI, $0x07
 	JLE        store
-	VMASKMOVPS (R8), Y1, Y9
-	VADDPS     Y9, Y0, Y0
-	ADDQ       CX, R8
+	VMASKMOVPS (R9), Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	ADDQ       CX, R9
 
 store:
-	CMPQ       DI, $0x00
-	JLE        next
-	VMASKMOVPS Y5, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x01
-	JLE        next
-	VMASKMOVPS Y7, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x02
-	JLE        next
-	VMASKMOVPS Y3, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x03
-	JLE        next
-	VMASKMOVPS Y8, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x04
-	JLE        next
-	VMASKMOVPS Y4, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x05
-	JLE        next
-	VMASKMOVPS Y2, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x06
-	JLE        next
-	VMASKMOVPS Y6, Y1, (AX)
-	ADDQ       CX, AX
-	CMPQ       DI, $0x07
-	JLE        next
-	VMASKMOVPS Y0, Y1, (AX)
-	ADDQ       CX, AX
+	CMPQ         DI, $0x00
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X5, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole1
+	TESTQ        $0x00000004, R8
+	JZ           two2
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y5, X1
+	ADDQ         $0x10, R9
+
+two2:
+	TESTQ     $0x00000002, R8
+	JZ        last3
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last3:
+	TESTQ  $0x00000001, R8
+	JZ     end4
+	VMOVSS X1, (R9)
+	JMP    end4
+
+whole1:
+	VMOVUPS Y5, (R9)
+
+end4:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x01
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X7, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole5
+	TESTQ        $0x00000004, R8
+	JZ           two6
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y7, X1
+	ADDQ         $0x10, R9
+
+two6:
+	TESTQ     $0x00000002, R8
+	JZ        last7
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last7:
+	TESTQ  $0x00000001, R8
+	JZ     end8
+	VMOVSS X1, (R9)
+	JMP    end8
+
+whole5:
+	VMOVUPS Y7, (R9)
+
+end8:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x02
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X3, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole9
+	TESTQ        $0x00000004, R8
+	JZ           two10
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y3, X1
+	ADDQ         $0x10, R9
+
+two10:
+	TESTQ     $0x00000002, R8
+	JZ        last11
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last11:
+	TESTQ  $0x00000001, R8
+	JZ     end12
+	VMOVSS X1, (R9)
+	JMP    end12
+
+whole9:
+	VMOVUPS Y3, (R9)
+
+end12:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x03
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X8, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole13
+	TESTQ        $0x00000004, R8
+	JZ           two14
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y8, X1
+	ADDQ         $0x10, R9
+
+two14:
+	TESTQ     $0x00000002, R8
+	JZ        last15
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last15:
+	TESTQ  $0x00000001, R8
+	JZ     end16
+	VMOVSS X1, (R9)
+	JMP    end16
+
+whole13:
+	VMOVUPS Y8, (R9)
+
+end16:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x04
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X4, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole17
+	TESTQ        $0x00000004, R8
+	JZ           two18
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y4, X1
+	ADDQ         $0x10, R9
+
+two18:
+	TESTQ     $0x00000002, R8
+	JZ        last19
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last19:
+	TESTQ  $0x00000001, R8
+	JZ     end20
+	VMOVSS X1, (R9)
+	JMP    end20
+
+whole17:
+	VMOVUPS Y4, (R9)
+
+end20:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x05
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X2, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole21
+	TESTQ        $0x00000004, R8
+	JZ           two22
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y2, X1
+	ADDQ         $0x10, R9
+
+two22:
+	TESTQ     $0x00000002, R8
+	JZ        last23
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last23:
+	TESTQ  $0x00000001, R8
+	JZ     end24
+	VMOVSS X1, (R9)
+	JMP    end24
+
+whole21:
+	VMOVUPS Y2, (R9)
+
+end24:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x06
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X6, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole25
+	TESTQ        $0x00000004, R8
+	JZ           two26
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y6, X1
+	ADDQ         $0x10, R9
+
+two26:
+	TESTQ     $0x00000002, R8
+	JZ        last27
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last27:
+	TESTQ  $0x00000001, R8
+	JZ     end28
+	VMOVSS X1, (R9)
+	JMP    end28
+
+whole25:
+	VMOVUPS Y6, (R9)
+
+end28:
+	ADDQ         CX, AX
+	CMPQ         DI, $0x07
+	JLE          next
+	LEAQ         (AX), R9
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, R8
+	JNZ          whole29
+	TESTQ        $0x00000004, R8
+	JZ           two30
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, R9
+
+two30:
+	TESTQ     $0x00000002, R8
+	JZ        last31
+	VMOVLPS   X1, (R9)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, R9
+
+last31:
+	TESTQ  $0x00000001, R8
+	JZ     end32
+	VMOVSS X1, (R9)
+	JMP    end32
+
+whole29:
+	VMOVUPS Y0, (R9)
+
+end32:
+	ADDQ CX, AX
 
 next:
 	ADDQ $0x20, DX
@@ -997,16 +1206,42 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      DX, DX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (CX)(BX*4), Y0, Y1
-	VMOVUPS    lanes00000000<>+0(SB), Y2
-	VMAXPS     Y1, Y2, Y2
-	VMASKMOVPS Y2, Y0, (AX)(BX*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole33
+	TESTQ        $0x00000004, DX
+	JZ           two34
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, AX
 
+two34:
+	TESTQ     $0x00000002, DX
+	JZ        last35
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last35:
+	TESTQ  $0x00000001, DX
+	JZ     end36
+	VMOVSS X0, (AX)
+	JMP    end36
+
+whole33:
+	VMOVUPS Y1, (AX)
+
+end36:
 done:
 	VZEROUPPER
 	RET
@@ -1054,20 +1289,46 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      BX, BX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VXORPS     Y2, Y2, Y2
-	VCMPPS     $0x0e, Y2, Y1, Y1
-	VMOVUPS    lanes3f800000<>+0(SB), Y2
-	VANDPS     Y1, Y2, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x0e, Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VANDPS       Y1, Y2, Y1
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole37
+	TESTQ        $0x00000004, BX
+	JZ           two38
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two38:
+	TESTQ     $0x00000002, BX
+	JZ        last39
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last39:
+	TESTQ  $0x00000001, BX
+	JZ     end40
+	VMOVSS X1, (AX)
+	JMP    end40
+
+whole37:
+	VMOVUPS Y0, (AX)
+
+end40:
 done:
 	VZEROUPPER
 	RET
@@ -1114,20 +1375,46 @@ loop:
 	JMP         loop
 
 tail:
-	TESTQ       DX, DX
-	JZ          done
-	LEAQ        firstLanes<>+32(SB), SI
-	NEGQ        DX
-	VMOVUPS     (SI)(DX*4), Y0
-	VMASKMOVPS  (CX)(BX*4), Y0, Y1
-	VMOVUPS     lanes00000000<>+0(SB), Y2
-	VMINPS      Y1, Y2, Y2
-	VMOVUPS     lanes00000000<>+0(SB), Y3
-	VMAXPS      Y1, Y3, Y3
-	VMOVAPS     Y3, Y1
-	VFMADD231PS lanes3c23d70a<>+0(SB), Y2, Y1
-	VMASKMOVPS  Y1, Y0, (AX)(BX*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMINPS       Y0, Y1, Y1
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y0
+	VFMADD231PS  lanes3c23d70a<>+0(SB), Y1, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole41
+	TESTQ        $0x00000004, DX
+	JZ           two42
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two42:
+	TESTQ     $0x00000002, DX
+	JZ        last43
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last43:
+	TESTQ  $0x00000001, DX
+	JZ     end44
+	VMOVSS X1, (AX)
+	JMP    end44
+
+whole41:
+	VMOVUPS Y0, (AX)
+
+end44:
 done:
 	VZEROUPPER
 	RET
@@ -1176,21 +1463,47 @@ loop:
 	JMP       loop
 
 tail:
-	TESTQ      BX, BX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VXORPS     Y2, Y2, Y2
-	VCMPPS     $0x0e, Y2, Y1, Y1
-	VMOVUPS    lanes3f800000<>+0(SB), Y2
-	VMOVUPS    lanes3c23d70a<>+0(SB), Y3
-	VBLENDVPS  Y1, Y2, Y3, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VXORPS       Y2, Y2, Y2
+	VCMPPS       $0x0e, Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVUPS      lanes3c23d70a<>+0(SB), Y3
+	VBLENDVPS    Y1, Y2, Y3, Y1
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole45
+	TESTQ        $0x00000004, BX
+	JZ           two46
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two46:
+	TESTQ     $0x00000002, BX
+	JZ        last47
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last47:
+	TESTQ  $0x00000001, BX
+	JZ     end48
+	VMOVSS X1, (AX)
+	JMP    end48
+
+whole45:
+	VMOVUPS Y0, (AX)
+
+end48:
 done:
 	VZEROUPPER
 	RET
@@ -1243,38 +1556,64 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VMOVUPS      lanes00000000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y2
-	VMOVUPS      lanesc2a00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y3
-	VMOVUPS      lanes3950196f<>+0(SB), Y4
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y5
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y4, Y5, Y3
-	VCVTPS2DQ    Y2, Y2
-	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y2, Y3, Y4
-	VMOVUPS      lanes00000000<>+0(SB), Y2
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMINPS       Y0, Y1, Y1
+	VMOVUPS      lanesc2a00000<>+0(SB), Y2
 	VMAXPS       Y1, Y2, Y2
-	VADDPS       Y2, Y4, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y1, Y2, Y3
+	VMOVUPS      lanes00000000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VADDPS       Y1, Y3, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole49
+	TESTQ        $0x00000004, DX
+	JZ           two50
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two50:
+	TESTQ     $0x00000002, DX
+	JZ        last51
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last51:
+	TESTQ  $0x00000001, DX
+	JZ     end52
+	VMOVSS X1, (AX)
+	JMP    end52
+
+whole49:
+	VMOVUPS Y0, (AX)
+
+end52:
 done:
 	VZEROUPPER
 	RET
@@ -1501,19 +1840,45 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      BX, BX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMOVUPS    lanes00000000<>+0(SB), Y2
-	VMINPS     Y1, Y2, Y2
-	VADDPS     lanes3f800000<>+0(SB), Y2, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y1
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole53
+	TESTQ        $0x00000004, BX
+	JZ           two54
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two54:
+	TESTQ     $0x00000002, BX
+	JZ        last55
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last55:
+	TESTQ  $0x00000001, BX
+	JZ     end56
+	VMOVSS X1, (AX)
+	JMP    end56
+
+whole53:
+	VMOVUPS Y0, (AX)
+
+end56:
 done:
 	VZEROUPPER
 	RET
@@ -1595,67 +1960,93 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVAPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
-	VMOVUPS      lanesc2d00000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y5
-	VMOVUPS      lanes42b20000<>+0(SB), Y3
-	VMINPS       Y5, Y3, Y3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y5
-	VROUNDPS     $0x08, Y5, Y5
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y3
-	VMOVUPS      lanes3950196f<>+0(SB), Y6
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y7, Y3
-	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y6
-	VPSUBD       Y6, Y5, Y5
-	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y3, Y3
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVAPS      Y2, Y3
+	VFMSUB231PS  Y1, Y1, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y4, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y5, Y6, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VMULPS       lanesbf000000<>+0(SB), Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFMADD231PS  Y3, Y4, Y5
+	VMULPS       Y5, Y2, Y2
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVAPS      Y2, Y4
+	VFMADD231PS  Y2, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
-	VMOVUPS      lanes3f800000<>+0(SB), Y4
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y3, Y2
-	VMOVUPS      lanesbce5bf31<>+0(SB), Y3
-	VFMADD213PS  lanes3e0d9311<>+0(SB), Y2, Y3
-	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y2, Y3
-	VFMADD213PS  lanes3e12888b<>+0(SB), Y2, Y3
-	VFMADD213PS  lanesbc2d923d<>+0(SB), Y2, Y3
-	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y2, Y3
-	VFMADD213PS  lanes3df9777c<>+0(SB), Y2, Y3
-	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y2, Y3
-	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y2, Y3
-	VFMADD213PS  lanesb5fd4254<>+0(SB), Y2, Y3
-	VMULPS       Y3, Y5, Y2
-	VMOVUPS      lanes3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VBLENDVPS    Y1, Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y1
+	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
+	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e12888b<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesbc2d923d<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3dcb51c3<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3df9777c<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0ed32f<>+0(SB), Y1, Y2
+	VFMADD213PS  lanes3e0f03c8<>+0(SB), Y1, Y2
+	VFMADD213PS  lanesb5fd4254<>+0(SB), Y1, Y2
+	VMULPS       Y2, Y4, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VSUBPS       Y1, Y2, Y2
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole57
+	TESTQ        $0x00000004, DX
+	JZ           two58
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two58:
+	TESTQ     $0x00000002, DX
+	JZ        last59
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last59:
+	TESTQ  $0x00000001, DX
+	JZ     end60
+	VMOVSS X1, (AX)
+	JMP    end60
+
+whole57:
+	VMOVUPS Y0, (AX)
+
+end60:
 done:
 	VZEROUPPER
 	RET
@@ -2012,8 +2403,9 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y0
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
 	VMASKMOVPS   (DX)(SI*4), Y0, Y1
 	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
 	VMULPS       Y2, Y2, Y3
@@ -2073,10 +2465,35 @@ tail:
 	VMULPS       Y5, Y1, Y1
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  lanes3ecc422a<>+0(SB), Y1, Y2
-	VMASKMOVPS   (CX)(SI*4), Y0, Y1
-	VMULPS       Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole61
+	TESTQ        $0x00000004, BX
+	JZ           two62
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two62:
+	TESTQ     $0x00000002, BX
+	JZ        last63
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last63:
+	TESTQ  $0x00000001, BX
+	JZ     end64
+	VMOVSS X1, (AX)
+	JMP    end64
+
+whole61:
+	VMOVUPS Y0, (AX)
+
+end64:
 done:
 	VZEROUPPER
 	RET
@@ -2155,46 +2572,72 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VORPS        lanes80000000<>+0(SB), Y1, Y2
-	VMOVUPS      lanesc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y3, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      lanes3950196f<>+0(SB), Y4
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y4, Y5, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
 	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      lanes3f800000<>+0(SB), Y3
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VBLENDVPS    Y1, Y2, Y3, Y2
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y1
+	VMULPS       Y1, Y0, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole65
+	TESTQ        $0x00000004, DX
+	JZ           two66
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two66:
+	TESTQ     $0x00000002, DX
+	JZ        last67
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last67:
+	TESTQ  $0x00000001, DX
+	JZ     end68
+	VMOVSS X1, (AX)
+	JMP    end68
+
+whole65:
+	VMOVUPS Y0, (AX)
+
+end68:
 done:
 	VZEROUPPER
 	RET
@@ -2278,8 +2721,9 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y0
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
 	VMASKMOVPS   (DX)(SI*4), Y0, Y1
 	VORPS        lanes80000000<>+0(SB), Y1, Y2
 	VMOVUPS      lanesc2d00000<>+0(SB), Y3
@@ -2318,10 +2762,35 @@ tail:
 	VMULPS       Y2, Y3, Y2
 	VMOVAPS      Y4, Y3
 	VFMADD231PS  Y1, Y2, Y3
-	VMASKMOVPS   (CX)(SI*4), Y0, Y1
-	VMULPS       Y1, Y3, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y3, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole69
+	TESTQ        $0x00000004, BX
+	JZ           two70
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two70:
+	TESTQ     $0x00000002, BX
+	JZ        last71
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last71:
+	TESTQ  $0x00000001, BX
+	JZ     end72
+	VMOVSS X1, (AX)
+	JMP    end72
+
+whole69:
+	VMOVUPS Y0, (AX)
+
+end72:
 done:
 	VZEROUPPER
 	RET
@@ -2381,45 +2850,71 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VORPS        lanes80000000<>+0(SB), Y1, Y2
-	VMOVUPS      lanesc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y3, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      lanes3950196f<>+0(SB), Y4
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y4, Y5, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
 	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      lanes3f800000<>+0(SB), Y3
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VBLENDVPS    Y1, Y2, Y3, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y3
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VBLENDVPS    Y0, Y1, Y2, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole73
+	TESTQ        $0x00000004, DX
+	JZ           two74
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two74:
+	TESTQ     $0x00000002, DX
+	JZ        last75
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last75:
+	TESTQ  $0x00000001, DX
+	JZ     end76
+	VMOVSS X1, (AX)
+	JMP    end76
+
+whole73:
+	VMOVUPS Y0, (AX)
+
+end76:
 done:
 	VZEROUPPER
 	RET
@@ -2450,15 +2945,41 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y0
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
 	VMASKMOVPS   (DX)(SI*4), Y0, Y1
 	VMOVAPS      Y1, Y2
 	VFNMADD231PS Y1, Y1, Y2
-	VMASKMOVPS   (CX)(SI*4), Y0, Y1
-	VMULPS       Y1, Y2, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole77
+	TESTQ        $0x00000004, BX
+	JZ           two78
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two78:
+	TESTQ     $0x00000002, BX
+	JZ        last79
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last79:
+	TESTQ  $0x00000001, BX
+	JZ     end80
+	VMOVSS X1, (AX)
+	JMP    end80
+
+whole77:
+	VMOVUPS Y0, (AX)
+
+end80:
 done:
 	VZEROUPPER
 	RET
@@ -2513,40 +3034,66 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VORPS        lanes80000000<>+0(SB), Y1, Y2
-	VMULPS       lanes40000000<>+0(SB), Y2, Y2
-	VMOVUPS      lanesc2a00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y2
-	VROUNDPS     $0x08, Y2, Y2
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMULPS       lanes40000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanesc2a00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y2
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y2, Y4
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y3, Y4, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       lanes3f800000<>+0(SB), Y1, Y3
 	VMOVAPS      Y3, Y3
-	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y3
-	VMOVUPS      lanes3950196f<>+0(SB), Y4
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y5
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y4, Y5, Y3
-	VCVTPS2DQ    Y2, Y2
-	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VSUBPS       lanes3f800000<>+0(SB), Y2, Y4
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y2, Y3, Y4
-	VADDPS       lanes40000000<>+0(SB), Y4, Y2
-	VDIVPS       Y2, Y4, Y2
-	VANDPS       lanes80000000<>+0(SB), Y1, Y1
-	VANDPS       lanes7fffffff<>+0(SB), Y2, Y2
-	VORPS        Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VFMADD231PS  Y1, Y2, Y3
+	VADDPS       lanes40000000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y3, Y1
+	VANDPS       lanes80000000<>+0(SB), Y0, Y0
+	VANDPS       lanes7fffffff<>+0(SB), Y1, Y1
+	VORPS        Y1, Y0, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole81
+	TESTQ        $0x00000004, DX
+	JZ           two82
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two82:
+	TESTQ     $0x00000002, DX
+	JZ        last83
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last83:
+	TESTQ  $0x00000001, DX
+	JZ     end84
+	VMOVSS X1, (AX)
+	JMP    end84
+
+whole81:
+	VMOVUPS Y0, (AX)
+
+end84:
 done:
 	VZEROUPPER
 	RET
@@ -2594,20 +3141,46 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      BX, BX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMOVUPS    lanes3f800000<>+0(SB), Y2
-	VSUBPS     Y1, Y2, Y2
-	VADDPS     lanes3f800000<>+0(SB), Y1, Y1
-	VMULPS     Y1, Y2, Y1
-	VMASKMOVPS (CX)(SI*4), Y0, Y2
-	VMULPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VMASKMOVPS   (DX)(SI*4), Y0, Y1
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VSUBPS       Y1, Y2, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VMULPS       Y1, Y2, Y1
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole85
+	TESTQ        $0x00000004, BX
+	JZ           two86
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two86:
+	TESTQ     $0x00000002, BX
+	JZ        last87
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last87:
+	TESTQ  $0x00000001, BX
+	JZ     end88
+	VMOVSS X1, (AX)
+	JMP    end88
+
+whole85:
+	VMOVUPS Y0, (AX)
+
+end88:
 done:
 	VZEROUPPER
 	RET
@@ -2677,55 +3250,81 @@ tail:
 	TESTQ        DX, DX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), SI
-	NEGQ         DX
-	VMOVUPS      (SI)(DX*4), Y0
-	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VORPS        lanes80000000<>+0(SB), Y1, Y2
-	VMOVUPS      lanesc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y3, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y3, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y3, Y2
-	VMOVUPS      lanes3950196f<>+0(SB), Y4
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y4
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y4, Y5, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y4
-	VPSUBD       Y4, Y3, Y3
-	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VORPS        lanes80000000<>+0(SB), Y0, Y1
+	VMOVUPS      lanesc2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y2, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y2, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y2, Y1
+	VMOVUPS      lanes3950196f<>+0(SB), Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y4, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VPSRAD       $0x01, Y2, Y3
+	VPSUBD       Y3, Y2, Y2
 	VPADDD       lanes0000007f<>+0(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       lanes40000000<>+0(SB), Y2, Y3
-	VDIVPS       Y3, Y2, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVUPS      lanes3df8cc4a<>+0(SB), Y4
-	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3e12848f<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y2, Y3
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y4, Y3, Y2
-	VMOVUPS      lanes00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y3
-	VMOVAPS      Y3, Y1
-	VFMADD231PS  lanes40000000<>+0(SB), Y2, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
+	VMULPS       Y3, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       lanes40000000<>+0(SB), Y1, Y2
+	VDIVPS       Y2, Y1, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      lanes3df8cc4a<>+0(SB), Y3
+	VFMADD213PS  lanes3ddb6e8d<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e12848f<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3e4ccb56<>+0(SB), Y2, Y3
+	VFMADD213PS  lanes3eaaaaac<>+0(SB), Y2, Y3
+	VMULPS       Y2, Y1, Y2
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y2, Y1
+	VMOVUPS      lanes00000000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y0
+	VFMADD231PS  lanes40000000<>+0(SB), Y1, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole89
+	TESTQ        $0x00000004, DX
+	JZ           two90
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two90:
+	TESTQ     $0x00000002, DX
+	JZ        last91
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last91:
+	TESTQ  $0x00000001, DX
+	JZ     end92
+	VMOVSS X1, (AX)
+	JMP    end92
+
+whole89:
+	VMOVUPS Y0, (AX)
+
+end92:
 done:
 	VZEROUPPER
 	RET
@@ -2868,8 +3467,9 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y0
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
 	VMASKMOVPS   (DX)(SI*4), Y0, Y1
 	VXORPS       lanes80000000<>+0(SB), Y1, Y1
 	VMOVUPS      lanesc2a00000<>+0(SB), Y2
@@ -2895,10 +3495,35 @@ tail:
 	VMOVAPS      Y3, Y3
 	VFMADD231PS  Y1, Y2, Y3
 	VXORPS       lanes80000000<>+0(SB), Y3, Y1
-	VMASKMOVPS   (CX)(SI*4), Y0, Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)(SI*4)
+	VMASKMOVPS   (CX)(SI*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole93
+	TESTQ        $0x00000004, BX
+	JZ           two94
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two94:
+	TESTQ     $0x00000002, BX
+	JZ        last95
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last95:
+	TESTQ  $0x00000001, BX
+	JZ     end96
+	VMOVSS X1, (AX)
+	JMP    end96
+
+whole93:
+	VMOVUPS Y0, (AX)
+
+end96:
 done:
 	VZEROUPPER
 	RET
@@ -2923,16 +3548,42 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      DX, DX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y0
-	VMASKMOVPS (AX)(BX*4), Y0, Y1
-	VMASKMOVPS (CX)(BX*4), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (AX)(BX*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (AX)(BX*4), Y0, Y1
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VADDPS       Y0, Y1, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole97
+	TESTQ        $0x00000004, DX
+	JZ           two98
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two98:
+	TESTQ     $0x00000002, DX
+	JZ        last99
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last99:
+	TESTQ  $0x00000001, DX
+	JZ     end100
+	VMOVSS X1, (AX)
+	JMP    end100
+
+whole97:
+	VMOVUPS Y0, (AX)
+
+end100:
 done:
 	VZEROUPPER
 	RET
@@ -2957,15 +3608,41 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      DX, DX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), SI
-	NEGQ       DX
-	VMOVUPS    (SI)(DX*4), Y1
-	VMASKMOVPS (CX)(BX*4), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(BX*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y1
+	VMASKMOVPS   (CX)(BX*4), Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole101
+	TESTQ        $0x00000004, DX
+	JZ           two102
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two102:
+	TESTQ     $0x00000002, DX
+	JZ        last103
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last103:
+	TESTQ  $0x00000001, DX
+	JZ     end104
+	VMOVSS X1, (AX)
+	JMP    end104
+
+whole101:
+	VMOVUPS Y0, (AX)
+
+end104:
 done:
 	VZEROUPPER
 	RET
@@ -2995,18 +3672,44 @@ loop:
 	JMP         loop
 
 tail:
-	TESTQ       DX, DX
-	JZ          done
-	LEAQ        firstLanes<>+32(SB), DI
-	NEGQ        DX
-	VMOVUPS     (DI)(DX*4), Y2
-	VMASKMOVPS  (CX)(SI*4), Y2, Y3
-	VMASKMOVPS  (BX)(SI*4), Y2, Y4
-	VMULPS      Y1, Y4, Y1
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y0, Y3, Y1
-	VMASKMOVPS  Y1, Y2, (AX)(SI*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         DX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y2
+	VMASKMOVPS   (CX)(SI*4), Y2, Y3
+	VMASKMOVPS   (BX)(SI*4), Y2, Y2
+	VMULPS       Y1, Y2, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y3, Y1
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole105
+	TESTQ        $0x00000004, DX
+	JZ           two106
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, AX
 
+two106:
+	TESTQ     $0x00000002, DX
+	JZ        last107
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last107:
+	TESTQ  $0x00000001, DX
+	JZ     end108
+	VMOVSS X0, (AX)
+	JMP    end108
+
+whole105:
+	VMOVUPS Y1, (AX)
+
+end108:
 done:
 	VZEROUPPER
 	RET
@@ -3245,7 +3948,7 @@ loop:
 	VSUBPS       Y3, Y2, Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain
+	JZ           plain109
 	VMOVUPS      (DX)(DI*4), Y3
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
@@ -3254,7 +3957,7 @@ loop:
 	VBLENDVPS    Y3, Y4, Y6, Y3
 	VMOVAPS      Y3, Y3
 
-plain:
+plain109:
 	VMULPS       Y3, Y5, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -3262,13 +3965,13 @@ plain:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
 	TESTQ        BX, BX
-	JZ           summed
+	JZ           summed110
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, (BX)(DI*4)
 
-summed:
+summed110:
 	ADDQ $0x08, DI
 	SUBQ $0x08, SI
 	JMP  loop
@@ -3277,8 +3980,9 @@ tail:
 	TESTQ        SI, SI
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), R8
-	NEGQ         SI
-	VMOVUPS      (R8)(SI*4), Y2
+	MOVQ         SI, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y2
 	VMASKMOVPS   (AX)(DI*4), Y2, Y3
 	VMASKMOVPS   (CX)(DI*4), Y2, Y4
 	VORPS        lanes80000000<>+0(SB), Y3, Y5
@@ -3335,7 +4039,7 @@ tail:
 	VSUBPS       Y4, Y3, Y3
 	VMOVUPS      lanes3f800000<>+0(SB), Y4
 	TESTQ        DX, DX
-	JZ           plainInTail
+	JZ           plain111
 	VMASKMOVPS   (DX)(DI*4), Y2, Y4
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y4, Y4
@@ -3344,22 +4048,47 @@ tail:
 	VBLENDVPS    Y4, Y5, Y7, Y4
 	VMOVAPS      Y4, Y4
 
-plainInTail:
+plain111:
 	VMULPS       Y4, Y6, Y5
-	VANDPS       Y2, Y5, Y5
-	VCVTPS2PD    X5, Y6
-	VEXTRACTF128 $0x01, Y5, X5
-	VCVTPS2PD    X5, Y5
-	VADDPD       Y6, Y0, Y0
-	VADDPD       Y5, Y1, Y1
+	VANDPS       Y2, Y5, Y2
+	VCVTPS2PD    X2, Y5
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y2, Y1, Y1
 	TESTQ        BX, BX
-	JZ           summedInTail
-	VBROADCASTSS scale+104(FP), Y5
-	VMULPS       Y5, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VMASKMOVPS   Y3, Y2, (BX)(DI*4)
+	JZ           summed112
+	VBROADCASTSS scale+104(FP), Y2
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y2, Y3, Y2
+	LEAQ         (BX)(DI*4), AX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole113
+	TESTQ        $0x00000004, SI
+	JZ           two114
+	VMOVUPS      X3, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, AX
 
-summedInTail:
+two114:
+	TESTQ     $0x00000002, SI
+	JZ        last115
+	VMOVLPS   X3, (AX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, AX
+
+last115:
+	TESTQ  $0x00000001, SI
+	JZ     end116
+	VMOVSS X3, (AX)
+	JMP    end116
+
+whole113:
+	VMOVUPS Y2, (AX)
+
+end116:
+summed112:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -3396,7 +4125,7 @@ loop:
 	VFMADD231PS  Y3, Y2, Y4
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	TESTQ        DX, DX
-	JZ           plain
+	JZ           plain117
 	VMOVUPS      (DX)(DI*4), Y2
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y2, Y2
@@ -3405,7 +4134,7 @@ loop:
 	VBLENDVPS    Y2, Y5, Y6, Y2
 	VMOVAPS      Y2, Y2
 
-plain:
+plain117:
 	VMULPS       Y2, Y4, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -3413,13 +4142,13 @@ plain:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
 	TESTQ        BX, BX
-	JZ           summed
+	JZ           summed118
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y2, Y3, Y2
 	VMOVUPS      Y2, (BX)(DI*4)
 
-summed:
+summed118:
 	ADDQ $0x08, DI
 	SUBQ $0x08, SI
 	JMP  loop
@@ -3428,8 +4157,9 @@ tail:
 	TESTQ        SI, SI
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), R8
-	NEGQ         SI
-	VMOVUPS      (R8)(SI*4), Y2
+	MOVQ         SI, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y2
 	VMASKMOVPS   (AX)(DI*4), Y2, Y3
 	VMASKMOVPS   (CX)(DI*4), Y2, Y4
 	VSUBPS       Y4, Y3, Y3
@@ -3441,7 +4171,7 @@ tail:
 	VFMADD231PS  Y4, Y3, Y5
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plainInTail
+	JZ           plain119
 	VMASKMOVPS   (DX)(DI*4), Y2, Y3
 	VXORPS       Y6, Y6, Y6
 	VCMPPS       $0x04, Y6, Y3, Y3
@@ -3450,22 +4180,47 @@ tail:
 	VBLENDVPS    Y3, Y6, Y7, Y3
 	VMOVAPS      Y3, Y3
 
-plainInTail:
+plain119:
 	VMULPS       Y3, Y5, Y5
-	VANDPS       Y2, Y5, Y5
-	VCVTPS2PD    X5, Y6
-	VEXTRACTF128 $0x01, Y5, X5
-	VCVTPS2PD    X5, Y5
-	VADDPD       Y6, Y0, Y0
-	VADDPD       Y5, Y1, Y1
+	VANDPS       Y2, Y5, Y2
+	VCVTPS2PD    X2, Y5
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y2, Y1, Y1
 	TESTQ        BX, BX
-	JZ           summedInTail
-	VBROADCASTSS scale+104(FP), Y5
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y3, Y4, Y3
-	VMASKMOVPS   Y3, Y2, (BX)(DI*4)
+	JZ           summed120
+	VBROADCASTSS scale+104(FP), Y2
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y2, Y4, Y2
+	LEAQ         (BX)(DI*4), AX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole121
+	TESTQ        $0x00000004, SI
+	JZ           two122
+	VMOVUPS      X3, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, AX
 
-summedInTail:
+two122:
+	TESTQ     $0x00000002, SI
+	JZ        last123
+	VMOVLPS   X3, (AX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, AX
+
+last123:
+	TESTQ  $0x00000001, SI
+	JZ     end124
+	VMOVSS X3, (AX)
+	JMP    end124
+
+whole121:
+	VMOVUPS Y2, (AX)
+
+end124:
+summed120:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -3519,8 +4274,9 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y4
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y4
 	VMASKMOVPS   (AX)(SI*4), Y4, Y5
 	VMASKMOVPS   (CX)(SI*4), Y4, Y6
 	VMULPS       Y1, Y5, Y1
@@ -3529,11 +4285,62 @@ tail:
 	VMASKMOVPS   (DX)(SI*4), Y4, Y0
 	VMOVAPS      Y1, Y1
 	VFMADD231PS  Y0, Y2, Y1
-	VMASKMOVPS   Y1, Y4, (DX)(SI*4)
+	LEAQ         (DX)(SI*4), CX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole125
+	TESTQ        $0x00000004, BX
+	JZ           two126
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, CX
+
+two126:
+	TESTQ     $0x00000002, BX
+	JZ        last127
+	VMOVLPS   X0, (CX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, CX
+
+last127:
+	TESTQ  $0x00000001, BX
+	JZ     end128
+	VMOVSS X0, (CX)
+	JMP    end128
+
+whole125:
+	VMOVUPS Y1, (CX)
+
+end128:
 	VMOVAPS      Y5, Y0
 	VFNMADD231PS Y1, Y3, Y0
-	VMASKMOVPS   Y0, Y4, (AX)(SI*4)
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole129
+	TESTQ        $0x00000004, BX
+	JZ           two130
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two130:
+	TESTQ     $0x00000002, BX
+	JZ        last131
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last131:
+	TESTQ  $0x00000001, BX
+	JZ     end132
+	VMOVSS X1, (AX)
+	JMP    end132
+
+whole129:
+	VMOVUPS Y0, (AX)
+
+end132:
 done:
 	VZEROUPPER
 	RET
@@ -3583,23 +4390,75 @@ tail:
 	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), DI
-	NEGQ         BX
-	VMOVUPS      (DI)(BX*4), Y4
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y4
 	VMASKMOVPS   (AX)(SI*4), Y4, Y5
 	VMASKMOVPS   (CX)(SI*4), Y4, Y6
 	VMULPS       Y1, Y5, Y1
 	VMOVAPS      Y1, Y1
 	VFMADD231PS  Y0, Y6, Y1
 	VMASKMOVPS   (DX)(SI*4), Y4, Y0
-	VMOVAPS      Y1, Y6
-	VFMADD231PS  Y0, Y2, Y6
-	VMASKMOVPS   Y6, Y4, (DX)(SI*4)
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y0, Y2, Y4
+	LEAQ         (DX)(SI*4), CX
+	VMOVAPS      X4, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole133
+	TESTQ        $0x00000004, BX
+	JZ           two134
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y4, X0
+	ADDQ         $0x10, CX
+
+two134:
+	TESTQ     $0x00000002, BX
+	JZ        last135
+	VMOVLPS   X0, (CX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, CX
+
+last135:
+	TESTQ  $0x00000001, BX
+	JZ     end136
+	VMOVSS X0, (CX)
+	JMP    end136
+
+whole133:
+	VMOVUPS Y4, (CX)
+
+end136:
 	VMOVAPS      Y1, Y0
-	VFMADD231PS  Y6, Y2, Y0
+	VFMADD231PS  Y4, Y2, Y0
 	VMOVAPS      Y5, Y1
 	VFNMADD231PS Y0, Y3, Y1
-	VMASKMOVPS   Y1, Y4, (AX)(SI*4)
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole137
+	TESTQ        $0x00000004, BX
+	JZ           two138
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, AX
 
+two138:
+	TESTQ     $0x00000002, BX
+	JZ        last139
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last139:
+	TESTQ  $0x00000001, BX
+	JZ     end140
+	VMOVSS X0, (AX)
+	JMP    end140
+
+whole137:
+	VMOVUPS Y1, (AX)
+
+end140:
 done:
 	VZEROUPPER
 	RET
@@ -3656,35 +4515,113 @@ loop:
 	JMP         loop
 
 tail:
-	TESTQ       SI, SI
-	JZ          done
-	LEAQ        firstLanes<>+32(SB), R8
-	NEGQ        SI
-	VMOVUPS     (R8)(SI*4), Y10
-	VMASKMOVPS  (AX)(DI*4), Y10, Y11
-	VMASKMOVPS  (CX)(DI*4), Y10, Y12
-	VMULPS      Y1, Y11, Y1
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y0, Y12, Y1
-	VMULPS      Y4, Y1, Y0
-	VMASKMOVPS  (DX)(DI*4), Y10, Y4
-	VMOVAPS     Y0, Y0
-	VFMADD231PS Y4, Y3, Y0
-	VMASKMOVPS  Y0, Y10, (DX)(DI*4)
-	VMASKMOVPS  (BX)(DI*4), Y10, Y3
-	VMULPS      Y1, Y1, Y1
-	VMULPS      Y6, Y1, Y1
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y3, Y5, Y1
-	VMASKMOVPS  Y1, Y10, (BX)(DI*4)
-	VMULPS      Y8, Y1, Y1
-	VSQRTPS     Y1, Y1
-	VADDPS      Y9, Y1, Y1
-	VMULPS      Y7, Y0, Y0
-	VDIVPS      Y1, Y0, Y0
-	VFMSUB132PS Y2, Y0, Y11
-	VMASKMOVPS  Y11, Y10, (AX)(DI*4)
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	MOVQ         SI, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y10
+	VMASKMOVPS   (AX)(DI*4), Y10, Y11
+	VMASKMOVPS   (CX)(DI*4), Y10, Y12
+	VMULPS       Y1, Y11, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VMULPS       Y4, Y1, Y0
+	VMASKMOVPS   (DX)(DI*4), Y10, Y4
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y4, Y3, Y0
+	LEAQ         (DX)(DI*4), CX
+	VMOVAPS      X0, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole141
+	TESTQ        $0x00000004, SI
+	JZ           two142
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y0, X3
+	ADDQ         $0x10, CX
 
+two142:
+	TESTQ     $0x00000002, SI
+	JZ        last143
+	VMOVLPS   X3, (CX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, CX
+
+last143:
+	TESTQ  $0x00000001, SI
+	JZ     end144
+	VMOVSS X3, (CX)
+	JMP    end144
+
+whole141:
+	VMOVUPS Y0, (CX)
+
+end144:
+	VMASKMOVPS   (BX)(DI*4), Y10, Y3
+	VMULPS       Y1, Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y3, Y5, Y1
+	LEAQ         (BX)(DI*4), CX
+	VMOVAPS      X1, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole145
+	TESTQ        $0x00000004, SI
+	JZ           two146
+	VMOVUPS      X3, (CX)
+	VEXTRACTF128 $0x01, Y1, X3
+	ADDQ         $0x10, CX
+
+two146:
+	TESTQ     $0x00000002, SI
+	JZ        last147
+	VMOVLPS   X3, (CX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, CX
+
+last147:
+	TESTQ  $0x00000001, SI
+	JZ     end148
+	VMOVSS X3, (CX)
+	JMP    end148
+
+whole145:
+	VMOVUPS Y1, (CX)
+
+end148:
+	VMULPS       Y8, Y1, Y1
+	VSQRTPS      Y1, Y1
+	VADDPS       Y9, Y1, Y1
+	VMULPS       Y7, Y0, Y0
+	VDIVPS       Y1, Y0, Y0
+	VFMSUB132PS  Y2, Y0, Y11
+	LEAQ         (AX)(DI*4), AX
+	VMOVAPS      X11, X0
+	TESTQ        $0x00000008, SI
+	JNZ          whole149
+	TESTQ        $0x00000004, SI
+	JZ           two150
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y11, X0
+	ADDQ         $0x10, AX
+
+two150:
+	TESTQ     $0x00000002, SI
+	JZ        last151
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last151:
+	TESTQ  $0x00000001, SI
+	JZ     end152
+	VMOVSS X0, (AX)
+	JMP    end152
+
+whole149:
+	VMOVUPS Y11, (AX)
+
+end152:
 done:
 	VZEROUPPER
 	RET
@@ -3734,29 +4671,81 @@ loop:
 	JMP         loop
 
 tail:
-	TESTQ       BX, BX
-	JZ          done
-	LEAQ        firstLanes<>+32(SB), DI
-	NEGQ        BX
-	VMOVUPS     (DI)(BX*4), Y6
-	VMASKMOVPS  (AX)(SI*4), Y6, Y7
-	VMASKMOVPS  (CX)(SI*4), Y6, Y8
-	VMULPS      Y1, Y7, Y1
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y0, Y8, Y1
-	VMASKMOVPS  (DX)(SI*4), Y6, Y0
-	VMULPS      Y1, Y1, Y8
-	VMULPS      Y3, Y8, Y3
-	VMOVAPS     Y3, Y3
-	VFMADD231PS Y0, Y2, Y3
-	VMASKMOVPS  Y3, Y6, (DX)(SI*4)
-	VSQRTPS     Y3, Y0
-	VADDPS      Y5, Y0, Y0
-	VMULPS      Y4, Y1, Y1
-	VDIVPS      Y0, Y1, Y0
-	VSUBPS      Y0, Y7, Y0
-	VMASKMOVPS  Y0, Y6, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y6
+	VMASKMOVPS   (AX)(SI*4), Y6, Y7
+	VMASKMOVPS   (CX)(SI*4), Y6, Y8
+	VMULPS       Y1, Y7, Y1
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y0, Y8, Y1
+	VMASKMOVPS   (DX)(SI*4), Y6, Y0
+	VMULPS       Y1, Y1, Y6
+	VMULPS       Y3, Y6, Y3
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y0, Y2, Y3
+	LEAQ         (DX)(SI*4), CX
+	VMOVAPS      X3, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole153
+	TESTQ        $0x00000004, BX
+	JZ           two154
+	VMOVUPS      X0, (CX)
+	VEXTRACTF128 $0x01, Y3, X0
+	ADDQ         $0x10, CX
 
+two154:
+	TESTQ     $0x00000002, BX
+	JZ        last155
+	VMOVLPS   X0, (CX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, CX
+
+last155:
+	TESTQ  $0x00000001, BX
+	JZ     end156
+	VMOVSS X0, (CX)
+	JMP    end156
+
+whole153:
+	VMOVUPS Y3, (CX)
+
+end156:
+	VSQRTPS      Y3, Y0
+	VADDPS       Y5, Y0, Y0
+	VMULPS       Y4, Y1, Y1
+	VDIVPS       Y0, Y1, Y0
+	VSUBPS       Y0, Y7, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole157
+	TESTQ        $0x00000004, BX
+	JZ           two158
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two158:
+	TESTQ     $0x00000002, BX
+	JZ        last159
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last159:
+	TESTQ  $0x00000001, BX
+	JZ     end160
+	VMOVSS X1, (AX)
+	JMP    end160
+
+whole157:
+	VMOVUPS Y0, (AX)
+
+end160:
 done:
 	VZEROUPPER
 	RET
@@ -4020,22 +5009,74 @@ loop:
 	JMP       loop
 
 tail:
-	TESTQ      SI, SI
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), R8
-	NEGQ       SI
-	VMOVUPS    (R8)(SI*4), Y2
-	VMOVUPS    (BX)(DI*4), Y3
-	VPMINUD    Y0, Y3, Y0
-	VPCMPEQD   Y3, Y0, Y0
-	VMASKMOVPS (CX)(DI*4), Y2, Y3
-	VANDNPS    Y3, Y0, Y3
-	VMASKMOVPS Y3, Y2, (AX)(DI*4)
-	VMOVUPS    lanes3f800000<>+0(SB), Y3
-	VANDPS     (DX)(DI*4), Y1, Y1
-	VBLENDVPS  Y0, Y3, Y1, Y0
-	VMASKMOVPS Y0, Y2, (DX)(DI*4)
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	MOVQ         SI, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y2
+	VMOVUPS      (BX)(DI*4), Y3
+	VPMINUD      Y0, Y3, Y0
+	VPCMPEQD     Y3, Y0, Y0
+	VMASKMOVPS   (CX)(DI*4), Y2, Y2
+	VANDNPS      Y2, Y0, Y2
+	LEAQ         (AX)(DI*4), AX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole161
+	TESTQ        $0x00000004, SI
+	JZ           two162
+	VMOVUPS      X3, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, AX
 
+two162:
+	TESTQ     $0x00000002, SI
+	JZ        last163
+	VMOVLPS   X3, (AX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, AX
+
+last163:
+	TESTQ  $0x00000001, SI
+	JZ     end164
+	VMOVSS X3, (AX)
+	JMP    end164
+
+whole161:
+	VMOVUPS Y2, (AX)
+
+end164:
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VANDPS       (DX)(DI*4), Y1, Y1
+	VBLENDVPS    Y0, Y2, Y1, Y0
+	LEAQ         (DX)(DI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, SI
+	JNZ          whole165
+	TESTQ        $0x00000004, SI
+	JZ           two166
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two166:
+	TESTQ     $0x00000002, SI
+	JZ        last167
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last167:
+	TESTQ  $0x00000001, SI
+	JZ     end168
+	VMOVSS X1, (AX)
+	JMP    end168
+
+whole165:
+	VMOVUPS Y0, (AX)
+
+end168:
 done:
 	VZEROUPPER
 	RET
@@ -4066,19 +5107,45 @@ loop:
 	JMP      loop
 
 tail:
-	TESTQ      BX, BX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y2
-	VMOVUPS    (DX)(SI*4), Y3
-	VPMINUD    Y0, Y3, Y0
-	VPCMPEQD   Y3, Y0, Y0
-	VMASKMOVPS (CX)(SI*4), Y2, Y3
-	VMULPS     Y1, Y3, Y1
-	VANDNPS    Y1, Y0, Y0
-	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y2
+	VMOVUPS      (DX)(SI*4), Y3
+	VPMINUD      Y0, Y3, Y0
+	VPCMPEQD     Y3, Y0, Y0
+	VMASKMOVPS   (CX)(SI*4), Y2, Y2
+	VMULPS       Y1, Y2, Y1
+	VANDNPS      Y1, Y0, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole169
+	TESTQ        $0x00000004, BX
+	JZ           two170
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two170:
+	TESTQ     $0x00000002, BX
+	JZ        last171
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last171:
+	TESTQ  $0x00000001, BX
+	JZ     end172
+	VMOVSS X1, (AX)
+	JMP    end172
+
+whole169:
+	VMOVUPS Y0, (AX)
+
+end172:
 done:
 	VZEROUPPER
 	RET
@@ -4106,17 +5173,43 @@ loop:
 	JMP     loop
 
 tail:
-	TESTQ      DX, DX
-	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       DX
-	VMOVUPS    (DI)(DX*4), Y1
-	VMASKMOVPS (CX)(SI*4), Y1, Y2
-	VMASKMOVPS (BX)(SI*4), Y1, Y3
-	VMULPS     Y0, Y3, Y0
-	VADDPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         DX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y1
+	VMASKMOVPS   (CX)(SI*4), Y1, Y2
+	VMASKMOVPS   (BX)(SI*4), Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VADDPS       Y0, Y2, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole173
+	TESTQ        $0x00000004, DX
+	JZ           two174
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
 
+two174:
+	TESTQ     $0x00000002, DX
+	JZ        last175
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last175:
+	TESTQ  $0x00000001, DX
+	JZ     end176
+	VMOVSS X1, (AX)
+	JMP    end176
+
+whole173:
+	VMOVUPS Y0, (AX)
+
+end176:
 done:
 	VZEROUPPER
 	RET
@@ -9435,7 +10528,7 @@ loop:
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain
+	JZ           plain177
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z7, Z7, Z7
 	VCMPPS       $0x04, Z7, Z3, K1
@@ -9444,7 +10537,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z8
 	VMOVAPS      Z8, Z3
 
-plain:
+plain177:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -9452,13 +10545,13 @@ plain:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         BX, BX
-	JZ            summed
+	JZ            summed178
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (BX)(DI*4)
 
-summed:
+summed178:
 	ADDQ $0x10, DI
 	SUBQ $0x10, SI
 	JMP  loop
@@ -9518,7 +10611,7 @@ tail:
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plainInTail
+	JZ           plain179
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z10, Z10, Z10
 	VCMPPS       $0x04, Z10, Z3, K2
@@ -9527,7 +10620,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z11
 	VMOVAPS      Z11, Z3
 
-plainInTail:
+plain179:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -9536,13 +10629,13 @@ plainInTail:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         BX, BX
-	JZ            summedInTail
+	JZ            summed180
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (BX)(DI*4)
 
-summedInTail:
+summed180:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -9581,7 +10674,7 @@ loop:
 	VFMADD231PS  Z3, Z2, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain
+	JZ           plain181
 	VMOVUPS      (DX)(DI*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -9590,7 +10683,7 @@ loop:
 	VBLENDMPS    Z2, Z9, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain:
+plain181:
 	VMULPS        Z2, Z8, Z8
 	VCVTPS2PD     Y8, Z9
 	VEXTRACTF32X8 $0x01, Z8, Y8
@@ -9598,13 +10691,13 @@ plain:
 	VADDPD        Z9, Z0, Z0
 	VADDPD        Z8, Z1, Z1
 	TESTQ         BX, BX
-	JZ            summed
+	JZ            summed182
 	VBROADCASTSS  scale+104(FP), Z8
 	VMULPS        Z8, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, (BX)(DI*4)
 
-summed:
+summed182:
 	ADDQ $0x10, DI
 	SUBQ $0x10, SI
 	JMP  loop
@@ -9626,7 +10719,7 @@ tail:
 	VFMADD231PS  Z3, Z2, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plainInTail
+	JZ           plain183
 	VMOVUPS.Z    (DX)(DI*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -9635,7 +10728,7 @@ tail:
 	VBLENDMPS    Z2, Z5, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plainInTail:
+plain183:
 	VMULPS        Z2, Z4, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -9644,13 +10737,13 @@ plainInTail:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         BX, BX
-	JZ            summedInTail
+	JZ            summed184
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, K1, (BX)(DI*4)
 
-summedInTail:
+summed184:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1

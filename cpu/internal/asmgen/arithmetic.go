@@ -86,11 +86,11 @@ func (v vector) compare(predicate uint64, a reg.VecVirtual, b Op) mask {
 	if v.wide() {
 		k := K()
 		VCMPPS(Imm(predicate), b, a, k)
-		return mask{k}
+		return mask{Register: k}
 	}
 	r := v.new()
 	VCMPPS(Imm(predicate), b, a, r)
-	return mask{r}
+	return mask{Register: r}
 }
 
 // negative is the mask of the lanes whose sign bit is set.
@@ -98,9 +98,9 @@ func (v vector) negative(x reg.VecVirtual) mask {
 	if v.wide() {
 		k := K()
 		VPMOVD2M(x, k)
-		return mask{k}
+		return mask{Register: k}
 	}
-	return mask{x}
+	return mask{Register: x}
 }
 
 // pick is a in the lanes of the mask and b in the others.

@@ -33,7 +33,7 @@ func (v vector) loss(feature func(a, x reg.VecVirtual) (loss, gradient reg.VecVi
 	v.elements(n, func(at position) {
 		loss, gradient := feature(at.element(a), at.element(x))
 		weight := v.load(constant(one))
-		plain, summed := at.label("plain"), at.label("summed")
+		plain, summed := label("plain"), label("summed")
 		TESTQ(emphasis, emphasis)
 		JZ(LabelRef(plain))
 		destroyed := v.compare(notEqual, at.element(emphasis), v.zero())

@@ -63,7 +63,7 @@ func (at position) element(slice reg.GPVirtual) reg.VecVirtual {
 }
 
 // put stores r at the position of a slice.
-func (at position) put(r reg.Register, slice reg.GPVirtual) {
+func (at position) put(r reg.VecVirtual, slice reg.GPVirtual) {
 	if at.tail != nil {
 		at.storeFirst(r, at.of(slice), *at.tail)
 	} else {
@@ -77,12 +77,4 @@ func (at position) within(r reg.VecVirtual) reg.VecVirtual {
 		return r
 	}
 	return at.keepIf(*at.tail, r)
-}
-
-// label is a label of the body's own, different in the loop and in the tail.
-func (at position) label(name string) string {
-	if at.tail != nil {
-		return name + "InTail"
-	}
-	return name
 }

@@ -107,12 +107,12 @@ func (v vector) fires(words Mem, limit reg.VecVirtual) mask {
 		const lessOrEqual = 2
 		k := K()
 		VPCMPUD(Imm(lessOrEqual), limit, w, k)
-		return mask{k}
+		return mask{Register: k}
 	}
 	r := v.new()
 	VPMINUD(limit, w, r)
 	VPCMPEQD(w, r, r)
-	return mask{r}
+	return mask{Register: r}
 }
 
 // corruptions writes the kernels of masking, dropout and Gaussian noise.

@@ -89,8 +89,11 @@ func (v vector) spread(m Mem) reg.VecVirtual {
 }
 
 // mask selects lanes: a mask register with AVX-512, the sign bits of a vector
-// with AVX2.
-type mask struct{ reg.Register }
+// with AVX2. One made by firstLanes knows their number.
+type mask struct {
+	reg.Register
+	count reg.GPVirtual
+}
 
 // firstLanes returns the mask of the first n lanes, 0 ≤ n ≤ v.lanes.
 func (v vector) firstLanes(n reg.GPVirtual) mask {
@@ -99,7 +102,7 @@ func (v vector) firstLanes(n reg.GPVirtual) mask {
 		MOVL(I32(-1), ones)
 		BZHIL(n.As32(), ones, ones)
 		KMOVW(ones, k)
-		return mask{k}
+		return mask{k, n}
 	}
 	const name = "firstLanes"
 	table, found := constants[name]
@@ -119,7 +122,7 @@ func (v vector) firstLanes(n reg.GPVirtual) mask {
 	offset := GP64()
 	MOVQ(n, offset)
 	NEGQ(offset)
-	return mask{v.load(Mem{Base: at, Index: offset, Scale: 4})}
+	return mask{v.load(Mem{Base: at, Index: offset, Scale: 4}), n}
 }
 
 // loadFirst copies the lanes of a mask from memory, and zeros to the others.
@@ -133,13 +136,48 @@ func (v vector) loadFirst(m Mem, lanes mask) reg.VecVirtual {
 	return r
 }
 
-// storeFirst copies the lanes of a mask to memory.
-func (v vector) storeFirst(r reg.Register, m Mem, lanes mask) {
+// storeFirst copies the lanes of a mask made by firstLanes to memory. Without
+// AVX-512 it does so in fours, twos and ones: a masked store takes dozens of
+// cycles on some processors.
+func (v vector) storeFirst(r reg.VecVirtual, m Mem, lanes mask) {
 	if v.wide() {
 		VMOVUPS(r, lanes.Register, m)
-	} else {
-		VMASKMOVPS(r, lanes.Register, m)
+		return
 	}
+	at, rest := GP64(), XMM()
+	LEAQ(m, at)
+	VMOVAPS(r.AsX(), rest)
+	whole, two, last, end := label("whole"), label("two"), label("last"), label("end")
+	TESTQ(U32(8), lanes.count)
+	JNZ(LabelRef(whole))
+	TESTQ(U32(4), lanes.count)
+	JZ(LabelRef(two))
+	VMOVUPS(rest, Mem{Base: at})
+	VEXTRACTF128(Imm(1), r, rest)
+	ADDQ(Imm(16), at)
+	Label(two)
+	TESTQ(U32(2), lanes.count)
+	JZ(LabelRef(last))
+	VMOVLPS(rest, Mem{Base: at})
+	VPERMILPS(Imm(0x0E), rest, rest)
+	ADDQ(Imm(8), at)
+	Label(last)
+	TESTQ(U32(1), lanes.count)
+	JZ(LabelRef(end))
+	VMOVSS(rest, Mem{Base: at})
+	JMP(LabelRef(end))
+	Label(whole)
+	VMOVUPS(r, Mem{Base: at})
+	Label(end)
+}
+
+// labels counts the labels made so far.
+var labels int
+
+// label is a label that is used once.
+func label(name string) string {
+	labels++
+	return fmt.Sprint(name, labels)
 }
 
 // argument loads an integer parameter.

@@ -172,6 +172,24 @@ func TestTensorsAreThoseOfPyTorch(t *testing.T) {
 	}
 }
 
+func TestALayerOfOneUnitKeepsItsMatrix(t *testing.T) {
+	job := folderJob(t, 30, 1)
+	job.Model = newDAE(t, model.Config{Features: 8, Hidden: []int{1}, Likelihood: "gaussian:1"})
+	r := mustRun(t, job)
+	f, err := safetensors.ReadFile(filepath.Join(job.Dir, ModelFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, shape := range map[string][]int{"encoder.0.weight": {1, 8}, "encoder.0.bias": {1}, "decoder.0.weight": {8, 1}} {
+		if got := f.Tensors[name].Shape(); !slices.Equal(got, shape) {
+			t.Errorf("%s has the shape %v, want %v", name, got, shape)
+		}
+	}
+	if s, err := LoadModel(job.Dir); err != nil || !sameBits(s.Params, r.Params) {
+		t.Errorf("it does not come back: %v", err)
+	}
+}
+
 func TestLoadModelExplainsWhatIsWrong(t *testing.T) {
 	job := folderJob(t, 30, 1)
 	mustRun(t, job)

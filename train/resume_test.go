@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -142,20 +143,26 @@ func TestKilledRunsHaveTheSameBits(t *testing.T) {
 	}
 }
 
-func TestResumeAfterARollback(t *testing.T) {
-	job := folderJob(t, 80, 4)
-	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 6}
-	want := mustRun(t, job)
-	if want.Rollbacks != 1 {
-		t.Fatalf("%d rollbacks", want.Rollbacks)
+func TestResumeAroundARollback(t *testing.T) {
+	for name, bad := range map[string]poisoner{ // the interruption is after 10 steps made, one rolled back
+		"before": {step: 6, loss: math.NaN()},
+		"after":  {step: 13, loss: 1e30}, // finite, but a blow-up beside the first loss of all
+	} {
+		job := folderJob(t, 80, 4)
+		poison := func() *poisoner {
+			return &poisoner{Device: newCPU(t, 1), t: t, step: bad.step, loss: bad.loss}
+		}
+		job.Device = poison()
+		want := mustRun(t, job)
+		if want.Rollbacks != 1 {
+			t.Fatalf("%s: %d rollbacks", name, want.Rollbacks)
+		}
+		job.Dir, job.Resume, job.Device = t.TempDir(), true, poison()
+		if _, err := interrupt(t, job, 10); err == nil {
+			t.Fatal("not interrupted")
+		}
+		same(t, name, job, mustRun(t, job), want)
 	}
-	job.Dir, job.Resume = t.TempDir(), true
-	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 6}
-	if _, err := interrupt(t, job, 10); err == nil {
-		t.Fatal("not interrupted")
-	}
-	job.Device = newCPU(t, 1)
-	same(t, "resumed", job, mustRun(t, job), want)
 }
 
 func TestResumeGoesOnForMoreEpochs(t *testing.T) {
@@ -174,23 +181,27 @@ func TestResumeRefusesAnotherRun(t *testing.T) {
 	job := folderJob(t, 60, 2)
 	mustRun(t, job)
 	job.Resume = true
-	for key, change := range map[string]func(*Job){
-		"lr":           func(j *Job) { j.Config.LR *= 2 },
-		"batch":        func(j *Job) { j.Config.Batch++ },
-		"weight_decay": func(j *Job) { x := 0.1; j.Config.WeightDecay = &x },
-		"dropout": func(j *Job) {
+	for _, c := range []struct {
+		key    string
+		change func(*Job)
+	}{
+		{"lr", func(j *Job) { j.Config.LR *= 2 }},
+		{"batch", func(j *Job) { j.Config.Batch++ }},
+		{"weight_decay", func(j *Job) { x := 0.1; j.Config.WeightDecay = &x }},
+		{"dropout", func(j *Job) {
 			c := j.Model.Config()
 			c.Dropout = 0.2
 			j.Model = newDAE(t, c)
-		},
-		"data": func(j *Job) { j.Schema.SHA256 = "cd34" },
+		}},
+		{"data", func(j *Job) { j.Schema.SHA256 = "cd34" }},
+		{"data", func(j *Job) { j.Table = toy(61) }},
 	} {
 		changed := job
-		change(&changed)
+		c.change(&changed)
 		_, err := Run(context.Background(), changed)
 		var config *model.ConfigError
-		if !errors.As(err, &config) || config.Key != key {
-			t.Errorf("%s: error %v", key, err)
+		if !errors.As(err, &config) || config.Key != c.key {
+			t.Errorf("%s: error %v", c.key, err)
 		}
 	}
 	mustRun(t, job)

@@ -359,11 +359,12 @@ func TestDivergenceRollsBackAndGivesUp(t *testing.T) {
 	}
 }
 
-// poisoner makes the loss of one optimiser step, the first time it is made, not a number.
+// poisoner gives one optimiser step, the first time it is made, another loss.
 type poisoner struct {
 	device.Device
 	t     *testing.T
 	step  uint64
+	loss  float64
 	fired bool
 }
 
@@ -378,7 +379,7 @@ func (d *poisoner) Update(a device.UpdateArgs) {
 	}
 	if !d.fired && device.ClockFromWords(words).Step == d.step {
 		d.fired = true
-		if err := d.Upload(a.Loss, []float32{float32(math.NaN())}); err != nil {
+		if err := d.Upload(a.Loss, []float32{float32(d.loss)}); err != nil {
 			d.t.Error(err)
 		}
 	}
@@ -398,7 +399,7 @@ func TestARolledBackEpochIsRepeatedFromItsStart(t *testing.T) {
 
 	var seen []Rollback
 	job.Observer.RolledBack = func(b Rollback) { seen = append(seen, b) }
-	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 7}
+	job.Device = &poisoner{Device: newCPU(t, 1), t: t, step: 7, loss: math.NaN()}
 	job.Config.Epochs = 2
 	got := mustRun(t, job)
 	if len(seen) != 1 || seen[0].Epoch != 2 || seen[0].Step != 8 || !math.IsNaN(seen[0].Loss) || got.Rollbacks != 1 {
@@ -556,6 +557,60 @@ func TestSplitHoldsOutAFraction(t *testing.T) {
 		}
 		if err == nil && (s.Validation().Len() != c.held || s.Training().Len() != c.rows-c.held || s.Training().Lo != s.Validation().Hi) {
 			t.Errorf("%+v: parts %+v and %+v", s, s.Validation(), s.Training())
+		}
+	}
+}
+
+// One step of plain gradient descent moves the weights by η·min(‖g‖, clip), and
+// decay adds ηλθ to weights alone.
+func TestClipAndDecayReachTheStep(t *testing.T) {
+	job := toyJob(t, 30, 1)
+	job.Model = newDAE(t, model.Config{Features: 8, Hidden: []int{4}, Norm: "layer", Corruption: "gaussian:0.1", Likelihood: "gaussian:1"})
+	job.Config.Val, job.Config.Batch, job.Config.LR, job.Config.Optimizer = 0, 30, 0.01, "sgd:momentum=0"
+	start := job.Model.InitialParameters(job.Config.Seed)
+	plain := mustRun(t, job)
+	moved := func(r *Result) (norm float64) {
+		for i, x := range r.Params {
+			norm += math.Pow(float64(x-start[i])/job.Config.LR, 2)
+		}
+		return math.Sqrt(norm)
+	}
+	if got := moved(plain); math.Abs(got-plain.Last.GradNorm) > 1e-3*got {
+		t.Errorf("the weights moved by %g·η, the gradient's norm is %g", got, plain.Last.GradNorm)
+	}
+	clipped := job
+	clipped.Config.Clip = 0.5
+	if r := mustRun(t, clipped); math.Abs(moved(r)-0.5) > 1e-3 || r.Last.GradNorm != plain.Last.GradNorm {
+		t.Errorf("clipped at 0.5: moved by %g·η, norm %g; the norm before was %g", moved(r), r.Last.GradNorm, plain.Last.GradNorm)
+	}
+	decayed, lambda := job, 0.5
+	decayed.Config.WeightDecay = &lambda
+	r := mustRun(t, decayed)
+	for _, p := range job.Model.Parameters() {
+		for i := p.Offset; i < p.Offset+p.Len(); i++ {
+			want := float64(plain.Params[i])
+			if p.Decayed {
+				want -= job.Config.LR * lambda * float64(start[i])
+			}
+			if math.Abs(float64(r.Params[i])-want) > 1e-6 {
+				t.Fatalf("%s: %g after decay, want %g", p.Name, r.Params[i], want)
+			}
+		}
+	}
+}
+
+func TestBestOf(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		losses []float64
+		want   int
+	}{{nil, -1}, {[]float64{3}, 0}, {[]float64{3, 1, 2}, 1}, {[]float64{3, 1, 1}, 1}, {[]float64{nan, nan, nan}, 2}} {
+		var history []Row
+		for _, loss := range c.losses {
+			history = append(history, Row{ValNLL: loss})
+		}
+		if got := bestOf(history); got != c.want {
+			t.Errorf("best of %g is %d, want %d", c.losses, got, c.want)
 		}
 	}
 }

@@ -129,16 +129,19 @@ __device__ inline float exp_negative(float x) {
   return __fmul_rn(p, __uint_as_float(uint32_t(int(n) + 127) << 23));
 }
 
-constexpr int kPoissonChunk = 16, kPoissonLimit = 255 * 4 * kPoissonChunk, kPoissonLongest = 128;
+constexpr int kPoissonChunk = 16, kPoissonLimit = 255 * 4 * kPoissonChunk;
 
-// invert_poisson is the smallest n whose cumulative probability exceeds u.
+// invert_poisson is the smallest n whose cumulative probability exceeds u, or,
+// where the sum stops short of u, the n whose term no longer changes it.
 __device__ inline int invert_poisson(float u, float rate, float start) {
   float term = start, cumulative = start;
   int n = 0;
-  while (u >= cumulative && n < kPoissonLongest) {
+  while (u >= cumulative) {
     ++n;
     term = __fdiv_rn(__fmul_rn(term, rate), __int2float_rn(n));
-    cumulative = __fadd_rn(cumulative, term);
+    const float next = __fadd_rn(cumulative, term);
+    if (next == cumulative) break;
+    cumulative = next;
   }
   return n;
 }

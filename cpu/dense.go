@@ -137,9 +137,9 @@ type columnSumsCall struct {
 }
 
 func (c *columnSumsCall) run(_, lo, hi int) {
-	sums := c.sums[lo:hi]
-	clear(sums)
-	for i := range c.rows {
-		c.kernels.add(sums, c.x[i*c.columns+lo:i*c.columns+hi])
+	if c.rows == 0 {
+		clear(c.sums[lo:hi])
+		return
 	}
+	c.kernels.columnSums(c.sums[lo:hi], c.x[lo:], c.columns, c.rows)
 }

@@ -52,6 +52,7 @@ func New(threads int) (*Device, error) {
 	d := &Device{pool: newPool(threads)}
 	d.gemm.lanes = make([]gemmLane, threads)
 	d.corrupt.lanes = make([]noiseLane, threads)
+	d.loss.lanes = make([][]float32, threads)
 	d.normalize.lanes = make([][]float64, threads)
 	d.useKernels(supportedKernels()[0])
 	return d, nil

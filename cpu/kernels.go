@@ -15,16 +15,20 @@ type kernels struct {
 	activate         []func(y, x []float32)         // by device.Activation: y = act(x); y may be x
 	activateBackward []func(dx, dy, from []float32) // dx = dy ⊙ act'(from); dx may be dy
 
+	exp     func(y, x []float32)                                                       // y = exp x; y may be x
 	add     func(y, x []float32)                                                       // y += x
 	scale   func(dst []float32, alpha float32, a []float32)                            // dst = α·a
 	combine func(dst []float32, alpha float32, a []float32, beta float32, b []float32) // dst = α·a + β·b
 
-	sum                   func(x []float32) float64    // Σ x
-	sumSquares            func(x []float32) float64    // Σ x²
-	sumSquaredDifferences func(x, y []float32) float64 // Σ (x-y)²
+	columnSums            func(sums, x []float32, stride, rows int) // of rows that begin stride elements apart
+	sum                   func(x []float32) float64                 // Σ x
+	sumSquares            func(x []float32) float64                 // Σ x²
+	sumSquaredDifferences func(x, y []float32) float64              // Σ (x-y)²
 
-	bernoulli lossFunc
-	gaussian  func(a, x, mask, d []float32, destroyed, untouched, scale, precision, constant float32) float64
+	bernoulli       lossFunc // softplus(a) - x·a
+	poisson         lossFunc // exp(a) - x·a
+	gaussian        func(a, x, mask, d []float32, destroyed, untouched, scale, precision, constant float32) float64
+	gaussianLearned func(a, s, x, mask, d, ds []float32, destroyed, untouched, scale, floor, constant float32) float64
 
 	sgd, nesterov func(theta, g, m []float32, c *ruleScalars)
 	adam          func(theta, g, m, v []float32, c *ruleScalars)
@@ -40,7 +44,9 @@ type kernels struct {
 
 // lossFunc returns Σ w·ℓ over a row with parameters a and clean x, and stores
 // scale·w·∂ℓ/∂a in d unless it is nil; w is 1 if mask is nil, otherwise
-// destroyed or untouched. d may be a.
+// destroyed or untouched. d may be a. The two Gaussian losses have more
+// arguments: ℓ = ½(x-a)²·precision + constant, or ½(ln v + (x-a)²/v) + constant
+// with v = exp(s) + floor and ds the gradient by s.
 type lossFunc func(a, x, mask, d []float32, destroyed, untouched, scale float32) float64
 
 // wordsFunc fills words, a multiple of wordsMultiple, with the blocks at counter

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"gpudae/device"
 	"gpudae/device/philox"
 )
@@ -47,9 +49,9 @@ var genericKernels = kernels{
 		scaledBy(func(y float32) float32 { return (1 - y) * (1 + y) }),
 		scaledBy(func(y float32) float32 { return -expm1(-y) }), // σ(a) = 1 - exp(-softplus a)
 	},
-	add: addGeneric, scale: scaleGeneric, combine: combineGeneric,
-	sum: sumGeneric, sumSquares: sumSquaresGeneric, sumSquaredDifferences: sumSquaredDifferencesGeneric,
-	bernoulli: bernoulliGeneric, gaussian: gaussianGeneric,
+	exp: each(exp), add: addGeneric, scale: scaleGeneric, combine: combineGeneric,
+	columnSums: columnSumsGeneric, sum: sumGeneric, sumSquares: sumSquaresGeneric, sumSquaredDifferences: sumSquaredDifferencesGeneric,
+	bernoulli: bernoulliGeneric, poisson: poissonGeneric, gaussian: gaussianGeneric, gaussianLearned: gaussianLearnedGeneric,
 	sgd: sgdGeneric, nesterov: nesterovGeneric, adam: adamGeneric, rmsprop: rmspropGeneric,
 	words: wordsGeneric, maskWords: maskWordsGeneric, dropWords: dropWordsGeneric,
 	normals: normalsGeneric, addNoise: addNoiseGeneric, widen: widenGeneric,
@@ -95,6 +97,13 @@ func scaleGeneric(dst []float32, alpha float32, a []float32) {
 func combineGeneric(dst []float32, alpha float32, a []float32, beta float32, b []float32) {
 	for i := range dst {
 		dst[i] = alpha*a[i] + beta*b[i]
+	}
+}
+
+func columnSumsGeneric(sums, x []float32, stride, rows int) {
+	clear(sums)
+	for i := range rows {
+		addGeneric(sums, x[i*stride:])
 	}
 }
 
@@ -157,6 +166,34 @@ func gaussianGeneric(a, x, mask, d []float32, destroyed, untouched, scale, preci
 		sum += float64(w) * (0.5*float64(e)*float64(e)*float64(precision) + float64(constant))
 		if d != nil {
 			d[j] = scale * w * e * precision
+		}
+	}
+	return sum
+}
+
+// poissonGeneric: exp(a) - x·a.
+func poissonGeneric(a, x, mask, d []float32, destroyed, untouched, scale float32) (sum float64) {
+	for j, clean := range x {
+		w, logRate := weightOf(mask, j, destroyed, untouched), float64(a[j])
+		rate := math.Exp(logRate)
+		sum += float64(w) * (rate - float64(clean)*logRate)
+		if d != nil {
+			d[j] = scale * w * float32(rate-float64(clean))
+		}
+	}
+	return sum
+}
+
+// gaussianLearnedGeneric: ½(ln v + (x-a)²/v) + constant, v = exp(s) + floor.
+func gaussianLearnedGeneric(a, s, x, mask, d, ds []float32, destroyed, untouched, scale, floor, constant float32) (sum float64) {
+	for j, clean := range x {
+		w, e := weightOf(mask, j, destroyed, untouched), float64(a[j])-float64(clean)
+		learned := math.Exp(float64(s[j]))
+		v := learned + float64(floor)
+		sum += float64(w) * (0.5*(math.Log(v)+e*e/v) + float64(constant))
+		if d != nil {
+			d[j] = scale * w * float32(e/v)
+			ds[j] = scale * w * float32(0.5*learned*(1-e*e/v)/v)
 		}
 	}
 	return sum

@@ -115,6 +115,28 @@ func worst(t *testing.T, what string, x, y []float32, f func(float64) float64, a
 	}
 }
 
+// TestExp bounds the errors of exp and of the logarithm, which is seen through
+// the loss that contains it.
+func TestExp(t *testing.T) {
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		x := grid(-87, 88.7)
+		y := make([]float32, len(x))
+		k.exp(y, x)
+		worst(t, "exp", x, y, math.Exp, 2)
+		far := []float32{-200, float32(math.Inf(-1)), 200, float32(math.Inf(1))}
+		k.exp(far, far)
+		if far[0] != 0 || far[1] != 0 || !math.IsInf(float64(far[2]), 1) || !math.IsInf(float64(far[3]), 1) {
+			t.Errorf("exp far away is %g, want 0, 0, +Inf, +Inf", far)
+		}
+		for _, s := range grid(-80, 80) {
+			want := float64(s) / 2
+			if got := k.gaussianLearned([]float32{1}, []float32{s}, []float32{1}, nil, nil, nil, 1, 1, 1, 0, 0); !(math.Abs(got-want) <= 3e-7*max(1, math.Abs(want))) {
+				t.Fatalf("½ ln exp(%g) is %g, want %g", s, got, want)
+			}
+		}
+	})
+}
+
 // TestDerivativesThatCancel checks the derivatives that are differences by
 // their absolute error.
 func TestDerivativesThatCancel(t *testing.T) {
@@ -239,6 +261,17 @@ func TestSlicesMayBeCutAnywhere(t *testing.T) {
 			"noise": func(y []float32, lo, hi int) { k.addNoise(y, a[lo:hi], b[lo:hi], 0.5) },
 			"bernoulli": func(y []float32, lo, hi int) {
 				k.bernoulli(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5)
+			},
+			"exp":         func(y []float32, lo, hi int) { k.exp(y, a[lo:hi]) },
+			"column sums": func(y []float32, lo, hi int) { k.columnSums(y, a[lo:], 0, 3) },
+			"poisson": func(y []float32, lo, hi int) {
+				k.poisson(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5)
+			},
+			"learned": func(y []float32, lo, hi int) {
+				k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], nil, y, copied(b[lo:hi]), 1, 1, 0.5, 0.25, 1)
+			},
+			"learned deviation": func(y []float32, lo, hi int) {
+				k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], a[lo:hi], copied(b[lo:hi]), y, 1, 2, 0.5, 0.25, 1)
 			},
 			"gaussian": func(y []float32, lo, hi int) {
 				k.gaussian(a[lo:hi], b[lo:hi], c[lo:hi], y, 1, 2, 0.5, 2, 1)

@@ -15,7 +15,8 @@ type likelihoodCall struct {
 	kernels              *kernels
 	params, target, mask []float32
 	losses, gradient     []float32
-	offsets              []uint32 // of the fields; nil: every column is its own
+	lanes                [][]float32 // scratch of a row
+	offsets              []uint32    // of the fields; nil: every column is its own
 }
 
 // Relative cost of a feature's loss, for rowsPerLane.
@@ -28,7 +29,7 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 		return
 	}
 	d.loss = likelihoodCall{
-		LikelihoodArgs: a, kernels: d.kernels, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
+		LikelihoodArgs: a, kernels: d.kernels, lanes: d.loss.lanes, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
 		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields),
 	}
 	d.pool.run(&d.loss, a.Target.Rows, rowsPerLane(a.Target.Columns, likelihoodCost))
@@ -57,11 +58,11 @@ func fieldCount(offsets []uint32, columns int) int {
 	return len(offsets) - 1
 }
 
-func (c *likelihoodCall) run(_, lo, hi int) {
+func (c *likelihoodCall) run(lane, lo, hi int) {
 	n, width := c.Target.Columns, c.Params.Columns
 	for i := lo; i < hi; i++ {
 		row := lossRow{
-			likelihoodCall: c, a: c.params[i*width : (i+1)*width], x: c.target[i*n : (i+1)*n],
+			likelihoodCall: c, scratch: &c.lanes[lane], a: c.params[i*width : (i+1)*width], x: c.target[i*n : (i+1)*n],
 		}
 		if c.gradient != nil {
 			row.d = c.gradient[i*width : (i+1)*width]
@@ -76,6 +77,7 @@ func (c *likelihoodCall) run(_, lo, hi int) {
 // lossRow is one example: parameters a, clean x, mask m or nil, gradient d or nil.
 type lossRow struct {
 	*likelihoodCall
+	scratch    *[]float32
 	a, x, m, d []float32
 }
 
@@ -97,13 +99,6 @@ func (r *lossRow) loss() float64 {
 // weight is the emphasis on column j.
 func (r *lossRow) weight(j int) float32 { return weightOf(r.m, j, r.Destroyed, r.Untouched) }
 
-// derive stores Scale·w·g as the gradient by parameter j.
-func (r *lossRow) derive(j int, w, g float32) {
-	if r.d != nil {
-		r.d[j] = r.Scale * w * g
-	}
-}
-
 // gaussian: ½((x-μ)/σ)² + ln σ + ½ ln 2π.
 func (r *lossRow) gaussian() float64 {
 	sigma := float64(r.Sigma)
@@ -112,61 +107,93 @@ func (r *lossRow) gaussian() float64 {
 }
 
 // gaussianLearned: ½(ln v + (x-μ)²/v + ln 2π), v = exp(s) + σ².
-func (r *lossRow) gaussianLearned() (sum float64) {
+func (r *lossRow) gaussianLearned() float64 {
 	n := len(r.x)
-	floor := float64(r.Sigma) * float64(r.Sigma)
+	var d, ds []float32
+	if r.d != nil {
+		d, ds = r.d[:n], r.d[n:]
+	}
+	return r.kernels.gaussianLearned(r.a[:n], r.a[n:], r.x, r.m, d, ds, r.Destroyed, r.Untouched, r.Scale, r.Sigma*r.Sigma, halfLogTwoPi)
+}
+
+// poisson: exp(a) - x·a + ln Γ(x+1).
+func (r *lossRow) poisson() float64 {
+	sum := r.kernels.poisson(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale)
 	for j, x := range r.x {
-		w, e := r.weight(j), float64(r.a[j])-float64(x)
-		variance := math.Exp(float64(r.a[n+j]))
-		v := variance + floor
-		sum += float64(w) * (0.5*(math.Log(v)+e*e/v) + halfLogTwoPi)
-		r.derive(j, w, float32(e/v))
-		r.derive(n+j, w, float32(0.5*variance*(1-e*e/v)/v))
+		sum += float64(r.weight(j)) * logFactorial(x)
 	}
 	return sum
+}
+
+// logFactorials are ln n! of the counts that occur most.
+var logFactorials = func() (table [256]float64) {
+	for n := range table {
+		table[n], _ = math.Lgamma(float64(n) + 1)
+	}
+	return table
+}()
+
+// logFactorial is ln Γ(x+1).
+func logFactorial(x float32) float64 {
+	if n := int(x); x >= 0 && x < float32(len(logFactorials)) && float32(n) == x {
+		return logFactorials[n]
+	}
+	v, _ := math.Lgamma(float64(x) + 1)
+	return v
 }
 
 // categorical: (Σx)·logsumexp(a) - Σ x·a over each field.
 func (r *lossRow) categorical() (sum float64) {
+	*r.scratch = grown(*r.scratch, len(r.a))
+	e := (*r.scratch)[:len(r.a)]
+	expOfDistances(r.kernels, e, r.a, r.offsets)
 	for f := range fieldCount(r.offsets, len(r.x)) {
 		lo, hi := bounds(r.offsets, f)
-		w, normaliser := r.weight(lo), logSumExp(r.a[lo:hi])
+		largest, normaliser := largestOf(r.a[lo:hi]), sumFloat64(e[lo:hi])
+		w, logNormaliser := r.weight(lo), math.Log(normaliser)
 		var total, loss float64
 		for j := lo; j < hi; j++ {
 			total += float64(r.x[j])
-			loss += float64(r.x[j]) * (normaliser - float64(r.a[j]))
+			loss += float64(r.x[j]) * (logNormaliser - float64(r.a[j]-largest))
 		}
 		sum += float64(w) * loss
-		for j := lo; j < hi && r.d != nil; j++ {
-			r.derive(j, w, float32(total*math.Exp(float64(r.a[j])-normaliser)-float64(r.x[j])))
+		if r.d == nil {
+			continue
+		}
+		share := float32(total / normaliser)
+		for j := lo; j < hi; j++ {
+			r.d[j] = r.Scale * w * (share*e[j] - r.x[j])
 		}
 	}
 	return sum
 }
 
-// poisson: exp(a) - x·a + ln Γ(x+1).
-func (r *lossRow) poisson() (sum float64) {
-	for j, x := range r.x {
-		a, w := r.a[j], r.weight(j)
-		rate := math.Exp(float64(a))
-		logFactorial, _ := math.Lgamma(float64(x) + 1)
-		sum += float64(w) * (rate - float64(x)*float64(a) + logFactorial)
-		r.derive(j, w, float32(rate-float64(x)))
+// expOfDistances computes exp(a - the largest of its field), which cannot overflow.
+func expOfDistances(k *kernels, e, a []float32, offsets []uint32) {
+	for f := range fieldCount(offsets, len(a)) {
+		lo, hi := bounds(offsets, f)
+		largest := largestOf(a[lo:hi])
+		for j := lo; j < hi; j++ {
+			e[j] = a[j] - largest
+		}
 	}
-	return sum
+	k.exp(e, e)
 }
 
-// logSumExp is ln Σ exp(a), computed without overflow.
-func logSumExp(a []float32) float64 {
-	largest := a[0]
-	for _, v := range a[1:] {
+// largestOf is the largest number, NaN if there is one.
+func largestOf(x []float32) float32 {
+	largest := x[0]
+	for _, v := range x[1:] {
 		largest = max(largest, v)
 	}
-	var sum float64
-	for _, v := range a {
-		sum += math.Exp(float64(v) - float64(largest))
+	return largest
+}
+
+func sumFloat64(x []float32) (sum float64) {
+	for _, v := range x {
+		sum += float64(v)
 	}
-	return float64(largest) + math.Log(sum)
+	return sum
 }
 
 // meanCall is a Mean in progress; its items are rows.
@@ -202,19 +229,19 @@ func (c *meanCall) run(_, lo, hi int) {
 		case device.Categorical:
 			c.softmax(out, a)
 		case device.Poisson:
-			for j, v := range a {
-				out[j] = exp(v)
-			}
+			c.kernels.exp(out, a)
 		}
 	}
 }
 
+// softmax computes exp(a) over the sum of its field; out may be a.
 func (c *meanCall) softmax(out, a []float32) {
+	expOfDistances(c.kernels, out, a, c.offsets)
 	for f := range fieldCount(c.offsets, c.columns) {
 		lo, hi := bounds(c.offsets, f)
-		normaliser := logSumExp(a[lo:hi])
+		inverse := float32(1 / sumFloat64(out[lo:hi]))
 		for j := lo; j < hi; j++ {
-			out[j] = float32(math.Exp(float64(a[j]) - normaliser))
+			out[j] *= inverse
 		}
 	}
 }

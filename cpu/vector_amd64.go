@@ -157,6 +157,11 @@ func softplusAVX2(y []float32, x []float32)
 //go:noescape
 func softplusBackwardAVX2(dx []float32, dy []float32, from []float32)
 
+// expAVX2 computes y = exp(x); y may be x.
+//
+//go:noescape
+func expAVX2(y []float32, x []float32)
+
 // addAVX2 computes y += x.
 //
 //go:noescape
@@ -171,6 +176,11 @@ func scaleAVX2(dst []float32, alpha float32, a []float32)
 //
 //go:noescape
 func combineAVX2(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+
+// columnSumsAVX2 sums rows of x that begin stride elements apart.
+//
+//go:noescape
+func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
 
 // widenAVX2 computes dst = scale·src for a multiple of 16 elements.
 //
@@ -201,6 +211,16 @@ func bernoulliAVX2(a []float32, x []float32, mask []float32, d []float32, destro
 //
 //go:noescape
 func gaussianAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+
+// poissonAVX2 sums exp(a) - x·a: see lossFunc.
+//
+//go:noescape
+func poissonAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+
+// gaussianLearnedAVX2 sums ½(ln v + (x-a)²/v) + constant, v = exp(s) + floor: see lossFunc.
+//
+//go:noescape
+func gaussianLearnedAVX2(a []float32, s []float32, x []float32, mask []float32, d []float32, ds []float32, destroyed float32, untouched float32, scale float32, floor float32, constant float32) float64
 
 // sgdAVX2 updates parameters: see rule.
 //
@@ -482,6 +502,11 @@ func softplusAVX512(y []float32, x []float32)
 //go:noescape
 func softplusBackwardAVX512(dx []float32, dy []float32, from []float32)
 
+// expAVX512 computes y = exp(x); y may be x.
+//
+//go:noescape
+func expAVX512(y []float32, x []float32)
+
 // addAVX512 computes y += x.
 //
 //go:noescape
@@ -496,6 +521,11 @@ func scaleAVX512(dst []float32, alpha float32, a []float32)
 //
 //go:noescape
 func combineAVX512(dst []float32, alpha float32, a []float32, beta float32, b []float32)
+
+// columnSumsAVX512 sums rows of x that begin stride elements apart.
+//
+//go:noescape
+func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
 
 // widenAVX512 computes dst = scale·src for a multiple of 16 elements.
 //
@@ -526,6 +556,16 @@ func bernoulliAVX512(a []float32, x []float32, mask []float32, d []float32, dest
 //
 //go:noescape
 func gaussianAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32, precision float32, constant float32) float64
+
+// poissonAVX512 sums exp(a) - x·a: see lossFunc.
+//
+//go:noescape
+func poissonAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+
+// gaussianLearnedAVX512 sums ½(ln v + (x-a)²/v) + constant, v = exp(s) + floor: see lossFunc.
+//
+//go:noescape
+func gaussianLearnedAVX512(a []float32, s []float32, x []float32, mask []float32, d []float32, ds []float32, destroyed float32, untouched float32, scale float32, floor float32, constant float32) float64
 
 // sgdAVX512 updates parameters: see rule.
 //

@@ -3528,6 +3528,118 @@ done:
 	VZEROUPPER
 	RET
 
+// func expAVX2(y []float32, x []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expAVX2(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x08
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Y0
+	VMOVUPS      lanesc2d00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VMOVUPS      lanes42b20000<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y0
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y0
+	VMOVUPS      lanes3950196f<>+0(SB), Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y0, Y2
+	VMULPS       Y0, Y0, Y3
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y2, Y3, Y0
+	VADDPS       lanes3f800000<>+0(SB), Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y2
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	VMOVUPS      (SI)(DI*4), Y0
+	VMASKMOVPS   (CX)(BX*4), Y0, Y0
+	VMOVUPS      lanesc2d00000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VMOVUPS      lanes42b20000<>+0(SB), Y0
+	VMINPS       Y1, Y0, Y0
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VMOVAPS      Y0, Y0
+	VFNMADD231PS lanes3f318000<>+0(SB), Y1, Y0
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y1, Y0
+	VMOVUPS      lanes3950196f<>+0(SB), Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y0, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y0, Y2
+	VMULPS       Y0, Y0, Y3
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y2, Y3, Y0
+	VADDPS       lanes3f800000<>+0(SB), Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y2
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       lanes0000007f<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VPADDD       lanes0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	LEAQ         (AX)(BX*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole97
+	TESTQ        $0x00000004, DX
+	JZ           two98
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two98:
+	TESTQ     $0x00000002, DX
+	JZ        last99
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last99:
+	TESTQ  $0x00000001, DX
+	JZ     end100
+	VMOVSS X1, (AX)
+	JMP    end100
+
+whole97:
+	VMOVUPS Y0, (AX)
+
+end100:
+done:
+	VZEROUPPER
+	RET
+
 // func addAVX2(y []float32, x []float32)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-48
@@ -3560,30 +3672,30 @@ tail:
 	LEAQ         (AX)(BX*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole97
+	JNZ          whole101
 	TESTQ        $0x00000004, DX
-	JZ           two98
+	JZ           two102
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two98:
+two102:
 	TESTQ     $0x00000002, DX
-	JZ        last99
+	JZ        last103
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last99:
+last103:
 	TESTQ  $0x00000001, DX
-	JZ     end100
+	JZ     end104
 	VMOVSS X1, (AX)
-	JMP    end100
+	JMP    end104
 
-whole97:
+whole101:
 	VMOVUPS Y0, (AX)
 
-end100:
+end104:
 done:
 	VZEROUPPER
 	RET
@@ -3619,30 +3731,30 @@ tail:
 	LEAQ         (AX)(BX*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole101
+	JNZ          whole105
 	TESTQ        $0x00000004, DX
-	JZ           two102
+	JZ           two106
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two102:
+two106:
 	TESTQ     $0x00000002, DX
-	JZ        last103
+	JZ        last107
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last103:
+last107:
 	TESTQ  $0x00000001, DX
-	JZ     end104
+	JZ     end108
 	VMOVSS X1, (AX)
-	JMP    end104
+	JMP    end108
 
-whole101:
+whole105:
 	VMOVUPS Y0, (AX)
 
-end104:
+end108:
 done:
 	VZEROUPPER
 	RET
@@ -3686,30 +3798,105 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole105
+	JNZ          whole109
 	TESTQ        $0x00000004, DX
-	JZ           two106
+	JZ           two110
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, AX
 
-two106:
+two110:
 	TESTQ     $0x00000002, DX
-	JZ        last107
+	JZ        last111
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last107:
+last111:
 	TESTQ  $0x00000001, DX
-	JZ     end108
+	JZ     end112
 	VMOVSS X0, (AX)
-	JMP    end108
+	JMP    end112
 
-whole105:
+whole109:
 	VMOVUPS Y1, (AX)
 
-end108:
+end112:
+done:
+	VZEROUPPER
+	RET
+
+// func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
+// Requires: AVX
+TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
+	MOVQ sums_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ sums_len+8(FP), BX
+	SHLQ $0x02, DX
+	XORQ SI, SI
+
+loop:
+	CMPQ   BX, $0x08
+	JLT    tail
+	VXORPS Y0, Y0, Y0
+	MOVQ   rows+56(FP), R8
+	MOVQ   CX, DI
+
+row113:
+	VMOVUPS (DI)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row113
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop
+
+tail:
+	TESTQ   BX, BX
+	JZ      done
+	LEAQ    firstLanes<>+32(SB), DI
+	MOVQ    BX, R8
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    rows+56(FP), DI
+
+row114:
+	VMASKMOVPS   (CX)(SI*4), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         DX, CX
+	DECQ         DI
+	JNZ          row114
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole115
+	TESTQ        $0x00000004, BX
+	JZ           two116
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, AX
+
+two116:
+	TESTQ     $0x00000002, BX
+	JZ        last117
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last117:
+	TESTQ  $0x00000001, BX
+	JZ     end118
+	VMOVSS X0, (AX)
+	JMP    end118
+
+whole115:
+	VMOVUPS Y1, (AX)
+
+end118:
 done:
 	VZEROUPPER
 	RET
@@ -3883,14 +4070,14 @@ TEXT ·bernoulliAVX2(SB), NOSPLIT, $0-120
 	MOVQ   a_base+0(FP), AX
 	MOVQ   x_base+24(FP), CX
 	MOVQ   mask_base+48(FP), DX
-	MOVQ   d_base+72(FP), BX
-	MOVQ   x_len+32(FP), SI
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	XORQ   DI, DI
 
 loop:
-	CMPQ         SI, $0x08
+	CMPQ         BX, $0x08
 	JLT          tail
 	VMOVUPS      (AX)(DI*4), Y2
 	VMOVUPS      (CX)(DI*4), Y3
@@ -3948,7 +4135,7 @@ loop:
 	VSUBPS       Y3, Y2, Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain109
+	JZ           plain119
 	VMOVUPS      (DX)(DI*4), Y3
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
@@ -3957,30 +4144,30 @@ loop:
 	VBLENDVPS    Y3, Y4, Y6, Y3
 	VMOVAPS      Y3, Y3
 
-plain109:
+plain119:
 	VMULPS       Y3, Y5, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
-	TESTQ        BX, BX
-	JZ           summed110
+	TESTQ        SI, SI
+	JZ           summed120
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y3, Y3
 	VMULPS       Y3, Y2, Y2
-	VMOVUPS      Y2, (BX)(DI*4)
+	VMOVUPS      Y2, (SI)(DI*4)
 
-summed110:
+summed120:
 	ADDQ $0x08, DI
-	SUBQ $0x08, SI
+	SUBQ $0x08, BX
 	JMP  loop
 
 tail:
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), R8
-	MOVQ         SI, R9
+	MOVQ         BX, R9
 	NEGQ         R9
 	VMOVUPS      (R8)(R9*4), Y2
 	VMASKMOVPS   (AX)(DI*4), Y2, Y3
@@ -4039,7 +4226,7 @@ tail:
 	VSUBPS       Y4, Y3, Y3
 	VMOVUPS      lanes3f800000<>+0(SB), Y4
 	TESTQ        DX, DX
-	JZ           plain111
+	JZ           plain121
 	VMASKMOVPS   (DX)(DI*4), Y2, Y4
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y4, Y4
@@ -4048,7 +4235,7 @@ tail:
 	VBLENDVPS    Y4, Y5, Y7, Y4
 	VMOVAPS      Y4, Y4
 
-plain111:
+plain121:
 	VMULPS       Y4, Y6, Y5
 	VANDPS       Y2, Y5, Y2
 	VCVTPS2PD    X2, Y5
@@ -4056,39 +4243,39 @@ plain111:
 	VCVTPS2PD    X2, Y2
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y2, Y1, Y1
-	TESTQ        BX, BX
-	JZ           summed112
+	TESTQ        SI, SI
+	JZ           summed122
 	VBROADCASTSS scale+104(FP), Y2
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y3, Y2
-	LEAQ         (BX)(DI*4), AX
+	LEAQ         (SI)(DI*4), AX
 	VMOVAPS      X2, X3
-	TESTQ        $0x00000008, SI
-	JNZ          whole113
-	TESTQ        $0x00000004, SI
-	JZ           two114
+	TESTQ        $0x00000008, BX
+	JNZ          whole123
+	TESTQ        $0x00000004, BX
+	JZ           two124
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two114:
-	TESTQ     $0x00000002, SI
-	JZ        last115
+two124:
+	TESTQ     $0x00000002, BX
+	JZ        last125
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last115:
-	TESTQ  $0x00000001, SI
-	JZ     end116
+last125:
+	TESTQ  $0x00000001, BX
+	JZ     end126
 	VMOVSS X3, (AX)
-	JMP    end116
+	JMP    end126
 
-whole113:
+whole123:
 	VMOVUPS Y2, (AX)
 
-end116:
-summed112:
+end126:
+summed122:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -4105,14 +4292,14 @@ TEXT ·gaussianAVX2(SB), NOSPLIT, $0-128
 	MOVQ   a_base+0(FP), AX
 	MOVQ   x_base+24(FP), CX
 	MOVQ   mask_base+48(FP), DX
-	MOVQ   d_base+72(FP), BX
-	MOVQ   x_len+32(FP), SI
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	XORQ   DI, DI
 
 loop:
-	CMPQ         SI, $0x08
+	CMPQ         BX, $0x08
 	JLT          tail
 	VMOVUPS      (AX)(DI*4), Y2
 	VMOVUPS      (CX)(DI*4), Y3
@@ -4125,7 +4312,7 @@ loop:
 	VFMADD231PS  Y3, Y2, Y4
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	TESTQ        DX, DX
-	JZ           plain117
+	JZ           plain127
 	VMOVUPS      (DX)(DI*4), Y2
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y2, Y2
@@ -4134,30 +4321,30 @@ loop:
 	VBLENDVPS    Y2, Y5, Y6, Y2
 	VMOVAPS      Y2, Y2
 
-plain117:
+plain127:
 	VMULPS       Y2, Y4, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
 	VCVTPS2PD    X4, Y4
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
-	TESTQ        BX, BX
-	JZ           summed118
+	TESTQ        SI, SI
+	JZ           summed128
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y2, Y3, Y2
-	VMOVUPS      Y2, (BX)(DI*4)
+	VMOVUPS      Y2, (SI)(DI*4)
 
-summed118:
+summed128:
 	ADDQ $0x08, DI
-	SUBQ $0x08, SI
+	SUBQ $0x08, BX
 	JMP  loop
 
 tail:
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JZ           done
 	LEAQ         firstLanes<>+32(SB), R8
-	MOVQ         SI, R9
+	MOVQ         BX, R9
 	NEGQ         R9
 	VMOVUPS      (R8)(R9*4), Y2
 	VMASKMOVPS   (AX)(DI*4), Y2, Y3
@@ -4171,7 +4358,7 @@ tail:
 	VFMADD231PS  Y4, Y3, Y5
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain119
+	JZ           plain129
 	VMASKMOVPS   (DX)(DI*4), Y2, Y3
 	VXORPS       Y6, Y6, Y6
 	VCMPPS       $0x04, Y6, Y3, Y3
@@ -4180,7 +4367,7 @@ tail:
 	VBLENDVPS    Y3, Y6, Y7, Y3
 	VMOVAPS      Y3, Y3
 
-plain119:
+plain129:
 	VMULPS       Y3, Y5, Y5
 	VANDPS       Y2, Y5, Y2
 	VCVTPS2PD    X2, Y5
@@ -4188,39 +4375,39 @@ plain119:
 	VCVTPS2PD    X2, Y2
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y2, Y1, Y1
-	TESTQ        BX, BX
-	JZ           summed120
+	TESTQ        SI, SI
+	JZ           summed130
 	VBROADCASTSS scale+104(FP), Y2
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y2, Y4, Y2
-	LEAQ         (BX)(DI*4), AX
+	LEAQ         (SI)(DI*4), AX
 	VMOVAPS      X2, X3
-	TESTQ        $0x00000008, SI
-	JNZ          whole121
-	TESTQ        $0x00000004, SI
-	JZ           two122
+	TESTQ        $0x00000008, BX
+	JNZ          whole131
+	TESTQ        $0x00000004, BX
+	JZ           two132
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two122:
-	TESTQ     $0x00000002, SI
-	JZ        last123
+two132:
+	TESTQ     $0x00000002, BX
+	JZ        last133
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last123:
-	TESTQ  $0x00000001, SI
-	JZ     end124
+last133:
+	TESTQ  $0x00000001, BX
+	JZ     end134
 	VMOVSS X3, (AX)
-	JMP    end124
+	JMP    end134
 
-whole121:
+whole131:
 	VMOVUPS Y2, (AX)
 
-end124:
-summed120:
+end134:
+summed130:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -4230,6 +4417,698 @@ done:
 	MOVSD        X0, ret+120(FP)
 	VZEROUPPER
 	RET
+
+// func poissonAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·poissonAVX2(SB), NOSPLIT, $0-120
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Y2
+	VMOVUPS      (CX)(DI*4), Y3
+	VMOVUPS      lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y5, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y5
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y7
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y6, Y7, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y6
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VSUBPS       Y3, Y5, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	TESTQ        DX, DX
+	JZ           plain135
+	VMOVUPS      (DX)(DI*4), Y3
+	VXORPS       Y5, Y5, Y5
+	VCMPPS       $0x04, Y5, Y3, Y3
+	VBROADCASTSS destroyed+96(FP), Y5
+	VBROADCASTSS untouched+100(FP), Y6
+	VBLENDVPS    Y3, Y5, Y6, Y3
+	VMOVAPS      Y3, Y3
+
+plain135:
+	VMULPS       Y3, Y4, Y4
+	VCVTPS2PD    X4, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y4, Y1, Y1
+	TESTQ        SI, SI
+	JZ           summed136
+	VBROADCASTSS scale+104(FP), Y4
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VMOVUPS      Y2, (SI)(DI*4)
+
+summed136:
+	ADDQ $0x08, DI
+	SUBQ $0x08, BX
+	JMP  loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	MOVQ         BX, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y2
+	VMASKMOVPS   (AX)(DI*4), Y2, Y3
+	VMASKMOVPS   (CX)(DI*4), Y2, Y4
+	VMOVUPS      lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y6
+	VMINPS       Y5, Y6, Y6
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y6, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMOVAPS      Y6, Y6
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y6
+	VMOVUPS      lanes3950196f<>+0(SB), Y7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y7
+	VMULPS       Y6, Y6, Y8
+	VMOVAPS      Y6, Y6
+	VFMADD231PS  Y7, Y8, Y6
+	VADDPS       lanes3f800000<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y7
+	VPSUBD       Y7, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VMOVAPS      Y6, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VSUBPS       Y4, Y6, Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	TESTQ        DX, DX
+	JZ           plain137
+	VMASKMOVPS   (DX)(DI*4), Y2, Y4
+	VXORPS       Y6, Y6, Y6
+	VCMPPS       $0x04, Y6, Y4, Y4
+	VBROADCASTSS destroyed+96(FP), Y6
+	VBROADCASTSS untouched+100(FP), Y7
+	VBLENDVPS    Y4, Y6, Y7, Y4
+	VMOVAPS      Y4, Y4
+
+plain137:
+	VMULPS       Y4, Y5, Y5
+	VANDPS       Y2, Y5, Y2
+	VCVTPS2PD    X2, Y5
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+	TESTQ        SI, SI
+	JZ           summed138
+	VBROADCASTSS scale+104(FP), Y2
+	VMULPS       Y2, Y4, Y2
+	VMULPS       Y2, Y3, Y2
+	LEAQ         (SI)(DI*4), AX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, BX
+	JNZ          whole139
+	TESTQ        $0x00000004, BX
+	JZ           two140
+	VMOVUPS      X3, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, AX
+
+two140:
+	TESTQ     $0x00000002, BX
+	JZ        last141
+	VMOVLPS   X3, (AX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, AX
+
+last141:
+	TESTQ  $0x00000001, BX
+	JZ     end142
+	VMOVSS X3, (AX)
+	JMP    end142
+
+whole139:
+	VMOVUPS Y2, (AX)
+
+end142:
+summed138:
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+112(FP)
+	VZEROUPPER
+	RET
+
+// func gaussianLearnedAVX2(a []float32, s []float32, x []float32, mask []float32, d []float32, ds []float32, destroyed float32, untouched float32, scale float32, floor float32, constant float32) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·gaussianLearnedAVX2(SB), NOSPLIT, $0-176
+	MOVQ   a_base+0(FP), AX
+	MOVQ   s_base+24(FP), CX
+	MOVQ   x_base+48(FP), DX
+	MOVQ   mask_base+72(FP), BX
+	MOVQ   x_len+56(FP), SI
+	MOVQ   d_base+96(FP), DI
+	MOVQ   ds_base+120(FP), R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   R9, R9
+
+loop:
+	CMPQ         SI, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(R9*4), Y2
+	VMOVUPS      (DX)(R9*4), Y3
+	VSUBPS       Y3, Y2, Y2
+	VMOVUPS      (CX)(R9*4), Y3
+	VMOVUPS      lanesc2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y3
+	VMINPS       Y4, Y3, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x08, Y4, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y3
+	VMOVUPS      lanes3950196f<>+0(SB), Y5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VMOVAPS      Y3, Y3
+	VFMADD231PS  Y5, Y6, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y5
+	VPSUBD       Y5, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VBROADCASTSS floor+156(FP), Y4
+	VADDPS       Y4, Y3, Y4
+	VDIVPS       Y4, Y2, Y5
+	VMULPS       Y5, Y2, Y2
+	VPSRLD       $0x17, Y4, Y6
+	VPSUBD       lanes0000007e<>+0(SB), Y6, Y6
+	VANDPS       lanes007fffff<>+0(SB), Y4, Y7
+	VORPS        lanes3f000000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Y7, Y8
+	VCVTDQ2PS    Y6, Y6
+	VANDPS       Y8, Y7, Y9
+	VADDPS       Y9, Y7, Y7
+	VMOVUPS      lanes3f800000<>+0(SB), Y9
+	VANDPS       Y8, Y9, Y8
+	VSUBPS       Y8, Y6, Y6
+	VSUBPS       lanes3f800000<>+0(SB), Y7, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      lanes3d9021bb<>+0(SB), Y9
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes3def251a<>+0(SB), Y7, Y9
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Y7, Y9
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Y7, Y9
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y7, Y9
+	VMULPS       Y7, Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VMOVAPS      Y9, Y9
+	VFMADD231PS  lanesb95e8083<>+0(SB), Y6, Y9
+	VMOVAPS      Y9, Y9
+	VFNMADD231PS lanes3f000000<>+0(SB), Y8, Y9
+	VADDPS       Y9, Y7, Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  lanes3f318000<>+0(SB), Y6, Y7
+	VADDPS       Y7, Y2, Y6
+	VBROADCASTSS constant+160(FP), Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  lanes3f000000<>+0(SB), Y6, Y7
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	TESTQ        BX, BX
+	JZ           plain143
+	VMOVUPS      (BX)(R9*4), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x04, Y3, Y2, Y2
+	VBROADCASTSS destroyed+144(FP), Y3
+	VBROADCASTSS untouched+148(FP), Y6
+	VBLENDVPS    Y2, Y3, Y6, Y2
+	VMOVAPS      Y2, Y2
+
+plain143:
+	VMULPS       Y2, Y7, Y3
+	VCVTPS2PD    X3, Y6
+	VEXTRACTF128 $0x01, Y3, X3
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y6, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	TESTQ        DI, DI
+	JZ           summed144
+	VBROADCASTSS scale+152(FP), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y2, Y5, Y3
+	VMOVUPS      Y3, (DI)(R9*4)
+	VMULPS       Y2, Y4, Y2
+	VMOVUPS      Y2, (R8)(R9*4)
+
+summed144:
+	ADDQ $0x08, R9
+	SUBQ $0x08, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R10
+	MOVQ         SI, R11
+	NEGQ         R11
+	VMOVUPS      (R10)(R11*4), Y2
+	VMASKMOVPS   (AX)(R9*4), Y2, Y3
+	VMASKMOVPS   (DX)(R9*4), Y2, Y4
+	VSUBPS       Y4, Y3, Y3
+	VMASKMOVPS   (CX)(R9*4), Y2, Y4
+	VMOVUPS      lanesc2d00000<>+0(SB), Y5
+	VMAXPS       Y4, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y4
+	VMINPS       Y5, Y4, Y4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y6, Y7, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VBROADCASTSS floor+156(FP), Y5
+	VADDPS       Y5, Y4, Y5
+	VDIVPS       Y5, Y3, Y6
+	VMULPS       Y6, Y3, Y3
+	VPSRLD       $0x17, Y5, Y7
+	VPSUBD       lanes0000007e<>+0(SB), Y7, Y7
+	VANDPS       lanes007fffff<>+0(SB), Y5, Y8
+	VORPS        lanes3f000000<>+0(SB), Y8, Y8
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Y8, Y9
+	VCVTDQ2PS    Y7, Y7
+	VANDPS       Y9, Y8, Y10
+	VADDPS       Y10, Y8, Y8
+	VMOVUPS      lanes3f800000<>+0(SB), Y10
+	VANDPS       Y9, Y10, Y9
+	VSUBPS       Y9, Y7, Y7
+	VSUBPS       lanes3f800000<>+0(SB), Y8, Y8
+	VMULPS       Y8, Y8, Y9
+	VMOVUPS      lanes3d9021bb<>+0(SB), Y10
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes3def251a<>+0(SB), Y8, Y10
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Y8, Y10
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Y8, Y10
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y8, Y10
+	VMULPS       Y8, Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VMOVAPS      Y10, Y10
+	VFMADD231PS  lanesb95e8083<>+0(SB), Y7, Y10
+	VMOVAPS      Y10, Y10
+	VFNMADD231PS lanes3f000000<>+0(SB), Y9, Y10
+	VADDPS       Y10, Y8, Y8
+	VMOVAPS      Y8, Y8
+	VFMADD231PS  lanes3f318000<>+0(SB), Y7, Y8
+	VADDPS       Y8, Y3, Y7
+	VBROADCASTSS constant+160(FP), Y8
+	VMOVAPS      Y8, Y8
+	VFMADD231PS  lanes3f000000<>+0(SB), Y7, Y8
+	VDIVPS       Y5, Y4, Y4
+	VMULPS       lanes3f000000<>+0(SB), Y4, Y4
+	VMOVAPS      Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	TESTQ        BX, BX
+	JZ           plain145
+	VMASKMOVPS   (BX)(R9*4), Y2, Y3
+	VXORPS       Y4, Y4, Y4
+	VCMPPS       $0x04, Y4, Y3, Y3
+	VBROADCASTSS destroyed+144(FP), Y4
+	VBROADCASTSS untouched+148(FP), Y7
+	VBLENDVPS    Y3, Y4, Y7, Y3
+	VMOVAPS      Y3, Y3
+
+plain145:
+	VMULPS       Y3, Y8, Y4
+	VANDPS       Y2, Y4, Y2
+	VCVTPS2PD    X2, Y4
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+	TESTQ        DI, DI
+	JZ           summed146
+	VBROADCASTSS scale+152(FP), Y2
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y2, Y6, Y3
+	LEAQ         (DI)(R9*4), AX
+	VMOVAPS      X3, X4
+	TESTQ        $0x00000008, SI
+	JNZ          whole147
+	TESTQ        $0x00000004, SI
+	JZ           two148
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y3, X4
+	ADDQ         $0x10, AX
+
+two148:
+	TESTQ     $0x00000002, SI
+	JZ        last149
+	VMOVLPS   X4, (AX)
+	VPERMILPS $0x0e, X4, X4
+	ADDQ      $0x08, AX
+
+last149:
+	TESTQ  $0x00000001, SI
+	JZ     end150
+	VMOVSS X4, (AX)
+	JMP    end150
+
+whole147:
+	VMOVUPS Y3, (AX)
+
+end150:
+	VMULPS       Y2, Y5, Y2
+	LEAQ         (R8)(R9*4), AX
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, SI
+	JNZ          whole151
+	TESTQ        $0x00000004, SI
+	JZ           two152
+	VMOVUPS      X3, (AX)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, AX
+
+two152:
+	TESTQ     $0x00000002, SI
+	JZ        last153
+	VMOVLPS   X3, (AX)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, AX
+
+last153:
+	TESTQ  $0x00000001, SI
+	JZ     end154
+	VMOVSS X3, (AX)
+	JMP    end154
+
+whole151:
+	VMOVUPS Y2, (AX)
+
+end154:
+summed146:
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+168(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes0000007e<>+0(SB)/4, $0x0000007e
+DATA lanes0000007e<>+4(SB)/4, $0x0000007e
+DATA lanes0000007e<>+8(SB)/4, $0x0000007e
+DATA lanes0000007e<>+12(SB)/4, $0x0000007e
+DATA lanes0000007e<>+16(SB)/4, $0x0000007e
+DATA lanes0000007e<>+20(SB)/4, $0x0000007e
+DATA lanes0000007e<>+24(SB)/4, $0x0000007e
+DATA lanes0000007e<>+28(SB)/4, $0x0000007e
+DATA lanes0000007e<>+32(SB)/4, $0x0000007e
+DATA lanes0000007e<>+36(SB)/4, $0x0000007e
+DATA lanes0000007e<>+40(SB)/4, $0x0000007e
+DATA lanes0000007e<>+44(SB)/4, $0x0000007e
+DATA lanes0000007e<>+48(SB)/4, $0x0000007e
+DATA lanes0000007e<>+52(SB)/4, $0x0000007e
+DATA lanes0000007e<>+56(SB)/4, $0x0000007e
+DATA lanes0000007e<>+60(SB)/4, $0x0000007e
+GLOBL lanes0000007e<>(SB), RODATA|NOPTR, $64
+
+DATA lanes007fffff<>+0(SB)/4, $0x007fffff
+DATA lanes007fffff<>+4(SB)/4, $0x007fffff
+DATA lanes007fffff<>+8(SB)/4, $0x007fffff
+DATA lanes007fffff<>+12(SB)/4, $0x007fffff
+DATA lanes007fffff<>+16(SB)/4, $0x007fffff
+DATA lanes007fffff<>+20(SB)/4, $0x007fffff
+DATA lanes007fffff<>+24(SB)/4, $0x007fffff
+DATA lanes007fffff<>+28(SB)/4, $0x007fffff
+DATA lanes007fffff<>+32(SB)/4, $0x007fffff
+DATA lanes007fffff<>+36(SB)/4, $0x007fffff
+DATA lanes007fffff<>+40(SB)/4, $0x007fffff
+DATA lanes007fffff<>+44(SB)/4, $0x007fffff
+DATA lanes007fffff<>+48(SB)/4, $0x007fffff
+DATA lanes007fffff<>+52(SB)/4, $0x007fffff
+DATA lanes007fffff<>+56(SB)/4, $0x007fffff
+DATA lanes007fffff<>+60(SB)/4, $0x007fffff
+GLOBL lanes007fffff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3f3504f3<>+0(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+4(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+8(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+12(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+16(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+20(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+24(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+28(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+32(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+36(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+40(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+44(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+48(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+52(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+56(SB)/4, $0x3f3504f3
+DATA lanes3f3504f3<>+60(SB)/4, $0x3f3504f3
+GLOBL lanes3f3504f3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3d9021bb<>+0(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+4(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+8(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+12(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+16(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+20(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+24(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+28(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+32(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+36(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+40(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+44(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+48(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+52(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+56(SB)/4, $0x3d9021bb
+DATA lanes3d9021bb<>+60(SB)/4, $0x3d9021bb
+GLOBL lanes3d9021bb<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbdebd1b8<>+0(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+4(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+8(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+12(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+16(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+20(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+24(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+28(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+32(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+36(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+40(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+44(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+48(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+52(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+56(SB)/4, $0xbdebd1b8
+DATA lanesbdebd1b8<>+60(SB)/4, $0xbdebd1b8
+GLOBL lanesbdebd1b8<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3def251a<>+0(SB)/4, $0x3def251a
+DATA lanes3def251a<>+4(SB)/4, $0x3def251a
+DATA lanes3def251a<>+8(SB)/4, $0x3def251a
+DATA lanes3def251a<>+12(SB)/4, $0x3def251a
+DATA lanes3def251a<>+16(SB)/4, $0x3def251a
+DATA lanes3def251a<>+20(SB)/4, $0x3def251a
+DATA lanes3def251a<>+24(SB)/4, $0x3def251a
+DATA lanes3def251a<>+28(SB)/4, $0x3def251a
+DATA lanes3def251a<>+32(SB)/4, $0x3def251a
+DATA lanes3def251a<>+36(SB)/4, $0x3def251a
+DATA lanes3def251a<>+40(SB)/4, $0x3def251a
+DATA lanes3def251a<>+44(SB)/4, $0x3def251a
+DATA lanes3def251a<>+48(SB)/4, $0x3def251a
+DATA lanes3def251a<>+52(SB)/4, $0x3def251a
+DATA lanes3def251a<>+56(SB)/4, $0x3def251a
+DATA lanes3def251a<>+60(SB)/4, $0x3def251a
+GLOBL lanes3def251a<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbdfe5d4f<>+0(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+4(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+8(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+12(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+16(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+20(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+24(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+28(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+32(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+36(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+40(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+44(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+48(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+52(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+56(SB)/4, $0xbdfe5d4f
+DATA lanesbdfe5d4f<>+60(SB)/4, $0xbdfe5d4f
+GLOBL lanesbdfe5d4f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e11e9bf<>+0(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+4(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+8(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+12(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+16(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+20(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+24(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+28(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+32(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+36(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+40(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+44(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+48(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+52(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+56(SB)/4, $0x3e11e9bf
+DATA lanes3e11e9bf<>+60(SB)/4, $0x3e11e9bf
+GLOBL lanes3e11e9bf<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe2aae50<>+0(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+4(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+8(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+12(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+16(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+20(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+24(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+28(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+32(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+36(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+40(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+44(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+48(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+52(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+56(SB)/4, $0xbe2aae50
+DATA lanesbe2aae50<>+60(SB)/4, $0xbe2aae50
+GLOBL lanesbe2aae50<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3e4cceac<>+0(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+4(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+8(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+12(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+16(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+20(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+24(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+28(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+32(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+36(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+40(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+44(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+48(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+52(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+56(SB)/4, $0x3e4cceac
+DATA lanes3e4cceac<>+60(SB)/4, $0x3e4cceac
+GLOBL lanes3e4cceac<>(SB), RODATA|NOPTR, $64
+
+DATA lanesbe7ffffc<>+0(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+4(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+8(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+12(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+16(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+20(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+24(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+28(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+32(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+36(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+40(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+44(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+48(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+52(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+56(SB)/4, $0xbe7ffffc
+DATA lanesbe7ffffc<>+60(SB)/4, $0xbe7ffffc
+GLOBL lanesbe7ffffc<>(SB), RODATA|NOPTR, $64
+
+DATA lanes3eaaaaaa<>+0(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+4(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+8(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+12(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+16(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+20(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+32(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+36(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+40(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+44(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+48(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+52(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+56(SB)/4, $0x3eaaaaaa
+DATA lanes3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
+GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $64
 
 // func sgdAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
 // Requires: AVX, FMA3
@@ -4288,59 +5167,59 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole125
+	JNZ          whole155
 	TESTQ        $0x00000004, BX
-	JZ           two126
+	JZ           two156
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, CX
 
-two126:
+two156:
 	TESTQ     $0x00000002, BX
-	JZ        last127
+	JZ        last157
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last127:
+last157:
 	TESTQ  $0x00000001, BX
-	JZ     end128
+	JZ     end158
 	VMOVSS X0, (CX)
-	JMP    end128
+	JMP    end158
 
-whole125:
+whole155:
 	VMOVUPS Y1, (CX)
 
-end128:
+end158:
 	VMOVAPS      Y5, Y0
 	VFNMADD231PS Y1, Y3, Y0
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole129
+	JNZ          whole159
 	TESTQ        $0x00000004, BX
-	JZ           two130
+	JZ           two160
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two130:
+two160:
 	TESTQ     $0x00000002, BX
-	JZ        last131
+	JZ        last161
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last131:
+last161:
 	TESTQ  $0x00000001, BX
-	JZ     end132
+	JZ     end162
 	VMOVSS X1, (AX)
-	JMP    end132
+	JMP    end162
 
-whole129:
+whole159:
 	VMOVUPS Y0, (AX)
 
-end132:
+end162:
 done:
 	VZEROUPPER
 	RET
@@ -4404,30 +5283,30 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X4, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole133
+	JNZ          whole163
 	TESTQ        $0x00000004, BX
-	JZ           two134
+	JZ           two164
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $0x10, CX
 
-two134:
+two164:
 	TESTQ     $0x00000002, BX
-	JZ        last135
+	JZ        last165
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last135:
+last165:
 	TESTQ  $0x00000001, BX
-	JZ     end136
+	JZ     end166
 	VMOVSS X0, (CX)
-	JMP    end136
+	JMP    end166
 
-whole133:
+whole163:
 	VMOVUPS Y4, (CX)
 
-end136:
+end166:
 	VMOVAPS      Y1, Y0
 	VFMADD231PS  Y4, Y2, Y0
 	VMOVAPS      Y5, Y1
@@ -4435,30 +5314,30 @@ end136:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole137
+	JNZ          whole167
 	TESTQ        $0x00000004, BX
-	JZ           two138
+	JZ           two168
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, AX
 
-two138:
+two168:
 	TESTQ     $0x00000002, BX
-	JZ        last139
+	JZ        last169
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last139:
+last169:
 	TESTQ  $0x00000001, BX
-	JZ     end140
+	JZ     end170
 	VMOVSS X0, (AX)
-	JMP    end140
+	JMP    end170
 
-whole137:
+whole167:
 	VMOVUPS Y1, (AX)
 
-end140:
+end170:
 done:
 	VZEROUPPER
 	RET
@@ -4533,30 +5412,30 @@ tail:
 	LEAQ         (DX)(DI*4), CX
 	VMOVAPS      X0, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole141
+	JNZ          whole171
 	TESTQ        $0x00000004, SI
-	JZ           two142
+	JZ           two172
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y0, X3
 	ADDQ         $0x10, CX
 
-two142:
+two172:
 	TESTQ     $0x00000002, SI
-	JZ        last143
+	JZ        last173
 	VMOVLPS   X3, (CX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, CX
 
-last143:
+last173:
 	TESTQ  $0x00000001, SI
-	JZ     end144
+	JZ     end174
 	VMOVSS X3, (CX)
-	JMP    end144
+	JMP    end174
 
-whole141:
+whole171:
 	VMOVUPS Y0, (CX)
 
-end144:
+end174:
 	VMASKMOVPS   (BX)(DI*4), Y10, Y3
 	VMULPS       Y1, Y1, Y1
 	VMULPS       Y6, Y1, Y1
@@ -4565,30 +5444,30 @@ end144:
 	LEAQ         (BX)(DI*4), CX
 	VMOVAPS      X1, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole145
+	JNZ          whole175
 	TESTQ        $0x00000004, SI
-	JZ           two146
+	JZ           two176
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $0x10, CX
 
-two146:
+two176:
 	TESTQ     $0x00000002, SI
-	JZ        last147
+	JZ        last177
 	VMOVLPS   X3, (CX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, CX
 
-last147:
+last177:
 	TESTQ  $0x00000001, SI
-	JZ     end148
+	JZ     end178
 	VMOVSS X3, (CX)
-	JMP    end148
+	JMP    end178
 
-whole145:
+whole175:
 	VMOVUPS Y1, (CX)
 
-end148:
+end178:
 	VMULPS       Y8, Y1, Y1
 	VSQRTPS      Y1, Y1
 	VADDPS       Y9, Y1, Y1
@@ -4598,30 +5477,30 @@ end148:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X11, X0
 	TESTQ        $0x00000008, SI
-	JNZ          whole149
+	JNZ          whole179
 	TESTQ        $0x00000004, SI
-	JZ           two150
+	JZ           two180
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y11, X0
 	ADDQ         $0x10, AX
 
-two150:
+two180:
 	TESTQ     $0x00000002, SI
-	JZ        last151
+	JZ        last181
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last151:
+last181:
 	TESTQ  $0x00000001, SI
-	JZ     end152
+	JZ     end182
 	VMOVSS X0, (AX)
-	JMP    end152
+	JMP    end182
 
-whole149:
+whole179:
 	VMOVUPS Y11, (AX)
 
-end152:
+end182:
 done:
 	VZEROUPPER
 	RET
@@ -4690,30 +5569,30 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole153
+	JNZ          whole183
 	TESTQ        $0x00000004, BX
-	JZ           two154
+	JZ           two184
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $0x10, CX
 
-two154:
+two184:
 	TESTQ     $0x00000002, BX
-	JZ        last155
+	JZ        last185
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last155:
+last185:
 	TESTQ  $0x00000001, BX
-	JZ     end156
+	JZ     end186
 	VMOVSS X0, (CX)
-	JMP    end156
+	JMP    end186
 
-whole153:
+whole183:
 	VMOVUPS Y3, (CX)
 
-end156:
+end186:
 	VSQRTPS      Y3, Y0
 	VADDPS       Y5, Y0, Y0
 	VMULPS       Y4, Y1, Y1
@@ -4722,30 +5601,30 @@ end156:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole157
+	JNZ          whole187
 	TESTQ        $0x00000004, BX
-	JZ           two158
+	JZ           two188
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two158:
+two188:
 	TESTQ     $0x00000002, BX
-	JZ        last159
+	JZ        last189
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last159:
+last189:
 	TESTQ  $0x00000001, BX
-	JZ     end160
+	JZ     end190
 	VMOVSS X1, (AX)
-	JMP    end160
+	JMP    end190
 
-whole157:
+whole187:
 	VMOVUPS Y0, (AX)
 
-end160:
+end190:
 done:
 	VZEROUPPER
 	RET
@@ -5023,60 +5902,60 @@ tail:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole161
+	JNZ          whole191
 	TESTQ        $0x00000004, SI
-	JZ           two162
+	JZ           two192
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two162:
+two192:
 	TESTQ     $0x00000002, SI
-	JZ        last163
+	JZ        last193
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last163:
+last193:
 	TESTQ  $0x00000001, SI
-	JZ     end164
+	JZ     end194
 	VMOVSS X3, (AX)
-	JMP    end164
+	JMP    end194
 
-whole161:
+whole191:
 	VMOVUPS Y2, (AX)
 
-end164:
+end194:
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	VANDPS       (DX)(DI*4), Y1, Y1
 	VBLENDVPS    Y0, Y2, Y1, Y0
 	LEAQ         (DX)(DI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, SI
-	JNZ          whole165
+	JNZ          whole195
 	TESTQ        $0x00000004, SI
-	JZ           two166
+	JZ           two196
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two166:
+two196:
 	TESTQ     $0x00000002, SI
-	JZ        last167
+	JZ        last197
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last167:
+last197:
 	TESTQ  $0x00000001, SI
-	JZ     end168
+	JZ     end198
 	VMOVSS X1, (AX)
-	JMP    end168
+	JMP    end198
 
-whole165:
+whole195:
 	VMOVUPS Y0, (AX)
 
-end168:
+end198:
 done:
 	VZEROUPPER
 	RET
@@ -5122,30 +6001,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole169
+	JNZ          whole199
 	TESTQ        $0x00000004, BX
-	JZ           two170
+	JZ           two200
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two170:
+two200:
 	TESTQ     $0x00000002, BX
-	JZ        last171
+	JZ        last201
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last171:
+last201:
 	TESTQ  $0x00000001, BX
-	JZ     end172
+	JZ     end202
 	VMOVSS X1, (AX)
-	JMP    end172
+	JMP    end202
 
-whole169:
+whole199:
 	VMOVUPS Y0, (AX)
 
-end172:
+end202:
 done:
 	VZEROUPPER
 	RET
@@ -5186,30 +6065,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole173
+	JNZ          whole203
 	TESTQ        $0x00000004, DX
-	JZ           two174
+	JZ           two204
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two174:
+two204:
 	TESTQ     $0x00000002, DX
-	JZ        last175
+	JZ        last205
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last175:
+last205:
 	TESTQ  $0x00000001, DX
-	JZ     end176
+	JZ     end206
 	VMOVSS X1, (AX)
-	JMP    end176
+	JMP    end206
 
-whole173:
+whole203:
 	VMOVUPS Y0, (AX)
 
-end176:
+end206:
 done:
 	VZEROUPPER
 	RET
@@ -5239,9 +6118,9 @@ loop:
 	VANDPS    lanes007fffff<>+0(SB), Y1, Y1
 	VORPS     lanes3f000000<>+0(SB), Y1, Y1
 	VCMPPS    $0x01, lanes3f3504f3<>+0(SB), Y1, Y3
+	VCVTDQ2PS Y2, Y2
 	VANDPS    Y3, Y1, Y4
 	VADDPS    Y4, Y1, Y1
-	VCVTDQ2PS Y2, Y2
 	VMOVUPS   lanes3f800000<>+0(SB), Y4
 	VANDPS    Y3, Y4, Y3
 	VSUBPS    Y3, Y2, Y2
@@ -5394,222 +6273,6 @@ DATA lanes2f000000<>+52(SB)/4, $0x2f000000
 DATA lanes2f000000<>+56(SB)/4, $0x2f000000
 DATA lanes2f000000<>+60(SB)/4, $0x2f000000
 GLOBL lanes2f000000<>(SB), RODATA|NOPTR, $64
-
-DATA lanes0000007e<>+0(SB)/4, $0x0000007e
-DATA lanes0000007e<>+4(SB)/4, $0x0000007e
-DATA lanes0000007e<>+8(SB)/4, $0x0000007e
-DATA lanes0000007e<>+12(SB)/4, $0x0000007e
-DATA lanes0000007e<>+16(SB)/4, $0x0000007e
-DATA lanes0000007e<>+20(SB)/4, $0x0000007e
-DATA lanes0000007e<>+24(SB)/4, $0x0000007e
-DATA lanes0000007e<>+28(SB)/4, $0x0000007e
-DATA lanes0000007e<>+32(SB)/4, $0x0000007e
-DATA lanes0000007e<>+36(SB)/4, $0x0000007e
-DATA lanes0000007e<>+40(SB)/4, $0x0000007e
-DATA lanes0000007e<>+44(SB)/4, $0x0000007e
-DATA lanes0000007e<>+48(SB)/4, $0x0000007e
-DATA lanes0000007e<>+52(SB)/4, $0x0000007e
-DATA lanes0000007e<>+56(SB)/4, $0x0000007e
-DATA lanes0000007e<>+60(SB)/4, $0x0000007e
-GLOBL lanes0000007e<>(SB), RODATA|NOPTR, $64
-
-DATA lanes007fffff<>+0(SB)/4, $0x007fffff
-DATA lanes007fffff<>+4(SB)/4, $0x007fffff
-DATA lanes007fffff<>+8(SB)/4, $0x007fffff
-DATA lanes007fffff<>+12(SB)/4, $0x007fffff
-DATA lanes007fffff<>+16(SB)/4, $0x007fffff
-DATA lanes007fffff<>+20(SB)/4, $0x007fffff
-DATA lanes007fffff<>+24(SB)/4, $0x007fffff
-DATA lanes007fffff<>+28(SB)/4, $0x007fffff
-DATA lanes007fffff<>+32(SB)/4, $0x007fffff
-DATA lanes007fffff<>+36(SB)/4, $0x007fffff
-DATA lanes007fffff<>+40(SB)/4, $0x007fffff
-DATA lanes007fffff<>+44(SB)/4, $0x007fffff
-DATA lanes007fffff<>+48(SB)/4, $0x007fffff
-DATA lanes007fffff<>+52(SB)/4, $0x007fffff
-DATA lanes007fffff<>+56(SB)/4, $0x007fffff
-DATA lanes007fffff<>+60(SB)/4, $0x007fffff
-GLOBL lanes007fffff<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3f3504f3<>+0(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+4(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+8(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+12(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+16(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+20(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+24(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+28(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+32(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+36(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+40(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+44(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+48(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+52(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+56(SB)/4, $0x3f3504f3
-DATA lanes3f3504f3<>+60(SB)/4, $0x3f3504f3
-GLOBL lanes3f3504f3<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3d9021bb<>+0(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+4(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+8(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+12(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+16(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+20(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+24(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+28(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+32(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+36(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+40(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+44(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+48(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+52(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+56(SB)/4, $0x3d9021bb
-DATA lanes3d9021bb<>+60(SB)/4, $0x3d9021bb
-GLOBL lanes3d9021bb<>(SB), RODATA|NOPTR, $64
-
-DATA lanesbdebd1b8<>+0(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+4(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+8(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+12(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+16(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+20(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+24(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+28(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+32(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+36(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+40(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+44(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+48(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+52(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+56(SB)/4, $0xbdebd1b8
-DATA lanesbdebd1b8<>+60(SB)/4, $0xbdebd1b8
-GLOBL lanesbdebd1b8<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3def251a<>+0(SB)/4, $0x3def251a
-DATA lanes3def251a<>+4(SB)/4, $0x3def251a
-DATA lanes3def251a<>+8(SB)/4, $0x3def251a
-DATA lanes3def251a<>+12(SB)/4, $0x3def251a
-DATA lanes3def251a<>+16(SB)/4, $0x3def251a
-DATA lanes3def251a<>+20(SB)/4, $0x3def251a
-DATA lanes3def251a<>+24(SB)/4, $0x3def251a
-DATA lanes3def251a<>+28(SB)/4, $0x3def251a
-DATA lanes3def251a<>+32(SB)/4, $0x3def251a
-DATA lanes3def251a<>+36(SB)/4, $0x3def251a
-DATA lanes3def251a<>+40(SB)/4, $0x3def251a
-DATA lanes3def251a<>+44(SB)/4, $0x3def251a
-DATA lanes3def251a<>+48(SB)/4, $0x3def251a
-DATA lanes3def251a<>+52(SB)/4, $0x3def251a
-DATA lanes3def251a<>+56(SB)/4, $0x3def251a
-DATA lanes3def251a<>+60(SB)/4, $0x3def251a
-GLOBL lanes3def251a<>(SB), RODATA|NOPTR, $64
-
-DATA lanesbdfe5d4f<>+0(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+4(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+8(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+12(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+16(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+20(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+24(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+28(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+32(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+36(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+40(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+44(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+48(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+52(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+56(SB)/4, $0xbdfe5d4f
-DATA lanesbdfe5d4f<>+60(SB)/4, $0xbdfe5d4f
-GLOBL lanesbdfe5d4f<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3e11e9bf<>+0(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+4(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+8(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+12(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+16(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+20(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+24(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+28(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+32(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+36(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+40(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+44(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+48(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+52(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+56(SB)/4, $0x3e11e9bf
-DATA lanes3e11e9bf<>+60(SB)/4, $0x3e11e9bf
-GLOBL lanes3e11e9bf<>(SB), RODATA|NOPTR, $64
-
-DATA lanesbe2aae50<>+0(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+4(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+8(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+12(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+16(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+20(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+24(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+28(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+32(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+36(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+40(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+44(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+48(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+52(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+56(SB)/4, $0xbe2aae50
-DATA lanesbe2aae50<>+60(SB)/4, $0xbe2aae50
-GLOBL lanesbe2aae50<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3e4cceac<>+0(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+4(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+8(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+12(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+16(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+20(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+24(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+28(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+32(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+36(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+40(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+44(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+48(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+52(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+56(SB)/4, $0x3e4cceac
-DATA lanes3e4cceac<>+60(SB)/4, $0x3e4cceac
-GLOBL lanes3e4cceac<>(SB), RODATA|NOPTR, $64
-
-DATA lanesbe7ffffc<>+0(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+4(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+8(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+12(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+16(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+20(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+24(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+28(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+32(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+36(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+40(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+44(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+48(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+52(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+56(SB)/4, $0xbe7ffffc
-DATA lanesbe7ffffc<>+60(SB)/4, $0xbe7ffffc
-GLOBL lanesbe7ffffc<>(SB), RODATA|NOPTR, $64
-
-DATA lanes3eaaaaaa<>+0(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+4(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+8(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+12(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+16(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+20(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+24(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+28(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+32(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+36(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+40(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+44(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+48(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+52(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+56(SB)/4, $0x3eaaaaaa
-DATA lanes3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
-GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $64
 
 DATA lanesc0000000<>+0(SB)/4, $0xc0000000
 DATA lanesc0000000<>+4(SB)/4, $0xc0000000
@@ -10187,6 +10850,76 @@ done:
 	VZEROUPPER
 	RET
 
+// func expAVX512(y []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·expAVX512(SB), NOSPLIT, $0-48
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ y_len+8(FP), DX
+	XORQ BX, BX
+
+loop:
+	CMPQ         DX, $0x10
+	JLT          tail
+	VMOVUPS      (CX)(BX*4), Z0
+	VMOVUPS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VMOVUPS      lanes42b20000<>+0(SB), Z0
+	VMINPS       Z1, Z0, Z0
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z0, Z0
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z0
+	VMOVUPS      lanes3950196f<>+0(SB), Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3f000000<>+0(SB), Z0, Z2
+	VMULPS       Z0, Z0, Z3
+	VMOVAPS      Z0, Z0
+	VFMADD231PS  Z2, Z3, Z0
+	VADDPS       lanes3f800000<>+0(SB), Z0, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	MOVL         $-1, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VMOVUPS      lanesc2d00000<>+0(SB), Z1
+	VMAXPS       Z0, Z1, Z1
+	VMOVUPS      lanes42b20000<>+0(SB), Z0
+	VMINPS       Z1, Z0, Z0
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VMOVAPS      Z0, Z0
+	VFNMADD231PS lanes3f318000<>+0(SB), Z1, Z0
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z1, Z0
+	VMOVUPS      lanes3950196f<>+0(SB), Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z0, Z2
+	VFMADD213PS  lanes3f000000<>+0(SB), Z0, Z2
+	VMULPS       Z0, Z0, Z3
+	VMOVAPS      Z0, Z0
+	VFMADD231PS  Z2, Z3, Z0
+	VADDPS       lanes3f800000<>+0(SB), Z0, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func addAVX512(y []float32, x []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addAVX512(SB), NOSPLIT, $0-48
@@ -10290,6 +11023,55 @@ tail:
 	VMOVAPS     Z1, Z1
 	VFMADD231PS Z0, Z2, Z1
 	VMOVUPS     Z1, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
+	MOVQ sums_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ sums_len+8(FP), BX
+	SHLQ $0x02, DX
+	XORQ SI, SI
+
+loop:
+	CMPQ   BX, $0x10
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	MOVQ   rows+56(FP), R8
+	MOVQ   CX, DI
+
+row207:
+	VMOVUPS (DI)(SI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row207
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop
+
+tail:
+	TESTQ  BX, BX
+	JZ     done
+	MOVL   $-1, DI
+	BZHIL  BX, DI, DI
+	KMOVW  DI, K1
+	VPXORD Z2, Z2, Z2
+	MOVQ   rows+56(FP), BX
+
+row208:
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VADDPS    Z0, Z2, Z2
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       row208
+	VMOVUPS   Z2, K1, (AX)(SI*4)
 
 done:
 	VZEROUPPER
@@ -10470,14 +11252,14 @@ TEXT ·bernoulliAVX512(SB), NOSPLIT, $0-120
 	MOVQ   a_base+0(FP), AX
 	MOVQ   x_base+24(FP), CX
 	MOVQ   mask_base+48(FP), DX
-	MOVQ   d_base+72(FP), BX
-	MOVQ   x_len+32(FP), SI
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   DI, DI
 
 loop:
-	CMPQ         SI, $0x10
+	CMPQ         BX, $0x10
 	JLT          tail
 	VMOVUPS      (AX)(DI*4), Z2
 	VMOVUPS      (CX)(DI*4), Z3
@@ -10528,7 +11310,7 @@ loop:
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain177
+	JZ           plain209
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z7, Z7, Z7
 	VCMPPS       $0x04, Z7, Z3, K1
@@ -10537,30 +11319,30 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z8
 	VMOVAPS      Z8, Z3
 
-plain177:
+plain209:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
-	TESTQ         BX, BX
-	JZ            summed178
+	TESTQ         SI, SI
+	JZ            summed210
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
-	VMOVUPS       Z2, (BX)(DI*4)
+	VMOVUPS       Z2, (SI)(DI*4)
 
-summed178:
+summed210:
 	ADDQ $0x10, DI
-	SUBQ $0x10, SI
+	SUBQ $0x10, BX
 	JMP  loop
 
 tail:
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JZ           done
 	MOVL         $-1, R8
-	BZHIL        SI, R8, R8
+	BZHIL        BX, R8, R8
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX)(DI*4), K1, Z2
 	VMOVUPS.Z    (CX)(DI*4), K1, Z3
@@ -10611,7 +11393,7 @@ tail:
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain179
+	JZ           plain211
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z10, Z10, Z10
 	VCMPPS       $0x04, Z10, Z3, K2
@@ -10620,7 +11402,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z11
 	VMOVAPS      Z11, Z3
 
-plain179:
+plain211:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -10628,14 +11410,14 @@ plain179:
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
-	TESTQ         BX, BX
-	JZ            summed180
+	TESTQ         SI, SI
+	JZ            summed212
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
-	VMOVUPS       Z2, K1, (BX)(DI*4)
+	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed180:
+summed212:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -10654,14 +11436,14 @@ TEXT ·gaussianAVX512(SB), NOSPLIT, $0-128
 	MOVQ   a_base+0(FP), AX
 	MOVQ   x_base+24(FP), CX
 	MOVQ   mask_base+48(FP), DX
-	MOVQ   d_base+72(FP), BX
-	MOVQ   x_len+32(FP), SI
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	XORQ   DI, DI
 
 loop:
-	CMPQ         SI, $0x10
+	CMPQ         BX, $0x10
 	JLT          tail
 	VMOVUPS      (AX)(DI*4), Z2
 	VMOVUPS      (CX)(DI*4), Z3
@@ -10674,7 +11456,7 @@ loop:
 	VFMADD231PS  Z3, Z2, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain181
+	JZ           plain213
 	VMOVUPS      (DX)(DI*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -10683,30 +11465,30 @@ loop:
 	VBLENDMPS    Z2, Z9, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain181:
+plain213:
 	VMULPS        Z2, Z8, Z8
 	VCVTPS2PD     Y8, Z9
 	VEXTRACTF32X8 $0x01, Z8, Y8
 	VCVTPS2PD     Y8, Z8
 	VADDPD        Z9, Z0, Z0
 	VADDPD        Z8, Z1, Z1
-	TESTQ         BX, BX
-	JZ            summed182
+	TESTQ         SI, SI
+	JZ            summed214
 	VBROADCASTSS  scale+104(FP), Z8
 	VMULPS        Z8, Z2, Z2
 	VMULPS        Z2, Z3, Z2
-	VMOVUPS       Z2, (BX)(DI*4)
+	VMOVUPS       Z2, (SI)(DI*4)
 
-summed182:
+summed214:
 	ADDQ $0x10, DI
-	SUBQ $0x10, SI
+	SUBQ $0x10, BX
 	JMP  loop
 
 tail:
-	TESTQ        SI, SI
+	TESTQ        BX, BX
 	JZ           done
 	MOVL         $-1, R8
-	BZHIL        SI, R8, R8
+	BZHIL        BX, R8, R8
 	KMOVW        R8, K1
 	VMOVUPS.Z    (AX)(DI*4), K1, Z2
 	VMOVUPS.Z    (CX)(DI*4), K1, Z3
@@ -10719,7 +11501,7 @@ tail:
 	VFMADD231PS  Z3, Z2, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain183
+	JZ           plain215
 	VMOVUPS.Z    (DX)(DI*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -10728,7 +11510,7 @@ tail:
 	VBLENDMPS    Z2, Z5, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain183:
+plain215:
 	VMULPS        Z2, Z4, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -10736,14 +11518,14 @@ plain183:
 	VCVTPS2PD     Y4, Z4
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
-	TESTQ         BX, BX
-	JZ            summed184
+	TESTQ         SI, SI
+	JZ            summed216
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z2, Z3, Z2
-	VMOVUPS       Z2, K1, (BX)(DI*4)
+	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed184:
+summed216:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -10753,6 +11535,376 @@ done:
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
 	MOVSD         X0, ret+120(FP)
+	VZEROUPPER
+	RET
+
+// func poissonAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·poissonAVX512(SB), NOSPLIT, $0-120
+	MOVQ   a_base+0(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   mask_base+48(FP), DX
+	MOVQ   x_len+32(FP), BX
+	MOVQ   d_base+72(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   DI, DI
+
+loop:
+	CMPQ         BX, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(DI*4), Z2
+	VMOVUPS      (CX)(DI*4), Z3
+	VMOVUPS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z4
+	VMOVUPS      lanes42b20000<>+0(SB), Z5
+	VMINPS       Z4, Z5, Z5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z5, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVAPS      Z5, Z5
+	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z5
+	VMOVUPS      lanes3950196f<>+0(SB), Z10
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z5, Z10
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z5, Z10
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z5, Z10
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z5, Z10
+	VFMADD213PS  lanes3f000000<>+0(SB), Z5, Z10
+	VMULPS       Z5, Z5, Z11
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  Z10, Z11, Z5
+	VADDPS       lanes3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z4, Z5, Z4
+	VMOVAPS      Z4, Z5
+	VFNMADD231PS Z2, Z3, Z5
+	VSUBPS       Z3, Z4, Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	TESTQ        DX, DX
+	JZ           plain217
+	VMOVUPS      (DX)(DI*4), Z3
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x04, Z6, Z3, K1
+	VBROADCASTSS destroyed+96(FP), Z3
+	VBROADCASTSS untouched+100(FP), Z4
+	VBLENDMPS    Z3, Z4, K1, Z7
+	VMOVAPS      Z7, Z3
+
+plain217:
+	VMULPS        Z3, Z5, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	TESTQ         SI, SI
+	JZ            summed218
+	VBROADCASTSS  scale+104(FP), Z4
+	VMULPS        Z4, Z3, Z3
+	VMULPS        Z3, Z2, Z2
+	VMOVUPS       Z2, (SI)(DI*4)
+
+summed218:
+	ADDQ $0x10, DI
+	SUBQ $0x10, BX
+	JMP  loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	MOVL         $-1, R8
+	BZHIL        BX, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX)(DI*4), K1, Z2
+	VMOVUPS.Z    (CX)(DI*4), K1, Z3
+	VMOVUPS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z4
+	VMOVUPS      lanes42b20000<>+0(SB), Z5
+	VMINPS       Z4, Z5, Z5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z5, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVAPS      Z5, Z5
+	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z5
+	VMOVUPS      lanes3950196f<>+0(SB), Z6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z5, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z5, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z5, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z5, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z5, Z6
+	VMULPS       Z5, Z5, Z7
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  Z6, Z7, Z5
+	VADDPS       lanes3f800000<>+0(SB), Z5, Z5
+	VSCALEFPS    Z4, Z5, Z4
+	VMOVAPS      Z4, Z5
+	VFNMADD231PS Z2, Z3, Z5
+	VSUBPS       Z3, Z4, Z2
+	VMOVUPS      lanes3f800000<>+0(SB), Z3
+	TESTQ        DX, DX
+	JZ           plain219
+	VMOVUPS.Z    (DX)(DI*4), K1, Z3
+	VPXORD       Z8, Z8, Z8
+	VCMPPS       $0x04, Z8, Z3, K2
+	VBROADCASTSS destroyed+96(FP), Z3
+	VBROADCASTSS untouched+100(FP), Z4
+	VBLENDMPS    Z3, Z4, K2, Z9
+	VMOVAPS      Z9, Z3
+
+plain219:
+	VMULPS        Z3, Z5, Z4
+	VMOVAPS.Z     Z4, K1, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	TESTQ         SI, SI
+	JZ            summed220
+	VBROADCASTSS  scale+104(FP), Z4
+	VMULPS        Z4, Z3, Z3
+	VMULPS        Z3, Z2, Z2
+	VMOVUPS       Z2, K1, (SI)(DI*4)
+
+summed220:
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+112(FP)
+	VZEROUPPER
+	RET
+
+// func gaussianLearnedAVX512(a []float32, s []float32, x []float32, mask []float32, d []float32, ds []float32, destroyed float32, untouched float32, scale float32, floor float32, constant float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·gaussianLearnedAVX512(SB), NOSPLIT, $0-176
+	MOVQ   a_base+0(FP), AX
+	MOVQ   s_base+24(FP), CX
+	MOVQ   x_base+48(FP), DX
+	MOVQ   mask_base+72(FP), BX
+	MOVQ   x_len+56(FP), SI
+	MOVQ   d_base+96(FP), DI
+	MOVQ   ds_base+120(FP), R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	XORQ   R9, R9
+
+loop:
+	CMPQ         SI, $0x10
+	JLT          tail
+	VMOVUPS      (AX)(R9*4), Z2
+	VMOVUPS      (DX)(R9*4), Z3
+	VSUBPS       Z3, Z2, Z2
+	VMOVUPS      (CX)(R9*4), Z3
+	VMOVUPS      lanesc2d00000<>+0(SB), Z8
+	VMAXPS       Z3, Z8, Z8
+	VMOVUPS      lanes42b20000<>+0(SB), Z3
+	VMINPS       Z8, Z3, Z3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z3, Z8
+	VRNDSCALEPS  $0x08, Z8, Z8
+	VMOVAPS      Z3, Z3
+	VFNMADD231PS lanes3f318000<>+0(SB), Z8, Z3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z8, Z3
+	VMOVUPS      lanes3950196f<>+0(SB), Z9
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z3, Z9
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z3, Z9
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z3, Z9
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z3, Z9
+	VFMADD213PS  lanes3f000000<>+0(SB), Z3, Z9
+	VMULPS       Z3, Z3, Z10
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z9, Z10, Z3
+	VADDPS       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z8, Z3, Z3
+	VBROADCASTSS floor+156(FP), Z8
+	VADDPS       Z8, Z3, Z8
+	VDIVPS       Z8, Z2, Z9
+	VMULPS       Z9, Z2, Z2
+	VPSRLD       $0x17, Z8, Z10
+	VPSUBD       lanes0000007e<>+0(SB), Z10, Z10
+	VANDPS       lanes007fffff<>+0(SB), Z8, Z11
+	VORPS        lanes3f000000<>+0(SB), Z11, Z11
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z11, K1
+	VCVTDQ2PS    Z10, Z10
+	VMOVAPS.Z    Z11, K1, Z12
+	VADDPS       Z12, Z11, Z11
+	VMOVUPS      lanes3f800000<>+0(SB), Z12
+	VMOVAPS.Z    Z12, K1, Z12
+	VSUBPS       Z12, Z10, Z10
+	VSUBPS       lanes3f800000<>+0(SB), Z11, Z11
+	VMULPS       Z11, Z11, Z12
+	VMOVUPS      lanes3d9021bb<>+0(SB), Z13
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z11, Z13
+	VFMADD213PS  lanes3def251a<>+0(SB), Z11, Z13
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z11, Z13
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z11, Z13
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Z11, Z13
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Z11, Z13
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z11, Z13
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z11, Z13
+	VMULPS       Z11, Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VMOVAPS      Z13, Z13
+	VFMADD231PS  lanesb95e8083<>+0(SB), Z10, Z13
+	VMOVAPS      Z13, Z13
+	VFNMADD231PS lanes3f000000<>+0(SB), Z12, Z13
+	VADDPS       Z13, Z11, Z11
+	VMOVAPS      Z11, Z11
+	VFMADD231PS  lanes3f318000<>+0(SB), Z10, Z11
+	VADDPS       Z11, Z2, Z10
+	VBROADCASTSS constant+160(FP), Z11
+	VMOVAPS      Z11, Z11
+	VFMADD231PS  lanes3f000000<>+0(SB), Z10, Z11
+	VDIVPS       Z8, Z3, Z3
+	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z3, Z8
+	VFNMADD231PS Z2, Z3, Z8
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	TESTQ        BX, BX
+	JZ           plain221
+	VMOVUPS      (BX)(R9*4), Z2
+	VPXORD       Z4, Z4, Z4
+	VCMPPS       $0x04, Z4, Z2, K1
+	VBROADCASTSS destroyed+144(FP), Z2
+	VBROADCASTSS untouched+148(FP), Z3
+	VBLENDMPS    Z2, Z3, K1, Z5
+	VMOVAPS      Z5, Z2
+
+plain221:
+	VMULPS        Z2, Z11, Z3
+	VCVTPS2PD     Y3, Z10
+	VEXTRACTF32X8 $0x01, Z3, Y3
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z10, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	TESTQ         DI, DI
+	JZ            summed222
+	VBROADCASTSS  scale+152(FP), Z3
+	VMULPS        Z3, Z2, Z2
+	VMULPS        Z2, Z9, Z3
+	VMOVUPS       Z3, (DI)(R9*4)
+	VMULPS        Z2, Z8, Z2
+	VMOVUPS       Z2, (R8)(R9*4)
+
+summed222:
+	ADDQ $0x10, R9
+	SUBQ $0x10, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	MOVL         $-1, R10
+	BZHIL        SI, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS.Z    (AX)(R9*4), K1, Z2
+	VMOVUPS.Z    (DX)(R9*4), K1, Z3
+	VSUBPS       Z3, Z2, Z2
+	VMOVUPS.Z    (CX)(R9*4), K1, Z3
+	VMOVUPS      lanesc2d00000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z4
+	VMOVUPS      lanes42b20000<>+0(SB), Z3
+	VMINPS       Z4, Z3, Z3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z3, Z4
+	VRNDSCALEPS  $0x08, Z4, Z4
+	VMOVAPS      Z3, Z3
+	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z3
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z3
+	VMOVUPS      lanes3950196f<>+0(SB), Z5
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z3, Z5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z3, Z5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z3, Z5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z3, Z5
+	VFMADD213PS  lanes3f000000<>+0(SB), Z3, Z5
+	VMULPS       Z3, Z3, Z8
+	VMOVAPS      Z3, Z3
+	VFMADD231PS  Z5, Z8, Z3
+	VADDPS       lanes3f800000<>+0(SB), Z3, Z3
+	VSCALEFPS    Z4, Z3, Z3
+	VBROADCASTSS floor+156(FP), Z4
+	VADDPS       Z4, Z3, Z4
+	VDIVPS       Z4, Z2, Z5
+	VMULPS       Z5, Z2, Z2
+	VPSRLD       $0x17, Z4, Z8
+	VPSUBD       lanes0000007e<>+0(SB), Z8, Z8
+	VANDPS       lanes007fffff<>+0(SB), Z4, Z9
+	VORPS        lanes3f000000<>+0(SB), Z9, Z9
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z9, K2
+	VCVTDQ2PS    Z8, Z8
+	VMOVAPS.Z    Z9, K2, Z10
+	VADDPS       Z10, Z9, Z9
+	VMOVUPS      lanes3f800000<>+0(SB), Z10
+	VMOVAPS.Z    Z10, K2, Z10
+	VSUBPS       Z10, Z8, Z8
+	VSUBPS       lanes3f800000<>+0(SB), Z9, Z9
+	VMULPS       Z9, Z9, Z10
+	VMOVUPS      lanes3d9021bb<>+0(SB), Z11
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes3def251a<>+0(SB), Z9, Z11
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z9, Z11
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Z9, Z11
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z9, Z11
+	VMULPS       Z9, Z11, Z11
+	VMULPS       Z10, Z11, Z11
+	VMOVAPS      Z11, Z11
+	VFMADD231PS  lanesb95e8083<>+0(SB), Z8, Z11
+	VMOVAPS      Z11, Z11
+	VFNMADD231PS lanes3f000000<>+0(SB), Z10, Z11
+	VADDPS       Z11, Z9, Z9
+	VMOVAPS      Z9, Z9
+	VFMADD231PS  lanes3f318000<>+0(SB), Z8, Z9
+	VADDPS       Z9, Z2, Z8
+	VBROADCASTSS constant+160(FP), Z9
+	VMOVAPS      Z9, Z9
+	VFMADD231PS  lanes3f000000<>+0(SB), Z8, Z9
+	VDIVPS       Z4, Z3, Z3
+	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
+	VMOVAPS      Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	TESTQ        BX, BX
+	JZ           plain223
+	VMOVUPS.Z    (BX)(R9*4), K1, Z2
+	VPXORD       Z6, Z6, Z6
+	VCMPPS       $0x04, Z6, Z2, K2
+	VBROADCASTSS destroyed+144(FP), Z2
+	VBROADCASTSS untouched+148(FP), Z3
+	VBLENDMPS    Z2, Z3, K2, Z7
+	VMOVAPS      Z7, Z2
+
+plain223:
+	VMULPS        Z2, Z9, Z3
+	VMOVAPS.Z     Z3, K1, Z3
+	VCVTPS2PD     Y3, Z6
+	VEXTRACTF32X8 $0x01, Z3, Y3
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z6, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	TESTQ         DI, DI
+	JZ            summed224
+	VBROADCASTSS  scale+152(FP), Z3
+	VMULPS        Z3, Z2, Z2
+	VMULPS        Z2, Z5, Z3
+	VMOVUPS       Z3, K1, (DI)(R9*4)
+	VMULPS        Z2, Z4, Z2
+	VMOVUPS       Z2, K1, (R8)(R9*4)
+
+summed224:
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+168(FP)
 	VZEROUPPER
 	RET
 
@@ -11337,9 +12489,9 @@ loop:
 	VANDPS     lanes007fffff<>+0(SB), Z1, Z1
 	VORPS      lanes3f000000<>+0(SB), Z1, Z1
 	VCMPPS     $0x01, lanes3f3504f3<>+0(SB), Z1, K1
+	VCVTDQ2PS  Z2, Z2
 	VMOVAPS.Z  Z1, K1, Z5
 	VADDPS     Z5, Z1, Z1
-	VCVTDQ2PS  Z2, Z2
 	VMOVUPS    lanes3f800000<>+0(SB), Z5
 	VMOVAPS.Z  Z5, K1, Z5
 	VSUBPS     Z5, Z2, Z2

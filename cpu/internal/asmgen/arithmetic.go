@@ -77,6 +77,7 @@ func (v vector) round(x reg.VecVirtual) reg.VecVirtual {
 
 // Predicates of VCMPPS.
 const (
+	less     = 1
 	notEqual = 4
 	greater  = 14
 )

@@ -69,6 +69,31 @@ func (v vector) expm1(x reg.VecVirtual) reg.VecVirtual {
 	return v.fma(p, power, v.sub(power, constant(one)))
 }
 
+// log is the logarithm of a positive normal number m·2ⁿ, ½√2 ≤ m < √2: with
+// f = m - 1, f - f²/2 + f³·p(f) + n·ln 2, p from Cephes' logf (S. Moshier).
+func (v vector) log(x reg.VecVirtual) reg.VecVirtual {
+	m, n := v.significand(x)
+	f := v.sub(m, constant(one))
+	square := v.mul(f, f)
+	p := v.polynomial(f, 3.3333331174e-1, -2.4999993993e-1, 2.0000714765e-1, -1.6668057665e-1, 1.4249322787e-1,
+		-1.2420140846e-1, 1.1676998740e-1, -1.1514610310e-1, 7.0376836292e-2)
+	small := v.fma(n, constant(-2.12194440e-4), v.mul(v.mul(p, f), square))
+	small = v.fnma(square, constant(0.5), small)
+	return v.fma(n, constant(0.693359375), v.add(f, small))
+}
+
+// significand splits a positive normal number into m·2ⁿ with ½√2 ≤ m < √2.
+func (v vector) significand(x reg.VecVirtual) (m, n reg.VecVirtual) {
+	exponent := v.new()
+	VPSRLD(Imm(23), x, exponent)
+	VPSUBD(bits(126), exponent, exponent)
+	m = v.or(v.and(x, bits(0x007FFFFF)), bits(0x3F000000))
+	small := v.compare(less, m, constant(0.70710678))
+	n = v.new()
+	VCVTDQ2PS(exponent, n)
+	return v.add(m, v.keepIf(small, m)), v.sub(n, v.keepIf(small, v.load(constant(one))))
+}
+
 // minusAbs is -|x|.
 func (v vector) minusAbs(x reg.VecVirtual) reg.VecVirtual { return v.or(x, bits(signBit)) }
 

@@ -19,6 +19,7 @@ func main() {
 		v.products()
 		v.transposition()
 		v.activations()
+		v.exponential()
 		v.sums()
 		v.reductions()
 		v.likelihoods()

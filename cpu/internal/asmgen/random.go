@@ -206,16 +206,7 @@ func (v vector) unfused(x reg.VecVirtual, c ...float64) reg.VecVirtual {
 
 // logUnit is package philox's logUnit.
 func (v vector) logUnit(u reg.VecVirtual) reg.VecVirtual {
-	exponent := v.new()
-	VPSRLD(Imm(23), u, exponent)
-	VPSUBD(bits(126), exponent, exponent)
-	m := v.or(v.and(u, bits(0x007FFFFF)), bits(0x3F000000))
-	const less = 1
-	small := v.compare(less, m, constant(0.70710678))
-	m = v.add(m, v.keepIf(small, m))
-	e := v.new()
-	VCVTDQ2PS(exponent, e)
-	e = v.sub(e, v.keepIf(small, v.load(constant(one))))
+	m, e := v.significand(u)
 	f := v.sub(m, constant(one))
 	z := v.mul(f, f)
 	p := v.unfused(f, 3.3333331174e-1, -2.4999993993e-1, 2.0000714765e-1, -1.6668057665e-1, 1.4249322787e-1,

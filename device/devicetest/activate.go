@@ -16,13 +16,7 @@ func checkActivate(r *rig, k device.Activation) {
 		for _, alias := range []bool{false, true} {
 			t := r.trial("activate %s %v, Y is X %t", k, shape, alias)
 			values := r.preactivations(shape[0] * shape[1])
-			var x, y *operand
-			if alias {
-				x = t.inout("X", shape[0], shape[1], values)
-				y = x
-			} else {
-				x, y = t.in("X", shape[0], shape[1], values), t.out("Y", shape[0], shape[1])
-			}
+			x, y := t.pair("X", "Y", shape[0], shape[1], values, alias)
 			t.run(func(s side) { s.Activate(device.ActivateArgs{Act: k, X: s.v(x), Y: s.v(y)}) })
 			t.within(y, func(i int) float64 { return activationBound(k, float64(values[i]), y.want()[i]) })
 		}
@@ -48,13 +42,7 @@ func (r *rig) activateBackwardTrial(k device.Activation, shape [2]int, alias boo
 		y = t.in("Y", shape[0], shape[1], r.activations(k, a))
 	}
 	values := r.normals(n, 1)
-	var dy, dx *operand
-	if alias {
-		dy = t.inout("DY", shape[0], shape[1], values)
-		dx = dy
-	} else {
-		dy, dx = t.in("DY", shape[0], shape[1], values), t.out("DX", shape[0], shape[1])
-	}
+	dy, dx := t.pair("DY", "DX", shape[0], shape[1], values, alias)
 	t.run(func(s side) {
 		s.ActivateBackward(device.ActivateBackwardArgs{Act: k, X: s.v(x), Y: s.v(y), DY: s.v(dy), DX: s.v(dx)})
 	})

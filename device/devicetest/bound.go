@@ -24,11 +24,11 @@ const (
 	tiny       = 0x1p-120 // denormal results may be flushed to zero
 )
 
-// dotBound bounds a sum of k terms whose magnitudes sum to total.
-func dotBound(k int, total float64) float64 {
-	n := float64(k)
-	return (min(n, 8*math.Sqrt(n))+2)*u*total + tiny
-}
+// sumBound bounds the relative error of a sum of n terms, of their magnitudes.
+func sumBound(n float64) float64 { return (min(n, 8*math.Sqrt(n)) + 2) * u }
+
+// dotBound bounds a sum of k products whose magnitudes sum to total.
+func dotBound(k int, total float64) float64 { return sumBound(float64(k))*total + tiny }
 
 // slopeBound is at least the largest |act'| of any kind (GELU: 1.129).
 const slopeBound = 1.2

@@ -35,52 +35,61 @@ func checkCorrupt(r *rig, k device.Corruption) {
 }
 
 func (r *rig) corruptTrial(c corruptCase) {
-	const examples = 37
 	t := r.trial("corrupt %+v", c)
-	table := r.table(examples, c.columns, c.fields)
+	o := t.corruptOperands(c)
+	t.run(o.call)
+	t.exact(o.to, o.mask)
+}
+
+// corruptOperands are the operands of a Corrupt; low, high and data are absent
+// where the kind has no use for them.
+type corruptOperands struct {
+	args           device.CorruptArgs // without views
+	from, to, mask *operand
+	low, high      *operand
+	index, clock   *wordOperand
+	fields         fieldOperands
+	data           loaded
+}
+
+func (t *trial) corruptOperands(c corruptCase) *corruptOperands {
+	const examples = 37
+	r := t.rig
 	parts := r.parts(examples)
 	part := parts[r.rng.IntN(len(parts))]
-	a := device.CorruptArgs{
-		Kind: c.kind, Rate: threshold(c.rate), Amount: r.amount(c.kind), Accumulate: c.accumulate,
-		Seed: r.rng.Uint64(), Stream: philox.Stream(r.rng.IntN(2)), Stage: r.rng.Uint32N(5), Replicates: c.replicates, Part: part,
+	o := &corruptOperands{
+		args: device.CorruptArgs{
+			Kind: c.kind, Rate: threshold(c.rate), Amount: r.amount(c.kind), Accumulate: c.accumulate, Seed: r.rng.Uint64(),
+			Stream: philox.Stream(r.rng.IntN(2)), Stage: r.rng.Uint32N(5), Replicates: c.replicates, Part: part,
+		},
+		index: t.inWords("index", r.examples(c.rows, c.replicates, part, examples)),
+		mask:  t.out("mask", c.rows, c.columns),
 	}
-	index := t.inWords("index", r.examples(c.rows, c.replicates, part, examples))
-	x := r.cleanValues(c.kind, c.rows*c.columns)
-	var from, to *operand
-	if c.alias {
-		to = t.inout("X", c.rows, c.columns, x)
-		from = to
-	} else {
-		from, to = t.in("X", c.rows, c.columns, x), t.out("To", c.rows, c.columns)
-	}
-	mask := t.out("mask", c.rows, c.columns)
 	if c.accumulate {
-		mask.before = r.bits(c.rows*c.columns, 0.3)
+		o.mask.before = r.bits(c.rows*c.columns, 0.3)
 	}
-	var low, high *operand
-	if c.kind == device.CorruptSaltAndPepper {
-		low = t.in("low", 1, c.columns, r.uniforms(c.columns, -2, -1))
-		high = t.in("high", 1, c.columns, r.uniforms(c.columns, 1, 2))
-	}
-	var clock *wordOperand
+	o.from, o.to = t.pair("X", "To", c.rows, c.columns, r.cleanValues(c.kind, c.rows*c.columns), c.alias)
 	if c.clock {
-		clock = t.inWords("clock", r.clockWords())
+		o.clock = t.inWords("clock", r.clockWords())
 	}
-	var fields fieldOperands
 	if c.fields {
-		fields = t.inFields(r.fieldLayout(c.columns, 5))
+		o.fields = t.inFields(r.fieldLayout(c.columns, 5))
 	}
-	var data loaded
-	if c.kind == device.CorruptSwap {
-		data = r.load(table)
+	switch c.kind {
+	case device.CorruptSaltAndPepper:
+		o.low = t.in("low", 1, c.columns, r.uniforms(c.columns, -2, -1))
+		o.high = t.in("high", 1, c.columns, r.uniforms(c.columns, 1, 2))
+	case device.CorruptSwap:
+		o.data = r.load(r.table(examples, c.columns, c.fields))
 	}
-	t.run(func(s side) {
-		a := a
-		a.From, a.To, a.Mask, a.Low, a.High = s.v(from), s.v(to), s.v(mask), s.v(low), s.v(high)
-		a.Index, a.Clock, a.Fields, a.Data = s.w(index), s.w(clock), s.fields(fields), s.data(data)
-		s.Corrupt(a)
-	})
-	t.exact(to, mask)
+	return o
+}
+
+func (o *corruptOperands) call(s side) {
+	a := o.args
+	a.From, a.To, a.Mask, a.Low, a.High = s.v(o.from), s.v(o.to), s.v(o.mask), s.v(o.low), s.v(o.high)
+	a.Index, a.Clock, a.Fields, a.Data = s.w(o.index), s.w(o.clock), s.fields(o.fields), s.data(o.data)
+	s.Corrupt(a)
 }
 
 // amount is the strength of a kind: small and large peaks for poisson, so that

@@ -23,13 +23,7 @@ func checkDropout(r *rig) {
 func (r *rig) dropoutTrial(rows, columns int, p float64, replicates int, alias bool) {
 	t := r.trial("dropout %g of %d×%d, %d replicates, Y is X %t", p, rows, columns, replicates, alias)
 	values := r.uniforms(rows*columns, 1, 2)
-	var x, y *operand
-	if alias {
-		x = t.inout("X", rows, columns, values)
-		y = x
-	} else {
-		x, y = t.in("X", rows, columns, values), t.out("Y", rows, columns)
-	}
+	x, y := t.pair("X", "Y", rows, columns, values, alias)
 	index := t.inWords("index", r.examples(rows, replicates, device.Rows{Hi: 1000}, 1000))
 	clock := t.inWords("clock", r.clockWords())
 	layer, seed := r.rng.Uint32N(200), r.rng.Uint64()

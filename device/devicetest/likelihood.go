@@ -41,13 +41,11 @@ func (r *rig) likelihoodTrial(c likelihoodCase) {
 	if c.masked {
 		mask = t.in("mask", c.rows, c.features, r.bits(c.rows*c.features, 0.4))
 	}
-	if c.gradient {
+	switch {
+	case c.alias:
+		params.output, dParams = true, params
+	case c.gradient:
 		dParams = t.out("DParams", c.rows, width)
-	}
-	if c.alias {
-		dParams.before, params.output = params.before, true
-		t.floats = t.floats[:len(t.floats)-1]
-		dParams = params
 	}
 	a := device.LikelihoodArgs{Kind: c.kind, Sigma: 0.3, Destroyed: 1.5, Untouched: 0.25, Scale: 1.0 / 64}
 	t.run(func(s side) {
@@ -253,8 +251,7 @@ func (r *rig) meanTrial(c likelihoodCase) {
 	values := r.likelihoodParams(c.kind, c.rows*width)
 	var params, out *operand
 	if c.alias {
-		params = t.inout("params", c.rows, width, values)
-		out = params
+		params, out = t.pair("params", "out", c.rows, width, values, true)
 	} else {
 		params, out = t.in("params", c.rows, width, values), t.out("out", c.rows, c.features)
 	}

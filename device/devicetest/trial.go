@@ -63,6 +63,15 @@ func (t *trial) inout(name string, rows, columns int, values []float32) *operand
 	return t.add(&operand{name: name, rows: rows, columns: columns, before: values, output: true})
 }
 
+// pair adds an input and an output of its shape, or one operand that is both.
+func (t *trial) pair(in, out string, rows, columns int, values []float32, alias bool) (from, to *operand) {
+	if alias {
+		both := t.inout(in, rows, columns, values)
+		return both, both
+	}
+	return t.in(in, rows, columns, values), t.out(out, rows, columns)
+}
+
 func (t *trial) add(o *operand) *operand {
 	if len(o.before) != o.rows*o.columns {
 		t.rig.Fatalf("%s: %s is %d×%d and has %d values", t.label, o.name, o.rows, o.columns, len(o.before))

@@ -83,17 +83,30 @@ func (d *Device) multiply(g *gemmCall) {
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/flopsOfLane))
-	g.byRows = g.panels < 2*lanes
+	blocks := ceilDiv(g.m, g.tileRows)
+	g.byRows = g.splitsByRows(blocks, lanes)
 	if !g.byRows {
-		d.pool.split(g, g.panels, lanes)
+		d.pool.split(g, g.panels, min(lanes, g.panels))
 		return
 	}
 	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
 	g.packStage.gemmCall = g
 	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes)
-	blocks := ceilDiv(g.m, g.tileRows)
 	d.pool.split(g, blocks, min(lanes, blocks))
 }
+
+// splitsByRows reports whether the threads share out the rows of tiles rather
+// than the columns: where that is much more even, or is as even and spares them
+// from reading all of the weights each.
+func (g *gemmCall) splitsByRows(blocks, lanes int) bool {
+	const much, few = 0.1, 4
+	rows, columns := evenness(blocks, lanes), evenness(g.panels, lanes)
+	return rows > columns+much || g.flipped && lanes > 1 && g.panels < few*lanes && rows >= columns
+}
+
+// evenness is the share of their time that so many threads work if n equal
+// items are split over them.
+func evenness(n, lanes int) float64 { return float64(n) / float64(ceilDiv(n, lanes)*lanes) }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
@@ -125,9 +138,8 @@ func (g *gemmCall) run(lane, lo, hi int) {
 // block adds the terms k0 to k0+kc of the rows r0 to r1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
 	panel := g.tile.columns * kc
-	chunk := p1 - p0
+	chunk := min(p1-p0, max(1, packedBytes/(panel*wordBytes)))
 	if !g.byRows {
-		chunk = min(chunk, max(1, packedBytes/(panel*wordBytes)))
 		scratch.packed = grown(scratch.packed, chunk*panel)
 	}
 	for ; p0 < p1; p0 += chunk {

@@ -215,6 +215,9 @@ func (t *table) cellError(column int, cell string, err error) *Error {
 		e.Problem, e.Remedy = fmt.Sprintf("%s is beyond the range of float32", shortened(cell)), "rescale the column"
 	case err != nil:
 		e.Problem, e.Remedy = fmt.Sprintf("%q is not a number", shortened(cell)), "remove the column or code its values as numbers"
+		if _, err := strconv.ParseFloat(strings.ReplaceAll(cell, ",", ""), 64); err == nil {
+			e.Remedy = "write decimals with a point, and thousands without separators"
+		}
 	default:
 		e.Problem = "the value is infinite"
 	}

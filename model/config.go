@@ -172,7 +172,11 @@ func (r *resolved) checkSizes() error {
 	count := r.parameterCount()
 	if count.Cmp(big.NewInt(MaxParameters)) > 0 {
 		size := new(big.Int).Mul(count, big.NewInt(bytesPerFloat))
-		return configErrorf("hidden", fmt.Sprintf("choose smaller layers: at most %d parameters", MaxParameters), "%s parameters (%s bytes)", count, size)
+		key := "hidden"
+		if r.Code > 0 && r.Code >= slices.Max(r.encoderWidths()) {
+			key = "code"
+		}
+		return configErrorf(key, fmt.Sprintf("choose smaller layers: at most %d parameters", MaxParameters), "%s parameters (%s bytes)", count, size)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"strings"
+
+	"gpudae/internal/spelling"
 )
 
 // BuiltIn describes a data set that is always there.
@@ -75,33 +77,9 @@ func nearest(word string) string {
 	if strings.ContainsAny(word, `./\`) {
 		return ""
 	}
-	best, distance := "", len(word)/3+2
+	var names []string
 	for _, b := range builtIns() {
-		if d := editDistance(strings.ToLower(word), b.Name); d < distance {
-			best, distance = b.Name, d
-		}
+		names = append(names, b.Name)
 	}
-	return best
-}
-
-// editDistance is the number of insertions, deletions and replacements of bytes
-// between a and b (Levenshtein 1966).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, diagonal+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return spelling.Nearest(word, names)
 }

@@ -37,6 +37,8 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		"negative code":         {func(c *Config) { c.Code = -3 }, "code", "-3 units"},
 		"activation":            {func(c *Config) { c.Activation = "rleu" }, "activation", `did you mean "relu"`},
 		"code activation":       {func(c *Config) { c.CodeActivation = "sigmoidal" }, "code_activation", `did you mean "sigmoid"`},
+		"norm like no other":    {func(c *Config) { c.Norm = "foo" }, "norm", "choose one of none, layer and batch"},
+		"10^12 units of code":   {func(c *Config) { c.Code = 1e12 }, "code", "parameters"},
 		"norm":                  {func(c *Config) { c.Norm = "batchnorm" }, "norm", `did you mean "batch"`},
 		"init":                  {func(c *Config) { c.Init = "xavier-uniform" }, "init", "glorot-uniform"},
 		"likelihood missing":    {func(c *Config) { c.Likelihood = "" }, "likelihood", "gaussian:0.5"},

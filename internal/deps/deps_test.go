@@ -24,9 +24,9 @@ var arrows = map[string][]string{
 	"device/reference":     {"device", "device/philox"},
 	"device/devicetest":    {"device", "device/philox", "device/reference"},
 	"cpu":                  {"device", "device/philox"},
-	"model":                {"device", "device/philox"},
+	"model":                {"device", "device/philox", "internal/spelling"},
 	"optim":                {"device"},
-	"data":                 {"device/philox", "internal/atomicfile"},
+	"data":                 {"device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
@@ -36,7 +36,8 @@ var arrows = map[string][]string{
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},
 	"internal/deps":        {},
-	"internal/settings":    {},
+	"internal/settings":    {"internal/spelling"},
+	"internal/spelling":    {},
 	"cmd/gpudae":           {"*"},
 }
 

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"gpudae/internal/spelling"
 )
 
 // FromPairs reads the arguments of --set, each "key=value".
@@ -64,7 +66,7 @@ func unknownVariable(name, prefix string, known []string) *Error {
 		known[i] = strings.TrimPrefix(k, prefix)
 	}
 	remedy := fmt.Sprintf("unset it: variables that begin with %s are settings", prefix)
-	if near := Nearest(strings.TrimPrefix(name, prefix), known); near != "" {
+	if near := spelling.Nearest(strings.TrimPrefix(name, prefix), known); near != "" {
 		remedy = "did you mean " + prefix + near + "?"
 	}
 	return &Error{name, "unknown environment variable", remedy}

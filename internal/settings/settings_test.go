@@ -185,15 +185,3 @@ func FuzzYAML(f *testing.F) {
 		}
 	})
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"corruption", "batch", "epochs", "lr", "hidden", "activation"}
-	for typed, want := range map[string]string{
-		"coruption": "corruption", "batch-size": "batch", "epoch": "epochs", "LR": "lr", "hiddne": "hidden",
-		"acitvation": "activation", "zebra": "", "": "",
-	} {
-		if got := Nearest(typed, words); got != want {
-			t.Errorf("nearest to %q is %q, want %q", typed, got, want)
-		}
-	}
-}

@@ -50,6 +50,9 @@ func openFolder(s *setup, history []Row, resumed bool) (*folder, error) {
 	if f.saved == nil {
 		f.saved = func(string) {}
 	}
+	if err := f.removeTemporary(); err != nil {
+		return nil, err
+	}
 	schema, err := json.MarshalIndent(schemaFile{s.Schema, s.Scaler, s.split}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encoding the schema: %w", err)
@@ -86,12 +89,37 @@ func (f *folder) write(name string, content []byte) error {
 	return err
 }
 
+// removeTemporary removes what a run that was killed while it wrote left behind.
+func (f *folder) removeTemporary() error {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return &FileError{Path: f.dir, Problem: "cannot be read", Err: bare(err)}
+	}
+	for _, entry := range entries {
+		for _, name := range []string{SettingsFile, SchemaFile, ModelFile, CheckpointFile, MetricsJSON, MetricsCSV} {
+			if strings.HasPrefix(entry.Name(), "."+name+".") && strings.HasSuffix(entry.Name(), ".tmp") {
+				if err := f.remove(entry.Name()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // removeOld removes the results of an earlier run in the folder.
 func (f *folder) removeOld() error {
 	for _, name := range []string{ModelFile, CheckpointFile} {
-		if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &FileError{Path: f.path(name), Problem: "cannot be replaced", Err: err}
+		if err := f.remove(name); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (f *folder) remove(name string) error {
+	if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &FileError{Path: f.path(name), Problem: "cannot be removed", Err: bare(err)}
 	}
 	return nil
 }
@@ -168,7 +196,7 @@ type appender struct {
 func openAppender(path string, size int64) (*appender, error) {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, err
+		return nil, &atomicfile.Error{Path: path, Step: atomicfile.StepCreate, Err: bare(err)}
 	}
 	return &appender{file, size}, nil
 }
@@ -176,9 +204,9 @@ func openAppender(path string, size int64) (*appender, error) {
 // append writes the line, or, if it does not fit, nothing.
 func (a *appender) append(line []byte) error {
 	if _, err := a.file.WriteAt(line, a.size); err != nil {
-		err = fileError(a.file.Name(), atomicfile.StepWrite, err)
+		err = &atomicfile.Error{Path: a.file.Name(), Step: atomicfile.StepWrite, Err: bare(err)}
 		if truncated := a.file.Truncate(a.size); truncated != nil {
-			return fmt.Errorf("%w; its last line is incomplete: %w", err, truncated)
+			return fmt.Errorf("%w; its last line is incomplete: %w", err, bare(truncated))
 		}
 		return err
 	}
@@ -192,16 +220,17 @@ func (a *appender) close() error {
 		err = closed
 	}
 	if err != nil {
-		return fileError(a.file.Name(), atomicfile.StepSync, err)
+		return &atomicfile.Error{Path: a.file.Name(), Step: atomicfile.StepSync, Err: bare(err)}
 	}
 	return nil
 }
 
-// fileError is a failure with the cause alone, since the path is named once.
-func fileError(path string, step atomicfile.Step, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
+// bare is the cause of a failure of package os, without the path, which is
+// named once.
+func bare(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
 	}
-	return &atomicfile.Error{Path: path, Step: step, Err: err}
+	return err
 }

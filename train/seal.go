@@ -51,7 +51,7 @@ func readSealed(path, kind string) (*safetensors.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case err != nil:
-		return nil, &FileError{Path: path, Problem: "cannot be read", Err: err}
+		return nil, &FileError{Path: path, Problem: "cannot be read", Err: bare(err)}
 	}
 	if got := f.Metadata[kindKey]; got != kind {
 		return nil, wrongKind(path, got, kind)

@@ -36,7 +36,7 @@ tidy:
 	go mod verify
 
 race:
-	go test -race -short ./cpu ./device/... ./train ./model
+	go test -race -short ./cpu ./train ./data ./internal/...
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)

@@ -37,13 +37,13 @@ using Tile128 = Tile<128, 128, 8, 2, 2, 2>;   // 256 threads of at most 128 regi
 
 // Buffers are a block's panels of A and B, both with k outermost.
 template <class T>
-struct Buffers {
+struct alignas(16) Buffers {
   float a[2][T::kK][T::kM + kPad], b[2][T::kK][T::kN + kPad];
 };
 
 template <class T>
 __device__ inline Buffers<T>& shared_buffers() {
-  __shared__ alignas(16) Buffers<T> buffers;
+  __shared__ Buffers<T> buffers;
   return buffers;
 }
 

@@ -1,0 +1,429 @@
+#include "block.h"
+
+#include <cuda.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "checker.h"
+#include "fault.h"
+#include "fiber.h"
+#include "image.h"
+#include "settings.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
+__thread SoftdriverThread* softdriver_thread;
+
+namespace softdriver {
+namespace {
+
+constexpr size_t kStack = 128 << 10;
+constexpr int kMostThreads = 1024;
+constexpr int kWarp = 32;
+
+enum class State { kReady, kAtBarrier, kInWarp, kDone };
+
+// Thread is a CUDA thread with what the scheduler knows of it.
+struct Thread : SoftdriverThread {
+  State state;
+  Fiber* fiber;  // that runs it, once it has started
+  // of the warp primitive it waits in
+  int operation, lane;
+  uint32_t mask, value, result;
+};
+
+// Place is where a thread waits at a barrier.
+struct Place {
+  const char* file;
+  int line;
+  bool operator==(const Place& other) const { return line == other.line && std::strcmp(file, other.file) == 0; }
+};
+
+const char* base_name(const char* path) {
+  const char* slash = std::strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+// Runner runs blocks on one thread of the operating system. A CUDA thread that
+// never waits is a plain call: a fiber goes on with the next thread when one has
+// ended, and another fiber is needed only where a thread waits.
+class Runner {
+ public:
+  void run(const Grid& grid, SoftdriverDim block);
+  void barrier(const char* file, int line);
+  uint32_t warp(int operation, uint32_t mask, uint32_t value, int lane);
+  [[noreturn]] void abandon();
+  const Grid* grid() const { return grid_; }
+
+ private:
+  void lay_out(SoftdriverDim block);
+  void poison_shared();
+  void work(Fiber* self);
+  void leave();  // the running fiber, for whichever goes on
+  Fiber* next();
+  Fiber* idle_fiber();
+  void make_ready(Thread& t);
+  bool complete(int warp, uint32_t mask, int operation) const;
+  void exchange(int warp, uint32_t mask);
+  void report_deadlock();
+  void forsake();
+  size_t draw(size_t n) { return n < 2 ? 0 : random_() % n; }
+
+  const Grid* grid_ = nullptr;
+  SoftdriverDim block_{};
+  std::vector<Thread> threads_;
+  std::vector<int> order_;
+  size_t started_ = 0;
+  int live_ = 0, at_barrier_ = 0;
+  Place barrier_{};
+  int barrier_thread_ = 0;
+  std::deque<Fiber*> ready_;
+  std::vector<Fiber*> idle_;
+  std::deque<Fiber> fibers_;
+  char* stacks_ = nullptr;
+  Fiber main_;
+  Fiber* running_ = nullptr;
+  std::mt19937_64 random_;
+};
+
+void Runner::lay_out(SoftdriverDim block) {
+  const SoftdriverDim size = grid_->block;
+  const size_t n = size_t(size.x) * size.y * size.z;
+  threads_.resize(n);
+  order_.resize(n);
+  for (size_t i = 0; i < n; ++i) {
+    Thread& t = threads_[i];
+    t.thread = {unsigned(i % size.x), unsigned(i / size.x % size.y), unsigned(i / size.x / size.y)};
+    t.block = block, t.block_size = size, t.grid_size = grid_->grid, t.number = int(i);
+    t.state = State::kReady, t.fiber = nullptr;
+    order_[i] = int(i);
+  }
+  if (grid_->seed) {
+    const uint64_t number = block.x + uint64_t(grid_->grid.x) * (block.y + uint64_t(grid_->grid.y) * block.z);
+    random_.seed(grid_->seed + number * 0x9E3779B97F4A7C15u);
+    std::shuffle(order_.begin(), order_.end(), random_);
+  }
+  started_ = 0, live_ = int(n), at_barrier_ = 0;
+}
+
+// poison_shared fills the block's shared memory with NaN.
+void Runner::poison_shared() {
+  const Range shared = shared_memory(*grid_->image);
+  size_t capacity = 0;
+  char* dynamic = grid_->image->dynamic(&capacity);
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(dynamic, capacity);
+#endif
+  char* begin = const_cast<char*>(shared.begin);
+  char* end = begin + shared.size;
+  std::memset(begin, 0xFF, size_t(dynamic - begin));
+  std::memset(dynamic, 0xFF, grid_->dynamic_shared);
+  std::memset(dynamic + capacity, 0xFF, size_t(end - dynamic - capacity));
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(dynamic + grid_->dynamic_shared, capacity - grid_->dynamic_shared);
+#endif
+  if (kChecked) {
+    const SoftdriverDim g = grid_->grid;
+    check_block(grid_->kernel->name, block_.x + g.x * (block_.y + g.y * block_.z),
+                {shared,
+                 {dynamic, capacity},
+                 {stacks_, kStack * kMostThreads},
+                 {reinterpret_cast<const char*>(threads_.data()), threads_.size() * sizeof(Thread)},
+                 {reinterpret_cast<const char*>(grid_->words), grid_->word_count * 8},
+                 grid_->dynamic_shared});
+  }
+}
+
+void Runner::run(const Grid& grid, SoftdriverDim block) {
+  if (!stacks_) {
+    void* p = mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return raise_fault(CUDA_ERROR_OPERATING_SYSTEM, "no memory for the stacks of %d threads", kMostThreads);
+    stacks_ = static_cast<char*>(p);
+  }
+  grid_ = &grid, block_ = block;
+  lay_out(block);
+  poison_shared();
+  Fiber* first = idle_fiber();
+  running_ = first;
+  first->enter(main_);
+  if (live_ > 0 && !faulted()) report_deadlock();
+  if (faulted()) forsake();
+  softdriver_thread = nullptr;
+  grid_ = nullptr;
+}
+
+// forsake gives up the fibers: some were left in the middle of a thread and can
+// never go on or be unwound, so they and their stacks are leaked.
+void Runner::forsake() {
+  (new std::deque<Fiber>)->swap(fibers_);
+  idle_.clear();
+  ready_.clear();
+  stacks_ = nullptr;
+}
+
+// work is the body of every fiber: it starts threads until none is left.
+void Runner::work(Fiber* self) {
+  for (;;) {
+    while (started_ < threads_.size() && !faulted()) {
+      Thread& t = threads_[size_t(order_[started_++])];
+      t.fiber = self;
+      softdriver_thread = &t;
+      grid_->kernel->invoke(grid_->words);
+      t.state = State::kDone;
+      --live_;
+      if (at_barrier_ > 0) {
+        raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier: block (%u,%u,%u) thread %d ended while %d threads wait at %s:%d",
+                    grid_->kernel->name, block_.x, block_.y, block_.z, t.number, at_barrier_, base_name(barrier_.file), barrier_.line);
+      }
+    }
+    idle_.push_back(self);
+    leave();
+  }
+}
+
+Fiber* Runner::idle_fiber() {
+  if (!idle_.empty()) {
+    Fiber* f = idle_.back();
+    idle_.pop_back();
+    return f;
+  }
+  // Stacks start at different sets of the cache, or a barrier of many threads would thrash one.
+  const size_t i = fibers_.size();
+  fibers_.emplace_back(stacks_ + i * kStack, kStack - i % 64 * 256);
+  Fiber* f = &fibers_.back();
+  f->start([this, f] { work(f); });
+  return f;
+}
+
+// next is a fiber that can go on, or the main one if none can. Threads that have
+// not started go first; with a seed all that can go on have a chance.
+Fiber* Runner::next() {
+  if (faulted()) return &main_;
+  const bool fresh = started_ < threads_.size();
+  if (ready_.empty() || (fresh && !(grid_->seed && draw(2)))) return fresh ? idle_fiber() : &main_;
+  if (grid_->seed) std::swap(ready_.front(), ready_[draw(ready_.size())]);
+  Fiber* f = ready_.front();
+  ready_.pop_front();
+  return f;
+}
+
+void Runner::leave() {
+  Fiber* self = running_;
+  SoftdriverThread* thread = softdriver_thread;
+  Fiber* f = next();
+  if (f == self) return;
+  running_ = f;
+  f->enter(*self);
+  running_ = self;
+  softdriver_thread = thread;
+}
+
+void Runner::make_ready(Thread& t) {
+  t.state = State::kReady;
+  ready_.push_back(t.fiber);
+}
+
+void Runner::abandon() {
+  main_.enter(*running_);
+  std::abort();
+}
+
+void Runner::barrier(const char* file, int line) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  const Place place = {file, line};
+  if (live_ < int(threads_.size())) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier: block (%u,%u,%u) thread %d waits at %s:%d after %d threads have ended",
+                grid_->kernel->name, block_.x, block_.y, block_.z, t.number, base_name(file), line, int(threads_.size()) - live_);
+    abandon();
+  }
+  if (at_barrier_ == 0) {
+    barrier_ = place, barrier_thread_ = t.number;
+  } else if (!(place == barrier_)) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier: block (%u,%u,%u) thread %d waits at %s:%d and thread %d at %s:%d",
+                grid_->kernel->name, block_.x, block_.y, block_.z, barrier_thread_, base_name(barrier_.file), barrier_.line, t.number,
+                base_name(file), line);
+    abandon();
+  }
+  t.state = State::kAtBarrier;
+  if (++at_barrier_ < int(threads_.size())) return leave();
+  check_barrier();
+  at_barrier_ = 0;
+  for (const int i : order_) {
+    if (&threads_[size_t(i)] != &t) make_ready(threads_[size_t(i)]);
+  }
+  t.state = State::kReady;
+  if (grid_->seed) {  // the last to come need not be the first to go on
+    ready_.push_back(t.fiber);
+    leave();
+  }
+}
+
+// complete reports whether every thread of the mask waits in the same primitive.
+bool Runner::complete(int warp, uint32_t mask, int operation) const {
+  for (int l = 0; l < kWarp; ++l) {
+    if (!(mask >> l & 1)) continue;
+    const Thread& t = threads_[size_t(warp * kWarp + l)];
+    if (t.state != State::kInWarp || t.mask != mask || t.operation != operation) return false;
+  }
+  return true;
+}
+
+// exchange gives every thread of the mask its result and lets it go on.
+void Runner::exchange(int warp, uint32_t mask) {
+  Thread* lanes = &threads_[size_t(warp * kWarp)];
+  uint32_t ballot = 0;
+  for (int l = 0; l < kWarp; ++l) {
+    if (mask >> l & 1 && lanes[l].value) ballot |= 1u << l;
+  }
+  for (int l = 0; l < kWarp; ++l) {
+    if (!(mask >> l & 1)) continue;
+    Thread& t = lanes[l];
+    t.result = ballot;
+    if (t.operation == kSoftdriverShuffle) {
+      if (!(mask >> t.lane & 1)) {
+        raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: thread %d shuffles from lane %d, which is not in mask %08x", grid_->kernel->name, t.number,
+                    t.lane, mask);
+        abandon();
+      }
+      t.result = lanes[t.lane].value;
+    }
+  }
+}
+
+uint32_t Runner::warp(int operation, uint32_t mask, uint32_t value, int lane) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  const int warp = t.number / kWarp, first = warp * kWarp;
+  const int lanes = std::min(kWarp, int(threads_.size()) - first);
+  if (lanes < kWarp) mask &= (1u << lanes) - 1;
+  if (!(mask >> (t.number - first) & 1)) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: thread %d calls a warp primitive whose mask %08x lacks it", grid_->kernel->name, t.number, mask);
+    abandon();
+  }
+  t.state = State::kInWarp, t.operation = operation, t.mask = mask, t.value = value, t.lane = lane;
+  if (!complete(warp, mask, operation)) {
+    leave();
+    return t.result;
+  }
+  exchange(warp, mask);
+  if (mask == 0xFFFFFFFFu || __builtin_popcount(mask) == lanes) check_warp(warp);
+  for (int l = 0; l < kWarp; ++l) {
+    if (mask >> l & 1 && first + l != t.number) make_ready(threads_[size_t(first + l)]);
+  }
+  t.state = State::kReady;
+  if (grid_->seed) {
+    ready_.push_back(t.fiber);
+    leave();
+  }
+  return t.result;
+}
+
+void Runner::report_deadlock() {
+  int in_warp = 0;
+  for (const Thread& t : threads_) in_warp += t.state == State::kInWarp;
+  raise_fault(CUDA_ERROR_LAUNCH_TIMEOUT, "%s: block (%u,%u,%u) is stuck: %d threads wait at a barrier and %d in warp primitives for threads that never come",
+              grid_->kernel->name, block_.x, block_.y, block_.z, at_barrier_, in_warp);
+}
+
+Runner& runner() {
+  static thread_local Runner* r = new Runner;  // a worker lives as long as the process
+  return *r;
+}
+
+// Pool runs one job at a time on several threads of the operating system.
+class Pool {
+ public:
+  void run(int threads, const std::function<void()>& job) {
+    if (threads <= 1) return job();
+    {
+      std::lock_guard lock(mutex_);
+      while (int(workers_) < threads - 1) {
+        ++workers_;
+        std::thread([this, seen = generation_]() mutable { serve(seen); }).detach();
+      }
+      job_ = &job, wanted_ = busy_ = threads - 1;
+      ++generation_;
+    }
+    start_.notify_all();
+    job();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return busy_ == 0; });
+  }
+
+ private:
+  [[noreturn]] void serve(uint64_t seen) {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [&] { return generation_ != seen && wanted_ > 0; });
+      seen = generation_;
+      --wanted_;
+      const auto* job = job_;
+      lock.unlock();
+      (*job)();
+      lock.lock();
+      if (--busy_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable start_, done_;
+  const std::function<void()>* job_ = nullptr;
+  uint64_t generation_ = 0;
+  int workers_ = 0, wanted_ = 0, busy_ = 0;
+};
+
+int worker_threads() {
+  if (kChecked) return 1;
+  const int64_t n = number(Setting::kThreads);
+  return n > 0 ? int(n) : std::max(1, int(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+void run_grid(const Grid& grid) {
+  static Pool* pool = new Pool;
+  const uint64_t blocks = uint64_t(grid.grid.x) * grid.grid.y * grid.grid.z;
+  std::vector<uint64_t> order;
+  if (grid.seed && blocks > 1) {
+    order.resize(blocks);
+    for (uint64_t i = 0; i < blocks; ++i) order[i] = i;
+    std::mt19937_64 random(grid.seed);
+    std::shuffle(order.begin(), order.end(), random);
+  }
+  std::atomic<uint64_t> next{0};
+  check_launch();
+  pool->run(int(std::min<uint64_t>(uint64_t(worker_threads()), blocks)), [&] {
+    for (uint64_t i; !faulted() && (i = next++) < blocks;) {
+      const uint64_t b = order.empty() ? i : order[i];
+      runner().run(grid, {unsigned(b % grid.grid.x), unsigned(b / grid.grid.x % grid.grid.y), unsigned(b / grid.grid.x / grid.grid.y)});
+    }
+  });
+}
+
+void abandon() { runner().abandon(); }
+
+const Grid* running() { return runner().grid(); }
+
+}  // namespace softdriver
+
+void softdriver_barrier(const char* file, int line) { softdriver::runner().barrier(file, line); }
+
+uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane) {
+  return softdriver::runner().warp(operation, mask, value, lane);
+}
+
+uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value) {
+  softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));
+  return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}

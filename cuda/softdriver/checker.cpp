@@ -1,0 +1,252 @@
+// checker.cpp: finds, access by access, what a GPU would let pass: accesses out
+// of bounds, reads of memory that nobody wrote, and races. g++ compiles the
+// kernels with -fsanitize=thread, whose calls before each load and store land
+// here instead of in its own library, and with -fsanitize=bounds-strict.
+//
+// Two accesses of which one is a write are ordered if they come from the same
+// thread, from both sides of a barrier of their block, or from both sides of a
+// primitive of their whole warp. Anything else in the same launch is a race,
+// unless both are atomic.
+#include "checker.h"
+
+#include <cuda.h>
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "block.h"
+#include "fault.h"
+#include "image.h"
+#include "launch.h"
+
+namespace softdriver {
+namespace {
+
+constexpr size_t kCell = 4;  // bytes that share a shadow
+constexpr int kWarps = 32;
+
+// Who is an access: the thread and how many barriers it had passed.
+struct Who {
+  int thread = -1;  // in its block; -1: nobody
+  uint32_t block = 0, barriers = 0, warp_syncs = 0;
+};
+
+struct Cell {
+  Who writer, reader;  // the last ones of this launch
+  uint32_t launch = 0;
+  uint8_t written = 0;       // bytes that hold a value
+  uint8_t write_bytes = 0;   // of the last write
+  bool many_lanes = false;   // the reader's warp has several unordered readers
+  bool many_warps = false;   // the reader's block has readers in several warps
+  bool many_blocks = false;  // several blocks have read
+  bool atomic = false;       // the last write was atomic
+};
+
+struct Shadow {
+  const char* begin = nullptr;
+  size_t size = 0;
+  std::vector<Cell> cells;
+  bool holds(const char* p) const { return p >= begin && p < begin + size; }
+};
+
+std::map<uintptr_t, Shadow> shadows;  // of allocations, by address
+Shadow* last_found = nullptr;
+Shadow shared;
+BlockRanges ranges;
+const char* kernel = "";
+bool active = false;
+uint32_t launch = 0, block = 0, barriers = 0, warp_syncs[kWarps];
+
+Who me() {
+  const int t = softdriver_thread->number;
+  return {t, block, barriers, warp_syncs[t / 32]};
+}
+
+bool same_warp(const Who& a, const Who& b) { return a.thread / 32 == b.thread / 32; }
+
+// ordered reports whether a happened before b, or a is nobody.
+bool ordered(const Who& a, const Who& b) {
+  if (a.thread < 0) return true;
+  if (a.block != b.block) return false;
+  return a.thread == b.thread || a.barriers != b.barriers || (same_warp(a, b) && a.warp_syncs != b.warp_syncs);
+}
+
+// place is the source line of a return address.
+std::string place(void* caller) {
+  Dl_info info;
+  if (!dladdr(caller, &info)) return "?";
+  char command[700], line[300] = "?";
+  std::snprintf(command, sizeof command, "addr2line -e '%s' %#lx 2>/dev/null", info.dli_fname,
+                static_cast<unsigned long>(static_cast<char*>(caller) - static_cast<char*>(info.dli_fbase)) - 1);
+  if (FILE* pipe = popen(command, "r")) {
+    if (!std::fgets(line, sizeof line, pipe)) line[0] = '?';
+    pclose(pipe);
+  }
+  std::string text = line;
+  text.erase(std::remove(text.begin(), text.end(), '\n'), text.end());
+  const size_t slash = text.rfind('/');
+  return slash == std::string::npos ? text : text.substr(slash + 1);
+}
+
+[[noreturn]] void report(void* caller, CUresult code, const char* what, const void* address, const Who& other) {
+  active = false;
+  char with[80] = "";
+  if (other.thread >= 0) std::snprintf(with, sizeof with, ", with thread %d of block %u", other.thread, other.block);
+  raise_fault(code, "%s: %s: %s, address %p, thread %d of block %u%s", kernel, place(caller).c_str(), what, address, softdriver_thread->number, block, with);
+  abandon();
+}
+
+Shadow* find(const char* p) {
+  if (last_found && last_found->holds(p)) return last_found;
+  auto it = shadows.upper_bound(reinterpret_cast<uintptr_t>(p));
+  if (it == shadows.begin()) return nullptr;
+  Shadow& s = (--it)->second;
+  if (!s.holds(p)) return nullptr;
+  return last_found = &s;
+}
+
+void read(void* caller, Cell& c, uint8_t bytes, const char* p) {
+  const Who i = me();
+  if ((c.written & bytes) != bytes) report(caller, CUDA_ERROR_LAUNCH_FAILED, "read of uninitialised memory", p, {});
+  if (!ordered(c.writer, i) && c.write_bytes & bytes) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: read after write", p, c.writer);
+  if (c.reader.thread >= 0 && c.reader.block != i.block) {
+    c.many_blocks = true;
+  } else if (c.reader.thread >= 0 && c.reader.barriers == i.barriers && c.reader.thread != i.thread) {
+    if (!same_warp(c.reader, i)) c.many_warps = true;
+    else if (c.reader.warp_syncs == i.warp_syncs) c.many_lanes = true;
+    else c.many_lanes = false;
+  } else if (c.reader.barriers != i.barriers) {
+    c.many_warps = c.many_lanes = false;
+  }
+  c.reader = i;
+}
+
+void write(void* caller, Cell& c, uint8_t bytes, const char* p, bool atomic) {
+  const Who i = me();
+  const bool both_atomic = atomic && c.atomic;
+  if (!both_atomic && !ordered(c.writer, i) && c.write_bytes & bytes) {
+    report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after write", p, c.writer);
+  }
+  const bool same_epoch = c.reader.thread >= 0 && c.reader.block == i.block && c.reader.barriers == i.barriers;
+  const bool unordered_reader = !ordered(c.reader, i) || c.many_blocks || (same_epoch && c.many_warps) ||
+                                (same_epoch && c.many_lanes && c.reader.warp_syncs == i.warp_syncs);
+  if (!both_atomic && unordered_reader) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after read", p, c.reader);
+  c.writer = i;
+  c.write_bytes = bytes;
+  c.reader = {};
+  c.many_lanes = c.many_warps = c.many_blocks = false;
+  c.written |= bytes;
+  c.atomic = atomic;
+}
+
+void access(void* caller, void* address, size_t size, bool writes, bool atomic) {
+  if (!active || !softdriver_thread) return;
+  char* p = static_cast<char*>(address);
+  if (ranges.stacks.holds(p, size) || ranges.threads.holds(p, size) || ranges.words.holds(p, size) || p == reinterpret_cast<char*>(&softdriver_thread)) return;
+  Shadow* s = &shared;
+  if (shared.holds(p)) {
+    if (p + size > ranges.dynamic.begin + ranges.dynamic_used && p < ranges.dynamic.begin + ranges.dynamic.size && p + size > ranges.dynamic.begin) {
+      report(caller, CUDA_ERROR_LAUNCH_FAILED, "out of bounds of dynamic shared memory", p, {});
+    }
+  } else {
+    s = find(p);
+    if (!s || p + size > s->begin + s->size) {
+      if (!s && !writes && running()->image->mapped.holds(p, size)) return;  // constants
+      report(caller, CUDA_ERROR_ILLEGAL_ADDRESS, writes ? "write outside any allocation" : "read outside any allocation", p, {});
+    }
+  }
+  for (size_t done = 0; done < size;) {
+    const size_t offset = size_t(p + done - s->begin), first = offset % kCell, count = std::min(kCell - first, size - done);
+    Cell& c = s->cells[offset / kCell];
+    if (c.launch != launch) {
+      const uint8_t written = c.written;
+      c = Cell{};
+      c.launch = launch, c.written = written;
+    }
+    const uint8_t bytes = uint8_t(((1u << count) - 1) << first);
+    writes ? write(caller, c, bytes, p + done, atomic) : read(caller, c, bytes, p + done);
+    done += count;
+  }
+}
+
+}  // namespace
+
+void check_launch() {
+  ++launch;
+  active = true;
+}
+
+void check_block(const char* name, uint32_t number, const BlockRanges& r) {
+  kernel = name, block = number, ranges = r, barriers = 1;
+  std::fill(warp_syncs, warp_syncs + kWarps, 1);
+  shared.begin = r.shared.begin, shared.size = r.shared.size;
+  shared.cells.assign(r.shared.size / kCell + 1, Cell{});
+  for (Cell& c : shared.cells) c.launch = launch;
+}
+
+void check_barrier() { ++barriers; }
+void check_warp(int warp) { ++warp_syncs[warp]; }
+void check_atomic(void* at, size_t size, void* caller) { access(caller, at, size, true, true); }
+
+void check_allocated(void* at, size_t size) {
+  Shadow& s = shadows[reinterpret_cast<uintptr_t>(at)];
+  s.begin = static_cast<char*>(at), s.size = size;
+  s.cells.assign(size / kCell + 1, Cell{});
+  last_found = nullptr;
+}
+
+void check_released(void* at) {
+  shadows.erase(reinterpret_cast<uintptr_t>(at));
+  last_found = nullptr;
+}
+
+void check_written(void* at, size_t size) {
+  Shadow* s = find(static_cast<char*>(at));
+  if (!s) return;
+  const size_t begin = size_t(static_cast<char*>(at) - s->begin);
+  for (size_t b = begin; b < begin + size; ++b) s->cells[b / kCell].written |= uint8_t(1u << b % kCell);
+}
+
+}  // namespace softdriver
+
+#define CALLER __builtin_return_address(0)
+#define HOOK(n)                                                                                      \
+  void __tsan_read##n(void* p) { softdriver::access(CALLER, p, n, false, false); }                   \
+  void __tsan_write##n(void* p) { softdriver::access(CALLER, p, n, true, false); }                   \
+  void __tsan_unaligned_read##n(void* p) { softdriver::access(CALLER, p, n, false, false); }         \
+  void __tsan_unaligned_write##n(void* p) { softdriver::access(CALLER, p, n, true, false); }
+
+#pragma GCC visibility push(default)
+extern "C" {
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+HOOK(1)
+HOOK(2)
+HOOK(4)
+HOOK(8)
+HOOK(16)
+void __tsan_read_range(void* p, size_t n) { softdriver::access(CALLER, p, n, false, false); }
+void __tsan_write_range(void* p, size_t n) { softdriver::access(CALLER, p, n, true, false); }
+
+// What -fsanitize=bounds-strict calls, with the place of the access: the file's
+// name, the line and the column lead its data.
+struct BoundsData {
+  const char* file;
+  uint32_t line, column;
+};
+void __ubsan_handle_out_of_bounds_abort(const BoundsData* data, uintptr_t index) {
+  const char* slash = std::strrchr(data->file, '/');
+  softdriver::raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: %s:%u: index %ld is out of bounds of its array, thread %d", softdriver::kernel,
+                          slash ? slash + 1 : data->file, data->line, static_cast<long>(index), softdriver_thread->number);
+  softdriver::abandon();
+}
+}
+#pragma GCC visibility pop

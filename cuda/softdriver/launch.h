@@ -1,0 +1,38 @@
+// launch.h: the boundary between the kernels, compiled for this CPU, and the
+// driver that runs them. The kernels are a shared object of their own; these
+// are the only names that cross.
+#pragma once
+
+#include <cstdint>
+
+struct SoftdriverDim {
+  unsigned x, y, z;
+};
+
+// SoftdriverThread is a CUDA thread as its kernel sees it.
+struct SoftdriverThread {
+  SoftdriverDim thread, block, block_size, grid_size;
+  int number;  // in the block
+};
+
+// SoftdriverKernel is a row of the table in the section softdriver_kernels.
+struct SoftdriverKernel {
+  const char* name;
+  void (*invoke)(const uint64_t* words);
+  const bool* pointers;  // which parameters are device addresses
+  int parameters;
+  int bound;  // launch bound, threads
+};
+
+enum SoftdriverWarpOperation { kSoftdriverSync, kSoftdriverShuffle, kSoftdriverBallot };
+
+#pragma GCC visibility push(default)
+extern "C" {
+// The thread that runs now on this thread of the operating system.
+extern __thread SoftdriverThread* softdriver_thread __attribute__((tls_model("initial-exec")));
+
+void softdriver_barrier(const char* file, int line);
+uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane);
+uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value);
+}
+#pragma GCC visibility pop

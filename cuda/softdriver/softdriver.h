@@ -1,0 +1,42 @@
+/* softdriver.h: what a test may ask of the software driver beyond the CUDA driver
+ * interface. Look the functions up with dlsym; a real driver has none of them. */
+#ifndef SOFTDRIVER_H
+#define SOFTDRIVER_H
+
+#include <stdint.h>
+
+#pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Everything is counted since the start of the process or softdriver_reset. */
+struct softdriver_counters {
+  uint64_t launches;         /* calls of cuLaunchKernel outside a capture */
+  uint64_t graph_launches;   /* calls of cuGraphLaunch */
+  uint64_t kernels;          /* kernels that ran, those of graphs too */
+  uint64_t synchronizations; /* calls in which the host waited for the device */
+  uint64_t to_device;        /* copies from the host that ran */
+  uint64_t to_device_bytes;
+  uint64_t to_host; /* copies to the host that ran */
+  uint64_t to_host_bytes;
+  uint64_t on_device_bytes; /* of copies and fills on the device */
+  uint64_t allocations;     /* allocations of device memory */
+  uint64_t bytes_allocated; /* device memory in use now */
+};
+
+void softdriver_read(struct softdriver_counters* counters);
+void softdriver_reset(void);
+
+/* Changes a setting (see README.md) by the name of its environment variable;
+ * an empty value restores the default. Returns 0, or 1 for an unknown name. */
+int softdriver_set(const char* name, const char* value);
+
+/* The last fault in words, or "". Valid until the next fault. */
+const char* softdriver_fault(void);
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop
+#endif

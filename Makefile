@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy race fuzz python readme vulnerabilities bench
+.PHONY: build test check check-all format vet cross tidy race fuzz python readme vulnerabilities bench bench-peers
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -53,3 +53,7 @@ vulnerabilities:
 
 bench: build
 	bin/gpudae bench
+
+# Beside PyTorch, JAX and NumPy; see bench/README.md. Takes a quiet machine.
+bench-peers:
+	bench/peers/run

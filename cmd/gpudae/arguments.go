@@ -7,44 +7,50 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpudae/internal/settings"
+	"gpudae/internal/spelling"
 )
 
-// arrange puts a command line into the order that package cli reads: the
-// command, its flags as --name=value under their long names, "--", and the
-// positional arguments. Flags may stand before or after positional arguments,
-// and those that every command has before the command too; "--" ends them, and
-// "-" is a positional argument. Commands and flags that do not exist, and flags
-// without their value, are usage errors.
-func arrange(app *cli.App, args []string) ([]string, error) {
-	line := commandLine{flags: app.Flags, commands: app.Commands, out: args[:1:1]}
-	args = asksForHelp(args[1:])
-	for len(args) > 0 {
+// arranged is a command line in the order that package cli reads: the command,
+// its flags as --name=value under their long names, "--", and the positional
+// arguments.
+type arranged struct {
+	command []string // and subcommand
+	help    bool     // --help stands somewhere
+	args    []string // all of it, the program first
+}
+
+// arrange reads a command line in which flags may stand before or after
+// positional arguments; "--" ends them, and "-" is a positional argument.
+// Commands and flags that do not exist, and flags without their value, are
+// usage errors.
+func arrange(app *cli.App, args []string) (*arranged, error) {
+	line := commandLine{flags: app.Flags, commands: app.Commands}
+	rest := args[1:]
+	if len(rest) > 0 && rest[0] == "help" {
+		line.help, rest = true, rest[1:]
+	}
+	for len(rest) > 0 {
 		var err error
-		if args, err = line.take(args); err != nil {
+		if rest, err = line.take(rest); err != nil {
 			return nil, err
 		}
 	}
-	out := append(line.out, line.given...)
+	if err := line.checkCommand(); err != nil {
+		return nil, err
+	}
+	out := slices.Concat(args[:1], line.command, line.given)
 	if len(line.positional) > 0 {
 		out = append(append(out, "--"), line.positional...)
 	}
-	return out, line.finish()
-}
-
-// asksForHelp rewrites "help COMMAND" as "COMMAND --help".
-func asksForHelp(args []string) []string {
-	if len(args) > 0 && args[0] == "help" {
-		return append(slices.Clone(args[1:]), "--help")
-	}
-	return args
+	return &arranged{line.command, line.help, out}, nil
 }
 
 // commandLine is a command line half read.
 type commandLine struct {
 	flags      []cli.Flag     // of the command found so far
 	commands   []*cli.Command // that may follow
-	out        []string       // program and commands
-	given      []string       // --name=value
+	command    []string
+	given      []string // --name=value
 	positional []string
 	help       bool
 }
@@ -54,8 +60,6 @@ type commandLine struct {
 func (l *commandLine) take(args []string) ([]string, error) {
 	arg, rest := args[0], args[1:]
 	switch {
-	case arg == "--" && len(l.commands) > 0:
-		return nil, usage(l.where(), "no command before --", "run 'gpudae --help' for the list")
 	case arg == "--":
 		l.positional = append(l.positional, rest...)
 		return nil, nil
@@ -71,9 +75,9 @@ func (l *commandLine) take(args []string) ([]string, error) {
 func (l *commandLine) takeCommand(name string) error {
 	var names []string
 	for _, c := range l.commands {
-		if c.HasName(name) {
+		if c.Name == name {
 			l.flags, l.commands = c.Flags, c.Subcommands
-			l.out = append(l.out, c.Name)
+			l.command = append(l.command, name)
 			return nil
 		}
 		names = append(names, c.Name)
@@ -85,7 +89,6 @@ func (l *commandLine) takeFlag(arg string, rest []string) ([]string, error) {
 	name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	if name == "help" || name == "h" {
 		l.help = true
-		l.given = append(l.given, "--help")
 		return rest, nil
 	}
 	flag := l.find(name)
@@ -116,43 +119,44 @@ func (l *commandLine) find(name string) cli.Flag {
 	return nil
 }
 
-// isFlag reports whether arg names a flag of the command, so that it is not
-// taken for the value of the flag before it.
+// isFlag reports whether arg is "--" or names a flag of the command, so that it
+// is not taken for the value of the flag before it.
 func (l *commandLine) isFlag(arg string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	return strings.HasPrefix(arg, "--") && (name == "" || l.find(name) != nil)
 }
 
 func (l *commandLine) suggest(name string) string {
-	var names []string
+	names := []string{"help"}
 	for _, f := range l.flags {
-		for _, n := range f.Names() {
-			if len(n) > 1 {
-				names = append(names, "--"+n)
-			}
-		}
+		names = append(names, f.Names()...)
 	}
-	return settings.Suggest("--"+name, names, "run '"+strings.Join(append(l.command(), "--help"), " ")+"' for the list")
+	names = slices.DeleteFunc(names, func(n string) bool { return len(n) == 1 })
+	if near := spelling.Nearest(name, names); near != "" {
+		return "did you mean --" + near + "?"
+	}
+	return "run '" + strings.Join(append([]string{"gpudae"}, l.command...), " ") + " --help' for the list"
 }
-
-func (l *commandLine) command() []string { return append([]string{"gpudae"}, l.out[1:]...) }
 
 // where names the command for an error: "train", "data info".
 func (l *commandLine) where() string {
-	if len(l.out) == 1 {
+	if len(l.command) == 0 {
 		return "command line"
 	}
-	return strings.Join(l.out[1:], " ")
+	return strings.Join(l.command, " ")
 }
 
-// finish reports a command that lacks its subcommand.
-func (l *commandLine) finish() error {
-	if len(l.commands) == 0 || len(l.out) == 1 || l.help {
-		return nil
-	}
+// checkCommand reports a command that is missing.
+func (l *commandLine) checkCommand() error {
 	var names []string
 	for _, c := range l.commands {
 		names = append(names, c.Name)
 	}
-	return usage(l.where(), "no subcommand", "add one of "+strings.Join(names, ", "))
+	switch {
+	case l.help || len(l.commands) == 0 || len(l.command) == 0 && len(l.given) > 0:
+		return nil
+	case len(l.positional) > 0:
+		return usage(l.where(), "no command before "+quoted(l.positional[0]), "choose one of "+strings.Join(names, ", "))
+	}
+	return usage(l.where(), "no command", "choose one of "+strings.Join(names, ", "))
 }

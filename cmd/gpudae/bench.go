@@ -26,10 +26,10 @@ func (p *program) benchCommand() *cli.Command {
 	}
 	machine := defaultMachine()
 	flags := []cli.Flag{
-		&cli.StringSliceFlag{Name: "workload", Category: "Measurement", Usage: "a workload by name, repeatable; as the arguments"},
-		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "measured time of a workload, after warm-up", Value: 3},
-		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "steps before measuring", Value: 30},
-		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "8-bit images for the workloads of 784 features, e.g. MNIST; synthetic by default"},
+		&cli.StringSliceFlag{Name: "workload", Category: "Measurement", Usage: "`NAME` a workload, repeatable; the same as an argument"},
+		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "`X` measured time of a workload, after warm-up", Value: 3, DefaultText: "3"},
+		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "`N` steps before measuring", Value: 30, DefaultText: "30"},
+		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "`DATA` 8-bit images for the workloads of 784 features, such as MNIST", DefaultText: "synthetic"},
 	}
 	return &cli.Command{
 		Name:      "bench",
@@ -43,8 +43,8 @@ object on a line of its own.
 Workloads:
 ` + indent(names.left()) + `
 Examples:
-   gpudae bench
-   gpudae bench deep-b256 --seconds 10 --threads 1 --json`,
+  gpudae bench
+  gpudae bench deep-b256 --seconds 10 --threads 1 --json`,
 		Flags:  append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...),
 		Action: p.bench,
 	}

@@ -100,8 +100,8 @@ func (r *corruptionReport) byColumn() string {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(columns[a].Changed, columns[b].Changed) })
 	least, most := order[0], order[len(order)-1]
-	chance := 4 * math.Sqrt(r.whole.Changed*(1-r.whole.Changed)/float64(r.whole.Rows))
-	if columns[most].Changed-columns[least].Changed <= 2*chance {
+	deviation := math.Sqrt(r.whole.Changed * (1 - r.whole.Changed) / float64(r.whole.Rows))
+	if columns[most].Changed-columns[least].Changed <= 5*deviation {
 		return ""
 	}
 	if len(columns) > listedColumns {

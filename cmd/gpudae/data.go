@@ -15,8 +15,8 @@ func (p *program) dataCommand() *cli.Command {
 		Name:  "data",
 		Usage: "list and describe data sets",
 		Description: `Examples:
-   gpudae data list
-   gpudae data info train-images-idx3-ubyte.gz`,
+  gpudae data list
+  gpudae data info train-images-idx3-ubyte.gz`,
 		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand()},
 	}
 }
@@ -28,8 +28,8 @@ func (p *program) dataListCommand() *cli.Command {
 		Description: `Arguments follow the name after a colon.
 
 Examples:
-   gpudae data list
-   gpudae train two-moons:n=500,noise=0.05`,
+  gpudae data list
+  gpudae train two-moons:n=500,noise=0.05`,
 		Flags:  []cli.Flag{jsonFlag()},
 		Action: p.dataList,
 	}
@@ -80,13 +80,9 @@ func (p *program) dataInfoCommand() *cli.Command {
 standard input.
 
 Examples:
-   gpudae data info digits
-   gpudae data info table.csv --label class --json`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "label", Category: "Data", Usage: "CSV column of classes, by name or number, that is no feature"},
-			&cli.StringFlag{Name: "header", Category: "Data", Usage: "whether a CSV file starts with names: auto, none or names", Value: auto, DefaultText: auto},
-			jsonFlag(),
-		},
+  gpudae data info digits
+  gpudae data info table.csv --label class --json`,
+		Flags:  append(readingFlags(""), jsonFlag()),
 		Action: p.dataInfo,
 	}
 }
@@ -95,10 +91,14 @@ func (p *program) dataInfo(c *cli.Context) error {
 	if err := arguments(c, "DATA"); err != nil {
 		return err
 	}
-	if err := checkHeader(c.String("header")); err != nil {
+	reading := inputOptions{label: c.String("label"), header: auto}
+	if c.IsSet("header") {
+		reading.header = c.String("header")
+	}
+	if err := checkHeader(reading.header); err != nil {
 		return err
 	}
-	d, err := p.open(c.Context, c.Args().First(), inputOptions{label: c.String("label"), header: c.String("header")})
+	d, err := p.open(c.Context, c.Args().First(), reading)
 	if err != nil {
 		return err
 	}

@@ -26,13 +26,13 @@ it compresses. Numbers are in the scale of the data (8-bit images: 0 to 1); only
 an IDX file of an 8-bit input holds 8-bit numbers again.
 
 Examples:
-   gpudae denoise runs/mine noisy.npy -o clean.npy
-   gpudae denoise runs/mine digits --corrupt masking:0.5 -o clean.idx.gz
-   cat noisy.csv | gpudae denoise runs/mine - -o clean.csv`,
+  gpudae denoise runs/mine noisy.npy -o clean.npy
+  gpudae denoise runs/mine digits --corrupt masking:0.5 -o clean.idx.gz
+  cat noisy.csv | gpudae denoise runs/mine - -o clean.csv`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "file to write"},
-			&cli.StringFlag{Name: "corrupt", Category: "Data", Usage: "corrupt the input first, e.g. masking:0.25"},
-			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "of --corrupt; the run's by default", DefaultText: "the run's"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write"},
+			&cli.StringFlag{Name: "corrupt", Category: "Data", Usage: "`SPEC` corrupt the input first, e.g. masking:0.25"},
+			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "`N` of the noise", DefaultText: "the run's"},
 		}, inferenceFlags()...),
 		Action: p.denoise,
 	}

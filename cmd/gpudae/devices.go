@@ -21,19 +21,14 @@ type deviceKind struct {
 	open func(ordinal, threads int) (device.Device, error)
 }
 
-// deviceKinds lists the devices that --device names, besides auto. In this
-// build, which is pure Go, there is no CUDA device to open.
+// deviceKinds lists the devices that --device names, besides auto. openCUDA is
+// the real one in a build with the tag cuda.
 func deviceKinds() []deviceKind {
 	return []deviceKind{
 		{"cpu", "vector instructions and threads", func(_, threads int) (device.Device, error) { return cpu.New(threads) }},
 		{"cuda", "an NVIDIA GPU; cuda:N is the one with ordinal N", openCUDA},
 		{"reference", "plain loops in float64: slow, and the oracle of the tests", func(int, int) (device.Device, error) { return reference.New(), nil }},
 	}
-}
-
-func openCUDA(ordinal, _ int) (device.Device, error) {
-	return nil, &failure{code: exitDevice, where: fmt.Sprintf("--device cuda:%d", ordinal),
-		problem: "this build has no CUDA support", remedy: "use --device cpu"}
 }
 
 // maxThreads is far more than any machine has cores.

@@ -27,8 +27,8 @@ that is here and compares it with the reference, and checks that files can be
 written. Each failure comes with its mend; the exit code is 1 if there is one.
 
 Examples:
-   gpudae doctor
-   gpudae doctor --json`,
+  gpudae doctor
+  gpudae doctor --json`,
 		Flags:  []cli.Flag{jsonFlag()},
 		Action: p.doctor,
 	}
@@ -51,6 +51,7 @@ func (p *program) doctor(c *cli.Context) error {
 	findings := []finding{
 		{Check: "build", OK: true, Detail: fmt.Sprintf("gpudae %s, %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)},
 	}
+	findings = append(findings, examineCUDA()...)
 	for _, kind := range deviceKinds() {
 		findings = append(findings, examineDevice(c.Context, kind)...)
 	}

@@ -20,11 +20,11 @@ func (p *program) encodeCommand() *cli.Command {
 encoder layers side by side, the code last.
 
 Examples:
-   gpudae encode runs/mine data.npy -o codes.npy
-   gpudae encode runs/mine data.csv --layer all -o layers.csv`,
+  gpudae encode runs/mine data.npy -o codes.npy
+  gpudae encode runs/mine data.csv --layer all -o layers.csv`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"},
-			&cli.StringFlag{Name: "layer", Category: "Data", Usage: "code, or all", Value: "code", DefaultText: "code"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"},
+			&cli.StringFlag{Name: "layer", Category: "Data", Usage: "`LAYER` code, or all", Value: "code", DefaultText: "code"},
 		}, inferenceFlags()...),
 		Action: p.encode,
 	}

@@ -23,13 +23,13 @@ removed. Doing nothing (identity), the mean and PCA stand beside the model. On t
 data that the model was trained on, the recorded validation rows are taken.
 
 Examples:
-   gpudae eval runs/mine digits
-   gpudae eval runs/mine test.npy --json
-   gpudae eval runs/mine digits --split all --corruption masking:0.5`,
+  gpudae eval runs/mine digits
+  gpudae eval runs/mine test.npy --json
+  gpudae eval runs/mine digits --split all --corruption masking:0.5`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "split", Category: "Data", Usage: "rows to take: all, train or val; val on the training data, otherwise all"},
-			&cli.StringFlag{Name: "corruption", Category: "Data", Usage: "another corruption than that of training"},
-			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "of the noise; the run's by default", DefaultText: "the run's"},
+			&cli.StringFlag{Name: "split", Category: "Data", Usage: "`ROWS` rows to take: all, train or val", DefaultText: "val on the training data, otherwise all"},
+			&cli.StringFlag{Name: "corruption", Category: "Data", Usage: "`SPEC` another corruption", DefaultText: "that of training"},
+			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "`N` of the noise", DefaultText: "the run's"},
 		}, inferenceFlags()...),
 		Action: p.eval,
 	}

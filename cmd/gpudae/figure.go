@@ -27,12 +27,12 @@ Without KIND it is reconstructions; without -o it goes into the run's figures
 folder.
 
 Examples:
-   gpudae figure runs/mine
-   gpudae figure runs/mine filters -o filters.svg
-   gpudae figure runs/mine reconstructions --data test.npy -o test.png`,
+  gpudae figure runs/mine
+  gpudae figure runs/mine filters -o filters.svg
+  gpudae figure runs/mine reconstructions --data test.npy -o test.png`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "file to write, .png or .svg"},
-			&cli.StringFlag{Name: "data", Category: "Data", Usage: "examples to show; those of training by default"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write, .png or .svg", DefaultText: "figures/KIND.png in the run"},
+			&cli.StringFlag{Name: "data", Category: "Data", Usage: "`DATA` examples to show", DefaultText: "those of training"},
 		}, inferenceFlags()...),
 		Action: p.figure,
 	}

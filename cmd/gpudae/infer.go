@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
@@ -32,11 +34,15 @@ type inferenceOptions struct {
 // inferenceFlags are their flags.
 func inferenceFlags() []cli.Flag {
 	machine := defaultMachine()
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "label", Category: "Data", Usage: "CSV column of classes, by name or number, that is no feature; as in training by default"},
-		&cli.StringFlag{Name: "header", Category: "Data", Usage: "whether a CSV file starts with names: auto, none or names; as in training by default"},
+	return slices.Concat(readingFlags("that of training"), flagsOf(machineTable(), &machine), outputFlags())
+}
+
+// readingFlags say how a file of examples is to be read.
+func readingFlags(otherwise string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "label", Category: "Data", Usage: "`COLUMN` CSV column of classes, by name or number, that is no feature", DefaultText: otherwise},
+		&cli.StringFlag{Name: "header", Category: "Data", Usage: "`HEADER` whether a CSV file starts with names: auto, none or names", DefaultText: otherwise},
 	}
-	return append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...)
 }
 
 // inference reads the model of a command line and the options around it.
@@ -68,11 +74,10 @@ func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, er
 }
 
 func checkHeader(header string) error {
-	switch header {
-	case auto, "none", "names":
-		return nil
+	if !slices.Contains(headerChoices(), header) {
+		return usage("--header", "unknown header "+quoted(header), "choose one of "+strings.Join(headerChoices(), ", "))
 	}
-	return usage("--header", "unknown header "+quoted(header), "choose auto, none or names")
+	return nil
 }
 
 // onDevice opens the device of the options for as long as use runs.

@@ -28,6 +28,7 @@ const (
 )
 
 func main() {
+	ignoreFileSizeSignal()
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), began: time.Now()}
@@ -83,23 +84,24 @@ func (p *program) execute(ctx context.Context, args []string) (err error) {
 	}()
 	app := p.app()
 	if len(args) < 2 {
-		args = []string{args[0], "--help"}
+		return p.help(app, nil)
 	}
-	arranged, err := arrange(app, args)
+	line, err := arrange(app, args)
 	if err != nil {
 		return err
 	}
-	return app.RunContext(ctx, arranged)
+	if line.help {
+		return p.help(app, line.command)
+	}
+	return app.RunContext(ctx, line.args)
 }
 
 func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:                      "gpudae",
 		Usage:                     "trains denoising auto-encoders",
-		Version:                   version(),
 		HideVersion:               true,
-		HideHelpCommand:           true,
-		CustomAppHelpTemplate:     appHelp,
+		HideHelp:                  true,
 		DisableSliceFlagSeparator: true,
 		Reader:                    p.stdin,
 		Writer:                    p.stdout,
@@ -121,9 +123,8 @@ func (p *program) app() *cli.App {
 
 // adopt gives a command, and those below it, what all have in common.
 func adopt(c *cli.Command) {
-	c.HideHelpCommand = true
+	c.HideHelp = true
 	c.OnUsageError = usageError
-	c.CustomHelpTemplate = commandHelp
 	for _, sub := range c.Subcommands {
 		adopt(sub)
 	}

@@ -13,6 +13,9 @@ import (
 	"gpudae/train"
 )
 
+// headerChoices are the values of header.
+func headerChoices() []string { return []string{auto, "none", "names"} }
+
 // auto leaves a setting to the program, which decides by the data.
 const auto = "auto"
 
@@ -73,24 +76,28 @@ func defaultTrainSettings() trainSettings {
 func trainTable() settings.Table[trainSettings] {
 	type c = trainSettings
 	table := settings.Table[c]{
-		{Key: "data", Group: "Data", Doc: "data set: a built-in name or a path; the DATA argument", Field: func(c *c) any { return &c.Data }},
+		{Key: "data", Group: "Data", Doc: "built-in name or path", Field: func(c *c) any { return &c.Data }},
 		{Key: "label", Group: "Data", Doc: "CSV column of classes, by name or number, that is no feature", Field: func(c *c) any { return &c.Label }},
-		{Key: "header", Group: "Data", Doc: "whether a CSV file starts with names: auto, none or names", Choices: []string{auto, "none", "names"}, Field: func(c *c) any { return &c.Header }},
-		{Key: "scale", Group: "Data", Doc: "map of the columns: auto, none, unit, standard or min-max", Field: func(c *c) any { return &c.Scale }},
+		{Key: "header", Group: "Data", Doc: "whether a CSV file starts with names: auto, none or names", Choices: headerChoices(), Field: func(c *c) any { return &c.Header }},
+		{Key: "scale", Group: "Data", Doc: "map of the columns: auto, none, unit, standard or min-max",
+			More: "auto is none for data in [0, 1] and 8-bit images, otherwise standard", Field: func(c *c) any { return &c.Scale }},
 		{Key: "val", Group: "Data", Doc: "fraction of the rows held out", Field: func(c *c) any { return &c.Train.Val }},
 		{Key: "seed", Group: "Data", Doc: "of the split, the order, the noise and the weights", Field: func(c *c) any { return &c.Train.Seed }},
 
-		{Key: "corruption", Group: "Model", Doc: "C(x̃|x): none, gaussian:σ, masking:p, salt-and-pepper:p, swap:p, speckle:σ, uniform:a, poisson:peak, joined by +; p is the fraction destroyed; auto: masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
-		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers, e.g. 1000,500; the decoder mirrors them", Field: func(c *c) any { return &c.Model.Hidden }},
+		{Key: "corruption", Group: "Model", Doc: "corruption process; a rate is the fraction destroyed",
+			More: "none, gaussian:σ, masking:rate, salt-and-pepper:rate, swap:rate, speckle:σ, uniform:a, poisson:peak, joined by +; auto is masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
+		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers; the decoder mirrors them", Field: func(c *c) any { return &c.Model.Hidden }},
 		{Key: "code", Group: "Model", Doc: "units of a code layer after them, 0: the last hidden layer is the code", Field: func(c *c) any { return &c.Model.Code }},
-		{Key: "activation", Group: "Model", Doc: "identity, relu, leaky-relu, elu, gelu, silu, sigmoid, tanh or softplus", Field: func(c *c) any { return &c.Model.Activation }},
-		{Key: "code_activation", Group: "Model", Doc: "of the code; auto: the activation", Field: func(c *c) any { return &c.Model.CodeActivation }},
+		{Key: "activation", Group: "Model", Doc: "activation of the hidden layers",
+			More: "identity, relu, leaky-relu, elu, gelu, silu, sigmoid, tanh or softplus", Field: func(c *c) any { return &c.Model.Activation }},
+		{Key: "code_activation", Group: "Model", Doc: "activation of the code, auto: the same", Field: func(c *c) any { return &c.Model.CodeActivation }},
 		{Key: "tied", Group: "Model", Doc: "the decoder uses the encoder's weights, transposed", Field: func(c *c) any { return &c.Model.Tied }},
 		{Key: "dropout", Group: "Model", Doc: "probability of zeroing a hidden unit", Field: func(c *c) any { return &c.Model.Dropout }},
 		{Key: "norm", Group: "Model", Doc: "normalisation: none, layer or batch", Field: func(c *c) any { return &c.Model.Norm }},
-		{Key: "likelihood", Group: "Model", Doc: "p(x|h): bernoulli, gaussian:σ, gaussian-learned, categorical or poisson; auto: bernoulli for data in [0, 1], otherwise gaussian-learned (gaussian:1 if tied)", Field: func(c *c) any { return &c.Model.Likelihood }},
+		{Key: "likelihood", Group: "Model", Doc: "family p(x|h)",
+			More: "bernoulli, gaussian:σ, gaussian-learned, categorical or poisson; auto is bernoulli for data in [0, 1], otherwise gaussian:1", Field: func(c *c) any { return &c.Model.Likelihood }},
 		{Key: "init", Group: "Model", Doc: "initial weights: auto, or glorot-, he-, lecun- with uniform or normal", Field: func(c *c) any { return &c.Model.Init }},
-		{Key: "fields", Group: "Model", Doc: "widths of column groups that are one unit each (one-hot categories); empty: none", Field: func(c *c) any { return &c.Model.Fields }},
+		{Key: "fields", Group: "Model", Doc: "widths of groups of columns that are one unit each (one-hot categories)", Field: func(c *c) any { return &c.Model.Fields }},
 		{Key: "emphasis_destroyed", Group: "Model", Doc: "weight of destroyed features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Destroyed }},
 		{Key: "emphasis_untouched", Group: "Model", Doc: "weight of untouched features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Untouched }},
 		{Key: "replicates", Group: "Model", Doc: "corruptions of each example in a minibatch", Field: func(c *c) any { return &c.Model.Replicates }},
@@ -100,21 +107,23 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "steps", Group: "Training", Doc: "end after so many steps, 0: no limit", Field: func(c *c) any { return &c.Train.Steps }},
 		{Key: "batch", Group: "Training", Doc: "examples of a minibatch", Field: func(c *c) any { return &c.Train.Batch }},
 		{Key: "lr", Group: "Training", Doc: "learning rate", Field: func(c *c) any { return &c.Train.LR }},
-		{Key: "schedule", Group: "Training", Doc: "of the learning rate: constant, cosine, one-cycle, step:every=E,factor=F or plateau:patience=P,factor=F", Field: func(c *c) any { return &c.Train.Schedule }},
+		{Key: "schedule", Group: "Training", Doc: "course of the learning rate",
+			More: "constant, cosine, one-cycle, step:every=E,factor=F or plateau:patience=P,factor=F", Field: func(c *c) any { return &c.Train.Schedule }},
 		{Key: "warmup", Group: "Training", Doc: "epochs of linear warm-up, fractions allowed", Field: func(c *c) any { return &c.Train.Warmup }},
-		{Key: "optimizer", Group: "Training", Doc: "sgd:momentum=M,nesterov, adam, adamw, rmsprop or adagrad", Field: func(c *c) any { return &c.Train.Optimizer }},
-		{Key: "weight_decay", Group: "Training", Doc: "of the weights; auto: the optimizer's default", Field: func(c *c) any { return &c.Train.WeightDecay }},
+		{Key: "optimizer", Group: "Training", Doc: "update rule",
+			More: "sgd:momentum=M,nesterov, adam, adamw, rmsprop or adagrad", Field: func(c *c) any { return &c.Train.Optimizer }},
+		{Key: "weight_decay", Group: "Training", Doc: "of the weights, auto: the optimizer's", Field: func(c *c) any { return &c.Train.WeightDecay }},
 		{Key: "clip", Group: "Training", Doc: "bound of the gradient's global norm, 0: none", Field: func(c *c) any { return &c.Train.Clip }},
 		{Key: "ema", Group: "Training", Doc: "decay of the moving average of the weights, 0: none", Field: func(c *c) any { return &c.Train.EMA }},
 		{Key: "patience", Group: "Training", Doc: "stop after so many epochs without improvement, 0: never", Field: func(c *c) any { return &c.Train.Patience }},
 		{Key: "min_delta", Group: "Training", Doc: "improvement that counts for patience, nats an example", Field: func(c *c) any { return &c.Train.MinDelta }},
 		{Key: "retries", Group: "Training", Doc: "repeats of diverged epochs, each at half the learning rate", Field: func(c *c) any { return &c.Train.Retries }},
-		{Key: "blow_up", Group: "Training", Doc: "a minibatch loss so many times beyond the first counts as diverged, 0: only one that is not finite", Field: func(c *c) any { return &c.Train.BlowUp }},
+		{Key: "blow_up", Group: "Training", Doc: "a loss so many times beyond the first counts as diverged, 0: any finite one is fine", Field: func(c *c) any { return &c.Train.BlowUp }},
 		{Key: "checkpoint", Group: "Training", Doc: "seconds between checkpoints within an epoch, 0: none", Field: func(c *c) any { return &c.Train.Checkpoint }},
 	}
 	for _, s := range machineTable() {
 		field := s.Field
-		table = append(table, settings.Setting[c]{Key: s.Key, Group: s.Group, Doc: s.Doc, Choices: s.Choices,
+		table = append(table, settings.Setting[c]{Key: s.Key, Group: s.Group, Doc: s.Doc, More: s.More, Choices: s.Choices,
 			Field: func(c *c) any { return field(&c.Machine) }})
 	}
 	return table
@@ -164,7 +173,10 @@ func flagsOf[C any](table settings.Table[C], c *C) []cli.Flag {
 			flags = append(flags, &cli.BoolFlag{Name: s.Flag(), Usage: s.Doc, Category: s.Group})
 			continue
 		}
-		flag := &cli.StringFlag{Name: s.Flag(), Usage: s.Doc, Category: s.Group}
+		flag := &cli.StringFlag{Name: s.Flag(), Usage: "`" + s.Placeholder(c) + "` " + s.Doc, Category: s.Group}
+		if s.More != "" {
+			flag.Usage += ": " + s.More
+		}
 		if value := s.Format(c); value != "" {
 			flag.DefaultText = value
 		}

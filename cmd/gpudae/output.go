@@ -29,6 +29,14 @@ func (n number) String() string {
 	return strconv.FormatFloat(float64(n), 'g', 6, 64)
 }
 
+// count writes a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // percent writes a part of 1.
 func percent(v float64) string {
 	if math.IsNaN(v) {

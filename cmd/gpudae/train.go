@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,17 +28,16 @@ type trainOptions struct {
 
 func (p *program) trainCommand() *cli.Command {
 	defaults := defaultTrainSettings()
-	flags := flagsOf(withoutKey(trainTable(), "data"), &defaults)
-	flags = append(flags,
-		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Run", Usage: "run folder, runs/DATA-TIME by default"},
+	flags := slices.Concat([]cli.Flag{
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Run", Usage: "`FOLDER` run folder", DefaultText: "runs/DATA-TIME"},
 		&cli.BoolFlag{Name: "resume", Category: "Run", Usage: "go on with the run in the folder"},
 		&cli.BoolFlag{Name: "force", Category: "Run", Usage: "replace the run in the folder; files of others stay"},
 		&cli.BoolFlag{Name: "dry-run", Category: "Run", Usage: "print sizes and costs, and train nothing"},
 		&cli.BoolFlag{Name: "overfit-batch", Category: "Run", Usage: "train on one minibatch only, to see that it can be learnt; nothing is saved"},
-		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: presetsDoc()},
-		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "YAML file of settings, such as a run's config.yaml"},
-		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "key=value of any setting, repeatable"},
-	)
+		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: "`NAME` one of the presets above"},
+		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "`FILE` YAML file of settings, such as a run's config.yaml"},
+		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "`KEY=VALUE` any setting by its name in config.yaml, repeatable"},
+	}, flagsOf(withoutKey(trainTable(), "data"), &defaults), outputFlags())
 	return &cli.Command{
 		Name:      "train",
 		Usage:     "train a denoising auto-encoder",
@@ -47,13 +47,16 @@ A setting's value comes from its flag, else --set, else the environment
 (GPUDAE_LR for --lr), else --config, else --preset, else the default shown.
 
 Examples:
-   gpudae train
-   gpudae train two-moons --preset toy -o runs/moons
-   gpudae train images.idx.gz --hidden 1000 --corruption masking:0.25
-   gpudae train data.csv --corruption swap:0.15 --hidden 512,512 --epochs 100
-   gpudae train --config runs/moons/config.yaml --lr 5e-4 -o runs/again
-   gpudae train --resume -o runs/moons --epochs 400`,
-		Flags:  append(flags, outputFlags()...),
+  gpudae train
+  gpudae train two-moons --preset toy -o runs/moons
+  gpudae train images.idx.gz --hidden 1000 --corruption masking:0.25
+  gpudae train data.csv --corruption swap:0.15 --hidden 512,512 --epochs 100
+  gpudae train --config runs/moons/config.yaml --lr 5e-4 -o runs/again
+  gpudae train --resume -o runs/moons --epochs 400
+
+Presets:
+` + strings.TrimSuffix(indent(presetsDoc()), "\n"),
+		Flags:  flags,
 		Action: p.train,
 	}
 }
@@ -71,13 +74,11 @@ func withoutKey[C any](table settings.Table[C], key string) settings.Table[C] {
 }
 
 func presetsDoc() string {
-	text := "named settings"
-	separator := ": "
+	g := grid{}
 	for _, p := range presets() {
-		text += separator + p.name + " (" + p.doc + ")"
-		separator = ", "
+		g.add(p.name, p.doc)
 	}
-	return text
+	return g.left()
 }
 
 func (p *program) train(c *cli.Context) error {
@@ -141,6 +142,9 @@ func (p *program) resolveTrain(c *cli.Context, o *trainOptions) (*trainSettings,
 	}
 	path, where := c.String("config"), "--config"
 	if o.resume && path == "" {
+		if err := checkRunFolder(o.out, true, false); err != nil {
+			return nil, nil, err
+		}
 		path, where = settingsPath(o.out), "--resume"
 	}
 	if path != "" {
@@ -222,8 +226,9 @@ func (r *trainRun) do(ctx context.Context) error {
 // describe logs what is about to happen.
 func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
 	info, log := r.data.info, r.options.console
-	log.logf("data: %s, %d rows of %v, %s; %d held out", info.Name, info.Rows, info.Shape, info.Element, plan.Held)
-	log.logf("model: %d parameters, p(x|h) %s; %d epochs of %d steps", plan.Parameters, r.settings.Model.Likelihood, r.settings.Train.Epochs, plan.StepsPerEpoch)
+	log.logf("data: %s, %s of %v, %s; %d held out", info.Name, count(info.Rows, "row"), info.Shape, info.Element, plan.Held)
+	log.logf("model: %s, p(x|h) %s; %s of %s", count(plan.Parameters, "parameter"), r.settings.Model.Likelihood,
+		count(r.settings.Train.Epochs, "epoch"), count(plan.StepsPerEpoch, "step"))
 	log.print(corruption.String())
 }
 
@@ -391,8 +396,8 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 
 // summary is the result for a person.
 func (r *trainRun) summary(result *train.Result, a *assessment) string {
-	text := fmt.Sprintf("%s after %d epochs, %d steps, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason), result.Epochs, result.Steps,
-		duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
+	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
+		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
 	if a != nil {
 		text += heldOut(r.data.split) + ", " + r.settings.Model.Corruption + "; NLL in nats an example, skill against the mean\n" + indent(a.table())
 	} else {

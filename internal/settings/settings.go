@@ -18,14 +18,29 @@ import (
 // Setting is one row of a table for the configuration struct C.
 type Setting[C any] struct {
 	Key     string       // snake_case, e.g. "code_activation": the name in files and of --set; see Flag and Variable
-	Group   string       // heading in help texts
+	Group   string       // heading in help texts and written files
 	Doc     string       // one line for help texts and written files
+	More    string       // what help texts say after Doc
 	Choices []string     // the values allowed, nil if they are not a closed list
 	Field   func(*C) any // pointer to string, bool, int, uint64, float64, []int or *float64 (nil is written "auto") inside the struct
 }
 
 // Flag is the name of the setting's flag, e.g. "code-activation".
 func (s Setting[C]) Flag() string { return strings.ReplaceAll(s.Key, "_", "-") }
+
+// Placeholder is what stands for a value of the setting in a help text.
+func (s Setting[C]) Placeholder(c *C) string {
+	switch s.Field(c).(type) {
+	case *int, *uint64:
+		return "N"
+	case *float64, **float64:
+		return "X"
+	case *[]int:
+		return "N,N"
+	default:
+		return "NAME"
+	}
+}
 
 // Table lists the settings of C in the order in which they are shown and written.
 type Table[C any] []Setting[C]

@@ -92,12 +92,17 @@ func flatten(value *yaml.Node) (text, problem string) {
 	return strings.Join(items, ","), ""
 }
 
-// YAML writes every setting of c with its documentation; FromYAML and Resolve
-// read it back to an equal C.
+// YAML writes every setting of c with its documentation, under the headings of
+// the groups; FromYAML and Resolve read it back to an equal C.
 func (t Table[C]) YAML(c *C) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
+	group := ""
 	for _, s := range t {
 		key := &yaml.Node{Kind: yaml.ScalarNode, Value: s.Key}
+		if s.Group != group {
+			group = s.Group
+			key.HeadComment = group
+		}
 		value := s.node(c)
 		value.LineComment = s.Doc
 		root.Content = append(root.Content, key, value)

@@ -1,0 +1,238 @@
+//go:build cuda
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gpudae/cuda/cudatest"
+)
+
+// cudaProgram is the program of a build with the tag cuda, run as a process of
+// its own, since what is tested is what the process meets: a driver or none.
+type cudaProgram struct {
+	t    *testing.T
+	path string
+}
+
+func buildWithCUDA(t *testing.T) cudaProgram {
+	t.Helper()
+	cudatest.Read(t) // skips without the software driver
+	path := filepath.Join(t.TempDir(), "gpudae")
+	if out, err := exec.Command("go", "build", "-tags", "cuda", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return cudaProgram{t, path}
+}
+
+// command prepares a run of the program in a folder, with settings on top of
+// the environment.
+func (p cudaProgram) command(dir string, settings []string, arguments ...string) (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
+	command := exec.Command(p.path, arguments...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), settings...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	return command, &stdout, &stderr
+}
+
+// run runs the program, which must exit with that code.
+func (p cudaProgram) run(t *testing.T, dir string, code int, settings []string, arguments ...string) (stdout, stderr string) {
+	t.Helper()
+	command, out, problems := p.command(dir, settings, arguments...)
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if got := command.ProcessState.ExitCode(); got != code {
+		t.Errorf("gpudae %s: exit code %d, want %d\n%s", strings.Join(arguments, " "), got, code, problems)
+	}
+	return out.String(), problems.String()
+}
+
+// noDriver hides the software driver from a process.
+var noDriver = []string{"LD_LIBRARY_PATH="}
+
+func TestCUDA(t *testing.T) {
+	p := buildWithCUDA(t)
+	for _, c := range []struct {
+		name string
+		body func(*testing.T, cudaProgram)
+	}{
+		{"Unavailable", testCUDAUnavailable},
+		{"AutoFallsBack", testCUDAAuto},
+		{"Doctor", testCUDADoctor},
+		{"LossCurve", testCUDALossCurve},
+		{"OutOfMemory", testCUDAOutOfMemory},
+		{"KernelFails", testCUDAKernelFails},
+		{"Interrupt", testCUDAInterrupt},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.body(t, p) })
+	}
+}
+
+// testCUDAUnavailable: --device cuda never falls back, says why, and leaves nothing.
+func testCUDAUnavailable(t *testing.T, p cudaProgram) {
+	for _, c := range []struct {
+		device, want string
+		settings     []string
+	}{
+		{"cuda", "--device cuda:0: there is no NVIDIA driver", noDriver},
+		{"cuda", "driver is too old", []string{"SOFTDRIVER_VERSION=12040"}},
+		{"cuda", "sees no device", []string{"SOFTDRIVER_DEVICES=0"}},
+		{"cuda", "has compute capability 7.5", []string{"SOFTDRIVER_CAPABILITY=75"}},
+		{"cuda:3", "there is no CUDA device 3", nil},
+	} {
+		dir := t.TempDir()
+		_, stderr := p.run(t, dir, exitDevice, c.settings, "train", "digits", "--device", c.device, "-o", "run")
+		if !strings.Contains(stderr, c.want) || !strings.Contains(stderr, "; ") || strings.Count(stderr, "gpudae: ") != 1 {
+			t.Errorf("stderr is %q, want one line with %q and a remedy", stderr, c.want)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%v was left behind", left)
+		}
+	}
+}
+
+// testCUDAAuto: auto takes the GPU where there is one, and otherwise the CPU, and
+// says which and why.
+func testCUDAAuto(t *testing.T, p cudaProgram) {
+	arguments := []string{"train", "digits", "--epochs", "1", "--hidden", "8", "-o", "run", "--force", "--json"}
+	for want, settings := range map[string][]string{"cuda:0": nil, "cpu": noDriver} {
+		stdout, stderr := p.run(t, t.TempDir(), exitOK, settings, arguments...)
+		var report struct{ Device string }
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil || report.Device != want {
+			t.Errorf("auto with %v trained on %q (%v), want %q", settings, report.Device, err, want)
+		}
+		if want == "cpu" && !strings.Contains(stderr, "since there is no NVIDIA driver") {
+			t.Errorf("stderr does not say why the CPU was taken: %q", stderr)
+		}
+	}
+}
+
+func testCUDADoctor(t *testing.T, p cudaProgram) {
+	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
+	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, .*compute_`, `NVIDIA driver +runs CUDA up to 13\.0, sees devices: 2`,
+		`ok +device cuda:1 `, `ok +self-test cuda `} {
+		if !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("doctor does not say %q:\n%s", want, stdout)
+		}
+	}
+	stdout, _ = p.run(t, t.TempDir(), exitOK, noDriver, "doctor")
+	if !regexp.MustCompile(`absent +device cuda .*there is no NVIDIA driver`).MatchString(stdout) {
+		t.Errorf("doctor without a driver does not say so:\n%s", stdout)
+	}
+}
+
+// testCUDALossCurve: the run that a user makes, on the GPU and on the reference.
+func testCUDALossCurve(t *testing.T, p cudaProgram) {
+	const tolerance = 1e-4
+	curves := map[string][]map[string]any{}
+	for _, device := range []string{"cuda", "reference"} {
+		dir := t.TempDir()
+		p.run(t, dir, exitOK, nil, "train", "digits", "--device", device, "--epochs", "2", "--hidden", "64,32", "-o", "run")
+		content, err := os.ReadFile(filepath.Join(dir, "run", "metrics.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			var row map[string]any
+			if err := json.Unmarshal([]byte(line), &row); err != nil {
+				t.Fatal(err)
+			}
+			curves[device] = append(curves[device], row)
+		}
+	}
+	if len(curves["cuda"]) != 2 {
+		t.Fatalf("the run has %d epochs", len(curves["cuda"]))
+	}
+	for i, want := range curves["reference"] {
+		for _, key := range []string{"train_nll", "val_nll"} {
+			a, b := curves["cuda"][i][key].(float64), want[key].(float64)
+			if difference := math.Abs(a-b) / b; !(difference <= tolerance) {
+				t.Errorf("epoch %d: %s is %g, the reference's %g", i+1, key, a, b)
+			}
+		}
+	}
+}
+
+// testCUDAOutOfMemory: a batch that does not fit is refused with one that does.
+func testCUDAOutOfMemory(t *testing.T, p cudaProgram) {
+	settings := []string{"SOFTDRIVER_MEMORY=12000000"}
+	train := func(dir string, code int, batch string) string {
+		_, stderr := p.run(t, dir, code, settings, "train", "digits", "--device", "cuda", "--epochs", "1", "--hidden", "512", "--batch", batch, "-o", "run")
+		return stderr
+	}
+	dir := t.TempDir()
+	stderr := train(dir, exitDevice, "1600")
+	fits := regexp.MustCompile(`out of memory: .* wanted, .* free; --batch (\d+) fits`).FindStringSubmatch(stderr)
+	if fits == nil {
+		t.Fatalf("stderr names no batch that fits: %q", stderr)
+	}
+	train(dir, exitOK, fits[1])
+}
+
+// testCUDAKernelFails: the error names the kernels, and the checkpoint of the
+// last epoch is there to go on from.
+func testCUDAKernelFails(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "4", "--hidden", "8", "--batch", "200", "-o", "run"}
+	_, stderr := p.run(t, dir, exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700"}, arguments...)
+	for _, want := range []string{"gather_u8", "update", "CUDA_ERROR_LAUNCH_FAILED"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("stderr does not say %s: %q", want, stderr)
+		}
+	}
+	p.run(t, dir, exitOK, nil, "train", "--resume", "-o", "run")
+	_, stderr = p.run(t, t.TempDir(), exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700", blockingVariable + "=1"}, arguments...)
+	if !regexp.MustCompile(`cuda:0: kernel [a-z0-9_]+ \d+×\d+: `).MatchString(stderr) {
+		t.Errorf("with %s=1 stderr names no kernel: %q", blockingVariable, stderr)
+	}
+}
+
+// testCUDAInterrupt: Ctrl-C while graphs are on their way ends with 130, and the
+// run can go on.
+func testCUDAInterrupt(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	command, _, stderr := p.command(dir, nil, "train", "digits", "--device", "cuda", "--epochs", "1000", "--hidden", "64", "-o", "run")
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	metrics := filepath.Join(dir, "run", "metrics.jsonl")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if info, err := os.Stat(metrics); err == nil && info.Size() > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			command.Process.Kill()
+			command.Wait()
+			t.Fatalf("no epoch ended within a minute\n%s", stderr)
+		}
+	}
+	if err := command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	command.Wait()
+	if code := command.ProcessState.ExitCode(); code != exitSignal+int(syscall.SIGINT) {
+		t.Errorf("exit code %d after SIGINT\n%s", code, stderr)
+	}
+	content, err := os.ReadFile(metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epochs := bytes.Count(content, []byte("\n")) + 1
+	p.run(t, dir, exitOK, nil, "train", "--resume", "-o", "run", "--epochs", fmt.Sprint(epochs))
+}

@@ -1,0 +1,77 @@
+//go:build cuda
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"gpudae/cuda"
+	"gpudae/device"
+	"gpudae/gpu"
+	"gpudae/kernels"
+)
+
+// blockingVariable is the environment variable that makes a GPU wait after each
+// kernel, so that a failure names the kernel.
+const blockingVariable = "GPUDAE_CUDA_BLOCKING"
+
+// openCUDA opens the GPU with that ordinal.
+func openCUDA(ordinal, _ int) (device.Device, error) {
+	dev, err := gpu.New(ordinal, gpu.Options{Blocking: os.Getenv(blockingVariable) == "1"})
+	if err == nil {
+		return dev, nil
+	}
+	f := &failure{code: exitDevice, where: fmt.Sprintf("--device cuda:%d", ordinal), problem: err.Error(), err: err,
+		remedy: "run 'gpudae doctor', or use --device cpu"}
+	var unavailable *cuda.UnavailableError
+	if errors.As(err, &unavailable) {
+		f.problem, f.remedy = unavailable.Problem, unavailable.Remedy
+	}
+	return nil, f
+}
+
+// examineCUDA describes the driver, the kernels and every GPU.
+func examineCUDA() []finding {
+	findings := []finding{examineKernels()}
+	driver, err := cuda.OpenDriver()
+	if err != nil {
+		return findings // openCUDA says why
+	}
+	findings = append(findings, finding{Check: "NVIDIA driver", OK: true,
+		Detail: fmt.Sprintf("runs CUDA up to %s, sees devices: %d", cuda.VersionText(driver.Version), driver.Devices)})
+	for i := range driver.Devices {
+		f := finding{Check: fmt.Sprintf("device cuda:%d", i), OK: true, Optional: true}
+		info, err := cuda.Describe(i)
+		if err != nil {
+			f.OK, f.Detail, f.Remedy = false, err.Error(), "look at 'nvidia-smi'"
+		} else {
+			f.Detail = fmt.Sprintf("%s, compute capability %d.%d, %d multiprocessors, %s of memory",
+				info.Name, info.Major, info.Minor, info.Multiprocessors, fileSize(info.Memory))
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// examineKernels lists what is embedded in this program.
+func examineKernels() finding {
+	f := finding{Check: "CUDA kernels", Remedy: "build again after scripts/cuda-build"}
+	toolkit, err := kernels.Toolkit()
+	if err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	images, err := kernels.Images(kernels.Fatbin())
+	if err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	names := make([]string, len(images))
+	for i, image := range images {
+		names[i] = image.String()
+	}
+	return finding{Check: f.Check, OK: true, Detail: fmt.Sprintf("built with CUDA %s for %s", cuda.VersionText(toolkit), strings.Join(names, ", "))}
+}

@@ -1,0 +1,18 @@
+//go:build !cuda
+
+package main
+
+import (
+	"fmt"
+
+	"gpudae/device"
+)
+
+// openCUDA says that this build, which is pure Go, has no GPU to open.
+func openCUDA(ordinal, _ int) (device.Device, error) {
+	return nil, &failure{code: exitDevice, where: fmt.Sprintf("--device cuda:%d", ordinal),
+		problem: "this build has no CUDA support", remedy: "use --device cpu, or build with scripts/cuda-env go build -tags cuda ./cmd/gpudae"}
+}
+
+// examineCUDA has nothing to add to what openCUDA says.
+func examineCUDA() []finding { return nil }

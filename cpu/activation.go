@@ -12,9 +12,6 @@ type activateCall struct {
 	dy, to   []float32
 }
 
-// Relative cost of an activation, for the least work of a thread.
-const activateCost = 8
-
 // Activate computes Y = act(X).
 func (d *Device) Activate(a device.ActivateArgs) {
 	a.Check()
@@ -22,7 +19,7 @@ func (d *Device) Activate(a device.ActivateArgs) {
 		return
 	}
 	d.activate = activateCall{kernels: d.kernels, act: a.Act, from: floatsOf(a.X), to: floatsOf(a.Y)}
-	d.pool.run(&d.activate, a.X.Len(), elementsPerLane/activateCost)
+	d.pool.run(&d.activate, a.X.Len(), d.perLane(activateCost))
 }
 
 // ActivateBackward computes DX = DY ⊙ act'(X).
@@ -36,7 +33,7 @@ func (d *Device) ActivateBackward(a device.ActivateBackwardArgs) {
 		from = a.X
 	}
 	d.activate = activateCall{kernels: d.kernels, act: a.Act, backward: true, from: floatsOf(from), dy: floatsOf(a.DY), to: floatsOf(a.DX)}
-	d.pool.run(&d.activate, a.DX.Len(), elementsPerLane/activateCost)
+	d.pool.run(&d.activate, a.DX.Len(), d.perLane(activateCost))
 }
 
 func (c *activateCall) run(_, lo, hi int) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gpudae/cpu"
 	"gpudae/device"
 	"gpudae/device/philox"
 )
@@ -23,13 +24,28 @@ func fastest(b *testing.B, operation func()) time.Duration {
 	return best
 }
 
+// openAsUsed returns the device that a user gets.
+func openAsUsed(b *testing.B, threads int) *cpu.Device {
+	b.Helper()
+	dev, err := cpu.New(threads)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return dev
+}
+
 // BenchmarkDense times the products of a dense layer; GFLOP/s are those of the
 // fastest run, a multiplication and an addition counting as two.
 func BenchmarkDense(b *testing.B) {
 	for _, shape := range [][3]int{{128, 784, 1000}, {128, 1000, 784}, {1024, 784, 1000}, {1024, 1024, 1024}, {256, 250, 30}, {32, 64, 128}} {
 		for _, threads := range []int{1, 2} {
 			batch, in, out := shape[0], shape[1], shape[2]
-			dev := open(b, threads)
+			dev := openAsUsed(b, threads)
 			random := rand.New(rand.NewPCG(1, 1))
 			x, w := upload(b, dev, batch, in, randomMatrix(random, batch, in)), upload(b, dev, out, in, randomMatrix(random, out, in))
 			y, dx := upload(b, dev, batch, out, make([]float32, batch*out)), upload(b, dev, batch, in, make([]float32, batch*in))
@@ -146,7 +162,7 @@ func BenchmarkStep(b *testing.B) {
 	} {
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/threads=%d", w.name, threads), func(b *testing.B) {
-				dev := open(b, threads)
+				dev := openAsUsed(b, threads)
 				e := newAutoEncoder(b, dev, w.batch, w.widths, device.ReLU, w.noise, w.loss)
 				b.ReportAllocs()
 				steps := 0

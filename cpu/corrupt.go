@@ -27,9 +27,6 @@ type noiseLane struct {
 	normals            []float32
 }
 
-// Relative cost of corrupting an element, for rowsPerLane.
-const corruptCost = 4
-
 // Corrupt draws one stage of the corruption.
 func (d *Device) Corrupt(a device.CorruptArgs) {
 	a.Check()
@@ -52,7 +49,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 		d.corrupt.data = a.Data.(*dataset)
 		d.corrupt.part = a.Part.Permutation(d.corrupt.data.rows)
 	}
-	d.pool.run(&d.corrupt, rows, rowsPerLane(a.From.Columns, corruptCost))
+	d.pool.run(&d.corrupt, rows, d.perLane(a.From.Columns*corruptCost))
 }
 
 func (c *corruptCall) run(lane, lo, hi int) {

@@ -68,7 +68,7 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 	}
 	if !a.DBias.IsZero() {
 		d.columns = columnSumsCall{kernels: d.kernels, x: floatsOf(a.DA), rows: a.DA.Rows, columns: a.DA.Columns, sums: floatsOf(a.DBias)}
-		d.pool.run(&d.columns, a.DA.Columns, elementsPerLane/max(1, a.DA.Rows)+1)
+		d.pool.run(&d.columns, a.DA.Columns, d.perLane(a.DA.Rows))
 	}
 }
 

@@ -11,5 +11,12 @@
 // round differently, except in Gather, Corrupt and Dropout, whose results are
 // fixed to the bit by package device.
 //
+// The innermost loops (type kernels) exist in plain Go, for any machine, and for
+// amd64 as assembly for AVX2 and for AVX-512, which New chooses by what the
+// processor and the operating system support. GODEBUG=cpu.avx512f=off or
+// cpu.avx2=off makes it choose the next best. The assembly is written by
+// internal/asmgen: go generate writes it anew, and go test in that folder (a
+// module of its own) checks that it is current.
+//
 // The package must not know models, data files or what an operation is for.
 package cpu

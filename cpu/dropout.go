@@ -26,7 +26,7 @@ func (d *Device) Dropout(a device.DropoutArgs) {
 		DropoutArgs: a, x: floatsOf(a.X), y: floatsOf(a.Y), rowNumbers: wordsOf(a.Index)[:a.X.Rows],
 		step: wordsOf(a.Clock)[0], key: philox.KeyOf(a.Seed), kernels: d.kernels, lanes: d.corrupt.lanes,
 	}
-	d.pool.run(&d.dropout, a.X.Rows, rowsPerLane(a.X.Columns, corruptCost))
+	d.pool.run(&d.dropout, a.X.Rows, d.perLane(a.X.Columns*corruptCost))
 }
 
 func (c *dropoutCall) run(lane, lo, hi int) {

@@ -9,7 +9,8 @@ func KernelNames() []string {
 	return names
 }
 
-// NewWith returns a device that uses the kernels of that name.
+// NewWith returns a device that uses the kernels of that name, and all its
+// threads even for little work.
 func NewWith(threads int, name string) (*Device, error) {
 	d, err := New(threads)
 	if err != nil {
@@ -17,7 +18,9 @@ func NewWith(threads int, name string) (*Device, error) {
 	}
 	for _, k := range supportedKernels() {
 		if k.name == name {
-			d.useKernels(k)
+			eager := *k
+			eager.flopsPerLane, eager.elementsPerLane = 1<<10, 1<<8
+			d.useKernels(&eager)
 		}
 	}
 	return d, nil

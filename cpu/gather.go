@@ -5,14 +5,6 @@ import (
 	"gpudae/device/philox"
 )
 
-// elementsPerLane is the least number of cheap elements worth handing to
-// another thread: some tens of microseconds of work.
-const elementsPerLane = 1 << 15
-
-// rowsPerLane is the same in rows of that many elements, each as dear as cost
-// cheap ones.
-func rowsPerLane(columns, cost int) int { return elementsPerLane/(columns*cost+1) + 1 }
-
 // gatherCall is a Gather in progress; its items are the rows of the minibatch.
 type gatherCall struct {
 	kernels     *kernels
@@ -44,7 +36,7 @@ func (d *Device) Gather(a device.GatherArgs) {
 	if a.Shuffle {
 		d.gather.order = philox.NewPermutation(uint32(a.Part.Len()), a.Seed, philox.StreamPermutation, clock.Epoch)
 	}
-	d.pool.run(&d.gather, a.X.Rows, rowsPerLane(data.columns, 1))
+	d.pool.run(&d.gather, a.X.Rows, d.perLane(data.columns*gatherCost))
 }
 
 func (c *gatherCall) run(_, lo, hi int) {

@@ -17,7 +17,6 @@ const (
 	longestK         = 1024    // k in one run of the micro-kernel
 	packedBytes      = 1 << 19 // of panels that a thread packs at a time: a share of the second-level cache
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
-	flopsOfLane      = 1 << 20 // least work worth another thread
 	maxTile          = 14 * 32 // elements of the largest tile
 )
 
@@ -82,7 +81,7 @@ func (d *Device) multiply(g *gemmCall) {
 	g.tileRows = balanced(g.m, g.tile.rows())
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
-	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/flopsOfLane))
+	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	blocks := ceilDiv(g.m, g.tileRows)
 	g.byRows = g.splitsByRows(blocks, lanes)
 	if !g.byRows {

@@ -12,6 +12,10 @@ type kernels struct {
 	transpose transposeFunc
 	square    int // most rows that transpose takes
 
+	// The least work worth handing to another thread, some ten microseconds:
+	// that of a product, and the cheap elements of anything else.
+	flopsPerLane, elementsPerLane int
+
 	activate         []func(y, x []float32)         // by device.Activation: y = act(x); y may be x
 	activateBackward []func(dx, dy, from []float32) // dx = dy ⊙ act'(from); dx may be dy
 

@@ -27,6 +27,8 @@ var avx2Kernels = kernels{
 	transpose: transposeAVX2,
 	square:    8,
 
+	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
+
 	activate: []func(y, x []float32){
 		copyGeneric, reluAVX2, leakyReLUAVX2, eluAVX2, geluAVX2,
 		siluAVX2, sigmoidAVX2, tanhAVX2, softplusAVX2,
@@ -58,6 +60,8 @@ var avx512Kernels = kernels{
 	},
 	transpose: transposeAVX512,
 	square:    16,
+
+	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 
 	activate: []func(y, x []float32){
 		copyGeneric, reluAVX512, leakyReLUAVX512, eluAVX512, geluAVX512,

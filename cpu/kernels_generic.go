@@ -14,6 +14,8 @@ var genericKernels = kernels{
 	transpose: transposeGeneric,
 	square:    genericColumns,
 
+	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13,
+
 	activate: []func(y, x []float32){
 		copyGeneric,
 		each(func(a float32) float32 { return max(a, 0) }),

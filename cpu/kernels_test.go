@@ -219,71 +219,70 @@ func TestRandomBits(t *testing.T) {
 	})
 }
 
+// operands are what the elementwise kernels are tried on: numbers of both
+// signs, positive ones in c, and random words.
+type operands struct {
+	a, b, c []float32
+	words   []uint32
+}
+
+func newOperands(n int, floats func(n int) []float32, words func(n int) []uint32) operands {
+	random := rand.New(rand.NewPCG(3, 4))
+	o := operands{floats(n), floats(n), floats(n), words(n)}
+	for i := range n {
+		o.a[i], o.b[i] = float32(random.NormFloat64()), float32(random.NormFloat64())
+		o.c[i], o.words[i] = float32(random.ExpFloat64()), random.Uint32()
+	}
+	return o
+}
+
+// elementwise returns operations that compute the elements lo to hi in y.
+func elementwise(k *kernels, o operands) map[string]func(y []float32, lo, hi int) {
+	a, b, c, words := o.a, o.b, o.c, o.words
+	scalars := ruleScalars{1, 0.1, 0.9, 0.9, 0.1, 0.99, 0.01, 0.1, 1, 1e-3}
+	operations := map[string]func(y []float32, lo, hi int){
+		"add":      func(y []float32, lo, hi int) { k.add(y, a[lo:hi]) },
+		"scale":    func(y []float32, lo, hi int) { k.scale(y, 3, a[lo:hi]) },
+		"combine":  func(y []float32, lo, hi int) { k.combine(y, 3, a[lo:hi], 2, b[lo:hi]) },
+		"exp":      func(y []float32, lo, hi int) { k.exp(y, a[lo:hi]) },
+		"sgd":      func(y []float32, lo, hi int) { k.sgd(y, a[lo:hi], copied(b[lo:hi]), &scalars) },
+		"nesterov": func(y []float32, lo, hi int) { k.nesterov(y, a[lo:hi], copied(b[lo:hi]), &scalars) },
+		"adam":     func(y []float32, lo, hi int) { k.adam(y, a[lo:hi], copied(b[lo:hi]), copied(c[lo:hi]), &scalars) },
+		"rmsprop":  func(y []float32, lo, hi int) { k.rmsprop(y, a[lo:hi], copied(c[lo:hi]), &scalars) },
+		"noise":    func(y []float32, lo, hi int) { k.addNoise(y, a[lo:hi], b[lo:hi], 0.5) },
+		"drop":     func(y []float32, lo, hi int) { k.dropWords(y, a[lo:hi], words[lo:hi], 1<<31, 2) },
+		"mask":     func(y []float32, lo, hi int) { k.maskWords(y, a[lo:hi], copied(b[lo:hi]), words[lo:hi], 1<<31, true) },
+		"masked":   func(y []float32, lo, hi int) { k.maskWords(copied(b[lo:hi]), a[lo:hi], y, words[lo:hi], 1<<31, true) },
+		"unmasked": func(y []float32, lo, hi int) { k.maskWords(copied(b[lo:hi]), a[lo:hi], y, words[lo:hi], 1<<31, false) },
+		"column sums": func(y []float32, lo, hi int) {
+			k.columnSums(y, a[lo:hi], 0, 3)
+		},
+		"bernoulli": func(y []float32, lo, hi int) { k.bernoulli(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5) },
+		"poisson":   func(y []float32, lo, hi int) { k.poisson(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5) },
+		"gaussian":  func(y []float32, lo, hi int) { k.gaussian(a[lo:hi], b[lo:hi], c[lo:hi], y, 1, 2, 0.5, 2, 1) },
+		"learned mean": func(y []float32, lo, hi int) {
+			k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], nil, y, copied(b[lo:hi]), 1, 1, 0.5, 0.25, 1)
+		},
+		"learned deviation": func(y []float32, lo, hi int) {
+			k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], a[lo:hi], copied(b[lo:hi]), y, 1, 2, 0.5, 0.25, 1)
+		},
+	}
+	for act := range k.activate {
+		operations[fmt.Sprint(device.Activation(act))] = func(y []float32, lo, hi int) { k.activate[act](y, a[lo:hi]) }
+		operations[fmt.Sprint(device.Activation(act), " backward")] = func(y []float32, lo, hi int) {
+			k.activateBackward[act](y, a[lo:hi], b[lo:hi])
+		}
+	}
+	return operations
+}
+
 // TestSlicesMayBeCutAnywhere runs the kernels on a whole slice and on two
 // parts, and looks at the words around the output.
 func TestSlicesMayBeCutAnywhere(t *testing.T) {
 	const n = 53
-	random := rand.New(rand.NewPCG(3, 4))
-	numbers := func() []float32 {
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = float32(random.NormFloat64())
-		}
-		return x
-	}
-	a, b, c := numbers(), numbers(), numbers()
-	for i := range c {
-		c[i] *= c[i]
-	}
-	words := make([]uint32, n)
-	for i := range words {
-		words[i] = random.Uint32()
-	}
-	scalars := ruleScalars{1, 0.1, 0.9, 0.9, 0.1, 0.99, 0.01, 0.1, 1, 1e-3}
+	o := newOperands(n, func(n int) []float32 { return make([]float32, n) }, func(n int) []uint32 { return make([]uint32, n) })
 	everyKernel(t, func(t *testing.T, k *kernels) {
-		operations := map[string]func(y []float32, lo, hi int){
-			"add":     func(y []float32, lo, hi int) { k.add(y, a[lo:hi]) },
-			"scale":   func(y []float32, lo, hi int) { k.scale(y, 3, a[lo:hi]) },
-			"combine": func(y []float32, lo, hi int) { k.combine(y, 3, a[lo:hi], 2, b[lo:hi]) },
-			"sgd":     func(y []float32, lo, hi int) { k.sgd(y, a[lo:hi], copied(b[lo:hi]), &scalars) },
-			"nesterov": func(y []float32, lo, hi int) {
-				k.nesterov(y, a[lo:hi], copied(b[lo:hi]), &scalars)
-			},
-			"adam":    func(y []float32, lo, hi int) { k.adam(y, a[lo:hi], copied(b[lo:hi]), copied(c[lo:hi]), &scalars) },
-			"rmsprop": func(y []float32, lo, hi int) { k.rmsprop(y, a[lo:hi], copied(c[lo:hi]), &scalars) },
-			"mask": func(y []float32, lo, hi int) {
-				k.maskWords(y, a[lo:hi], copied(b[lo:hi]), words[lo:hi:hi], 1<<31, true)
-			},
-			"masked": func(y []float32, lo, hi int) {
-				k.maskWords(copied(b[lo:hi]), a[lo:hi], y, words[lo:hi:hi], 1<<31, true)
-			},
-			"drop":  func(y []float32, lo, hi int) { k.dropWords(y, a[lo:hi], words[lo:hi:hi], 1<<31, 2) },
-			"noise": func(y []float32, lo, hi int) { k.addNoise(y, a[lo:hi], b[lo:hi], 0.5) },
-			"bernoulli": func(y []float32, lo, hi int) {
-				k.bernoulli(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5)
-			},
-			"exp":         func(y []float32, lo, hi int) { k.exp(y, a[lo:hi]) },
-			"column sums": func(y []float32, lo, hi int) { k.columnSums(y, a[lo:], 0, 3) },
-			"poisson": func(y []float32, lo, hi int) {
-				k.poisson(a[lo:hi], b[lo:hi], nil, y, 1, 1, 0.5)
-			},
-			"learned": func(y []float32, lo, hi int) {
-				k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], nil, y, copied(b[lo:hi]), 1, 1, 0.5, 0.25, 1)
-			},
-			"learned deviation": func(y []float32, lo, hi int) {
-				k.gaussianLearned(a[lo:hi], b[lo:hi], c[lo:hi], a[lo:hi], copied(b[lo:hi]), y, 1, 2, 0.5, 0.25, 1)
-			},
-			"gaussian": func(y []float32, lo, hi int) {
-				k.gaussian(a[lo:hi], b[lo:hi], c[lo:hi], y, 1, 2, 0.5, 2, 1)
-			},
-		}
-		for act := range k.activate {
-			operations[fmt.Sprint(device.Activation(act))] = func(y []float32, lo, hi int) { k.activate[act](y, a[lo:hi]) }
-			operations[fmt.Sprint(device.Activation(act), " backward")] = func(y []float32, lo, hi int) {
-				k.activateBackward[act](y, a[lo:hi], b[lo:hi])
-			}
-		}
-		for name, operation := range operations {
+		for name, operation := range elementwise(k, o) {
 			want := cut(t, name, n, operation)
 			for at := 1; at < n; at++ {
 				got := cut(t, name, at, operation)

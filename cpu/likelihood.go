@@ -19,9 +19,6 @@ type likelihoodCall struct {
 	offsets              []uint32    // of the fields; nil: every column is its own
 }
 
-// Relative cost of a feature's loss, for rowsPerLane.
-const likelihoodCost = 16
-
 // Likelihood computes -log p(x|h) of each example and its gradient.
 func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	a.Check()
@@ -32,7 +29,7 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 		LikelihoodArgs: a, kernels: d.kernels, lanes: d.loss.lanes, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
 		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields),
 	}
-	d.pool.run(&d.loss, a.Target.Rows, rowsPerLane(a.Target.Columns, likelihoodCost))
+	d.pool.run(&d.loss, a.Target.Rows, d.perLane(a.Target.Columns*likelihoodCost))
 }
 
 func offsetsOf(f device.Fields) []uint32 {
@@ -215,7 +212,7 @@ func (d *Device) Mean(a device.MeanArgs) {
 		kernels: d.kernels, kind: a.Kind, columns: a.Out.Columns, width: a.Params.Columns,
 		params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields),
 	}
-	d.pool.run(&d.mean, a.Out.Rows, rowsPerLane(a.Out.Columns, activateCost))
+	d.pool.run(&d.mean, a.Out.Rows, d.perLane(a.Out.Columns*activateCost))
 }
 
 func (c *meanCall) run(_, lo, hi int) {

@@ -49,9 +49,9 @@ func (d *Device) Normalize(a device.NormalizeArgs) {
 		y: floatsOf(a.Y), lanes: d.normalize.lanes,
 	}
 	if a.Kind == device.LayerNorm {
-		d.pool.run(&d.normalize, a.X.Rows, rowsPerLane(a.X.Columns, 3))
+		d.pool.run(&d.normalize, a.X.Rows, d.perLane(a.X.Columns*normalizeCost))
 	} else {
-		d.pool.run(&d.normalize, a.X.Columns, rowsPerLane(a.X.Rows, 3))
+		d.pool.run(&d.normalize, a.X.Columns, d.perLane(a.X.Rows*normalizeCost))
 	}
 }
 
@@ -66,10 +66,10 @@ func (d *Device) NormalizeBackward(a device.NormalizeBackwardArgs) {
 		mean: floatsOf(a.Mean), invStd: floatsOf(a.InvStd), dy: floatsOf(a.DY), dx: floatsOf(a.DX),
 		dGain: floatsOf(a.DGain), dBias: floatsOf(a.DBias), lanes: d.normalize.lanes,
 	}
-	d.pool.run(&d.normalize, a.X.Columns, rowsPerLane(a.X.Rows, 3))
+	d.pool.run(&d.normalize, a.X.Columns, d.perLane(a.X.Rows*normalizeCost))
 	if a.Kind == device.LayerNorm {
 		d.normalize.stage = normalizeInputStage
-		d.pool.run(&d.normalize, a.X.Rows, rowsPerLane(a.X.Columns, 3))
+		d.pool.run(&d.normalize, a.X.Rows, d.perLane(a.X.Columns*normalizeCost))
 	}
 }
 

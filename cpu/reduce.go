@@ -29,14 +29,14 @@ func (d *Device) Reduce(a device.ReduceArgs) {
 	c.kernels, c.kind, c.perRow, c.columns = d.kernels, a.Kind, a.PerRow, a.X.Columns
 	c.x, c.y, c.out = floatsOf(a.X), floatsOf(a.Y), floatsOf(a.Out)
 	if a.PerRow {
-		d.pool.run(c, a.X.Rows, rowsPerLane(a.X.Columns, 1))
+		d.pool.run(c, a.X.Rows, d.perLane(a.X.Columns))
 		return
 	}
-	n := (len(c.x) + reduceBlock - 1) / reduceBlock
+	n := ceilDiv(len(c.x), reduceBlock)
 	if n > len(c.blocks) {
 		c.blocks = make([]float64, n)
 	}
-	d.pool.run(c, n, elementsPerLane/reduceBlock)
+	d.pool.run(c, n, d.perLane(reduceBlock))
 	var sum float64
 	for _, s := range c.blocks[:n] {
 		sum += s
@@ -86,7 +86,7 @@ func (d *Device) Combine(a device.CombineArgs) {
 		return
 	}
 	d.combine = combineCall{d.kernels, a.Alpha, a.Beta, floatsOf(a.A), floatsOf(a.B), floatsOf(a.Dst)}
-	d.pool.run(&d.combine, a.Dst.Len(), elementsPerLane)
+	d.pool.run(&d.combine, a.Dst.Len(), d.perLane(1))
 }
 
 func (c *combineCall) run(_, lo, hi int) {

@@ -193,7 +193,8 @@ func (n *network) state(t testing.TB) []float32 {
 	return all
 }
 
-// open returns a device with the best kernels of this machine.
+// open returns a device with the best kernels of this machine, whose threads
+// share even little work.
 func open(t testing.TB, threads int) *cpu.Device {
 	t.Helper()
 	return openWith(t, threads, cpu.KernelNames()[0])
@@ -235,7 +236,7 @@ func (k kinds) String() string {
 // TestThreadsDoNotChangeResults trains on different numbers of threads, large
 // enough a network that every operation is split, and compares the bits.
 func TestThreadsDoNotChangeResults(t *testing.T) {
-	size := sizes{rows: 200, features: 203, hidden: 331, batch: 150}
+	size := sizes{rows: 100, features: 101, hidden: 133, batch: 45}
 	counts := []int{2, 3, 7}
 	for i, kernels := range cpu.KernelNames() {
 		if i > 0 {

@@ -35,9 +35,6 @@ type updateCall struct {
 	first, second, average []float32
 }
 
-// Relative cost of updating a parameter.
-const updateCost = 4
-
 // updateBlock is the number of parameters that are updated before their moving
 // average is, so that it finds them in the cache.
 const updateBlock = 4096
@@ -63,7 +60,7 @@ func (d *Device) Update(a device.UpdateArgs) {
 	}
 	d.update.plain = d.update.scalars
 	d.update.plain[scalarDecay], d.update.plain[scalarShrink] = 0, 1
-	d.pool.run(&d.update, a.Params.Len(), elementsPerLane/updateCost)
+	d.pool.run(&d.update, a.Params.Len(), d.perLane(updateCost))
 }
 
 // scalarsOf computes the constants of step t.

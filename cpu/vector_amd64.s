@@ -5880,7 +5880,8 @@ loop:
 	VANDNPS   Y2, Y3, Y2
 	VMOVUPS   Y2, (AX)(DI*4)
 	VMOVUPS   lanes3f800000<>+0(SB), Y2
-	VANDPS    (DX)(DI*4), Y1, Y4
+	VMOVUPS   (DX)(DI*4), Y4
+	VANDPS    Y1, Y4, Y4
 	VBLENDVPS Y3, Y2, Y4, Y2
 	VMOVUPS   Y2, (DX)(DI*4)
 	ADDQ      $0x08, DI
@@ -5894,41 +5895,42 @@ tail:
 	MOVQ         SI, R9
 	NEGQ         R9
 	VMOVUPS      (R8)(R9*4), Y2
-	VMOVUPS      (BX)(DI*4), Y3
+	VMASKMOVPS   (BX)(DI*4), Y2, Y3
 	VPMINUD      Y0, Y3, Y0
 	VPCMPEQD     Y3, Y0, Y0
-	VMASKMOVPS   (CX)(DI*4), Y2, Y2
-	VANDNPS      Y2, Y0, Y2
+	VMASKMOVPS   (CX)(DI*4), Y2, Y3
+	VANDNPS      Y3, Y0, Y3
 	LEAQ         (AX)(DI*4), AX
-	VMOVAPS      X2, X3
+	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, SI
 	JNZ          whole191
 	TESTQ        $0x00000004, SI
 	JZ           two192
-	VMOVUPS      X3, (AX)
-	VEXTRACTF128 $0x01, Y2, X3
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $0x10, AX
 
 two192:
 	TESTQ     $0x00000002, SI
 	JZ        last193
-	VMOVLPS   X3, (AX)
-	VPERMILPS $0x0e, X3, X3
+	VMOVLPS   X4, (AX)
+	VPERMILPS $0x0e, X4, X4
 	ADDQ      $0x08, AX
 
 last193:
 	TESTQ  $0x00000001, SI
 	JZ     end194
-	VMOVSS X3, (AX)
+	VMOVSS X4, (AX)
 	JMP    end194
 
 whole191:
-	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, (AX)
 
 end194:
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
-	VANDPS       (DX)(DI*4), Y1, Y1
-	VBLENDVPS    Y0, Y2, Y1, Y0
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMASKMOVPS   (DX)(DI*4), Y2, Y2
+	VANDPS       Y1, Y2, Y1
+	VBLENDVPS    Y0, Y3, Y1, Y0
 	LEAQ         (DX)(DI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, SI
@@ -5992,7 +5994,7 @@ tail:
 	MOVQ         BX, R8
 	NEGQ         R8
 	VMOVUPS      (DI)(R8*4), Y2
-	VMOVUPS      (DX)(SI*4), Y3
+	VMASKMOVPS   (DX)(SI*4), Y2, Y3
 	VPMINUD      Y0, Y3, Y0
 	VPCMPEQD     Y3, Y0, Y0
 	VMASKMOVPS   (CX)(SI*4), Y2, Y2
@@ -12360,7 +12362,8 @@ loop:
 	VMOVAPS.Z Z4, K2, Z4
 	VMOVUPS   Z4, (AX)(DI*4)
 	VMOVUPS   lanes3f800000<>+0(SB), Z4
-	VANDPS    (DX)(DI*4), Z1, Z5
+	VMOVUPS   (DX)(DI*4), Z5
+	VANDPS    Z1, Z5, Z5
 	VBLENDMPS Z4, Z5, K1, Z2
 	VMOVUPS   Z2, (DX)(DI*4)
 	ADDQ      $0x10, DI
@@ -12373,14 +12376,15 @@ tail:
 	MOVL      $-1, R8
 	BZHIL     SI, R8, R8
 	KMOVW     R8, K1
-	VMOVUPS   (BX)(DI*4), Z2
+	VMOVUPS.Z (BX)(DI*4), K1, Z2
 	VPCMPUD   $0x02, Z0, Z2, K2
 	VMOVUPS.Z (CX)(DI*4), K1, Z0
 	KNOTW     K2, K3
 	VMOVAPS.Z Z0, K3, Z0
 	VMOVUPS   Z0, K1, (AX)(DI*4)
 	VMOVUPS   lanes3f800000<>+0(SB), Z0
-	VANDPS    (DX)(DI*4), Z1, Z1
+	VMOVUPS.Z (DX)(DI*4), K1, Z2
+	VANDPS    Z1, Z2, Z1
 	VBLENDMPS Z0, Z1, K2, Z3
 	VMOVUPS   Z3, K1, (DX)(DI*4)
 
@@ -12419,7 +12423,7 @@ tail:
 	MOVL      $-1, DI
 	BZHIL     BX, DI, DI
 	KMOVW     DI, K1
-	VMOVUPS   (DX)(SI*4), Z2
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
 	VPCMPUD   $0x02, Z0, Z2, K2
 	VMOVUPS.Z (CX)(SI*4), K1, Z0
 	VMULPS    Z1, Z0, Z0

@@ -101,8 +101,7 @@ func (v vector) joined(a, b reg.VecVirtual) reg.VecVirtual {
 }
 
 // fires is the mask of the words that are at most limit.
-func (v vector) fires(words Mem, limit reg.VecVirtual) mask {
-	w := v.load(words)
+func (v vector) fires(w, limit reg.VecVirtual) mask {
 	if v.wide() {
 		const lessOrEqual = 2
 		k := K()
@@ -128,9 +127,9 @@ func (v vector) corruptions() {
 	VMOVD(accumulate, narrow)
 	VPBROADCASTD(narrow, old)
 	v.elements(n, func(at position) {
-		fires := v.fires(at.of(words), limit)
+		fires := v.fires(at.element(words), limit)
 		at.put(v.keepUnless(fires, at.element(x)), y)
-		at.put(v.pick(fires, v.load(constant(one)), v.and(old, at.of(m))), m)
+		at.put(v.pick(fires, v.load(constant(one)), v.and(at.element(m), old)), m)
 	})
 	end()
 
@@ -139,7 +138,7 @@ func (v vector) corruptions() {
 	y, x, words, n = base("y"), base("x"), base("words"), length("y")
 	limit, keep := v.scalar("limit"), v.scalar("keep")
 	v.elements(n, func(at position) {
-		at.put(v.keepUnless(v.fires(at.of(words), limit), v.mul(at.element(x), keep)), y)
+		at.put(v.keepUnless(v.fires(at.element(words), limit), v.mul(at.element(x), keep)), y)
 	})
 	end()
 

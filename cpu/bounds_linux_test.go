@@ -1,0 +1,100 @@
+package cpu
+
+import (
+	"fmt"
+	"runtime/debug"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// atPageEnd returns n elements that end where memory ends: to read or write
+// beyond them is a fault.
+func atPageEnd[T any](t *testing.T, n int) []T {
+	t.Helper()
+	page := unix.Getpagesize()
+	size := n * int(unsafe.Sizeof(*new(T)))
+	used := ceilDiv(size, page) * page
+	memory, err := unix.Mmap(-1, 0, used+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Munmap(memory); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := unix.Mprotect(memory[used:], unix.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&memory[used-size])), n)
+}
+
+// inBounds fails the test if f touches memory that it may not.
+func inBounds(t *testing.T, what string, f func()) {
+	t.Helper()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if fault := recover(); fault != nil {
+			t.Errorf("%s: %v", what, fault)
+		}
+	}()
+	f()
+}
+
+// TestKernelsStayInBounds runs the kernels on slices that end at the end of
+// memory.
+func TestKernelsStayInBounds(t *testing.T) {
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		for _, n := range []int{1, 7, 8, 13, 16, 31, 47} {
+			o := newOperands(n, func(n int) []float32 { return atPageEnd[float32](t, n) }, func(n int) []uint32 { return atPageEnd[uint32](t, n) })
+			y := atPageEnd[float32](t, n)
+			for name, operation := range elementwise(k, o) {
+				inBounds(t, fmt.Sprint(name, " of ", n), func() { operation(y, 0, n) })
+			}
+			inBounds(t, fmt.Sprint("sums of ", n), func() {
+				k.sum(o.a)
+				k.sumSquares(o.a)
+				k.sumSquaredDifferences(o.a, o.b)
+			})
+		}
+		words, z, bytes := atPageEnd[uint32](t, wordsMultiple), atPageEnd[float32](t, wordsMultiple), atPageEnd[uint8](t, widenMultiple)
+		inBounds(t, "random numbers", func() {
+			k.words(words, [4]uint32{}, [2]uint32{})
+			k.normals(z, words)
+			k.widen(z[:widenMultiple], bytes, 1)
+		})
+	})
+}
+
+// TestProductsStayInBounds runs the micro-kernels, and the packing, on
+// matrices that end at the end of memory.
+func TestProductsStayInBounds(t *testing.T) {
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		const kc = 5
+		for _, tile := range k.tiles {
+			for rows := 1; rows <= tile.rows(); rows++ {
+				s, c := atPageEnd[float32](t, rows*kc), atPageEnd[float32](t, rows*tile.columns)
+				panel := atPageEnd[float32](t, kc*tile.columns)
+				inBounds(t, fmt.Sprintf("tile of %d×%d", rows, tile.columns), func() {
+					tile.packRows(panel, atPageEnd[float32](t, kc*tile.columns), tile.columns, kc)
+					tile.multiply[rows-1](kc, s, kc, 1, panel, c, tile.columns, true)
+					tile.multiply[rows-1](kc, s, 1, rows, panel, c, tile.columns, false)
+				})
+			}
+		}
+		for rows := 1; rows <= k.square; rows++ {
+			for columns := 1; columns <= 2*k.square; columns += 3 {
+				src, dst := atPageEnd[float32](t, rows*columns), atPageEnd[float32](t, rows*columns)
+				inBounds(t, fmt.Sprintf("transpose %d×%d", rows, columns), func() {
+					k.transpose(dst, rows, src, columns, rows, columns, rows, true)
+					k.transpose(dst, rows, src, columns, rows, columns, rows, false)
+				})
+			}
+		}
+	})
+}

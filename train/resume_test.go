@@ -206,3 +206,21 @@ func TestResumeRefusesAnotherRun(t *testing.T) {
 	}
 	mustRun(t, job)
 }
+
+// A run interrupted within an epoch that is resumed with fewer epochs than it
+// has made has nothing left to do, and must not count the half epoch as whole.
+func TestResumeWithFewerEpochsLeavesTheHalfEpoch(t *testing.T) {
+	job := folderJob(t, 80, 4) // 5 steps of an epoch
+	want := mustRun(t, job)
+	job.Dir, job.Resume = t.TempDir(), true
+	var interrupted *InterruptedError
+	if _, err := interrupt(t, job, 12); !errors.As(err, &interrupted) { // in the third epoch
+		t.Fatalf("error %v, want an InterruptedError", err)
+	}
+	short := job
+	short.Config.Epochs = 1
+	if r := mustRun(t, short); r.Reason != Finished || r.Epochs != 2 || r.Steps != 10 {
+		t.Errorf("%s after %d epochs and %d steps, want finished after 2 and 10", r.Reason, r.Epochs, r.Steps)
+	}
+	same(t, "with all epochs again", job, mustRun(t, job), want)
+}

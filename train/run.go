@@ -145,8 +145,8 @@ func (r *run) stand() error {
 
 // ended reports whether and why no epoch is to follow.
 func (r *run) ended() (Reason, bool) {
-	if r.now.Clock.Index > 0 {
-		return "", false // resumed within an epoch
+	if r.now.Clock.Index > 0 { // resumed within an epoch, which fewer epochs than before may leave out
+		return Finished, r.now.Clock.Step > uint64(r.steps)
 	}
 	if r.boundary.Clock.Step >= uint64(r.steps) {
 		return Finished, true

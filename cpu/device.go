@@ -122,7 +122,11 @@ func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, erro
 	if d.err != nil {
 		return nil, d.err
 	}
-	return load(ctx, t)
+	data, err := load(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // Upload copies src to dst.

@@ -41,8 +41,8 @@ func TestLoadObeysContext(t *testing.T) {
 	for _, table := range []device.Table{
 		{Rows: 2, Columns: 2, Float32: make([]float32, 4)}, {Rows: 2, Columns: 2, Uint8: make([]uint8, 4)},
 	} {
-		if _, err := dev.Load(ctx, table); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v, want %v", err, context.Canceled)
+		if data, err := dev.Load(ctx, table); !errors.Is(err, context.Canceled) || data != nil {
+			t.Errorf("data %v, error %v, want none and %v", data, err, context.Canceled)
 		}
 	}
 }

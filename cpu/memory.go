@@ -111,23 +111,24 @@ type dataset struct {
 // Shape returns the numbers of rows and columns.
 func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
 
+// load copies a table, after it has seen that there is room.
 func load(ctx context.Context, t device.Table) (*dataset, error) {
-	s := &dataset{rows: t.Rows, columns: t.Columns}
+	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale}
 	n := t.Rows * t.Columns
-	if t.Uint8 == nil {
-		mustEqualLength("load", n, len(t.Float32))
-		if err := reserve(n, wordBytes); err != nil {
+	if t.Uint8 != nil {
+		mustEqualLength("load", n, len(t.Uint8))
+		if err := reserve(n, 1); err != nil {
 			return nil, err
 		}
-		s.floats = make([]float32, n)
-		return s, copyTable(ctx, s.floats, t.Float32)
+		s.bytes = make([]uint8, n)
+		return s, copyTable(ctx, s.bytes, t.Uint8)
 	}
-	mustEqualLength("load", n, len(t.Uint8))
-	if err := reserve(n, 1); err != nil {
+	mustEqualLength("load", n, len(t.Float32))
+	if err := reserve(n, wordBytes); err != nil {
 		return nil, err
 	}
-	s.bytes, s.scale = make([]uint8, n), t.Scale
-	return s, copyTable(ctx, s.bytes, t.Uint8)
+	s.floats = make([]float32, n)
+	return s, copyTable(ctx, s.floats, t.Float32)
 }
 
 // copyTable copies in pieces between which it looks at the context.

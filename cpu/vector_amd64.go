@@ -177,16 +177,6 @@ func scaleAVX2(dst []float32, alpha float32, a []float32)
 //go:noescape
 func combineAVX2(dst []float32, alpha float32, a []float32, beta float32, b []float32)
 
-// columnSumsAVX2 sums rows of x that begin stride elements apart.
-//
-//go:noescape
-func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
-
-// widenAVX2 computes dst = scale·src for a multiple of 16 elements.
-//
-//go:noescape
-func widenAVX2(dst []float32, src []uint8, scale float32)
-
 // sumAVX2 is Σ x.
 //
 //go:noescape
@@ -201,6 +191,16 @@ func sumSquaresAVX2(x []float32) float64
 //
 //go:noescape
 func sumSquaredDifferencesAVX2(x []float32, y []float32) float64
+
+// columnSumsAVX2 sums rows of x that begin stride elements apart.
+//
+//go:noescape
+func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
+
+// widenAVX2 computes dst = scale·src for a multiple of 16 elements.
+//
+//go:noescape
+func widenAVX2(dst []float32, src []uint8, scale float32)
 
 // bernoulliAVX2 sums softplus(a) - x·a: see lossFunc.
 //
@@ -522,16 +522,6 @@ func scaleAVX512(dst []float32, alpha float32, a []float32)
 //go:noescape
 func combineAVX512(dst []float32, alpha float32, a []float32, beta float32, b []float32)
 
-// columnSumsAVX512 sums rows of x that begin stride elements apart.
-//
-//go:noescape
-func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
-
-// widenAVX512 computes dst = scale·src for a multiple of 16 elements.
-//
-//go:noescape
-func widenAVX512(dst []float32, src []uint8, scale float32)
-
 // sumAVX512 is Σ x.
 //
 //go:noescape
@@ -546,6 +536,16 @@ func sumSquaresAVX512(x []float32) float64
 //
 //go:noescape
 func sumSquaredDifferencesAVX512(x []float32, y []float32) float64
+
+// columnSumsAVX512 sums rows of x that begin stride elements apart.
+//
+//go:noescape
+func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
+
+// widenAVX512 computes dst = scale·src for a multiple of 16 elements.
+//
+//go:noescape
+func widenAVX512(dst []float32, src []uint8, scale float32)
 
 // bernoulliAVX512 sums softplus(a) - x·a: see lossFunc.
 //

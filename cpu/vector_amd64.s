@@ -3826,104 +3826,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
-// Requires: AVX
-TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
-	MOVQ sums_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ sums_len+8(FP), BX
-	SHLQ $0x02, DX
-	XORQ SI, SI
-
-loop:
-	CMPQ   BX, $0x08
-	JLT    tail
-	VXORPS Y0, Y0, Y0
-	MOVQ   rows+56(FP), R8
-	MOVQ   CX, DI
-
-row113:
-	VMOVUPS (DI)(SI*4), Y1
-	VADDPS  Y1, Y0, Y0
-	ADDQ    DX, DI
-	DECQ    R8
-	JNZ     row113
-	VMOVUPS Y0, (AX)(SI*4)
-	ADDQ    $0x08, SI
-	SUBQ    $0x08, BX
-	JMP     loop
-
-tail:
-	TESTQ   BX, BX
-	JZ      done
-	LEAQ    firstLanes<>+32(SB), DI
-	MOVQ    BX, R8
-	NEGQ    R8
-	VMOVUPS (DI)(R8*4), Y0
-	VXORPS  Y1, Y1, Y1
-	MOVQ    rows+56(FP), DI
-
-row114:
-	VMASKMOVPS   (CX)(SI*4), Y0, Y2
-	VADDPS       Y2, Y1, Y1
-	ADDQ         DX, CX
-	DECQ         DI
-	JNZ          row114
-	LEAQ         (AX)(SI*4), AX
-	VMOVAPS      X1, X0
-	TESTQ        $0x00000008, BX
-	JNZ          whole115
-	TESTQ        $0x00000004, BX
-	JZ           two116
-	VMOVUPS      X0, (AX)
-	VEXTRACTF128 $0x01, Y1, X0
-	ADDQ         $0x10, AX
-
-two116:
-	TESTQ     $0x00000002, BX
-	JZ        last117
-	VMOVLPS   X0, (AX)
-	VPERMILPS $0x0e, X0, X0
-	ADDQ      $0x08, AX
-
-last117:
-	TESTQ  $0x00000001, BX
-	JZ     end118
-	VMOVSS X0, (AX)
-	JMP    end118
-
-whole115:
-	VMOVUPS Y1, (AX)
-
-end118:
-done:
-	VZEROUPPER
-	RET
-
-// func widenAVX2(dst []float32, src []uint8, scale float32)
-// Requires: AVX, AVX2
-TEXT ·widenAVX2(SB), NOSPLIT, $0-52
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         src_base+24(FP), CX
-	MOVQ         dst_len+8(FP), DX
-	VBROADCASTSS scale+48(FP), Y0
-	XORQ         BX, BX
-
-loop:
-	CMPQ      BX, DX
-	JGE       done
-	VPMOVZXBD (CX)(BX*1), Y1
-	VCVTDQ2PS Y1, Y1
-	VMULPS    Y0, Y1, Y1
-	VMOVUPS   Y1, (AX)(BX*4)
-	ADDQ      $0x08, BX
-	JMP       loop
-
-done:
-	VZEROUPPER
-	RET
-
 // func sumAVX2(x []float32) float64
 // Requires: AVX, SSE2
 TEXT ·sumAVX2(SB), NOSPLIT, $0-32
@@ -4061,6 +3963,104 @@ done:
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
 	MOVSD        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
+// Requires: AVX
+TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
+	MOVQ sums_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ sums_len+8(FP), BX
+	SHLQ $0x02, DX
+	XORQ SI, SI
+
+loop:
+	CMPQ   BX, $0x08
+	JLT    tail
+	VXORPS Y0, Y0, Y0
+	MOVQ   rows+56(FP), R8
+	MOVQ   CX, DI
+
+row113:
+	VMOVUPS (DI)(SI*4), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row113
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop
+
+tail:
+	TESTQ   BX, BX
+	JZ      done
+	LEAQ    firstLanes<>+32(SB), DI
+	MOVQ    BX, R8
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    rows+56(FP), DI
+
+row114:
+	VMASKMOVPS   (CX)(SI*4), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         DX, CX
+	DECQ         DI
+	JNZ          row114
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X1, X0
+	TESTQ        $0x00000008, BX
+	JNZ          whole115
+	TESTQ        $0x00000004, BX
+	JZ           two116
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	ADDQ         $0x10, AX
+
+two116:
+	TESTQ     $0x00000002, BX
+	JZ        last117
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last117:
+	TESTQ  $0x00000001, BX
+	JZ     end118
+	VMOVSS X0, (AX)
+	JMP    end118
+
+whole115:
+	VMOVUPS Y1, (AX)
+
+end118:
+done:
+	VZEROUPPER
+	RET
+
+// func widenAVX2(dst []float32, src []uint8, scale float32)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Y0
+	XORQ         BX, BX
+
+loop:
+	CMPQ      BX, DX
+	JGE       done
+	VPMOVZXBD (CX)(BX*1), Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y0, Y1, Y1
+	VMOVUPS   Y1, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	JMP       loop
+
+done:
 	VZEROUPPER
 	RET
 
@@ -11030,78 +11030,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
-	MOVQ sums_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ sums_len+8(FP), BX
-	SHLQ $0x02, DX
-	XORQ SI, SI
-
-loop:
-	CMPQ   BX, $0x10
-	JLT    tail
-	VPXORD Z0, Z0, Z0
-	MOVQ   rows+56(FP), R8
-	MOVQ   CX, DI
-
-row207:
-	VMOVUPS (DI)(SI*4), Z1
-	VADDPS  Z1, Z0, Z0
-	ADDQ    DX, DI
-	DECQ    R8
-	JNZ     row207
-	VMOVUPS Z0, (AX)(SI*4)
-	ADDQ    $0x10, SI
-	SUBQ    $0x10, BX
-	JMP     loop
-
-tail:
-	TESTQ  BX, BX
-	JZ     done
-	MOVL   $-1, DI
-	BZHIL  BX, DI, DI
-	KMOVW  DI, K1
-	VPXORD Z2, Z2, Z2
-	MOVQ   rows+56(FP), BX
-
-row208:
-	VMOVUPS.Z (CX)(SI*4), K1, Z0
-	VADDPS    Z0, Z2, Z2
-	ADDQ      DX, CX
-	DECQ      BX
-	JNZ       row208
-	VMOVUPS   Z2, K1, (AX)(SI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func widenAVX512(dst []float32, src []uint8, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·widenAVX512(SB), NOSPLIT, $0-52
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         src_base+24(FP), CX
-	MOVQ         dst_len+8(FP), DX
-	VBROADCASTSS scale+48(FP), Z0
-	XORQ         BX, BX
-
-loop:
-	CMPQ      BX, DX
-	JGE       done
-	VPMOVZXBD (CX)(BX*1), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS   Z1, (AX)(BX*4)
-	ADDQ      $0x10, BX
-	JMP       loop
-
-done:
-	VZEROUPPER
-	RET
-
 // func sumAVX512(x []float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
 TEXT ·sumAVX512(SB), NOSPLIT, $0-32
@@ -11245,6 +11173,78 @@ done:
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
 	MOVSD         X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
+	MOVQ sums_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ sums_len+8(FP), BX
+	SHLQ $0x02, DX
+	XORQ SI, SI
+
+loop:
+	CMPQ   BX, $0x10
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	MOVQ   rows+56(FP), R8
+	MOVQ   CX, DI
+
+row207:
+	VMOVUPS (DI)(SI*4), Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     row207
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop
+
+tail:
+	TESTQ  BX, BX
+	JZ     done
+	MOVL   $-1, DI
+	BZHIL  BX, DI, DI
+	KMOVW  DI, K1
+	VPXORD Z2, Z2, Z2
+	MOVQ   rows+56(FP), BX
+
+row208:
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VADDPS    Z0, Z2, Z2
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       row208
+	VMOVUPS   Z2, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func widenAVX512(dst []float32, src []uint8, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·widenAVX512(SB), NOSPLIT, $0-52
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         dst_len+8(FP), DX
+	VBROADCASTSS scale+48(FP), Z0
+	XORQ         BX, BX
+
+loop:
+	CMPQ      BX, DX
+	JGE       done
+	VPMOVZXBD (CX)(BX*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, (AX)(BX*4)
+	ADDQ      $0x10, BX
+	JMP       loop
+
+done:
 	VZEROUPPER
 	RET
 

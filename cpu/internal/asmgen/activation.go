@@ -3,8 +3,6 @@ package main
 import (
 	"math"
 
-	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -87,7 +85,7 @@ func (v vector) exponential() {
 	end()
 }
 
-// sums writes the kernels of linear combinations, and of the sums of columns.
+// sums writes the kernels of linear combinations.
 func (v vector) sums() {
 	v.function("add", "func(y, x []float32)", "%s computes y += x.")
 	y, x, n := base("y"), base("x"), length("y")
@@ -104,30 +102,6 @@ func (v vector) sums() {
 	beta, b := v.scalar("beta"), base("b")
 	v.elements(n, func(at position) {
 		at.put(v.fma(at.element(a), alpha, v.mul(at.element(b), beta)), dst)
-	})
-	end()
-
-	v.columnSums()
-
-	v.function("widen", "func(dst []float32, src []uint8, scale float32)", "%s computes dst = scale·src for a multiple of 16 elements.")
-	v.widen()
-}
-
-// columnSums writes the sums of columns: a vector of columns at a time, down
-// all rows.
-func (v vector) columnSums() {
-	v.function("columnSums", "func(sums, x []float32, stride, rows int)", "%s sums rows of x that begin stride elements apart.")
-	sums, x, stride, n := base("sums"), base("x"), argument("stride"), length("sums")
-	SHLQ(Imm(2), stride)
-	v.elements(n, func(at position) {
-		sum, row, rows, next := v.zero(), GP64(), argument("rows"), label("row")
-		MOVQ(x, row)
-		Label(next)
-		VADDPS(at.element(row), sum, sum)
-		ADDQ(stride, row)
-		DECQ(rows)
-		JNZ(LabelRef(next))
-		at.put(sum, sums)
 	})
 	end()
 }

@@ -22,6 +22,8 @@ func main() {
 		v.exponential()
 		v.sums()
 		v.reductions()
+		v.columnSums()
+		v.widen()
 		v.likelihoods()
 		v.updates()
 		v.words()

@@ -85,8 +85,28 @@ func (v vector) reductions() {
 	end()
 }
 
-// widen writes the body of the kernel that turns bytes into float32.
+// columnSums writes the sums of columns: a vector of columns at a time, down
+// all rows.
+func (v vector) columnSums() {
+	v.function("columnSums", "func(sums, x []float32, stride, rows int)", "%s sums rows of x that begin stride elements apart.")
+	sums, x, stride, n := base("sums"), base("x"), argument("stride"), length("sums")
+	SHLQ(Imm(2), stride)
+	v.elements(n, func(at position) {
+		sum, row, rows, next := v.zero(), GP64(), argument("rows"), label("row")
+		MOVQ(x, row)
+		Label(next)
+		VADDPS(at.element(row), sum, sum)
+		ADDQ(stride, row)
+		DECQ(rows)
+		JNZ(LabelRef(next))
+		at.put(sum, sums)
+	})
+	end()
+}
+
+// widen writes the kernel that turns bytes into float32.
 func (v vector) widen() {
+	v.function("widen", "func(dst []float32, src []uint8, scale float32)", "%s computes dst = scale·src for a multiple of 16 elements.")
 	dst, src, n, scale := base("dst"), base("src"), length("dst"), v.scalar("scale")
 	index := GP64()
 	XORQ(index, index)

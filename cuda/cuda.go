@@ -26,6 +26,7 @@ package cuda
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -83,21 +84,16 @@ func (c *Context) enter() error {
 	return failed("cuCtxSetCurrent", cu.SetCurrentContext(c.context), "device %d", int(c.device))
 }
 
-// Close releases the context and all its memory. Work that is under way is lost.
+// Close releases the context and all its memory, also after a failure, which
+// the driver then reports once more. Work that is under way is lost.
 func (c *Context) Close() error {
 	defer runtime.UnlockOSThread()
-	if err := c.enter(); err != nil {
-		return err
-	}
+	errs := []error{c.enter()}
 	if c.loaded {
-		if err := failed("cuModuleUnload", c.module.Unload(), ""); err != nil {
-			return err
-		}
+		errs = append(errs, failed("cuModuleUnload", c.module.Unload(), ""))
 	}
-	if err := failed("cuStreamDestroy", c.stream.Destroy(), ""); err != nil {
-		return err
-	}
-	return failed("cuCtxDestroy", c.context.Destroy(), "device %d", int(c.device))
+	errs = append(errs, failed("cuStreamDestroy", c.stream.Destroy(), ""), failed("cuCtxDestroy", c.context.Destroy(), "device %d", int(c.device)))
+	return errors.Join(errs...)
 }
 
 // Synchronize waits for the stream, and reports what failed on it.

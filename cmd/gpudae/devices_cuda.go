@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"gpudae/cuda"
@@ -14,13 +13,9 @@ import (
 	"gpudae/kernels"
 )
 
-// blockingVariable is the environment variable that makes a GPU wait after each
-// kernel, so that a failure names the kernel.
-const blockingVariable = "GPUDAE_CUDA_BLOCKING"
-
 // openCUDA opens the GPU with that ordinal.
 func openCUDA(ordinal, _ int) (device.Device, error) {
-	dev, err := gpu.New(ordinal, gpu.Options{Blocking: os.Getenv(blockingVariable) == "1"})
+	dev, err := gpu.New(ordinal, gpu.OptionsFromEnvironment())
 	if err == nil {
 		return dev, nil
 	}

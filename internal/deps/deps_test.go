@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"figure":               {"internal/atomicfile"},
 	"kernels":              {},
 	"cuda":                 {},
+	"cuda/cudatest":        {"cuda"},
 	"gpu":                  {"cuda", "device", "kernels"},
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},

@@ -1,0 +1,141 @@
+//go:build cuda
+
+package cuda_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"gpudae/cuda"
+)
+
+func open(t *testing.T) *cuda.Context {
+	t.Helper()
+	c, err := cuda.Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return c
+}
+
+// TestErrorSaysWhat: an error has the call, its argument, and the driver's name
+// and words for it.
+func TestErrorSaysWhat(t *testing.T) {
+	c := open(t)
+	_, err := c.Alloc(1 << 60)
+	var failed *cuda.Error
+	if !errors.As(err, &failed) || !failed.OutOfMemory() {
+		t.Fatalf("allocating 2^60 bytes: %v", err)
+	}
+	if want := "cuMemAlloc(1152921504606846976 bytes): CUDA_ERROR_OUT_OF_MEMORY, "; !strings.HasPrefix(err.Error(), want) || len(err.Error()) == len(want) {
+		t.Errorf("error %q does not begin with %q and end in words", err, want)
+	}
+	if err := c.Synchronize(); err != nil {
+		t.Errorf("a refused allocation left the failure %v behind", err)
+	}
+}
+
+// TestBadModule: what is no module is refused.
+func TestBadModule(t *testing.T) {
+	var failed *cuda.Error
+	if err := open(t).Load([]byte("no fatbin")); !errors.As(err, &failed) || failed.Call != "cuModuleLoadData" {
+		t.Errorf("loading nonsense: %v", err)
+	}
+}
+
+// TestPinnedCopies: bytes go to the device and come back, in the order of the
+// calls, from whatever goroutine.
+func TestPinnedCopies(t *testing.T) {
+	c := open(t)
+	const n = 1000
+	at, err := c.Alloc(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in := pinned(t, c, n), pinned(t, c, n)
+	for i := range out.Bytes {
+		out.Bytes[i] = byte(i * 7)
+	}
+	done := make(chan error)
+	go func() {
+		done <- errors.Join(out.CopyToDevice(at, n), c.Zero(at+8, 2), in.CopyFromDevice(at, n), in.Wait())
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Clone(out.Bytes)
+	clear(want[8:16])
+	if !bytes.Equal(in.Bytes, want) {
+		t.Error("the bytes came back changed")
+	}
+	if err := c.Free(at); err != nil {
+		t.Error(err)
+	}
+}
+
+func pinned(t *testing.T, c *cuda.Context, n int) *cuda.Pinned {
+	t.Helper()
+	p, err := c.NewPinned(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("close of pinned memory: %v", err)
+		}
+	})
+	return p
+}
+
+// TestGraphOfCopies: a graph runs nothing while it is recorded, and everything
+// each time it is launched.
+func TestGraphOfCopies(t *testing.T) {
+	c := open(t)
+	at, err := c.Alloc(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in := pinned(t, c, 8), pinned(t, c, 8)
+	copy(out.Bytes, "abcdefgh")
+	if err := errors.Join(out.CopyToDevice(at, 8), out.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	graph, err := c.Capture(func() {
+		if err := c.Zero(at, 1); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() string {
+		if err := errors.Join(in.CopyFromDevice(at, 8), in.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		return string(in.Bytes)
+	}
+	if got := read(); got != "abcdefgh" {
+		t.Errorf("recording changed the memory to %q", got)
+	}
+	for range 2 {
+		if err := graph.Launch(); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(); got != "\x00\x00\x00\x00efgh" {
+			t.Errorf("after the graph the memory holds %q", got)
+		}
+		if err := errors.Join(out.CopyToDevice(at, 8), out.Wait()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := graph.Close(); err != nil {
+		t.Error(err)
+	}
+}

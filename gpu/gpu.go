@@ -1,0 +1,211 @@
+//go:build cuda
+
+// Package gpu is the device that trains on an NVIDIA GPU: it implements
+// device.Device with the kernels of package kernels.
+//
+// Memory of the device, the data set included, stays there; all work is queued
+// on one stream, in the order of the calls. A recorded program is a CUDA graph,
+// so a step of training is one call of the driver, and the host waits only where
+// it reads something (Download, Sync). Copies go through pinned memory.
+//
+// A kernel that fails as it runs is reported by the next call that waits, with the
+// kernels that were queued until then, since the driver does not say which one it
+// was. With Options.Blocking the device waits after each kernel, and the report
+// names the one.
+//
+// The package must not know models or files.
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"gpudae/cuda"
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+var errClosed = errors.New("gpu: the device is closed")
+
+// BlockingVariable is the environment variable that asks for Options.Blocking.
+const BlockingVariable = "GPUDAE_CUDA_BLOCKING"
+
+// Options are choices that change no result.
+type Options struct {
+	// Blocking waits after every kernel and replays programs kernel by kernel, so
+	// that a failure names the kernel. It is slow.
+	Blocking bool
+}
+
+// OptionsFromEnvironment are those that the environment asks for.
+func OptionsFromEnvironment() Options {
+	return Options{Blocking: os.Getenv(BlockingVariable) == "1"}
+}
+
+// Device is one GPU. It implements device.Device and, like any device, is used
+// by one goroutine at a time.
+type Device struct {
+	name      string // as in --device
+	info      cuda.DeviceInfo
+	driver    cuda.Driver
+	options   Options
+	context   *cuda.Context
+	functions [kernels.Count]cuda.Function
+	arena     arena
+	toDevice  staging
+	toHost    staging
+	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
+	graphs    []*cuda.Graph
+	recording *[]launched // of the program that is being recorded, or nil
+	suspects  suspects    // what has been queued since the host last waited
+	err       error       // first failure; the operations after it do nothing
+}
+
+var _ device.Device = (*Device)(nil)
+
+// New opens the GPU with that ordinal. It fails with *cuda.UnavailableError where
+// there is none that can run the kernels.
+func New(ordinal int, options Options) (*Device, error) {
+	driver, err := usableDriver()
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options}
+	if d.context, err = cuda.Open(ordinal); err != nil {
+		return nil, fmt.Errorf("gpu: opening %s: %w", d.name, err)
+	}
+	if err := d.prepare(ordinal); err != nil {
+		return nil, errors.Join(fmt.Errorf("gpu: opening %s: %w", d.name, err), d.context.Close())
+	}
+	return d, nil
+}
+
+// usableDriver opens the driver and makes sure that it is new enough for the
+// fatbin.
+func usableDriver() (cuda.Driver, error) {
+	driver, err := cuda.OpenDriver()
+	if err != nil {
+		return driver, err
+	}
+	toolkit, err := kernels.Toolkit()
+	if err != nil {
+		return driver, err
+	}
+	if driver.Version/1000 < toolkit/1000 {
+		return driver, &cuda.UnavailableError{
+			Problem: fmt.Sprintf("the NVIDIA driver is too old: it runs CUDA %s, and the kernels were built with %s",
+				cuda.VersionText(driver.Version), cuda.VersionText(toolkit)),
+			Remedy: "install a newer driver, or use --device cpu"}
+	}
+	return driver, nil
+}
+
+// prepare loads the kernels and allocates what the device needs for itself.
+func (d *Device) prepare(ordinal int) error {
+	var err error
+	if d.info, err = cuda.Describe(ordinal); err != nil {
+		return err
+	}
+	if err := usableArchitecture(d.info); err != nil {
+		return err
+	}
+	if err := d.context.Load(kernels.Fatbin()); err != nil {
+		return err
+	}
+	for id := range kernels.Count {
+		if d.functions[id], err = d.context.Function(id.String()); err != nil {
+			return err
+		}
+	}
+	d.arena = arena{context: d.context}
+	if d.partials, err = d.arena.take(kernels.MostShareBlocks * wordBytes); err != nil {
+		return err
+	}
+	if err := d.toDevice.open(d.context); err != nil {
+		return err
+	}
+	return d.toHost.open(d.context)
+}
+
+// usableArchitecture makes sure that the fatbin has a form for the device.
+func usableArchitecture(info cuda.DeviceInfo) error {
+	images, err := kernels.Images(kernels.Fatbin())
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(images, func(i kernels.Image) bool { return i.RunsOn(info.Major, info.Minor) }) {
+		return nil
+	}
+	return &cuda.UnavailableError{
+		Problem: fmt.Sprintf("%s has compute capability %d.%d, and the kernels were built for %v", info.Name, info.Major, info.Minor, images),
+		Remedy:  "use a newer GPU, or --device cpu"}
+}
+
+// Close waits for outstanding work and releases everything. After a failure it
+// releases what the driver lets it release.
+func (d *Device) Close() error {
+	if d.err == errClosed {
+		return nil
+	}
+	failed := d.err != nil
+	var errs []error
+	if !failed {
+		errs = append(errs, d.context.Synchronize())
+	}
+	for _, g := range d.graphs {
+		errs = append(errs, g.Close())
+	}
+	errs = append(errs, d.toDevice.close(), d.toHost.close(), d.arena.close(), d.context.Close())
+	d.err = errClosed
+	if failed { // it was reported, and what follows from it says nothing new
+		return nil
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("gpu: closing %s: %w", d.name, err)
+	}
+	return nil
+}
+
+// Info describes the GPU.
+func (d *Device) Info() device.Info {
+	info := device.Info{Name: d.name, Description: fmt.Sprintf("%s, compute capability %d.%d, %d multiprocessors, driver for CUDA %s",
+		d.info.Name, d.info.Major, d.info.Minor, d.info.Multiprocessors, cuda.VersionText(d.driver.Version)), MemoryTotal: d.info.Memory}
+	if d.err != nil {
+		return info
+	}
+	if free, total, err := d.context.MemoryInfo(); err == nil {
+		info.MemoryFree, info.MemoryTotal = free, total
+	}
+	return info
+}
+
+// Sync waits for all operations and returns the first failure.
+func (d *Device) Sync() error {
+	if d.err != nil {
+		return d.err
+	}
+	if err := d.context.Synchronize(); err != nil {
+		d.failLater("waiting", err)
+		return d.err
+	}
+	d.suspects.clear()
+	return nil
+}
+
+// fail keeps the first failure.
+func (d *Device) fail(doing string, err error) {
+	if d.err == nil {
+		d.err = fmt.Errorf("gpu: %s: %s: %w", d.name, doing, err)
+	}
+}
+
+// failLater keeps a failure that may be one of the kernels queued before.
+func (d *Device) failLater(doing string, err error) {
+	if names := d.suspects.String(); names != "" {
+		doing += " for the kernels " + names
+		err = fmt.Errorf("%w; %s=1 finds out which", err, BlockingVariable)
+	}
+	d.fail(doing, err)
+}

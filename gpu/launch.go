@@ -1,0 +1,116 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// launched is a kernel with the shape that it divides among its threads.
+type launched struct {
+	id            kernels.ID
+	rows, columns int
+}
+
+// String names the kernel and the shape.
+func (l launched) String() string { return fmt.Sprintf("%s %d×%d", l.id, l.rows, l.columns) }
+
+// launch queues a kernel on a shape, with the words of the manifest, unless the
+// shape is empty. After a failure it does nothing.
+func (d *Device) launch(id kernels.ID, rows, columns int, words ...uint64) {
+	if d.err != nil {
+		return
+	}
+	grid, block := id.Launch(rows, columns)
+	if grid == 0 {
+		return
+	}
+	l := launched{id, rows, columns}
+	if d.recording != nil {
+		*d.recording = append(*d.recording, l)
+	}
+	if err := d.context.Launch(d.functions[id], grid, block, words...); err != nil {
+		d.fail("kernel "+l.String(), err)
+		return
+	}
+	if d.options.Blocking {
+		if err := d.context.Synchronize(); err != nil {
+			d.fail("kernel "+l.String(), err)
+		}
+	} else if d.recording == nil {
+		d.suspects.add(l)
+	}
+}
+
+// suspects are kernels of which one may turn out to have failed: the last single
+// ones and those of programs.
+type suspects struct {
+	single   [32]launched
+	count    int // of single ones, also those that were overwritten
+	programs [2][]launched
+}
+
+func (s *suspects) add(l launched) {
+	s.single[s.count%len(s.single)] = l
+	s.count++
+}
+
+// addProgram keeps the last two different programs: a run has a step for whole
+// minibatches and one for the rest of an epoch.
+func (s *suspects) addProgram(p []launched) {
+	if !same(s.programs[0], p) {
+		s.programs[0], s.programs[1] = p, s.programs[0]
+	}
+}
+
+func same(a, b []launched) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+func (s *suspects) clear() { *s = suspects{} }
+
+// String names them, each once, without their shapes.
+func (s *suspects) String() string {
+	var names []string
+	for _, group := range [][]launched{s.single[:min(s.count, len(s.single))], s.programs[0], s.programs[1]} {
+		for _, l := range group {
+			if name := l.id.String(); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// The words of a launch.
+
+func integer(n int) uint64 { return uint64(int64(n)) }
+
+func float(x float32) uint64 { return uint64(math.Float32bits(x)) }
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// address is where a view starts, 0 where it is absent.
+func address(v device.View) uint64 {
+	if v.Memory == nil {
+		return 0
+	}
+	return v.Memory.(*memory).word(v.Offset)
+}
+
+// wordAddress is where a run of words starts, 0 where it is absent.
+func wordAddress(w device.Words) uint64 {
+	if w.Memory == nil {
+		return 0
+	}
+	return w.Memory.(*memory).word(w.Offset)
+}

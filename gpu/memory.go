@@ -1,0 +1,206 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"gpudae/cuda"
+	"gpudae/device"
+)
+
+const (
+	wordBytes  = 4       // size of a float32 and of a word
+	alignment  = 256     // bytes; where memory starts
+	chunkBytes = 4 << 20 // what the arena asks the driver for, for small pieces
+)
+
+// memory is device.Memory: an address, and what is there.
+type memory struct {
+	at   cuda.Address
+	kind device.Type
+	n    int
+}
+
+// Type is the type of the elements.
+func (m *memory) Type() device.Type { return m.kind }
+
+// Len is the number of elements.
+func (m *memory) Len() int { return m.n }
+
+// word is the address of an element, as a launch takes it.
+func (m *memory) word(offset int) uint64 { return uint64(m.at) + uint64(offset)*wordBytes }
+
+// arena hands out device memory that is kept until Close. Small pieces share a
+// chunk.
+type arena struct {
+	context *cuda.Context
+	owned   []cuda.Address // what the driver gave
+	next    cuda.Address   // free bytes of the chunk in use
+	left    int
+}
+
+// take returns that many bytes.
+func (a *arena) take(bytes int) (cuda.Address, error) {
+	bytes = (bytes + alignment - 1) / alignment * alignment
+	if bytes > chunkBytes/2 {
+		return a.alone(bytes)
+	}
+	if bytes > a.left {
+		chunk, err := a.alone(chunkBytes)
+		if isOutOfMemory(err) {
+			return a.alone(bytes) // no room for a chunk, perhaps for this
+		}
+		if err != nil {
+			return 0, err
+		}
+		a.next, a.left = chunk, chunkBytes
+	}
+	at := a.next
+	a.next += cuda.Address(bytes)
+	a.left -= bytes
+	return at, nil
+}
+
+// alone returns that many bytes that share nothing with others.
+func (a *arena) alone(bytes int) (cuda.Address, error) {
+	at, err := a.context.Alloc(bytes)
+	if err == nil {
+		a.owned = append(a.owned, at)
+	}
+	return at, err
+}
+
+// release gives back what alone returned.
+func (a *arena) release(at cuda.Address) error {
+	a.owned = slices.DeleteFunc(a.owned, func(other cuda.Address) bool { return other == at })
+	return a.context.Free(at)
+}
+
+func (a *arena) close() error {
+	var errs []error
+	for _, at := range a.owned {
+		errs = append(errs, a.context.Free(at))
+	}
+	a.owned = nil
+	return errors.Join(errs...)
+}
+
+func isOutOfMemory(err error) bool {
+	var failed *cuda.Error
+	return errors.As(err, &failed) && failed.OutOfMemory()
+}
+
+// Alloc returns n zeroed elements.
+func (d *Device) Alloc(t device.Type, n int) (device.Memory, error) {
+	if n < 0 {
+		panic(fmt.Sprintf("gpu: allocation of %d elements", n))
+	}
+	at, err := d.reserve(n, wordBytes, d.arena.take)
+	if err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		if err := d.context.Zero(at, n); err != nil {
+			d.fail("clearing fresh memory", err)
+			return nil, d.err
+		}
+	}
+	return &memory{at: at, kind: t, n: n}, nil
+}
+
+// reserve takes memory for n elements of size bytes each, and fails with
+// *device.OutOfMemoryError where there is no room.
+func (d *Device) reserve(n, size int, take func(bytes int) (cuda.Address, error)) (cuda.Address, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	hi, wanted := bits.Mul64(uint64(n), uint64(size))
+	if hi != 0 {
+		wanted = math.MaxUint64
+	}
+	free, total, err := d.context.MemoryInfo()
+	if err != nil {
+		d.fail("asking for free memory", err)
+		return 0, d.err
+	}
+	outOfMemory := &device.OutOfMemoryError{Device: d.name, Wanted: wanted, Free: free}
+	if wanted > total {
+		return 0, outOfMemory
+	}
+	at, err := take(max(int(wanted), 1)) // the driver has no empty allocation
+	if isOutOfMemory(err) {
+		return 0, outOfMemory
+	}
+	if err != nil {
+		d.fail(fmt.Sprintf("allocating %d bytes", wanted), err)
+		return 0, d.err
+	}
+	return at, nil
+}
+
+// dataset is device.Dataset: the table as it is stored, row after row.
+type dataset struct {
+	rows, columns int
+	at            cuda.Address
+	bytes         bool // elements are uint8, otherwise float32
+	scale         float32
+}
+
+// Shape returns the numbers of rows and columns.
+func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
+
+// Load copies the table.
+func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
+	s := &dataset{rows: t.Rows, columns: t.Columns, bytes: t.Uint8 != nil, scale: t.Scale}
+	source, size := t.Uint8, 1
+	if !s.bytes {
+		source, size = bytesOf(t.Float32), wordBytes
+	}
+	mustEqualLength("load", t.Rows*t.Columns, len(source)/size)
+	var err error
+	if s.at, err = d.reserve(t.Rows*t.Columns, size, d.arena.alone); err != nil {
+		return nil, err
+	}
+	for from := 0; from < len(source); from += stagingBytes {
+		if err := ctx.Err(); err != nil {
+			return nil, d.cancelled(s.at, err)
+		}
+		if err := d.upload(s.at+cuda.Address(from), source[from:min(from+stagingBytes, len(source))]); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, d.cancelled(s.at, err)
+	}
+	return s, nil
+}
+
+// cancelled gives up a data set that is half loaded.
+func (d *Device) cancelled(at cuda.Address, err error) error {
+	if failed := d.Sync(); failed != nil {
+		return failed
+	}
+	if failed := d.arena.release(at); failed != nil {
+		d.fail("giving up a data set", failed)
+		return d.err
+	}
+	return fmt.Errorf("gpu: load: %w", err)
+}
+
+// bytesOf is the memory of a slice.
+func bytesOf[T float32 | uint32](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*wordBytes)
+}
+
+func mustEqualLength(what string, onDevice, onHost int) {
+	if onDevice != onHost {
+		panic(fmt.Sprintf("gpu: %s: %d elements on the device, %d on the host", what, onDevice, onHost))
+	}
+}

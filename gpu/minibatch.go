@@ -1,0 +1,33 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// Gather makes a minibatch.
+func (d *Device) Gather(a device.GatherArgs) {
+	a.Check()
+	data := a.Data.(*dataset)
+	id := kernels.GatherF32
+	if data.bytes {
+		id = kernels.GatherU8
+	}
+	d.launch(id, a.X.Rows, a.X.Columns,
+		integer(a.X.Rows), integer(a.X.Columns), uint64(data.at), float(data.scale), integer(data.rows),
+		integer(a.Part.Lo), integer(a.Part.Len()), flag(a.Part.Split), a.Part.Seed, flag(a.Shuffle), a.Seed,
+		integer(a.Replicates), wordAddress(a.Clock), address(a.X), wordAddress(a.Index))
+}
+
+// Tick logs the step's values and advances the clock.
+func (d *Device) Tick(a device.TickArgs) {
+	a.Check()
+	values := address(a.Values)
+	if a.Log.Rows == 0 {
+		values = 0
+	}
+	d.launch(kernels.Tick, 1, 1,
+		wordAddress(a.Clock), integer(a.Rows), values, integer(a.Values.Columns), address(a.Log), integer(a.Log.Rows))
+}

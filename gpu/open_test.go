@@ -1,0 +1,104 @@
+//go:build cuda
+
+package gpu_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gpudae/cuda"
+	"gpudae/cuda/cudatest"
+	"gpudae/gpu"
+)
+
+// TestUnusable: where no device can run the kernels the error says why and what
+// to do, and is of a type that the caller can recognise.
+func TestUnusable(t *testing.T) {
+	for _, c := range []struct {
+		name, setting string
+		value         int
+		ordinal       int
+		problem       string
+	}{
+		{"no device", "SOFTDRIVER_DEVICES", 0, 0, "sees no device"},
+		{"ordinal", "SOFTDRIVER_DEVICES", 2, 2, "no CUDA device 2"},
+		{"old driver", "SOFTDRIVER_VERSION", 12040, 0, "too old: it runs CUDA 12.4"},
+		{"old device", "SOFTDRIVER_CAPABILITY", 75, 0, "compute capability 7.5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cudatest.Set(t, c.setting, c.value)
+			dev, err := gpu.New(c.ordinal, gpu.Options{})
+			if err == nil {
+				dev.Close()
+				t.Fatal("the device opened")
+			}
+			var unavailable *cuda.UnavailableError
+			if !errors.As(err, &unavailable) || !strings.Contains(unavailable.Problem, c.problem) || unavailable.Remedy == "" {
+				t.Errorf("error %q, want one that says %q and a remedy", err, c.problem)
+			}
+		})
+	}
+}
+
+// TestLaterDevice: a device that is newer than the machine code in the fatbin
+// takes the PTX.
+func TestLaterDevice(t *testing.T) {
+	cudatest.Set(t, "SOFTDRIVER_CAPABILITY", 130)
+	dev := open(t, gpu.Options{})
+	if err := dev.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSeveralDevices: each ordinal is a device of its own, and both can be in
+// use at once.
+func TestSeveralDevices(t *testing.T) {
+	cudatest.Set(t, "SOFTDRIVER_DEVICES", 2)
+	first := open(t, gpu.Options{})
+	defer first.Close()
+	second, err := gpu.New(1, gpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if first.Info().Name != "cuda:0" || second.Info().Name != "cuda:1" {
+		t.Errorf("the devices are %q and %q", first.Info().Name, second.Info().Name)
+	}
+	for range 2 {
+		recordAndRun(t, first)
+		recordAndRun(t, second)
+	}
+}
+
+func recordAndRun(t *testing.T, dev *gpu.Device) {
+	t.Helper()
+	program, _ := recordStep(t, dev, digits(t, 60))
+	if err := program(); err != nil {
+		t.Error(err)
+	}
+	if err := dev.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCloseReleasesEverything: neither device nor host memory stays behind.
+func TestCloseReleasesEverything(t *testing.T) {
+	before := cudatest.Read(t).BytesAllocated
+	for range 3 {
+		dev := open(t, gpu.Options{})
+		recordAndRun(t, dev)
+		if err := dev.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := dev.Close(); err != nil {
+			t.Errorf("closing twice: %v", err)
+		}
+		if err := dev.Sync(); err == nil {
+			t.Error("a closed device goes on working")
+		}
+	}
+	if after := cudatest.Read(t).BytesAllocated; after != before {
+		t.Errorf("%d bytes of device memory are in use after Close, %d before", after, before)
+	}
+}

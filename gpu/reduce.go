@@ -1,0 +1,29 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// Reduce sums, per row or in all. A sum in all is one of shares, which are summed
+// in their turn.
+func (d *Device) Reduce(a device.ReduceArgs) {
+	a.Check()
+	if a.PerRow {
+		d.launch(kernels.ReduceRows, a.X.Rows, a.X.Columns,
+			integer(a.X.Rows), integer(a.X.Columns), uint64(a.Kind), address(a.X), address(a.Y), address(a.Out))
+		return
+	}
+	n := a.X.Len()
+	shares := kernels.ShareBlocks(n)
+	sums := address(a.Out)
+	if shares > 1 {
+		sums = uint64(d.partials)
+	}
+	d.launch(kernels.ReduceAll, 1, n, integer(n), uint64(a.Kind), address(a.X), address(a.Y), sums)
+	if shares > 1 {
+		d.launch(kernels.ReduceAll, 1, shares, integer(shares), uint64(device.Sum), sums, 0, address(a.Out))
+	}
+}

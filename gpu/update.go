@@ -1,0 +1,25 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// Update applies an optimiser to all parameters.
+func (d *Device) Update(a device.UpdateArgs) {
+	a.Check()
+	var first, second uint64
+	if a.Kind.UsesFirstMoment() {
+		first = address(a.First)
+	}
+	if a.Kind.UsesSecondMoment() {
+		second = address(a.Second)
+	}
+	n := a.Params.Len()
+	d.launch(kernels.Update, 1, n,
+		integer(n), uint64(a.Kind), flag(a.Nesterov), float(a.Beta1), float(a.Beta2), float(a.Epsilon), float(a.WeightDecay),
+		integer(a.Decayed), float(a.Clip), float(a.Decay), address(a.Rates), wordAddress(a.Clock), address(a.GradSq), address(a.Loss),
+		address(a.Params), address(a.Grads), first, second, address(a.EMA))
+}

@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy race fuzz python readme vulnerabilities bench bench-peers
+.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python readme vulnerabilities bench bench-peers
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check race fuzz python readme vulnerabilities
+check-all: check generated unfused race harness fuzz python readme vulnerabilities
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -35,6 +35,15 @@ tidy:
 	go mod tidy -diff
 	go mod verify
 
+# The committed assembly is what its generator writes.
+generated:
+	cd cpu/internal/asmgen && go test -count=1 ./...
+
+# Where the compiler may fuse a multiplication and an addition, random draws
+# keep their bits all the same.
+unfused:
+	GOAMD64=v3 go test ./device/philox ./device/reference
+
 race:
 	go test -race -short ./cpu ./train ./data ./internal/...
 
@@ -50,6 +59,10 @@ readme:
 # Needs the vulnerability database; says so and goes on where it cannot be reached.
 vulnerabilities:
 	scripts/check/vulnerabilities "$(GOVULNCHECK)"
+
+# The programs that measure the peers still run and agree with our workloads.
+harness:
+	bench/peers/run --smoke
 
 bench: build
 	bin/gpudae bench

@@ -90,7 +90,7 @@ std::string place(void* caller) {
     pclose(pipe);
   }
   std::string text = line;
-  text.erase(std::remove(text.begin(), text.end(), '\n'), text.end());
+  text.erase(std::min(text.find_first_of(" \n"), text.size()));  // "file:line (discriminator 1)\n"
   const size_t slash = text.rfind('/');
   return slash == std::string::npos ? text : text.substr(slash + 1);
 }

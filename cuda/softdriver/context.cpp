@@ -282,12 +282,13 @@ SOFTDRIVER_API cuModuleLoadData(CUmodule* out, const void* image) {
   ENTER;
   if (unsafe_in_capture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   const char* bytes = static_cast<const char*>(image);
-  uint32_t magic;
-  std::memcpy(&magic, bytes, sizeof magic);
-  const bool fatbin = magic == 0xBA55ED50, cubin = magic == 0x464C457F, ptx = std::strncmp(bytes, "//", 2) == 0;
-  if (!fatbin && !cubin && !ptx) return CUDA_ERROR_INVALID_IMAGE;
-  if (fatbin) {
-    if (const CUresult r = runs_here(bytes)) return r;
+  if (std::strncmp(bytes, "//", 2) != 0) {  // no PTX
+    uint32_t magic;
+    std::memcpy(&magic, bytes, sizeof magic);
+    const bool fatbin = magic == 0xBA55ED50, cubin = magic == 0x464C457F;
+    if (!fatbin && !cubin) return CUDA_ERROR_INVALID_IMAGE;
+    const CUresult result = fatbin ? runs_here(bytes) : CUDA_SUCCESS;
+    if (result) return result;
   }
   const std::string path = text(Setting::kKernels);
   return load(out, path.empty() ? default_image() : path);

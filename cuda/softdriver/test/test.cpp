@@ -1,0 +1,489 @@
+// test.cpp: that the software driver does what a driver does, and that each of
+// its detectors fires. Usage: test VARIANT. Every case runs in a process of its
+// own, since a fault is for good; its standard error is compared with what the
+// case expects of the variant.
+#include <cuda.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../softdriver.h"
+
+#define CHECK(condition)                                                     \
+  do {                                                                       \
+    if (!(condition)) {                                                      \
+      std::fprintf(stderr, "test.cpp:%d: %s is false\n", __LINE__, #condition); \
+      std::_Exit(3);                                                         \
+    }                                                                        \
+  } while (0)
+#define OK(call)                                                                              \
+  do {                                                                                        \
+    const CUresult result_ = (call);                                                          \
+    if (result_) std::fprintf(stderr, "test.cpp:%d: %s answers %d\n", __LINE__, #call, result_), std::_Exit(3); \
+  } while (0)
+
+namespace {
+
+std::string variant;
+CUmodule module_;
+CUstream stream;
+
+void open() {
+  OK(cuInit(0));
+  CUcontext context;
+  OK(cuDevicePrimaryCtxRetain(&context, 0));
+  OK(cuCtxSetCurrent(context));
+  const char* ptx = "//";
+  OK(cuModuleLoadData(&module_, ptx));
+  OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+}
+
+CUdeviceptr allocate(size_t n) {
+  CUdeviceptr p;
+  OK(cuMemAlloc(&p, n * 4));
+  return p;
+}
+
+CUdeviceptr upload(const std::vector<float>& x) {
+  const CUdeviceptr p = allocate(x.size());
+  OK(cuMemcpyHtoD(p, x.data(), x.size() * 4));
+  return p;
+}
+
+std::vector<float> download(CUdeviceptr p, size_t n) {
+  std::vector<float> x(n);
+  OK(cuMemcpyDtoH(x.data(), p, n * 4));
+  return x;
+}
+
+std::vector<float> ramp(size_t n) {
+  std::vector<float> x(n);
+  for (size_t i = 0; i < n; ++i) x[i] = float(i) - 3;
+  return x;
+}
+
+CUresult launch(const char* name, unsigned grid, unsigned block, std::vector<uint64_t> words, unsigned dynamic = 0) {
+  CUfunction f;
+  OK(cuModuleGetFunction(&f, module_, name));
+  std::vector<void*> cells;
+  for (uint64_t& w : words) cells.push_back(&w);
+  return cuLaunchKernel(f, grid, 1, 1, block, 1, 1, dynamic, stream, cells.data(), nullptr);
+}
+
+// finish is what a program sees at its next synchronisation.
+CUresult finish() { return cuStreamSynchronize(stream); }
+
+softdriver_counters counters() {
+  softdriver_counters c;
+  softdriver_read(&c);
+  return c;
+}
+
+// ---- what works
+
+void totals_agree_at_any_order() {
+  const CUdeviceptr x = upload(ramp(5000)), totals = allocate(7);
+  std::vector<float> first;
+  for (int seed = 0; seed < 8; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    OK(launch("block_totals", 7, 96, {x, totals, 5000}));
+    OK(finish());
+    const std::vector<float> got = download(totals, 7);
+    if (seed == 0) first = got;
+    CHECK(std::memcmp(got.data(), first.data(), 28) == 0);
+  }
+  double sum = 0;
+  for (float v : first) sum += v;
+  CHECK(sum == 5000.0 * 4999 / 2 - 15000);
+}
+
+void dynamic_shared_memory_reverses() {
+  const std::vector<float> in = ramp(200);
+  const CUdeviceptr x = upload(in), y = allocate(200);
+  CHECK(launch("reverse_dynamic", 1, 200, {x, y}, 60 << 10) == CUDA_ERROR_INVALID_VALUE);
+  OK(launch("reverse_dynamic", 1, 200, {x, y}, 800));
+  OK(finish());
+  const std::vector<float> out = download(y, 200);
+  for (size_t i = 0; i < 200; ++i) CHECK(out[i] == in[199 - i]);
+}
+
+void votes_count_lanes() {
+  std::vector<float> x(64, 1);
+  x[3] = -1;
+  const CUdeviceptr in = upload(x), out = allocate(6);
+  OK(launch("warp_votes", 1, 64, {in, out}));
+  OK(finish());
+  unsigned votes[6];
+  OK(cuMemcpyDtoH(votes, out, 24));
+  const unsigned want[6] = {~8u, 1, 0, ~0u, 1, 1};
+  CHECK(std::memcmp(votes, want, 24) == 0);
+}
+
+void atomics_count() {
+  const CUdeviceptr x = upload(ramp(1024)), count = allocate(1);
+  OK(cuMemsetD32Async(count, 0, 1, stream));
+  OK(launch("count_positive", 4, 256, {x, count}));
+  OK(finish());
+  unsigned n;
+  OK(cuMemcpyDtoH(&n, count, 4));
+  CHECK(n == 1020);
+}
+
+void fresh_memory_is_nan() {
+  for (float v : download(allocate(100), 100)) CHECK(std::isnan(v));
+}
+
+void pinned_memory_is_stale_until_synchronised() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 1));
+  float* host;
+  OK(cuMemHostAlloc(reinterpret_cast<void**>(&host), 1024, 0));
+  for (int round = 0; round < 2; ++round) {
+    OK(launch("add_one", 1, 256, {x}));
+    OK(cuMemcpyDtoHAsync(host, x, 1024, stream));
+    CHECK(std::isnan(host[0]));
+    OK(finish());
+    CHECK(host[0] == float(round + 2));
+  }
+}
+
+void graphs_replay_and_count() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0));
+  float* host;
+  OK(cuMemHostAlloc(reinterpret_cast<void**>(&host), 1024, 0));
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  OK(launch("add_one", 1, 256, {x}));
+  OK(launch("add_one", 1, 256, {x}));
+  OK(cuMemcpyDtoHAsync(host, x, 1024, stream));
+  CUgraph graph;
+  OK(cuStreamEndCapture(stream, &graph));
+  CUgraphExec exec;
+  OK(cuGraphInstantiate(&exec, graph, 0));
+  OK(cuGraphDestroy(graph));
+  softdriver_reset();
+  for (int i = 0; i < 5; ++i) OK(cuGraphLaunch(exec, stream));
+  CHECK(std::isnan(host[0]));
+  CHECK(counters().synchronizations == 0 && counters().kernels == 0);
+  OK(finish());
+  CHECK(host[0] == 10);
+  const softdriver_counters c = counters();
+  CHECK(c.graph_launches == 5 && c.launches == 0 && c.kernels == 10 && c.synchronizations == 1 && c.to_host == 5 && c.to_host_bytes == 5120 && c.to_device == 0);
+}
+
+void branches_of_a_graph_join() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0)), y = upload(std::vector<float>(256, 5));
+  CUstream side;
+  CUevent fork, join;
+  OK(cuStreamCreate(&side, CU_STREAM_NON_BLOCKING));
+  OK(cuEventCreate(&fork, 0));
+  OK(cuEventCreate(&join, 0));
+  CUgraph graph;
+  for (const bool joins : {false, true}) {
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    OK(launch("add_one", 1, 256, {x}));
+    OK(cuEventRecord(fork, stream));
+    OK(cuStreamWaitEvent(side, fork, 0));
+    OK(cuMemcpyDtoDAsync(y, x, 1024, side));
+    OK(cuEventRecord(join, side));
+    if (joins) OK(cuStreamWaitEvent(stream, join, 0));
+    CHECK(cuStreamEndCapture(stream, &graph) == (joins ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNJOINED));
+  }
+  CUgraphExec exec;
+  OK(cuGraphInstantiate(&exec, graph, 0));
+  for (int seed = 0; seed < 5; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    OK(cuGraphLaunch(exec, stream));
+    OK(finish());
+    CHECK(download(y, 1)[0] == float(seed + 1));
+  }
+}
+
+void updated_graphs_take_new_arguments() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0)), y = upload(std::vector<float>(256, 0));
+  CUgraph graphs[2];
+  CUgraphExec exec;
+  for (int i = 0; i < 2; ++i) {
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    OK(launch("add_one", 1, 256, {i ? y : x}));
+    OK(cuStreamEndCapture(stream, &graphs[i]));
+  }
+  OK(cuGraphInstantiate(&exec, graphs[0], 0));
+  OK(cuGraphLaunch(exec, stream));
+  CUgraphExecUpdateResultInfo info;
+  OK(cuGraphExecUpdate(exec, graphs[1], &info));
+  OK(cuGraphLaunch(exec, stream));
+  OK(finish());
+  CHECK(download(x, 1)[0] == 1 && download(y, 1)[0] == 1);
+}
+
+void captures_forbid_what_synchronises() {
+  CUgraph graph;
+  CUdeviceptr p;
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CHECK(cuMemAlloc(&p, 4) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  CHECK(cuStreamEndCapture(stream, &graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CHECK(cuStreamSynchronize(stream) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+  CHECK(cuStreamEndCapture(stream, &graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+  OK(cuMemAlloc(&p, 4));
+}
+
+void events_order_streams() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0));
+  CUstream other;
+  CUevent done;
+  OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+  OK(cuEventCreate(&done, 0));
+  OK(launch("add_one", 1, 256, {x}));
+  OK(cuEventRecord(done, stream));
+  CHECK(cuEventQuery(done) == CUDA_ERROR_NOT_READY);
+  OK(cuStreamWaitEvent(other, done, 0));
+  const CUdeviceptr y = allocate(256);
+  OK(cuMemcpyDtoDAsync(y, x, 1024, other));
+  OK(cuStreamSynchronize(other));
+  OK(cuEventQuery(done));
+  CHECK(download(y, 1)[0] == 1);
+}
+
+void memory_ends() {
+  softdriver_set("SOFTDRIVER_MEMORY", "10000");
+  CUdeviceptr p, q;
+  OK(cuMemAlloc(&p, 6000));
+  CHECK(cuMemAlloc(&q, 6000) == CUDA_ERROR_OUT_OF_MEMORY);
+  size_t free, total;
+  OK(cuMemGetInfo(&free, &total));
+  CHECK(free == 4000 && total == 10000);
+  OK(cuMemFree(p));
+  OK(cuMemAlloc(&q, 6000));
+  CHECK(cuMemFree(p) == CUDA_ERROR_INVALID_VALUE || p == q);
+}
+
+void launches_fail_on_request() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0));
+  softdriver_set("SOFTDRIVER_REFUSE_LAUNCH", "2");
+  OK(launch("add_one", 1, 256, {x}));
+  CHECK(launch("add_one", 1, 256, {x}) == CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+  OK(launch("add_one", 1, 256, {x}));
+  OK(finish());
+  softdriver_set("SOFTDRIVER_FAIL_LAUNCH", "2");
+  OK(launch("add_one", 1, 256, {x}));
+  OK(launch("add_one", 1, 256, {x}));
+  CHECK(finish() == CUDA_ERROR_LAUNCH_FAILED);
+  CHECK(std::strstr(softdriver_fault(), "add_one: failed on request"));
+  CHECK(cuMemFree(x) == CUDA_ERROR_LAUNCH_FAILED);  // sticky
+}
+
+void bad_handles_and_arguments_are_refused() {
+  const CUdeviceptr x = upload(std::vector<float>(16, 0));
+  CUevent e;
+  OK(cuEventCreate(&e, 0));
+  OK(cuEventDestroy(e));
+  CHECK(cuEventRecord(e, stream) == CUDA_ERROR_INVALID_HANDLE);
+  float host[32];
+  CHECK(cuMemcpyHtoD(x, host, sizeof host) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(launch("add_one", 1, 512, {x}) == CUDA_ERROR_INVALID_VALUE);  // more than its bound
+  CUfunction f;
+  CHECK(cuModuleGetFunction(&f, module_, "no_such_kernel") == CUDA_ERROR_NOT_FOUND);
+}
+
+void unsupported_calls_say_so() {
+  CUarray array;
+  CUDA_ARRAY_DESCRIPTOR description{};
+  CHECK(cuArrayCreate(&array, &description) == CUDA_ERROR_NOT_SUPPORTED);
+}
+
+void devices_are_as_set() {
+  softdriver_set("SOFTDRIVER_DEVICES", "0");
+  CHECK(cuInit(0) == CUDA_ERROR_NO_DEVICE);
+  softdriver_set("SOFTDRIVER_DEVICES", "3");
+  softdriver_set("SOFTDRIVER_VERSION", "12040");
+  softdriver_set("SOFTDRIVER_CAPABILITY", "75");
+  int n, version, major, minor;
+  OK(cuInit(0));
+  OK(cuDeviceGetCount(&n));
+  OK(cuDriverGetVersion(&version));
+  OK(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 2));
+  OK(cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 2));
+  CHECK(n == 3 && version == 12040 && major == 7 && minor == 5);
+  const uint32_t fatbin[20] = {0xBA55ED50, 0x00100001, 64, 0, 0x01010002, 64, 0, 0, 0, 0, 0, 80};  // machine code for sm_80 alone
+  CHECK(cuModuleLoadData(&module_, fatbin) == CUDA_ERROR_NO_BINARY_FOR_GPU);
+  softdriver_set("SOFTDRIVER_CAPABILITY", "86");
+  OK(cuModuleLoadData(&module_, fatbin));
+}
+
+// ---- what is detected: the case must end in an error, or in a result that shows it
+
+void expect_fault(CUresult result) { CHECK(result != CUDA_SUCCESS); }
+
+void write_past_the_end() {
+  OK(launch("bug_write_past", 1, 256, {upload(ramp(100)), 100}));
+  expect_fault(finish());
+}
+void read_past_the_end() {
+  OK(launch("bug_read_past", 1, 32, {upload(ramp(100)), allocate(1), 100}));
+  expect_fault(finish());
+}
+void write_past_shared_memory() {
+  OK(launch("bug_shared_past", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void write_past_dynamic_shared_memory() {
+  OK(launch("bug_dynamic_past", 1, 64, {upload(ramp(64))}, 256));
+  expect_fault(finish());
+}
+void barrier_missing_before_a_read() {
+  const CUdeviceptr out = allocate(256);
+  OK(launch("bug_read_too_early", 1, 256, {upload(ramp(256)), out}));
+  if (finish()) return;
+  bool nan = false;
+  for (float v : download(out, 256)) nan = nan || std::isnan(v);
+  CHECK(nan);
+  std::fprintf(stderr, "NaN in the result\n");
+}
+void barrier_missing_after_a_read() {
+  const CUdeviceptr in = upload(ramp(256)), out = allocate(256);
+  std::vector<float> first;
+  for (int seed = 0; seed < 20; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    OK(launch("bug_overwrite_too_early", 1, 256, {in, out}));
+    if (finish()) return;
+    const std::vector<float> got = download(out, 256);
+    if (seed == 0) first = got;
+    if (got != first) {
+      std::fprintf(stderr, "the result depends on the order of threads\n");
+      return;
+    }
+  }
+  CHECK(false);
+}
+void threads_end_before_a_barrier() {
+  OK(launch("bug_end_before_barrier", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void threads_at_two_barriers() {
+  OK(launch("bug_two_barriers", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void half_a_warp_shuffles() {
+  OK(launch("bug_half_a_warp", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void shuffle_from_outside_the_mask() {
+  OK(launch("bug_lane_outside_mask", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void blocks_race() {
+  OK(launch("bug_blocks_race", 8, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void memory_never_written_is_read() {
+  const CUdeviceptr out = allocate(64);
+  OK(launch("bug_uninitialised", 1, 64, {allocate(64), out}));
+  if (finish()) return;
+  CHECK(std::isnan(download(out, 1)[0]));
+  std::fprintf(stderr, "NaN in the result\n");
+}
+void shift_too_far() {
+  OK(launch("bug_undefined_shift", 1, 64, {upload(ramp(64)), allocate(64)}));
+  OK(finish());
+}
+void freed_memory_is_used() {
+  const CUdeviceptr x = upload(ramp(256));
+  OK(cuMemFree(x));
+  OK(launch("add_one", 1, 256, {x}));
+  expect_fault(finish());
+}
+
+struct Case {
+  const char* name;
+  void (*run)();
+  // What standard error must hold, by variant; null: the variant cannot see it, "": nothing may be said.
+  const char *plain, *asan, *check;
+};
+
+#define SILENT(name) {#name, name, "", "", ""}
+const Case cases[] = {
+    SILENT(totals_agree_at_any_order),
+    SILENT(dynamic_shared_memory_reverses),
+    SILENT(votes_count_lanes),
+    SILENT(atomics_count),
+    SILENT(fresh_memory_is_nan),
+    SILENT(pinned_memory_is_stale_until_synchronised),
+    SILENT(graphs_replay_and_count),
+    SILENT(branches_of_a_graph_join),
+    SILENT(updated_graphs_take_new_arguments),
+    SILENT(captures_forbid_what_synchronises),
+    SILENT(events_order_streams),
+    SILENT(memory_ends),
+    SILENT(unsupported_calls_say_so),
+    SILENT(devices_are_as_set),
+    {"launches_fail_on_request", launches_fail_on_request, "failed on request", "failed on request", "failed on request"},
+    {"bad_handles_and_arguments_are_refused", bad_handles_and_arguments_are_refused, "not within one live allocation", "not within one live allocation",
+     "not within one live allocation"},
+    {"write_past_the_end", write_past_the_end, "bug_write_past wrote past the end of an allocation of 400 bytes", "heap-buffer-overflow",
+     "cases.cu:45: write outside any allocation"},
+    {"read_past_the_end", read_past_the_end, nullptr, "heap-buffer-overflow", "cases.cu:49: read outside any allocation"},
+    {"write_past_shared_memory", write_past_shared_memory, nullptr, "index 64 out of bounds", "cases.cu:55: index 64 is out of bounds"},
+    {"write_past_dynamic_shared_memory", write_past_dynamic_shared_memory, nullptr, "use-after-poison", "cases.cu:62: out of bounds of dynamic shared memory"},
+    {"barrier_missing_before_a_read", barrier_missing_before_a_read, "NaN in the result", "NaN in the result", "cases.cu:71: "},
+    {"barrier_missing_after_a_read", barrier_missing_after_a_read, "depends on the order of threads", "depends on the order of threads",
+     "cases.cu:81: race: "},
+    {"threads_end_before_a_barrier", threads_end_before_a_barrier, "divergent barrier", "divergent barrier", "divergent barrier"},
+    {"threads_at_two_barriers", threads_at_two_barriers, "at cases.cu:97", "at cases.cu:97", "at cases.cu:97"},
+    {"half_a_warp_shuffles", half_a_warp_shuffles, "is stuck", "is stuck", "is stuck"},
+    {"shuffle_from_outside_the_mask", shuffle_from_outside_the_mask, "shuffles from lane 20", "shuffles from lane 20", "shuffles from lane 20"},
+    {"blocks_race", blocks_race, nullptr, nullptr, "cases.cu:115: race: "},
+    {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
+    {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
+    {"freed_memory_is_used", freed_memory_is_used, "parameter 0 is no live memory", "parameter 0 is no live memory", "parameter 0 is no live memory"},
+};
+
+// run_apart runs a case in a process of its own and returns its standard error.
+std::string run_apart(const Case& c, int* status) {
+  int pipes[2];
+  if (pipe(pipes)) std::abort();
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(pipes[1], 2);
+    close(pipes[0]);
+    close(pipes[1]);
+    open();
+    c.run();
+    std::fflush(stderr);
+    std::_Exit(0);
+  }
+  close(pipes[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = read(pipes[0], buffer, sizeof buffer)) > 0;) text.append(buffer, size_t(n));
+  close(pipes[0]);
+  waitpid(child, status, 0);
+  return text;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  variant = count > 1 ? arguments[1] : "plain";
+  int passed = 0, failed = 0, skipped = 0;
+  for (const Case& c : cases) {
+    const char* want = variant == "asan" ? c.asan : variant == "check" ? c.check : c.plain;
+    if (!want) {
+      ++skipped;
+      continue;
+    }
+    int status = 0;
+    const std::string said = run_apart(c, &status);
+    const bool own = WIFEXITED(status) && WEXITSTATUS(status) == 3;  // a CHECK of the case
+    const bool good = !own && (*want ? said.find(want) != std::string::npos : said.empty() && status == 0);
+    good ? ++passed : ++failed;
+    if (!good) std::printf("FAIL %s (%s), status %d, wants \"%s\", said:\n%s\n", c.name, variant.c_str(), status, want, said.c_str());
+  }
+  std::printf("softdriver %s: %d passed, %d failed, %d skipped\n", variant.c_str(), passed, failed, skipped);
+  return failed != 0;
+}

@@ -14,10 +14,11 @@ import (
 // corruptions, of the best linear denoiser of the training images, on those and
 // on the test images.
 func TestLinearFloorsOfMNIST(t *testing.T) {
-	folder := os.Getenv("GPUDAE_MNIST_DIR")
+	folder := os.Getenv("GPUDAE_TEST_DATA")
 	if folder == "" {
-		t.Skip("GPUDAE_MNIST_DIR, the folder of the four files of MNIST, is not set")
+		t.Skip("GPUDAE_TEST_DATA is not set")
 	}
+	folder = filepath.Join(folder, "mnist")
 	train := estimate(t, images(t, filepath.Join(folder, "train-images-idx3-ubyte.gz")))
 	test := estimate(t, images(t, filepath.Join(folder, "t10k-images-idx3-ubyte.gz")))
 	for _, c := range []struct {

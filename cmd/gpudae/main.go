@@ -20,11 +20,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Environment variables that are not settings. Tests of other packages own the last.
 const (
 	environmentPrefix = "GPUDAE_"
 	debugVariable     = "GPUDAE_DEBUG" // 1: print the trace of an internal error
-	testDataVariable  = "GPUDAE_TEST_DATA"
 )
 
 func main() {

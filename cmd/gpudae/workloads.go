@@ -32,6 +32,7 @@ func workloads() []workload {
 		{"mnist-gauss-b128", "784-1000-784 relu, gaussian noise", 784, []int{1000}, "relu", 128, "gaussian:0.3", "bernoulli", true},
 		{"deep-b256", "784-1000-500-250-30 relu and back, masking noise", 784, []int{1000, 500, 250, 30}, "relu", 256, "masking:0.3", "bernoulli", true},
 		{"tabular-b32", "64-128-16-128-64 relu, gaussian noise, squared error", 64, []int{128, 16}, "relu", 32, "gaussian:0.1", "gaussian:1", false},
+		{"wide512", "2048-4096-2048 relu, gaussian noise, squared error", 2048, []int{4096}, "relu", 512, "gaussian:0.1", "gaussian:1", false},
 	}
 }
 

@@ -60,6 +60,8 @@ const (
 	StreamSplit                     // which rows are held out
 	StreamInit                      // initial weights
 	StreamData                      // generated data sets
+	StreamChain                     // corruption in a Markov chain
+	StreamDraw                      // all other draws of a sampler
 )
 
 // Coordinates says what a draw is for; with the seed it determines the words.

@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"optim":                {"device"},
 	"data":                 {"device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
+	"sample":               {"device", "device/philox", "model"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
 	"kernels":              {},
@@ -48,7 +49,7 @@ var outside = map[string][]string{
 	"github.com/urfave/cli/v2": {"cmd/gpudae"},
 	"gorgonia.org/cu":          {"cuda"},
 	"gonum.org/v1/plot":        {"figure"},
-	"gorgonia.org/tensor":      {"data", "model", "train", "gpu", "cmd/gpudae"},
+	"gorgonia.org/tensor":      {"data", "model", "train", "sample", "gpu", "cmd/gpudae"},
 }
 
 type goPackage struct {

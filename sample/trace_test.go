@@ -1,0 +1,96 @@
+package sample
+
+import (
+	"math"
+	"testing"
+
+	"gpudae/device/philox"
+)
+
+// feed shows a trace chains whose state is value(chain, step).
+func feed(t *Trace, chains, steps int, value func(chain, step, feature int) float32) {
+	x := make([]float32, chains*t.features)
+	for step := range steps {
+		for i := range x {
+			x[i] = value(i/t.features, step, i%t.features)
+		}
+		t.Observe(step, 0, x)
+	}
+}
+
+func independent(chain, step, feature int) float32 {
+	at := philox.Coordinates{Stream: philox.StreamDraw, Index: 77, Row: uint32(chain), Step: uint32(step), Block: uint32(feature)}
+	return philox.NormalLane(philox.Block(at.Counter(), philox.KeyOf(1)), 0)
+}
+
+// TestIndependentDrawsAreAllEffective, also through projections.
+func TestIndependentDrawsAreAllEffective(t *testing.T) {
+	for _, features := range []int{1, 40} {
+		trace := NewTrace(50, features, 20, 200, 1)
+		feed(trace, 50, 220, independent)
+		d := trace.Diagnose()
+		if d.Chains != 50 || d.Steps != 200 {
+			t.Errorf("%d chains of %d steps", d.Chains, d.Steps)
+		}
+		// the least of several statistics lies below all draws
+		if share := d.ESS / 10000; !(share > 0.85 && share < 1.1) {
+			t.Errorf("%d features: %.3f of independent draws are effective", features, share)
+		}
+		if math.Abs(d.RHat-1) > 0.01 || len(d.Autocorrelation) != 10 || math.Abs(d.Autocorrelation[0]) > 0.05 {
+			t.Errorf("%d features: R̂ %v, autocorrelation %v", features, d.RHat, d.Autocorrelation)
+		}
+	}
+}
+
+// TestStuckChainsShow: chains that each stay near a place of their own are few
+// draws, and R̂ says that they have not mixed.
+func TestStuckChainsShow(t *testing.T) {
+	trace := NewTrace(20, 1, 0, 100, 1)
+	feed(trace, 20, 100, func(chain, step, feature int) float32 { return 10*float32(chain%2) + independent(chain, step, feature) })
+	if d := trace.Diagnose(); !(d.ESS < 60) || !(d.RHat > 3) {
+		t.Errorf("stuck chains: %+v", d)
+	}
+}
+
+// TestNothingToDiagnose in constant states, and in too few.
+func TestNothingToDiagnose(t *testing.T) {
+	still := NewTrace(3, 2, 0, 50, 1)
+	feed(still, 3, 50, func(int, int, int) float32 { return 1.5 })
+	short := NewTrace(3, 2, 0, 3, 1)
+	feed(short, 3, 3, independent)
+	for _, trace := range []*Trace{still, short} {
+		if d := trace.Diagnose(); !math.IsNaN(d.ESS) || !math.IsNaN(d.RHat) || d.Autocorrelation != nil {
+			t.Errorf("%+v", d)
+		}
+	}
+	single := NewTrace(1, 1, 0, 50, 1)
+	feed(single, 1, 50, independent)
+	if d := single.Diagnose(); !math.IsNaN(d.RHat) || math.IsNaN(d.ESS) {
+		t.Errorf("a single chain: %+v", d)
+	}
+}
+
+// TestTraceKeepsTheFirstChains, whatever minibatches they come in.
+func TestTraceKeepsTheFirstChains(t *testing.T) {
+	trace := NewTrace(tracedChains+10, 1, 0, 4, 1)
+	for first := 0; first < tracedChains+10; first += 19 {
+		rows := min(19, tracedChains+10-first)
+		for step := range 4 {
+			x := make([]float32, rows)
+			for i := range x {
+				x[i] = float32(1000*step + first + i)
+			}
+			trace.Observe(step, first, x)
+		}
+	}
+	for chain, values := range trace.values[0] {
+		for step, v := range values {
+			if v != float32(1000*step+chain) {
+				t.Fatalf("chain %d holds %v at step %d", chain, v, step)
+			}
+		}
+	}
+	if len(trace.values[0]) != tracedChains {
+		t.Errorf("%d chains", len(trace.values[0]))
+	}
+}

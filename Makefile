@@ -70,3 +70,30 @@ bench: build
 # Beside PyTorch, JAX and NumPy; see bench/README.md. Takes a quiet machine.
 bench-peers:
 	bench/peers/run
+
+# The program for machines with an NVIDIA GPU, and for those without.
+build-cuda:
+	scripts/cuda-build
+	scripts/cuda-env go build -tags cuda -trimpath -o bin/gpudae ./cmd/gpudae
+
+# The GPU path on a machine without a GPU: the kernels compiled for every
+# architecture, and the device and the command line on the software driver.
+SOFTDRIVER = $(CURDIR)/.cache/softdriver
+CUDA_TESTS = ./cuda/... ./gpu ./kernels
+test-cuda:
+	scripts/cuda-build
+	$(MAKE) -C cuda/softdriver
+	scripts/cuda-env go vet -tags cuda $(CUDA_TESTS) ./cmd/gpudae
+	scripts/cuda-env $(STATICCHECK) -tags cuda $(CUDA_TESTS) ./cmd/gpudae
+	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda $(CUDA_TESTS)
+	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -run CUDA ./cmd/gpudae
+
+# The same under the sanitizers and the access checker, and the software driver's own tests.
+check-cuda: test-cuda
+	$(MAKE) -C cuda/softdriver test
+	$(MAKE) -C cuda/softdriver VARIANT=asan
+	$(MAKE) -C cuda/softdriver VARIANT=check
+	scripts/cuda-env go test -tags cuda -c -o .cache/cuda/gpu.test ./gpu
+	cd gpu && LD_PRELOAD=$$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=$(SOFTDRIVER)/asan \
+		../.cache/cuda/gpu.test -test.run Conformance
+	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run Conformance

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gpudae/cuda/cudatest"
+	"gpudae/gpu"
 )
 
 // cudaProgram is the program of a build with the tag cuda, run as a process of
@@ -189,7 +190,7 @@ func testCUDAOutOfMemory(t *testing.T, p cudaProgram) {
 // last epoch is there to go on from.
 func testCUDAKernelFails(t *testing.T, p cudaProgram) {
 	dir := t.TempDir()
-	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "4", "--hidden", "8", "--batch", "200", "-o", "run"}
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "20", "--hidden", "8", "--batch", "200", "-o", "run"}
 	_, stderr := p.run(t, dir, exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700"}, arguments...)
 	for _, want := range []string{"gather_u8", "update", "CUDA_ERROR_LAUNCH_FAILED"} {
 		if !strings.Contains(stderr, want) {
@@ -197,9 +198,9 @@ func testCUDAKernelFails(t *testing.T, p cudaProgram) {
 		}
 	}
 	p.run(t, dir, exitOK, nil, "train", "--resume", "-o", "run")
-	_, stderr = p.run(t, t.TempDir(), exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700", blockingVariable + "=1"}, arguments...)
+	_, stderr = p.run(t, t.TempDir(), exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700", gpu.BlockingVariable + "=1"}, arguments...)
 	if !regexp.MustCompile(`cuda:0: kernel [a-z0-9_]+ \d+×\d+: `).MatchString(stderr) {
-		t.Errorf("with %s=1 stderr names no kernel: %q", blockingVariable, stderr)
+		t.Errorf("with %s=1 stderr names no kernel: %q", gpu.BlockingVariable, stderr)
 	}
 }
 

@@ -333,7 +333,7 @@ func TestOutOfMemory(t *testing.T) {
 }
 
 // failAfter makes the n-th kernel of an epoch's training fail.
-func failAfter(t *testing.T, setting string, options gpu.Options) (err error, dir string, epochs int) {
+func failAfter(t *testing.T, setting string, options gpu.Options) (dir string, epochs int, err error) {
 	t.Helper()
 	dev := open(t, options)
 	defer dev.Close()
@@ -347,7 +347,7 @@ func failAfter(t *testing.T, setting string, options gpu.Options) (err error, di
 	}
 	_, err = train.Run(t.Context(), j)
 	cudatest.Set(t, setting, 0)
-	return err, j.Dir, epochs
+	return j.Dir, epochs, err
 }
 
 // TestFailureWithinAnEpoch: a kernel that fails in the middle of an epoch ends
@@ -356,7 +356,7 @@ func failAfter(t *testing.T, setting string, options gpu.Options) (err error, di
 func TestFailureWithinAnEpoch(t *testing.T) {
 	for _, blocking := range []bool{false, true} {
 		t.Run(fmt.Sprintf("blocking=%t", blocking), func(t *testing.T) {
-			err, dir, epochs := failAfter(t, "SOFTDRIVER_FAIL_LAUNCH", gpu.Options{Blocking: blocking})
+			dir, epochs, err := failAfter(t, "SOFTDRIVER_FAIL_LAUNCH", gpu.Options{Blocking: blocking})
 			if err == nil {
 				t.Fatal("the run succeeded")
 			}
@@ -405,7 +405,7 @@ func resumeEqualsWhole(t *testing.T, dir string) {
 // TestRefusedLaunch: a launch that the driver refuses is reported by the program
 // that made it.
 func TestRefusedLaunch(t *testing.T) {
-	err, _, _ := failAfter(t, "SOFTDRIVER_REFUSE_LAUNCH", gpu.Options{Blocking: true})
+	_, _, err := failAfter(t, "SOFTDRIVER_REFUSE_LAUNCH", gpu.Options{Blocking: true})
 	if err == nil || !strings.Contains(err.Error(), "cuLaunchKernel(") {
 		t.Errorf("error %v does not name the call and the kernel", err)
 	}

@@ -73,12 +73,26 @@ func clippedPCA(mean, values []float64, vectors *mat.Dense, total float64, q int
 // randomizedPCA iterates a random subspace by the covariance of the rows, which
 // it never forms, and decomposes the covariance within it.
 func randomizedPCA(ctx context.Context, rows Rows, q int) (PCA, error) {
-	const spare, iterations = 10, 4
 	d := rows.Features
-	mean, total, err := meanAndVariance(ctx, rows)
+	mean, variances, err := meanAndVariances(ctx, rows)
 	if err != nil {
 		return PCA{}, fmt.Errorf("principal components: %w", err)
 	}
+	values, vectors, err := leading(func(basis *mat.Dense) (*mat.Dense, error) { return covarianceTimes(ctx, rows, mean, basis) }, d, q)
+	if err != nil {
+		return PCA{}, fmt.Errorf("principal components: %w", err)
+	}
+	var total float64
+	for _, v := range variances {
+		total += v
+	}
+	return clippedPCA(mean, values, vectors, total, q), nil
+}
+
+// leading finds the first eigenvalues and eigenvectors of a covariance matrix
+// that is known by its products, at least q of them.
+func leading(times func(basis *mat.Dense) (*mat.Dense, error), d, q int) (values []float64, vectors *mat.Dense, err error) {
+	const spare, iterations = 10, 4
 	width := min(q+spare, d)
 	basis := mat.NewDense(d, width, nil)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -90,8 +104,8 @@ func randomizedPCA(ctx context.Context, rows Rows, q int) (PCA, error) {
 	var spread *mat.Dense
 	for range iterations + 1 {
 		orthonormalize(basis)
-		if spread, err = covarianceTimes(ctx, rows, mean, basis); err != nil {
-			return PCA{}, fmt.Errorf("principal components: %w", err)
+		if spread, err = times(basis); err != nil {
+			return nil, nil, err
 		}
 		basis, spread = spread, basis
 	}
@@ -106,12 +120,12 @@ func randomizedPCA(ctx context.Context, rows Rows, q int) (PCA, error) {
 	}
 	values, rotation, err := eigen(small)
 	if err != nil {
-		return PCA{}, fmt.Errorf("principal components: %w", err)
+		return nil, nil, err
 	}
-	var vectors mat.Dense
+	vectors = &mat.Dense{}
 	vectors.Mul(spread, rotation)
-	orient(&vectors)
-	return clippedPCA(mean, values, &vectors, total, q), nil
+	orient(vectors)
+	return values, vectors, nil
 }
 
 // orthonormalize replaces the columns by an orthonormal basis of their span.
@@ -141,25 +155,24 @@ func covarianceTimes(ctx context.Context, rows Rows, mean []float64, basis *mat.
 	return out, err
 }
 
-// meanAndVariance computes μ and tr Σ without the covariances.
-func meanAndVariance(ctx context.Context, rows Rows) (mean []float64, trace float64, err error) {
+// meanAndVariances computes μ and the diagonal of Σ without the covariances.
+func meanAndVariances(ctx context.Context, rows Rows) (mean, variances []float64, err error) {
 	n, d := float64(rows.Len()), rows.Features
 	shift := widen(rows.Row(0))
-	mean = make([]float64, d)
+	mean, variances = make([]float64, d), make([]float64, d)
 	err = eachBlock(ctx, rows.Len(), func(from, to int) {
 		for i, v := range rows.Values[from*d : to*d] {
 			c := float64(v) - shift[i%d]
 			mean[i%d] += c
-			trace += c * c
+			variances[i%d] += c * c
 		}
 	})
-	trace /= n
 	for j := range mean {
 		c := mean[j] / n
-		trace -= c * c
+		variances[j] = variances[j]/n - c*c
 		mean[j] = shift[j] + c
 	}
-	return mean, trace, err
+	return mean, variances, err
 }
 
 // Encode computes the codes h = Uᵀ(x - μ), as rows of q features.

@@ -45,6 +45,7 @@ func defaultRun(dataName string, now time.Time) string {
 type runFolder struct {
 	dir     string
 	created []string // folders that were made for it, the deepest last
+	claimed bool     // whether no other run can have it, so that all of a run's files in it are this one's
 }
 
 // checkRunFolder reports, before any work is done, what stands in the way of a
@@ -78,8 +79,9 @@ func isRun(dir string) bool {
 	return true
 }
 
-// openRunFolder makes the folder, or clears it of an earlier run.
-func openRunFolder(dir string, force bool) (*runFolder, error) {
+// openRunFolder makes the folder, or clears it of an earlier run if force is
+// set, and claims it unless the run in it is to be resumed.
+func openRunFolder(dir string, resume, force bool) (*runFolder, error) {
 	f := &runFolder{dir: dir}
 	if force {
 		if err := f.clear(); err != nil {
@@ -96,7 +98,37 @@ func openRunFolder(dir string, force bool) (*runFolder, error) {
 		f.forget()
 		return nil, cannotWrite(dir, err)
 	}
+	if !resume {
+		if err := f.claim(); err != nil {
+			f.forget() // what another run uses stays, since it is not empty
+			return nil, err
+		}
+	}
 	return f, nil
+}
+
+// claim makes the settings file, which the run then replaces, by one call that
+// fails if it is there: of runs that start together one has the folder.
+func (f *runFolder) claim() error {
+	file, err := os.OpenFile(settingsPath(f.dir), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return &failure{code: exitUsage, where: f.dir, problem: "another run has just started in this folder", remedy: "choose another with -o", err: err}
+	case err != nil:
+		return cannotWrite(f.dir, err)
+	}
+	f.claimed = true
+	return file.Close()
+}
+
+// claimRunFolder is openRunFolder, which gives a run that nobody named another
+// name if the first is taken.
+func claimRunFolder(dir string, unnamed, resume, force bool) (*runFolder, error) {
+	f, err := openRunFolder(dir, resume, force)
+	for n := 2; unnamed && errors.Is(err, fs.ErrExist); n++ {
+		f, err = openRunFolder(fmt.Sprintf("%s-%d", dir, n), resume, force)
+	}
+	return f, err
 }
 
 func cannotWrite(path string, err error) error {
@@ -114,15 +146,15 @@ func (f *runFolder) clear() error {
 	return nil
 }
 
-// abandon takes back a folder in which nothing was achieved: one that was made
-// for the run and holds neither a model nor a checkpoint.
+// abandon takes back a folder in which nothing was achieved: one that the run
+// claimed and that holds neither a model nor a checkpoint.
 func (f *runFolder) abandon() {
 	for _, name := range []string{train.ModelFile, train.CheckpointFile} {
 		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
 			return
 		}
 	}
-	if len(f.created) > 0 {
+	if f.claimed {
 		f.clear()
 		f.forget()
 	}

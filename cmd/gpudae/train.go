@@ -20,6 +20,7 @@ import (
 // trainOptions are the flags of train that are no settings.
 type trainOptions struct {
 	out             string
+	unnamed         bool // whether out is a default
 	resume, force   bool
 	dryRun, overfit bool
 	json            bool
@@ -92,9 +93,9 @@ func (p *program) train(c *cli.Context) error {
 		return err
 	}
 	if o.out == "" {
-		o.out = defaultRun(s.Data, time.Now())
+		o.out, o.unnamed = defaultRun(s.Data, time.Now()), true
 	}
-	if !o.dryRun && !o.overfit {
+	if !o.dryRun && !o.overfit && !o.unnamed {
 		if err := checkRunFolder(o.out, o.resume, o.force); err != nil {
 			return err
 		}
@@ -290,10 +291,11 @@ func largestBatch(job train.Job, free uint64) int {
 
 // train runs the training in its folder.
 func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*train.Result, error) {
-	folder, err := openRunFolder(r.options.out, r.options.force)
+	folder, err := claimRunFolder(r.options.out, r.options.unnamed, r.options.resume, r.options.force)
 	if err != nil {
 		return nil, err
 	}
+	r.options.out = folder.dir
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
 	job.Dir = r.options.out

@@ -31,9 +31,9 @@ import (
 // A NaN stands for a value that is missing. LogLikelihood, Encode, Reconstruct
 // and Denoise condition on what is there; Score refuses such a row.
 type LatentGaussian struct {
-	Mean     []float64 // [D] μ
-	Loadings []float64 // [D, q] W, row-major
-	Noise    []float64 // [D] the diagonal of Ψ; 0 where there is no noise, and then no density
+	Mean     []float64 `json:"mean"`     // [D] μ
+	Loadings []float64 `json:"loadings"` // [D, q] W, row-major
+	Noise    []float64 `json:"noise"`    // [D] the diagonal of Ψ; 0 where there is no noise, and then no density
 }
 
 // ErrNoDensity is what a model without noise answers when its density is asked

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -27,17 +28,19 @@ type Saved struct {
 	Schema   data.Info // on what
 	Scaler   data.Scaler
 	Split    Split
-	Row      Row    // the epoch whose weights these are
+	Row      Row    // the epoch whose weights these are, without its times
 	Settings []byte // the program's resolved settings in YAML
 	Version  string // the program that wrote it
 }
 
 // writeModel writes the model file, if it does not hold that epoch already. Its
-// tensors have PyTorch's names and shapes.
+// tensors have PyTorch's names and shapes. The epoch's times are left out, so
+// that equal runs write equal files.
 func (f *folder) writeModel(s *setup, row Row, w weights) error {
 	if f.modelRow == row.Epoch {
 		return nil
 	}
+	row.SamplesPerS, row.Seconds = math.NaN(), math.NaN()
 	file := &safetensors.File{
 		Metadata: map[string]string{kindKey: modelKind, "version": s.Version, "settings": string(s.Settings), "format": "pt"},
 		Tensors:  map[string]safetensors.Tensor{},

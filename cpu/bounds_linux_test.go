@@ -98,3 +98,27 @@ func TestProductsStayInBounds(t *testing.T) {
 		}
 	})
 }
+
+// TestSparseKernelsStayInBounds runs the kernels of sparse products on lists
+// and matrices that end at the end of memory.
+func TestSparseKernelsStayInBounds(t *testing.T) {
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		width := k.sparseTile.columns
+		for _, n := range []int{1, 7, 8, 16, 29} {
+			x := atPageEnd[float32](t, n)
+			for i := range x {
+				x[i] = 1
+			}
+			offsets, values := atPageEnd[uint32](t, n+listSlack), atPageEnd[float32](t, n+listSlack)
+			panel, c, counts := atPageEnd[float32](t, n*width), atPageEnd[float32](t, 2*width), atPageEnd[uint32](t, 2)
+			inBounds(t, fmt.Sprintf("sparse row of %d", n), func() {
+				if found := k.nonzeros(x); found != n {
+					t.Errorf("%d of %d ones are not zero", found, n)
+				}
+				counts[1] = uint32(k.compress(offsets, values, x, width))
+				k.sparseTile.packRows(panel, atPageEnd[float32](t, n*width), width, n)
+				k.multiplySparse(counts, offsets[:n], values[:n], panel, c, width)
+			})
+		}
+	})
+}

@@ -13,11 +13,17 @@ func (d *Device) Dense(a device.DenseArgs) {
 	x, w := floatsOf(a.X), floatsOf(a.W)
 	g := &d.gemm
 	g.c, g.ld, g.k, g.accumulate = floatsOf(a.Y), a.Y.Columns, a.X.Columns, false
-	if a.Transposed {
+	sparse := d.sparse(a.X, a.Y.Columns)
+	switch {
+	case a.Transposed:
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
-	} else {
+	case sparse:
+		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
+		g.v, g.n = rowMajor(w, a.W.Columns), a.Y.Columns
+		g.flipped = false
+	default:
 		g.s, g.m = rowMajor(w, a.W.Columns), a.Y.Columns
 		g.v, g.n = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.flipped = true
@@ -26,7 +32,11 @@ func (d *Device) Dense(a device.DenseArgs) {
 		kernels: d.kernels, columns: a.Y.Columns, bias: floatsOf(a.Bias), act: a.Act, pre: floatsOf(a.Pre), y: g.c,
 	}
 	g.epilogue = &g.forward
-	d.multiply(g)
+	if sparse {
+		d.multiplySparse(g)
+	} else {
+		d.multiply(g)
+	}
 }
 
 // forwardEpilogue adds the bias and applies the activation.
@@ -116,16 +126,21 @@ func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
 
 // weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed.
 func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
+	sparse := d.sparse(a.X, a.DA.Columns)
 	left, right := a.DA, a.X
-	if a.Transposed {
+	if sparse || a.Transposed {
 		left, right = right, left
 	}
 	g := &d.gemm
 	g.s, g.m = columnMajor(floatsOf(left), left.Columns), left.Columns
 	g.v, g.n = columnMajor(floatsOf(right), right.Columns), right.Columns
 	g.c, g.ld, g.k = floatsOf(a.DW), a.DW.Columns, left.Rows
-	g.flipped, g.accumulate, g.epilogue = false, a.Accumulate, nil
-	d.multiply(g)
+	g.flipped, g.accumulate, g.epilogue = sparse && !a.Transposed, a.Accumulate, nil
+	if sparse {
+		d.multiplySparse(g)
+	} else {
+		d.multiply(g)
+	}
 }
 
 // columnSumsCall sums the columns of a matrix; its items are columns.

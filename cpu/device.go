@@ -24,18 +24,19 @@ type Device struct {
 
 	// The operation in progress, one record an operation, so that handing it to
 	// the workers allocates nothing.
-	gather    gatherCall
-	corrupt   corruptCall
-	gemm      gemmCall
-	columns   columnSumsCall
-	activate  activateCall
-	normalize normalizeCall
-	dropout   dropoutCall
-	loss      likelihoodCall
-	mean      meanCall
-	reduce    reduceCall
-	combine   combineCall
-	update    updateCall
+	gather        gatherCall
+	corrupt       corruptCall
+	gemm          gemmCall
+	sparseProduct sparseCall
+	columns       columnSumsCall
+	activate      activateCall
+	normalize     normalizeCall
+	dropout       dropoutCall
+	loss          likelihoodCall
+	mean          meanCall
+	reduce        reduceCall
+	combine       combineCall
+	update        updateCall
 }
 
 var _ device.Device = (*Device)(nil)
@@ -51,6 +52,7 @@ func New(threads int) (*Device, error) {
 	}
 	d := &Device{pool: newPool(threads)}
 	d.gemm.lanes = make([]gemmLane, threads)
+	d.sparseProduct.lanes = make([]sparseLane, threads)
 	d.corrupt.lanes = make([]noiseLane, threads)
 	d.loss.lanes = make([][]float32, threads)
 	d.normalize.lanes = make([][]float64, threads)

@@ -11,6 +11,9 @@
 // round differently, except in Gather, Corrupt and Dropout, whose results are
 // fixed to the bit by package device.
 //
+// A dense layer whose input is mostly zeros, by masking or by nature, leaves
+// them out, forward and in the gradient of its weights (sparse.go).
+//
 // The innermost loops (type kernels) exist in plain Go, for any machine, and for
 // amd64 as assembly for AVX2 and for AVX-512, which New chooses by what the
 // processor and the operating system support. GODEBUG=cpu.avx512f=off or

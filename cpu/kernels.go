@@ -12,6 +12,11 @@ type kernels struct {
 	transpose transposeFunc
 	square    int // most rows that transpose takes
 
+	sparseTile     tile // of products whose S is mostly zeros
+	multiplySparse sparseFunc
+	compress       compressFunc
+	nonzeros       func(x []float32) int // how many there are
+
 	// The least work worth handing to another thread, some ten microseconds:
 	// that of a product, and the cheap elements of anything else.
 	flopsPerLane, elementsPerLane int

@@ -27,6 +27,8 @@ var avx2Kernels = kernels{
 	transpose: transposeAVX2,
 	square:    8,
 
+	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
+
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 
 	activate: []func(y, x []float32){
@@ -60,6 +62,8 @@ var avx512Kernels = kernels{
 	},
 	transpose: transposeAVX512,
 	square:    16,
+
+	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
 
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 

@@ -14,6 +14,8 @@ var genericKernels = kernels{
 	transpose: transposeGeneric,
 	square:    genericColumns,
 
+	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsSparseGeneric}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
+
 	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13,
 
 	activate: []func(y, x []float32){

@@ -328,3 +328,31 @@ func cut(t *testing.T, name string, at int, operation func(y []float32, lo, hi i
 	}
 	return y
 }
+
+// TestCompress lists the elements of slices of every length and tells zeros,
+// of either sign, from the smallest numbers and NaN.
+func TestCompress(t *testing.T) {
+	smallest, nan := float32(math.SmallestNonzeroFloat32), float32(math.NaN())
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		for n := range 70 {
+			x := make([]float32, n)
+			var offsets []uint32
+			for i := range x {
+				x[i] = []float32{0, 1, float32(math.Copysign(0, -1)), smallest, -2, 0, nan}[i*i%7]
+				if x[i] != 0 {
+					offsets = append(offsets, uint32(3*i))
+				}
+			}
+			gotOffsets, gotValues := make([]uint32, n+listSlack), make([]float32, n+listSlack)
+			found := k.compress(gotOffsets, gotValues, x, 3)
+			if found != len(offsets) || k.nonzeros(x) != found {
+				t.Fatalf("%d of %d elements listed and %d counted, want %d", found, n, k.nonzeros(x), len(offsets))
+			}
+			for i, offset := range offsets {
+				if gotOffsets[i] != offset || math.Float32bits(gotValues[i]) != math.Float32bits(x[offset/3]) {
+					t.Fatalf("entry %d is (%d, %g), want (%d, %g)", i, gotOffsets[i], gotValues[i], offset, x[offset/3])
+				}
+			}
+		}
+	})
+}

@@ -72,6 +72,26 @@ func multiply6x16AVX2(kc int, s []float32, outer int, inner int, panel []float32
 //go:noescape
 func packRows16AVX2(panel []float32, from []float32, stride int, kc int)
 
+// packRows64AVX2 copies 64 elements from each of kc rows: see packRows.
+//
+//go:noescape
+func packRows64AVX2(panel []float32, from []float32, stride int, kc int)
+
+// multiplySparseAVX2 computes some rows of a sparse product: see sparseFunc.
+//
+//go:noescape
+func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+
+// compressAVX2 lists the elements that are not zero: see compressFunc.
+//
+//go:noescape
+func compressAVX2(offsets []uint32, values []float32, x []float32, step int) int
+
+// nonzerosAVX2 counts the elements that are not zero.
+//
+//go:noescape
+func nonzerosAVX2(x []float32) int
+
 // transposeAVX2 transposes a few rows: see transposeFunc.
 //
 //go:noescape
@@ -416,6 +436,26 @@ func multiply14x32AVX512(kc int, s []float32, outer int, inner int, panel []floa
 //
 //go:noescape
 func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
+
+// packRows64AVX512 copies 64 elements from each of kc rows: see packRows.
+//
+//go:noescape
+func packRows64AVX512(panel []float32, from []float32, stride int, kc int)
+
+// multiplySparseAVX512 computes some rows of a sparse product: see sparseFunc.
+//
+//go:noescape
+func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+
+// compressAVX512 lists the elements that are not zero: see compressFunc.
+//
+//go:noescape
+func compressAVX512(offsets []uint32, values []float32, x []float32, step int) int
+
+// nonzerosAVX512 counts the elements that are not zero.
+//
+//go:noescape
+func nonzerosAVX512(x []float32) int
 
 // transposeAVX512 transposes a few rows: see transposeFunc.
 //

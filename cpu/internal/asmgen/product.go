@@ -133,7 +133,7 @@ func (v vector) packRows(columns int) {
 		VMOVUPS(r, Mem{Base: to, Disp: j * v.bytes()})
 	}
 	ADDQ(stride, from)
-	ADDQ(Imm(uint64(columns*v.bytes())), to)
+	ADDQ(U32(uint32(columns*v.bytes())), to)
 	DECQ(kc)
 	JNZ(LabelRef("row"))
 	end()

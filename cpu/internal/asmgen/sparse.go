@@ -1,0 +1,162 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// sparseColumns is the number of elements in a row of a panel of sparse products.
+const sparseColumns = 64
+
+// sparseProduct writes the micro-kernel of products whose left factor is a
+// list of the elements that are not zero. A row of C stays in registers while
+// the kernel runs down the row's list; each element costs a broadcast and, a
+// vector of the panel, one multiply-add from memory.
+func (v vector) sparseProduct() {
+	vectors := sparseColumns / v.lanes
+	v.packRows(vectors)
+	v.function("multiplySparse", "func(counts, offsets []uint32, values, panel, c []float32, ld int)",
+		"%s computes some rows of a sparse product: see sparseFunc.")
+	counts, rows, offsets, values := base("counts"), length("counts"), base("offsets"), base("values")
+	panel, c, ld := base("panel"), base("c"), argument("ld")
+	SHLQ(Imm(2), ld)
+	var sums []reg.VecVirtual
+	for range vectors {
+		sums = append(sums, v.new())
+	}
+
+	Label("row")
+	for _, s := range sums {
+		VXORPS(s, s, s)
+	}
+	count, at := GP32(), GP64()
+	MOVL(Mem{Base: counts}, count)
+	TESTL(count, count)
+	JZ(LabelRef("store"))
+	Label("element")
+	MOVL(Mem{Base: offsets}, at.As32())
+	LEAQ(Mem{Base: panel, Index: at, Scale: 4}, at)
+	a := v.spread(Mem{Base: values})
+	for j, s := range sums {
+		VFMADD231PS(Mem{Base: at, Disp: j * v.bytes()}, a, s)
+	}
+	ADDQ(Imm(4), offsets)
+	ADDQ(Imm(4), values)
+	DECL(count)
+	JNZ(LabelRef("element"))
+	Label("store")
+	for j, s := range sums {
+		VMOVUPS(s, Mem{Base: c, Disp: j * v.bytes()})
+	}
+	ADDQ(ld, c)
+	ADDQ(Imm(4), counts)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	end()
+}
+
+// compress writes the kernel that lists the elements that are not zero.
+func (v vector) compress() {
+	v.function("compress", "func(offsets []uint32, values, x []float32, step int) int",
+		"%s lists the elements that are not zero: see compressFunc.")
+	offsets, values, x, n := base("offsets"), base("values"), base("x"), length("x")
+	total, found := GP64(), GP32()
+	XORQ(total, total)
+	step, narrow, stride, index := argument("step"), XMM(), v.new(), v.new()
+	VMOVD(step.As32(), narrow)
+	VPBROADCASTD(narrow, stride)
+	VPMULLD(laneNumbers(), stride, index)
+	for n := 1; n < v.lanes; n *= 2 {
+		VPADDD(stride, stride, stride)
+	}
+	v.elements(n, func(at position) {
+		value, where := v.compressed(at.element(x), index, found)
+		VMOVUPS(value, Mem{Base: values, Index: total, Scale: 4})
+		VMOVUPS(where, Mem{Base: offsets, Index: total, Scale: 4})
+		POPCNTL(found, found)
+		ADDQ(found.As64(), total)
+		VPADDD(stride, index, index)
+	})
+	Store(total, ReturnIndex(0))
+	end()
+}
+
+// compressed moves the elements of x that are not zero, and those of index
+// beside them, to the front; found receives a bit for each.
+func (v vector) compressed(x, index reg.VecVirtual, found reg.GPVirtual) (value, where reg.VecVirtual) {
+	value, where = v.new(), v.new()
+	nonzero := v.nonzero(x, found)
+	if v.wide() {
+		VCOMPRESSPS_Z(x, nonzero.Register, value)
+		VPCOMPRESSD_Z(index, nonzero.Register, where)
+		return value, where
+	}
+	table, order := GP64(), v.new()
+	LEAQ(fronts(), table)
+	VPMOVZXBD(Mem{Base: table, Index: found.As64(), Scale: 8}, order)
+	VPERMPS(x, order, value)
+	VPERMD(index, order, where)
+	return value, where
+}
+
+// nonzero is the mask of the elements that are not zero, and found its bits.
+func (v vector) nonzero(x reg.VecVirtual, found reg.GPVirtual) mask {
+	m := v.compare(notEqual, x, v.zero())
+	if v.wide() {
+		KMOVW(m.Register, found)
+	} else {
+		VMOVMSKPS(m.Register, found)
+	}
+	return m
+}
+
+// fronts are, for each set of eight lanes, their numbers and then any.
+func fronts() Mem {
+	return table("fronts", func() {
+		for set := range 256 {
+			order, n := uint64(0), 0
+			for lane := range 8 {
+				if set>>lane&1 == 1 {
+					order |= uint64(lane) << (8 * n)
+					n++
+				}
+			}
+			DATA(8*set, U64(order))
+		}
+	})
+}
+
+// laneNumbers are the numbers of the lanes.
+func laneNumbers() Mem {
+	return table("laneNumbers", func() {
+		for i := range 16 {
+			DATA(4*i, U32(uint32(i)))
+		}
+	})
+}
+
+// table is read-only data of that name, filled when it is first wanted.
+func table(name string, fill func()) Mem {
+	m, found := constants[name]
+	if !found {
+		m = GLOBL(name, RODATA|NOPTR)
+		fill()
+		constants[name] = m
+	}
+	return m
+}
+
+// nonzeros writes the kernel that counts the elements that are not zero.
+func (v vector) nonzeros() {
+	v.function("nonzeros", "func(x []float32) int", "%s counts the elements that are not zero.")
+	x, n, total, found := base("x"), length("x"), GP64(), GP32()
+	XORQ(total, total)
+	v.elements(n, func(at position) {
+		v.nonzero(at.element(x), found)
+		POPCNTL(found, found)
+		ADDQ(found.As64(), total)
+	})
+	Store(total, ReturnIndex(0))
+	end()
+}

@@ -1,0 +1,55 @@
+package cpu
+
+import "math"
+
+// sparseGenericColumns is the width of the portable panels of sparse products.
+const sparseGenericColumns = 64
+
+// packRowsSparseGeneric copies a panel whose columns lie side by side in memory.
+func packRowsSparseGeneric(panel, from []float32, stride, kc int) {
+	for k := range kc {
+		copy(panel[k*sparseGenericColumns:(k+1)*sparseGenericColumns], from[k*stride:])
+	}
+}
+
+// multiplySparseGeneric is the portable sparseFunc.
+func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32, ld int) {
+	at := 0
+	for i, count := range counts {
+		row := (*[sparseGenericColumns]float32)(c[i*ld:])
+		clear(row[:])
+		for e := at; e < at+int(count); e++ {
+			a, v := values[e], (*[sparseGenericColumns]float32)(panel[offsets[e]:])
+			for j := range row {
+				row[j] += a * v[j]
+			}
+		}
+		at += int(count)
+	}
+}
+
+// compressGeneric is the portable compressFunc, without branches.
+func compressGeneric(offsets []uint32, values, x []float32, step int) int {
+	n := 0
+	for i, v := range x {
+		offsets[n], values[n] = uint32(i*step), v
+		if notZero(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// nonzerosGeneric counts the elements that are not zero.
+func nonzerosGeneric(x []float32) int {
+	n := 0
+	for _, v := range x {
+		if notZero(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// notZero reports whether v is neither zero nor minus zero.
+func notZero(v float32) bool { return math.Float32bits(v)<<1 != 0 }

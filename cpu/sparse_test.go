@@ -1,0 +1,123 @@
+package cpu_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gpudae/cpu"
+	"gpudae/device"
+)
+
+// sparseMatrix is a random matrix of which that share is not zero.
+func sparseMatrix(random *rand.Rand, rows, columns int, density float64) []float32 {
+	m := randomMatrix(random, rows, columns)
+	for i := range m {
+		if random.Float64() >= density {
+			m[i] = 0
+		}
+	}
+	return m
+}
+
+// BenchmarkSparse times the products of a first layer by the density of its
+// input; the dense product is that of density 1, and the times are those of the
+// fastest run.
+func BenchmarkSparse(b *testing.B) {
+	for _, shape := range [][3]int{{128, 784, 1000}, {32, 784, 1000}, {256, 2000, 128}} {
+		for _, density := range []float64{0.01, 0.15, 0.3, 1} {
+			batch, in, out := shape[0], shape[1], shape[2]
+			dev := openAsUsed(b, 1)
+			random := rand.New(rand.NewPCG(1, 1))
+			x, w := upload(b, dev, batch, in, sparseMatrix(random, batch, in, density)), upload(b, dev, out, in, randomMatrix(random, out, in))
+			y, dw := upload(b, dev, batch, out, make([]float32, batch*out)), upload(b, dev, out, in, make([]float32, out*in))
+			for _, product := range []struct {
+				name string
+				run  func()
+			}{
+				{"forward", func() { dev.Dense(device.DenseArgs{X: x, W: w, Y: y}) }},
+				{"weight grad", func() { dev.DenseBackward(device.DenseBackwardArgs{DA: y, X: x, W: w, DW: dw}) }},
+			} {
+				b.Run(fmt.Sprintf("%dx%dx%d/density=%g/%s", batch, in, out, density, product.name), func(b *testing.B) {
+					best := fastest(b, product.run)
+					b.ReportMetric(float64(best.Microseconds()), "µs")
+				})
+			}
+		}
+	}
+}
+
+// TestSparseProducts compares the products of a minibatch that is mostly zeros
+// with the same products in slices too thin to be treated as sparse, bit for
+// bit: what is left out are zeros, and the order of the rest does not change.
+func TestSparseProducts(t *testing.T) {
+	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}} { // batch, in, out
+		for _, kernels := range cpu.KernelNames() {
+			for _, threads := range []int{1, 3} {
+				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {
+					checkSparseProducts(t, openWith(t, threads, kernels), shape[0], shape[1], shape[2])
+				})
+			}
+		}
+	}
+}
+
+func checkSparseProducts(t *testing.T, dev device.Device, batch, in, out int) {
+	random := rand.New(rand.NewPCG(uint64(batch), uint64(in*out)))
+	x, w, wt := sparseMatrix(random, batch, in, 0.2), randomMatrix(random, out, in), randomMatrix(random, in, out)
+	da, dw, bias := randomMatrix(random, batch, out), randomMatrix(random, out, in), randomMatrix(random, 1, out)
+	clear(x[in : 2*in]) // an example without anything
+	for i := range batch {
+		x[i*in+3] = 0 // a feature that is always zero
+	}
+	X, W, WT, B := upload(t, dev, batch, in, x), upload(t, dev, out, in, w), upload(t, dev, in, out, wt), upload(t, dev, 1, out, bias)
+	Y, slice := upload(t, dev, batch, out, make([]float32, batch*out)), upload(t, dev, batch, out, make([]float32, batch*out))
+	for _, forward := range []device.DenseArgs{{W: W}, {W: WT, Transposed: true}} {
+		forward.Bias, forward.Act = B, device.ReLU
+		forward.X, forward.Y = X, Y
+		dev.Dense(forward)
+		for i := range batch {
+			forward.X, forward.Y = device.MatrixOf(X.Memory, i*in, 1, in), device.MatrixOf(slice.Memory, i*out, 1, out)
+			dev.Dense(forward)
+		}
+		sameBits(t, fmt.Sprint("forward, transposed ", forward.Transposed), download(t, dev, Y), download(t, dev, slice))
+	}
+
+	for _, accumulate := range []bool{false, true} {
+		DW, DWT := upload(t, dev, out, in, dw), upload(t, dev, in, out, dw)
+		dev.DenseBackward(device.DenseBackwardArgs{DA: upload(t, dev, batch, out, da), X: X, W: W, DW: DW, Accumulate: accumulate})
+		dev.DenseBackward(device.DenseBackwardArgs{DA: upload(t, dev, batch, out, da), X: X, W: WT, Transposed: true, DW: DWT, Accumulate: accumulate})
+		got, gotTransposed := download(t, dev, DW), download(t, dev, DWT)
+		want, wantTransposed := make([]float32, out*in), make([]float32, out*in)
+		for j := range out {
+			one := make([]float32, batch)
+			for i := range one {
+				one[i] = da[i*out+j]
+			}
+			column := make([]float32, in)
+			for i := range column {
+				column[i] = dw[i*out+j]
+			}
+			DA, row, turned := upload(t, dev, batch, 1, one), upload(t, dev, 1, in, dw[j*in:(j+1)*in]), upload(t, dev, in, 1, column)
+			dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: row, DW: row, Accumulate: accumulate})
+			dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: turned, Transposed: true, DW: turned, Accumulate: accumulate})
+			copy(want[j*in:], download(t, dev, row))
+			for i, v := range download(t, dev, turned) {
+				wantTransposed[i*out+j] = v
+			}
+		}
+		sameBits(t, fmt.Sprint("weight gradient, accumulate ", accumulate), got, want)
+		sameBits(t, fmt.Sprint("transposed weight gradient, accumulate ", accumulate), gotTransposed, wantTransposed)
+	}
+}
+
+// sameBits compares results.
+func sameBits(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s: element %d is %g, want %g", what, i, got[i], want[i])
+		}
+	}
+}

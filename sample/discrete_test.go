@@ -102,7 +102,7 @@ func categoryStart(chains int) []float32 {
 // TestWalkbackOfACategory under masking: x̃ is x or nothing, so
 // P = (1-p)·softmax(We_i + b) + p·softmax(b).
 func TestWalkbackOfACategory(t *testing.T) {
-	const rate, chains = 0.3, 20000
+	const rate, chains = 0.3, 8000
 	p := make(transition, 3)
 	erased := softmax(categoryLogits(-1))
 	for i := range p {
@@ -111,7 +111,7 @@ func TestWalkbackOfACategory(t *testing.T) {
 		}
 	}
 	net := categoricalNet(t, newCPU(t, 2), "masking:0.3")
-	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 4}, Start: categoryStart(chains), Steps: 40})
+	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 4}, Start: categoryStart(chains), Steps: 25})
 	checkOdds(t, countCategories(states), p.limit())
 	// one step from a known state
 	states = mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 5}, Start: categoryStart(chains), Steps: 1})
@@ -122,7 +122,7 @@ func TestWalkbackOfACategory(t *testing.T) {
 // data, so P = (1-p)·softmax(We_i + b) + p·Σ_k q_k·softmax(We_k + b), q being the
 // data's shares.
 func TestWalkbackOfASwappedCategory(t *testing.T) {
-	const rate, chains = 0.5, 20000
+	const rate, chains = 0.5, 8000
 	shares := []float64{0.1, 0.2, 0.7}
 	table := device.Table{Rows: 5000, Columns: 3, Float32: make([]float32, 15000)}
 	for i := range table.Rows {
@@ -153,7 +153,7 @@ func TestWalkbackOfASwappedCategory(t *testing.T) {
 	}
 	net := categoricalNet(t, dev, "swap:0.5")
 	src := model.Source{Seed: 6, Data: loaded, Part: device.Rows{Hi: table.Rows}}
-	states := mustRun(t, Walkback, Chains{Net: net, Source: src, Start: categoryStart(chains), Steps: 30})
+	states := mustRun(t, Walkback, Chains{Net: net, Source: src, Start: categoryStart(chains), Steps: 25})
 	checkOdds(t, countCategories(states), p.limit())
 	if _, err := Walkback(context.Background(), Chains{Net: net, Start: categoryStart(1), Steps: 1}); err == nil {
 		t.Error("a swap without data")
@@ -163,7 +163,7 @@ func TestWalkbackOfASwappedCategory(t *testing.T) {
 // TestWalkbackOfBits: two features under salt-and-pepper noise, which flips
 // each with odds rate/2, and a Bernoulli decoder of logits Wx̃ + b.
 func TestWalkbackOfBits(t *testing.T) {
-	const rate, chains = 0.4, 20000
+	const rate, chains = 0.4, 8000
 	w, b := []float64{2, -1.5, 1, 1.5}, []float64{-0.5, -1}
 	p := make(transition, 4)
 	for i := range p {
@@ -197,7 +197,7 @@ func TestWalkbackOfBits(t *testing.T) {
 		t.Fatal(err)
 	}
 	net := affine(t, dev, "salt-and-pepper:0.4", "bernoulli", w, b, 5000)
-	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 7, Range: span}, Start: make([]float32, 2*chains), Steps: 30})
+	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 7, Range: span}, Start: make([]float32, 2*chains), Steps: 25})
 	counts := make([]int, 4)
 	for i := 0; i < len(states); i += 2 {
 		counts[int(states[i])+2*int(states[i+1])]++

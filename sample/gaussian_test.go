@@ -76,11 +76,11 @@ func TestWalkbackIsTheAutoregression(t *testing.T) {
 	}
 	c := stationary(w, noise)
 	net := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:0.3", w[:], b[:], 1000)
-	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 1}, Start: make([]float32, 2*6000), Steps: 60})
+	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 1}, Start: make([]float32, 2*4000), Steps: 45})
 	checkGaussian(t, states, oracleMean, c)
 	// another spread of p(x|h) is another chain, here the one of the likelihood
 	wide := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:1", w[:], b[:], 1000)
-	other := mustRun(t, Walkback, Chains{Net: wide, Source: model.Source{Seed: 1}, Start: make([]float32, 2*6000), Steps: 60, Spread: spread})
+	other := mustRun(t, Walkback, Chains{Net: wide, Source: model.Source{Seed: 1}, Start: make([]float32, 2*4000), Steps: 45, Spread: spread})
 	for i := range other {
 		if other[i] != states[i] {
 			t.Fatalf("a spread of %v in place of the likelihood's gives another chain", spread)
@@ -99,43 +99,58 @@ func TestWalkbackHasTheDataDistribution(t *testing.T) {
 	weights := append(w[:], 0, 0, 0, 0)
 	biases := append(b[:], math.Log(posterior[0]-floor*floor), math.Log(posterior[3]-floor*floor))
 	net := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian-learned:0.01", weights, biases, 2000)
-	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 2}, Start: make([]float32, 2*6000), Steps: 60})
+	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 2}, Start: make([]float32, 2*4000), Steps: 45})
 	checkGaussian(t, states, oracleMean, data)
 }
 
-// TestLangevinOfAGaussian: with the exact score of N(μ, S) the discretised
-// dynamics is stationary at covariance S(I - εS⁻¹/4)⁻¹, and a component along
-// which S is s forgets as the autoregression of factor 1 - ε/2s does.
-func TestLangevinOfAGaussian(t *testing.T) {
-	const step, chains, skip, steps = 0.6, 4000, 60, 80
-	data := matrix2{1, 0, 0, 0.3}
-	smooth := data.plus(oracleNoise*oracleNoise, identity2)
-	w, b := wiener(data, oracleMean, oracleNoise)
-	net := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:1", w[:], b[:], 2000)
-	trace := NewTrace(chains, 2, skip, steps, 0)
-	states := mustRun(t, Langevin, Chains{Net: net, Source: model.Source{Seed: 3}, Start: make([]float32, 2*chains),
-		Steps: skip + steps, Noise: oracleNoise, StepSize: step, Observe: trace.Observe})
-	want := smooth.times(identity2.plus(-step/4, smooth.inverse()).inverse())
-	checkGaussian(t, states, oracleMean, want)
+// langevinStep is ε of the tests of Langevin dynamics; dataVariances those of
+// the Gaussian without noise.
+const langevinStep = 0.6
 
-	d := trace.Diagnose() // of 256 chains, by the component that is slower: the first
-	factor := 1 - step/(2*smooth[0])
-	// the standard error of a correlation near this is about √(2τ/draws)
+var dataVariances = matrix2{1, 0, 0, 0.3}
+
+func langevinChains(t *testing.T, chains, steps int) Chains {
+	w, b := wiener(dataVariances, oracleMean, oracleNoise)
+	net := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:1", w[:], b[:], 2000)
+	return Chains{Net: net, Source: model.Source{Seed: 3}, Start: make([]float32, 2*chains),
+		Steps: steps, Noise: oracleNoise, StepSize: langevinStep}
+}
+
+// TestLangevinOfAGaussian: with the exact score of N(μ, S) the discretised
+// dynamics is stationary at covariance S(I - εS⁻¹/4)⁻¹.
+func TestLangevinOfAGaussian(t *testing.T) {
+	smooth := dataVariances.plus(oracleNoise*oracleNoise, identity2)
+	want := smooth.times(identity2.plus(-langevinStep/4, smooth.inverse()).inverse())
+	checkGaussian(t, mustRun(t, Langevin, langevinChains(t, 4000, 50)), oracleMean, want)
+}
+
+// TestDiagnosisOfAnAutoregression: a component along which S is s forgets as
+// the autoregression of factor a = 1 - ε/2s does, whose states are worth
+// (1-a)/(1+a) independent draws each.
+func TestDiagnosisOfAnAutoregression(t *testing.T) {
+	const chains, skip, steps = 200, 50, 1000
+	trace := NewTrace(chains, 2, skip, steps, 0)
+	c := langevinChains(t, chains, skip+steps)
+	c.Observe = trace.Observe
+	mustRun(t, Langevin, c)
+
+	d := trace.Diagnose() // by the component that is slower: the first
+	factor := 1 - langevinStep/(2*(dataVariances[0]+oracleNoise*oracleNoise))
+	// the standard error of a correlation is at most √(τ/draws) = 0.006
 	for lag, got := range d.Autocorrelation {
 		if want := math.Pow(factor, float64(lag+1)); math.Abs(got-want) > 0.03 {
 			t.Errorf("autocorrelation %.3f at lag %d, want %.3f", got, lag+1, want)
 		}
 	}
-	ess := float64(d.Chains*d.Steps) * (1 - factor) / (1 + factor)
-	if math.Abs(d.ESS/ess-1) > 0.1 {
-		t.Errorf("effective sample size %.0f, want %.0f", d.ESS, ess)
+	if want := chains * steps * (1 - factor) / (1 + factor); math.Abs(d.ESS/want-1) > 0.1 {
+		t.Errorf("effective sample size %.0f, want %.0f", d.ESS, want)
 	}
-	// the means of short chains differ: the share of the variance is
+	// the means of the chains differ by what is left of their variance
 	share := 1.0 / steps
 	for lag := 1; lag < steps; lag++ {
 		share += 2 * (1 - float64(lag)/steps) * math.Pow(factor, float64(lag)) / steps
 	}
-	if want := 1 / math.Sqrt(1-share); math.Abs(d.RHat-want) > 0.01 {
+	if want := 1 / math.Sqrt(1-share); math.Abs(d.RHat-want) > 0.002 {
 		t.Errorf("R̂ %.4f, want %.4f", d.RHat, want)
 	}
 }

@@ -2,6 +2,9 @@ package sample
 
 import (
 	"math"
+	"math/bits"
+
+	"gonum.org/v1/gonum/dsp/fourier"
 
 	"gpudae/device/philox"
 )
@@ -10,13 +13,14 @@ import (
 const (
 	tracedChains     = 256
 	tracedStatistics = 16
+	tracedNumbers    = 1 << 23 // of all chains, steps and statistics
 	shownLags        = 10
 	fewestSteps      = 4 // for which an autocorrelation is worth estimating
 )
 
-// Trace records what chains do, for Diagnose: of at most 256 chains, every
-// feature if there are at most 16, and otherwise 16 random projections
-// Σ_j w_j·x_j, w ~ N(0, 1/features).
+// Trace records what chains do, for Diagnose: of at most 256 chains (fewer of
+// very long ones), every feature if there are at most 16, and otherwise 16
+// random projections Σ_j w_j·x_j, w ~ N(0, 1/features).
 type Trace struct {
 	features, skip, steps int
 	weights               []float32     // [statistics, features], nil if every feature is one
@@ -33,8 +37,9 @@ func NewTrace(chains, features, skip, steps int, seed uint64) *Trace {
 		t.project(seed)
 	}
 	t.values = make([][][]float32, statistics)
+	kept := max(2, tracedNumbers/max(statistics*steps, 1))
 	for s := range t.values {
-		t.values[s] = make([][]float32, min(chains, tracedChains))
+		t.values[s] = make([][]float32, min(chains, tracedChains, kept))
 		for i := range t.values[s] {
 			t.values[s][i] = make([]float32, 0, steps)
 		}
@@ -125,8 +130,10 @@ type variation struct {
 	chains [][]float32
 	means  []float64
 	n      int
-	within float64 // W: the mean of the chains' variances, which divide by n-1
-	total  float64 // var⁺ = (n-1)/n·W + variance of the chains' means
+	// autocovariance at each lag, the mean over chains, each divided by n
+	autocovariance []float64
+	within         float64 // W: the mean of the chains' variances, which divide by n-1
+	total          float64 // var⁺ = (n-1)/n·W + variance of the chains' means
 }
 
 func newVariation(chains [][]float32) *variation {
@@ -144,25 +151,37 @@ func newVariation(chains [][]float32) *variation {
 	for i := range chains {
 		between += (v.means[i] - grand) * (v.means[i] - grand) / float64(max(len(chains)-1, 1))
 	}
-	v.within = v.autocovariance(0) * float64(v.n) / float64(v.n-1)
+	v.correlate()
+	v.within = v.autocovariance[0] * float64(v.n) / float64(v.n-1)
 	v.total = float64(v.n-1)/float64(v.n)*v.within + between
 	return v
 }
 
-// autocovariance at a lag, the mean over chains, each divided by n.
-func (v *variation) autocovariance(lag int) float64 {
-	sum := 0.0
+// correlate sets autocovariance: it is the inverse Fourier transform of the
+// squared amplitudes, of sequences padded with zeros so that they do not wrap
+// around (Wiener and Khinchin).
+func (v *variation) correlate() {
+	transform := fourier.NewFFT(1 << bits.Len(uint(2*v.n-1)))
+	padded := make([]float64, transform.Len())
+	coefficients := make([]complex128, transform.Len()/2+1)
+	power := make([]complex128, len(coefficients))
 	for i, chain := range v.chains {
-		for k := lag; k < v.n; k++ {
-			sum += (float64(chain[k]) - v.means[i]) * (float64(chain[k-lag]) - v.means[i])
+		for k, x := range chain {
+			padded[k] = float64(x) - v.means[i]
+		}
+		for k, c := range transform.Coefficients(coefficients, padded) {
+			power[k] += complex(real(c)*real(c)+imag(c)*imag(c), 0)
 		}
 	}
-	return sum / float64(v.n) / float64(len(v.chains))
+	v.autocovariance = transform.Sequence(padded, power)[:v.n]
+	for lag := range v.autocovariance {
+		v.autocovariance[lag] /= float64(transform.Len()) * float64(v.n) * float64(len(v.chains))
+	}
 }
 
 // autocorrelation is ρ̂ at a lag: 1 - (W - autocovariance)/var⁺.
 func (v *variation) autocorrelation(lag int) float64 {
-	return 1 - (v.within-v.autocovariance(lag))/v.total
+	return 1 - (v.within-v.autocovariance[lag])/v.total
 }
 
 // effective is n·m/τ, τ = -1 + 2Σ(ρ̂(2k) + ρ̂(2k+1)) over the pairs before the

@@ -94,3 +94,27 @@ func TestTraceKeepsTheFirstChains(t *testing.T) {
 		t.Errorf("%d chains", len(trace.values[0]))
 	}
 }
+
+// TestAutocovarianceIsTheSum that defines it.
+func TestAutocovarianceIsTheSum(t *testing.T) {
+	for _, n := range []int{4, 5, 64, 100} {
+		chains := make([][]float32, 3)
+		for i := range chains {
+			for k := range n {
+				chains[i] = append(chains[i], 5+independent(i, k, n)+float32(k%7))
+			}
+		}
+		v := newVariation(chains)
+		for lag := range n {
+			want := 0.0
+			for i, chain := range chains {
+				for k := lag; k < n; k++ {
+					want += (float64(chain[k]) - v.means[i]) * (float64(chain[k-lag]) - v.means[i]) / float64(3*n)
+				}
+			}
+			if math.Abs(v.autocovariance[lag]-want) > 1e-12 {
+				t.Errorf("%d steps: autocovariance %v at lag %d, want %v", n, v.autocovariance[lag], lag, want)
+			}
+		}
+	}
+}

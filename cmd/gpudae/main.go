@@ -109,7 +109,7 @@ func (p *program) app() *cli.App {
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version"}},
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
-			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.figureCommand(),
+			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.figureCommand(),
 			p.dataCommand(), p.benchCommand(), p.doctorCommand(),
 		},
 	}

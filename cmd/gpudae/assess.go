@@ -30,8 +30,7 @@ type examination struct {
 // assessment is how well a model reconstructs, beside the closed forms.
 type assessment struct {
 	model.Evaluation
-	baseline   *baseline.Table
-	components int
+	baseline *baseline.Table
 }
 
 // skill is the percentage of the mean's squared error that a reconstruction

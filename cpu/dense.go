@@ -3,8 +3,9 @@ package cpu
 import "gpudae/device"
 
 // Dense computes Y = act(X·Wᵀ + b). The weights are broadcast and the
-// minibatch is packed, so that the product comes out flipped; with Transposed
-// the minibatch is broadcast and the weights are packed.
+// minibatch is packed, so that the product comes out flipped. With Transposed,
+// and if the minibatch is thin or mostly zeros, it is broadcast and the weights
+// are packed.
 func (d *Device) Dense(a device.DenseArgs) {
 	a.Check()
 	if d.err != nil {
@@ -19,7 +20,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
-	case sparse:
+	case sparse || a.X.Rows <= d.kernels.thin:
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
@@ -87,11 +88,16 @@ func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 	da, w := floatsOf(a.DA), floatsOf(a.W)
 	g := &d.gemm
 	g.c, g.ld, g.k, g.accumulate = floatsOf(a.DX), a.DX.Columns, a.DA.Columns, false
-	if a.Transposed {
+	switch {
+	case a.Transposed && a.DX.Rows <= d.kernels.thin:
+		g.s, g.m = rowMajor(da, a.DA.Columns), a.DX.Rows
+		g.v, g.n = rowMajor(w, a.W.Columns), a.DX.Columns
+		g.flipped = false
+	case a.Transposed:
 		g.s, g.m = rowMajor(w, a.W.Columns), a.DX.Columns
 		g.v, g.n = rowMajor(da, a.DA.Columns), a.DX.Rows
 		g.flipped = true
-	} else {
+	default:
 		g.s, g.m = rowMajor(da, a.DA.Columns), a.DX.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.DX.Columns
 		g.flipped = false

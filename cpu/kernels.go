@@ -11,6 +11,7 @@ type kernels struct {
 	tiles     []tile // from narrow to wide
 	transpose transposeFunc
 	square    int // most rows that transpose takes
+	thin      int // most rows of a minibatch for which the weights had better be transposed than its tile left half empty
 
 	sparseTile     tile // of products whose S is mostly zeros
 	multiplySparse sparseFunc

@@ -62,6 +62,7 @@ var avx512Kernels = kernels{
 	},
 	transpose: transposeAVX512,
 	square:    16,
+	thin:      14,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
 

@@ -110,7 +110,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
 			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.figureCommand(),
-			p.dataCommand(), p.benchCommand(), p.doctorCommand(),
+			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -48,7 +48,7 @@ struct Thread : SoftdriverThread {
 struct Place {
   const char* file;
   int line;
-  bool operator==(const Place& other) const { return line == other.line && std::strcmp(file, other.file) == 0; }
+  bool operator==(const Place& other) const { return line == other.line && (file == other.file || std::strcmp(file, other.file) == 0); }
 };
 
 const char* base_name(const char* path) {
@@ -89,6 +89,7 @@ class Runner {
   int live_ = 0, at_barrier_ = 0;
   Place barrier_{};
   int barrier_thread_ = 0;
+  int in_warp_[kMostThreads / kWarp];  // threads that wait in a primitive, by warp
   std::deque<Fiber*> ready_;
   std::vector<Fiber*> idle_;
   std::deque<Fiber> fibers_;
@@ -116,6 +117,7 @@ void Runner::lay_out(SoftdriverDim block) {
     std::shuffle(order_.begin(), order_.end(), random_);
   }
   started_ = 0, live_ = int(n), at_barrier_ = 0;
+  std::fill(std::begin(in_warp_), std::end(in_warp_), 0);
 }
 
 // poison_shared fills the block's shared memory with NaN.
@@ -312,11 +314,13 @@ uint32_t Runner::warp(int operation, uint32_t mask, uint32_t value, int lane) {
     abandon();
   }
   t.state = State::kInWarp, t.operation = operation, t.mask = mask, t.value = value, t.lane = lane;
-  if (!complete(warp, mask, operation)) {
+  int& waiting = in_warp_[warp];
+  if (++waiting < __builtin_popcount(mask) || !complete(warp, mask, operation)) {
     leave();
     return t.result;
   }
   exchange(warp, mask);
+  waiting -= __builtin_popcount(mask);
   if (mask == 0xFFFFFFFFu || __builtin_popcount(mask) == lanes) check_warp(warp);
   for (int l = 0; l < kWarp; ++l) {
     if (mask >> l & 1 && first + l != t.number) make_ready(threads_[size_t(first + l)]);

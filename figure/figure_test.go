@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,6 +43,10 @@ func samples() map[string]func(path string) error {
 		"field": func(path string) error {
 			return VectorField(path, Field{Data: x, At: grid, To: append([]float32{5}, grid[1:]...), Columns: 3, Axes: [2]string{"u", "v"}})
 		},
+		"sheet": func(path string) error {
+			return Images(path, Sheet{Values: append(slices.Repeat(x, 7), x...), Shape: []int{2, 2}, Columns: 8, Captions: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, Title: "chains"})
+		},
+		"cloud": func(path string) error { return Scatter(path, Cloud{Data: x, Samples: z}) },
 		"codes": func(path string) error { return CodeMap(path, Codes{Values: x, Labels: []string{"a", "b", "a", "c"}}) },
 	}
 }
@@ -126,6 +131,8 @@ func TestNonFiniteNumbersAreDrawn(t *testing.T) {
 		},
 		"filters": func(path string) error { return Filters(path, Weights{Features: 4, Values: bad, Shape: []int{2, 2}}) },
 		"field":   func(path string) error { return VectorField(path, Field{At: good, To: bad, Columns: 2}) },
+		"sheet":   func(path string) error { return Images(path, Sheet{Values: bad, Shape: []int{2, 2}, Columns: 1}) },
+		"cloud":   func(path string) error { return Scatter(path, Cloud{Data: bad, Samples: bad}) },
 		"codes": func(path string) error {
 			return CodeMap(path, Codes{Values: bad, Labels: []string{"a", "b", "c", "d"}})
 		},

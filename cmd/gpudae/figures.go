@@ -38,6 +38,8 @@ func figureKinds() []figureKind {
 		{"manifold", "where corrupted points are sent, in the plane", true, true, true, drawManifold},
 		{"vector-field", "reconstruction minus input over a grid, in the plane", true, true, true, drawVectorField},
 		{"codes", "the codes' two principal components, by class", false, false, true, drawCodes},
+		{"samples", "what the model's Markov chain draws: images, or points in the plane", false, false, true, drawSamples},
+		{"chain", "a film strip of that chain: images from an example on, by steps", false, false, true, drawChain},
 	}
 }
 

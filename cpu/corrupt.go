@@ -16,7 +16,7 @@ type corruptCall struct {
 	step           uint32
 	key            philox.Key
 	data           *dataset
-	part           philox.Permutation
+	donors         donors
 	kernels        *kernels
 	lanes          []noiseLane
 }
@@ -47,7 +47,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 	}
 	if a.Kind == device.CorruptSwap {
 		d.corrupt.data = a.Data.(*dataset)
-		d.corrupt.part = a.Part.Permutation(d.corrupt.data.rows)
+		d.corrupt.donors = d.corrupt.data.donors(a.Part)
 	}
 	d.pool.run(&d.corrupt, rows, d.perLane(a.From.Columns*corruptCost))
 }
@@ -204,7 +204,7 @@ func (r *corruptRow) swap() {
 		if donor >= r.position {
 			donor++
 		}
-		r.destroy(j, r.data.at(int(r.part.At(uint32(r.Part.Lo)+donor)), j))
+		r.destroy(j, r.data.at(r.donors.row(donor), j))
 	}
 }
 

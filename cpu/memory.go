@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"gpudae/device"
+	"gpudae/device/philox"
 )
 
 const (
@@ -106,6 +107,7 @@ type dataset struct {
 	bytes         []uint8
 	scale         float32 // of bytes
 	floats        []float32
+	tables        map[device.Rows][]uint32 // row numbers of parts of a split, once they are wanted
 }
 
 // Shape returns the numbers of rows and columns.
@@ -113,7 +115,7 @@ func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
 
 // load copies a table, after it has seen that there is room.
 func load(ctx context.Context, t device.Table) (*dataset, error) {
-	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale}
+	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale, tables: map[device.Rows][]uint32{}}
 	n := t.Rows * t.Columns
 	if t.Uint8 != nil {
 		mustEqualLength("load", n, len(t.Uint8))
@@ -145,6 +147,43 @@ func copyTable[T any](ctx context.Context, dst, src []T) error {
 		return fmt.Errorf("cpu: load: %w", err)
 	}
 	return nil
+}
+
+// donors are the rows of a part, by their position in it: a walk through the
+// split's permutation, which takes long, or a table of it.
+type donors struct {
+	lo          uint32
+	permutation philox.Permutation
+	table       []uint32 // nil: none
+}
+
+// largestTable is the number of rows up to which a part has a table, and
+// mostTables how many parts do: one to train on and one to validate with.
+const (
+	largestTable = 1 << 22
+	mostTables   = 4
+)
+
+// donors returns the rows of a part, and makes its table at the first call.
+func (s *dataset) donors(part device.Rows) donors {
+	d := donors{lo: uint32(part.Lo), permutation: part.Permutation(s.rows), table: s.tables[part]}
+	if d.table != nil || !part.Split || part.Len() > largestTable || len(s.tables) == mostTables {
+		return d
+	}
+	table := make([]uint32, part.Len())
+	for i := range table {
+		table[i] = uint32(d.row(uint32(i)))
+	}
+	s.tables[part], d.table = table, table
+	return d
+}
+
+// row returns the row at a position of the part.
+func (d *donors) row(position uint32) int {
+	if d.table != nil {
+		return int(d.table[position])
+	}
+	return int(d.permutation.At(d.lo + position))
 }
 
 // at returns the value of one element.

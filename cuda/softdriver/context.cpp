@@ -230,14 +230,26 @@ extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI cuCtxCreate_v
   return CUDA_SUCCESS;
 }
 SOFTDRIVER_API cuCtxCreate(CUcontext* out, CUctxCreateParams*, unsigned flags, CUdevice device) { return cuCtxCreate_v2(out, flags, device); }
+// A context takes its memory and its streams with it.
 SOFTDRIVER_API cuCtxDestroy(CUcontext handle) {
-  std::lock_guard lock(machine().mutex);
-  Context* c = machine().contexts.find(handle);
+  Machine& m = machine();
+  std::lock_guard lock(m.mutex);
+  Context* c = m.contexts.find(handle);
   if (!c) return CUDA_ERROR_INVALID_CONTEXT;
   drain_context(*c);
   context_stack.erase(std::remove(context_stack.begin(), context_stack.end(), c), context_stack.end());
-  machine().legacy.erase(c);
-  machine().contexts.remove(c);
+  std::vector<Allocation> memory;
+  for (const auto& [at, a] : m.allocations) {
+    if (a.owner == c) memory.push_back(a);
+  }
+  for (const Allocation& a : memory) release(a);
+  std::vector<Stream*> streams;
+  for (Stream* s : m.streams) {
+    if (s->context == c) streams.push_back(s);
+  }
+  for (Stream* s : streams) m.streams.remove(s);
+  m.legacy.erase(c);
+  m.contexts.remove(c);
   return CUDA_SUCCESS;
 }
 SOFTDRIVER_API cuCtxSetCurrent(CUcontext handle) {

@@ -34,6 +34,7 @@ struct Allocation {
   size_t size;
   Where where;
   int device;
+  Context* owner;
 };
 
 struct Function {

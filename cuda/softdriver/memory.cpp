@@ -38,7 +38,7 @@ CUresult allocate(Context* context, size_t size, Where where, void** out) {
   std::memset(p, kGuardByte, kGuard);
   std::memset(begin, 0xFF, size);  // NaN in every format
   std::memset(begin + size, kGuardByte, kGuard);
-  m.allocations[reinterpret_cast<uintptr_t>(begin)] = {begin, size, where, context->device};
+  m.allocations[reinterpret_cast<uintptr_t>(begin)] = {begin, size, where, context->device, context};
   if (where == Where::kDevice) {
     m.used[context->device] += size;
     ++m.counters.allocations;

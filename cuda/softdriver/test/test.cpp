@@ -263,6 +263,19 @@ void memory_ends() {
   CHECK(cuMemFree(p) == CUDA_ERROR_INVALID_VALUE || p == q);
 }
 
+void a_context_takes_its_memory_with_it() {
+  CUcontext context, before;
+  OK(cuCtxGetCurrent(&before));
+  OK(cuCtxCreate(&context, nullptr, 0, 0));
+  const uint64_t held = counters().bytes_allocated;
+  const CUdeviceptr p = allocate(100);
+  CHECK(counters().bytes_allocated == held + 400);
+  OK(cuCtxDestroy(context));
+  CHECK(counters().bytes_allocated == held);
+  OK(cuCtxSetCurrent(before));
+  CHECK(cuMemFree(p) == CUDA_ERROR_INVALID_VALUE);
+}
+
 void launches_fail_on_request() {
   const CUdeviceptr x = upload(std::vector<float>(256, 0));
   softdriver_set("SOFTDRIVER_REFUSE_LAUNCH", "2");
@@ -420,6 +433,7 @@ const Case cases[] = {
     SILENT(captures_forbid_what_synchronises),
     SILENT(events_order_streams),
     SILENT(memory_ends),
+    SILENT(a_context_takes_its_memory_with_it),
     SILENT(unsupported_calls_say_so),
     SILENT(devices_are_as_set),
     {"launches_fail_on_request", launches_fail_on_request, "failed on request", "failed on request", "failed on request"},

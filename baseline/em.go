@@ -308,7 +308,7 @@ func (f *factorEM) fit(ctx context.Context, o EM, what string) (LatentGaussian, 
 // the length of W, which plain EM hardly moves, is right at once.
 //
 // It returns the mean log likelihood under W and Ψ,
-// -½(D ln 2π + ln|C| + tr C⁻¹S), tr C⁻¹S = Σ Sⱼⱼ/Ψⱼ - tr (Ψ⁻¹W)ᵀT, and the M step.
+// -½(D ln 2π + ln|C| + tr C⁻¹S), C⁻¹S = Ψ⁻¹(S - W Tᵀ), and the M step.
 func (f *factorEM) expect() (float64, func() error, error) {
 	if f.check != nil {
 		if err := f.check(); err != nil {
@@ -320,9 +320,8 @@ func (f *factorEM) expect() (float64, func() error, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	precise := mat.NewDense(f.d, f.q, nil) // Ψ⁻¹W
-	precise.Apply(func(j, k int, _ float64) float64 { return c.loadings[j*f.q+k] / c.root[j] }, precise)
-	b := mat.DenseCopyOf(precise)
+	b := mat.NewDense(f.d, f.q, nil)
+	b.Apply(func(j, k int, _ float64) float64 { return c.loadings[j*f.q+k] / c.root[j] }, b)
 	c.timesInverse(b.RawMatrix())
 	t, err := f.times(b)
 	if err != nil {
@@ -330,7 +329,7 @@ func (f *factorEM) expect() (float64, func() error, error) {
 	}
 	value := 2 * c.constant
 	for j := range f.d {
-		value -= f.variances[j]/f.noise[j] - dot(precise.RawRowView(j), t.RawRowView(j))
+		value -= (f.variances[j] - dot(f.loadings[j*f.q:(j+1)*f.q], t.RawRowView(j))) / f.noise[j]
 	}
 	return value / 2, func() error { return f.maximize(c, b, t) }, nil
 }

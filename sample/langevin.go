@@ -10,8 +10,7 @@ import (
 	"gpudae/device/philox"
 )
 
-// Langevin runs the unadjusted Langevin algorithm (Roberts and Tweedie 1996,
-// section 1.4)
+// Langevin runs the unadjusted Langevin algorithm (Roberts and Tweedie 1996)
 //
 //	x ← x + (ε/2)·s(x) + √ε·z,  z ~ N(0, I)
 //

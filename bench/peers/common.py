@@ -40,6 +40,7 @@ class Workload:
     data: str  # images: 8 bits a feature; normal: standard normal deviates
     rows: int
     warmup: int  # steps before the clock runs
+    loss_after: int  # steps before the losses of programs are compared
     goals: dict
 
     @property
@@ -60,11 +61,6 @@ class Workload:
         gradient in every layer, the input's gradient in all but the first."""
         products = [2 * i * o for i, o in zip(self.layers, self.layers[1:])]
         return 3 * sum(products) - products[0]
-
-    @property
-    def epoch(self):
-        """Whole minibatches in an epoch."""
-        return self.rows // self.batch
 
     def per_feature(self, nll):
         """The loss as it is reported: cross-entropy or squared error a feature."""

@@ -19,7 +19,7 @@ CACHE = environments.CACHE
 TIMEOUT = 300  # seconds for a program
 DISTURBED = 0.05  # processors' worth of others' work that makes a run count as disturbed
 TOLERATED = 0.1  # fraction of disturbed runs in a quiet measurement
-LOSS_STEPS = 500  # before the losses are compared; an epoch, if that is shorter
+SHORT = 1e8  # operations in a step below which going back to Python counts
 # Older releases of some libraries need these on some machines; they slow the current ones.
 UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -32,6 +32,10 @@ class Program:
     family: str
     environment: str = ""  # of environments.py; none for ours
     script: tuple = ()
+    short_only: bool = False  # of use for short steps alone
+
+    def suits(self, workload):
+        return not self.short_only or workload.flops * workload.batch < SHORT
 
 
 OURS = Program(report.OURS, report.OURS)
@@ -40,7 +44,7 @@ PEERS = (
     Program("PyTorch eager", "PyTorch", "torch", ("peer_torch.py", "--mode", "eager")),
     Program("PyTorch compiled", "PyTorch", "torch", ("peer_torch.py", "--mode", "compiled")),
     Program("JAX step", "JAX", "jax", ("peer_jax.py", "--mode", "step")),
-    Program("JAX scan", "JAX", "jax", ("peer_jax.py", "--mode", "scan")),
+    Program("JAX scan", "JAX", "jax", ("peer_jax.py", "--mode", "scan"), short_only=True),
     NUMPY,
 )
 LIBRARIES = (
@@ -58,7 +62,6 @@ class Plan:
     rounds: int
     threads: list
     seconds: float  # measured time of a run
-    loss_steps: int = LOSS_STEPS
     data: str = ""  # images; synthetic ones if empty
 
 
@@ -109,13 +112,14 @@ class Bench:
         for w in self.plan.table:
             for threads in self.plan.threads:
                 for program in programs[turn:] + programs[:turn]:
-                    self.train_one(w, threads, program, round_)
+                    if program.suits(w):
+                        self.train_one(w, threads, program, round_)
 
     def train_one(self, w, threads, program, round_):
         """Measures a program. The last run at most threads warms up for so long that
         the losses after it can be compared."""
         last = round_ + 1 == self.plan.rounds and threads == max(self.plan.threads)
-        warmup = max(w.warmup, min(w.epoch, self.plan.loss_steps)) if last else w.warmup
+        warmup = w.loss_after if last else w.warmup
         command = [*self.command(program), w.name, *self.flags(threads), "--warmup", str(warmup)]
         if w.data == "images":
             command += ["--data", self.images]

@@ -8,7 +8,7 @@ import (
 )
 
 // InitInfo is a row of the table of weight initialisations. Biases start at 0,
-// gains at 1.
+// gains at 1; for the output layer of a run see StartAtMeans.
 type InitInfo struct {
 	Name    string
 	Formula string
@@ -20,7 +20,7 @@ const autoInit = "auto"
 // Initializations returns the table of initialisations.
 func Initializations() []InitInfo {
 	return []InitInfo{
-		{autoInit, "he-uniform for relu, leaky-relu, elu, gelu, silu and softplus; glorot-uniform for the others, times 4 for sigmoid", "see the others"},
+		{autoInit, "he-uniform for relu, leaky-relu, elu, gelu, silu and softplus; glorot-uniform for the others, times 4 for sigmoid; a run starts with an output layer of 0, unless tied", "see the others; Zhang et al. 2019"},
 		{"glorot-uniform", "U(-b, b), b = √(6/(in + out))", "Glorot and Bengio 2010, eq. 16"},
 		{"glorot-normal", "N(0, 2/(in + out))", "Glorot and Bengio 2010, eq. 12"},
 		{"he-uniform", "U(-b, b), b = √(6/in)", "He et al. 2015, eq. 10"},

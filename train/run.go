@@ -95,7 +95,7 @@ func newRun(ctx context.Context, job Job) (*run, error) {
 	if err := r.recordSteps(); err != nil {
 		return nil, err
 	}
-	if err := r.stand(); err != nil {
+	if err := r.stand(ctx); err != nil {
 		return nil, err
 	}
 	r.began, r.earlier = time.Now(), r.now.Seconds
@@ -118,13 +118,13 @@ func (r *run) recordSteps() (err error) {
 
 // stand puts the run at its start, or where its checkpoint says, and opens the
 // run folder.
-func (r *run) stand() error {
+func (r *run) stand(ctx context.Context) error {
 	c, err := r.checkpoint()
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		if err := r.initial(); err != nil {
+		if err := r.initial(ctx); err != nil {
 			return err
 		}
 		if err := r.save(&r.boundary.arenas); err != nil {

@@ -568,6 +568,15 @@ func TestClipAndDecayReachTheStep(t *testing.T) {
 	job.Model = newDAE(t, model.Config{Features: 8, Hidden: []int{4}, Norm: "layer", Corruption: "gaussian:0.1", Likelihood: "gaussian:1"})
 	job.Config.Val, job.Config.Batch, job.Config.LR, job.Config.Optimizer = 0, 30, 0.01, "sgd:momentum=0"
 	start := job.Model.InitialParameters(job.Config.Seed)
+	split, err := NewSplit(job.Table.Rows, job.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moments, err := model.ColumnMoments(context.Background(), job.Table, split.Training())
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.Model.StartAtMeans(start, moments)
 	plain := mustRun(t, job)
 	moved := func(r *Result) (norm float64) {
 		for i, x := range r.Params {
@@ -597,6 +606,53 @@ func TestClipAndDecayReachTheStep(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Counts are where weights drawn at random start far from the mean, since
+// exp(W·h) of inputs that are not scaled is huge. The rates follow one hidden
+// variable, so that there is something to learn beyond the mean.
+func TestARunOnCountsBeatsTheMeanFromTheStart(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	table := device.Table{Rows: 500, Columns: 6}
+	for range table.Rows {
+		u := random.NormFloat64()
+		for j := range table.Columns {
+			table.Float32 = append(table.Float32, float32(poissonDraw(random, math.Exp(1+0.2*float64(j)*u))))
+		}
+	}
+	job := Job{Device: newCPU(t, 2), Table: table, Config: DefaultConfig(),
+		Model: newDAE(t, model.Config{Features: 6, Hidden: []int{64}, Corruption: "masking:0.25", Likelihood: "poisson"})}
+	job.Config.Epochs = 100
+	r := mustRun(t, job)
+	moments, err := model.ColumnMoments(context.Background(), table, r.Split.Training())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, mean := r.Split.Validation(), 0.0
+	permutation := held.Permutation(table.Rows)
+	for i := range held.Len() {
+		for j := range table.Columns {
+			n := float64(table.Float32[int(permutation.At(uint32(i)))*table.Columns+j])
+			log, _ := math.Lgamma(n + 1)
+			mean += (moments.Mean[j] - n*math.Log(moments.Mean[j]) + log) / float64(held.Len())
+		}
+	}
+	if first := r.History[0].ValNLL; first > 1.05*mean {
+		t.Errorf("after one epoch %.4g nats an example, the mean alone has %.4g", first, mean)
+	}
+	if r.Best.ValNLL > 0.95*mean {
+		t.Errorf("at best %.4g nats an example, the mean alone has %.4g", r.Best.ValNLL, mean)
+	}
+}
+
+// poissonDraw counts the uniform factors whose product stays above exp(-rate)
+// (Knuth, volume 2, section 3.4.1).
+func poissonDraw(random *rand.Rand, rate float64) int {
+	n := 0
+	for product, floor := random.Float64(), math.Exp(-rate); product > floor; product *= random.Float64() {
+		n++
+	}
+	return n
 }
 
 func TestBestOf(t *testing.T) {

@@ -171,9 +171,16 @@ func (d *session) restore(a *arenas) error {
 	return nil
 }
 
-// initial fills the device with the start of a run.
-func (d *session) initial() error {
-	if err := d.net.SetParameters(d.Model.InitialParameters(d.Config.Seed), d.Model.InitialBuffers()); err != nil {
+// initial fills the device with the start of a run: weights drawn at random that
+// reconstruct every row by the means of those that train.
+func (d *session) initial(ctx context.Context) error {
+	moments, err := model.ColumnMoments(ctx, d.Table, d.split.Training())
+	if err != nil {
+		return err
+	}
+	params := d.Model.InitialParameters(d.Config.Seed)
+	d.Model.StartAtMeans(params, moments)
+	if err := d.net.SetParameters(params, d.Model.InitialBuffers()); err != nil {
 		return err
 	}
 	d.state.Reset(d.Device, d.net.Params)

@@ -1,7 +1,9 @@
-// Package baseline holds the closed forms that a denoising auto-encoder is
-// measured against, and that tests use as oracles: the corrupted example itself,
-// the mean, principal components, and the best linear denoiser of each
-// corruption process, whose expected error no linear auto-encoder can pass.
+// Package baseline holds the linear relatives of a denoising auto-encoder, which
+// it is measured against and which tests use as oracles: the corrupted example
+// itself, the mean, principal components, the best linear denoiser of each
+// corruption process, whose expected error no linear auto-encoder can pass, and
+// the Gaussians with a code, probabilistic PCA and factor analysis, which have an
+// exact density and score.
 //
 // It works on plain row-major numbers in float64 and knows nothing of models,
 // devices or files. The vocabulary is that of the project: x is the clean

@@ -209,17 +209,12 @@ func (r *corruptRow) swap() {
 }
 
 func (r *corruptRow) saltAndPepper() {
-	words := r.draw(&r.scratch.decisions, len(r.x), 0)
-	for j := range r.x {
-		switch word := words[j]; {
-		case philox.Fires(word, r.Rate/2):
-			r.destroy(j, r.low[j])
-		case philox.Fires(word, r.Rate):
-			r.destroy(j, r.high[j])
-		default:
-			r.keep(j)
-		}
+	if r.Rate == 0 {
+		r.none()
+		return
 	}
+	words := r.draw(&r.scratch.decisions, len(r.x), 0)
+	r.kernels.saltAndPepper(r.y, r.x, r.m, r.low, r.high, words, uint32(r.Rate/2), uint32(r.Rate-1), r.Accumulate)
 }
 
 // normals returns a standard normal draw for each column.
@@ -234,19 +229,13 @@ func (r *corruptRow) normals() []float32 {
 }
 
 func (r *corruptRow) speckle() {
-	z := r.normals()
-	for j, x := range r.x {
-		noise := float32(r.Amount * z[j])
-		r.destroy(j, float32(x*float32(1+noise)))
-	}
+	r.kernels.addSpeckle(r.y, r.x, r.normals(), r.Amount)
+	r.destroyAll()
 }
 
 func (r *corruptRow) uniform() {
-	words := r.draw(&r.scratch.decisions, len(r.x), 0)
-	for j, x := range r.x {
-		u := philox.Uniform(words[j])
-		r.destroy(j, x+float32(r.Amount*float32(float32(2*u)-1)))
-	}
+	r.kernels.addUniform(r.y, r.x, r.draw(&r.scratch.decisions, len(r.x), 0), r.Amount)
+	r.destroyAll()
 }
 
 func (r *corruptRow) poisson() {

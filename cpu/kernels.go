@@ -44,12 +44,15 @@ type kernels struct {
 	adam          func(theta, g, m, v []float32, c *ruleScalars)
 	rmsprop       func(theta, g, v []float32, c *ruleScalars)
 
-	words     wordsFunc
-	maskWords maskFunc
-	dropWords func(y, x []float32, words []uint32, limit uint32, keep float32) // y = x·keep, 0 where word ≤ limit
-	normals   normalsFunc
-	addNoise  func(y, x, z []float32, sigma float32) // y = x + σ·z, each operation rounded
-	widen     func(dst []float32, src []uint8, scale float32)
+	words         wordsFunc
+	maskWords     maskFunc
+	dropWords     func(y, x []float32, words []uint32, limit uint32, keep float32) // y = x·keep, 0 where word ≤ limit
+	normals       normalsFunc
+	addNoise      func(y, x, z []float32, sigma float32)                  // y = x + σ·z, each operation rounded
+	addSpeckle    func(y, x, z []float32, sigma float32)                  // y = x·(1 + σ·z), each operation rounded
+	addUniform    func(y, x []float32, words []uint32, amplitude float32) // y = x + a·(2u - 1), u = philox.Uniform(word), each operation rounded
+	saltAndPepper saltAndPepperFunc
+	widen         func(dst []float32, src []uint8, scale float32)
 }
 
 // lossFunc returns Σ w·ℓ over a row with parameters a and clean x, and stores
@@ -69,6 +72,10 @@ const wordsMultiple = 32
 // maskFunc zeroes x where a word is at most limit and copies it to y elsewhere;
 // mask becomes 1 there and 0 elsewhere, or stays if accumulate is set.
 type maskFunc func(y, x, mask []float32, words []uint32, limit uint32, accumulate bool)
+
+// saltAndPepperFunc stores low where a word is less than half, otherwise high
+// where it is at most limit and x elsewhere; mask as in maskFunc.
+type saltAndPepperFunc func(y, x, mask, low, high []float32, words []uint32, half, limit uint32, accumulate bool)
 
 // normalsFunc turns the blocks of words into the draws of philox.NormalLane.
 type normalsFunc func(z []float32, words []uint32)

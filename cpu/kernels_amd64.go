@@ -43,7 +43,8 @@ var avx2Kernels = kernels{
 	columnSums: columnSumsAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, sumSquaredDifferences: sumSquaredDifferencesAVX2,
 	bernoulli: bernoulliAVX2, poisson: poissonAVX2, gaussian: gaussianAVX2, gaussianLearned: gaussianLearnedAVX2,
 	sgd: sgdAVX2, nesterov: nesterovAVX2, adam: adamAVX2, rmsprop: rmspropAVX2,
-	words: wordsAVX2, maskWords: maskWordsAVX2, dropWords: dropWordsAVX2, normals: normalsAVX2, addNoise: addNoiseAVX2, widen: widenAVX2,
+	words: wordsAVX2, maskWords: maskWordsAVX2, dropWords: dropWordsAVX2, normals: normalsAVX2, addNoise: addNoiseAVX2, addSpeckle: addSpeckleAVX2, addUniform: addUniformAVX2,
+	saltAndPepper: saltAndPepperAVX2, widen: widenAVX2,
 }
 
 var avx512Kernels = kernels{
@@ -80,5 +81,6 @@ var avx512Kernels = kernels{
 	columnSums: columnSumsAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, sumSquaredDifferences: sumSquaredDifferencesAVX512,
 	bernoulli: bernoulliAVX512, poisson: poissonAVX512, gaussian: gaussianAVX512, gaussianLearned: gaussianLearnedAVX512,
 	sgd: sgdAVX512, nesterov: nesterovAVX512, adam: adamAVX512, rmsprop: rmspropAVX512,
-	words: wordsAVX512, maskWords: maskWordsAVX512, dropWords: dropWordsAVX512, normals: normalsAVX512, addNoise: addNoiseAVX512, widen: widenAVX512,
+	words: wordsAVX512, maskWords: maskWordsAVX512, dropWords: dropWordsAVX512, normals: normalsAVX512, addNoise: addNoiseAVX512, addSpeckle: addSpeckleAVX512, addUniform: addUniformAVX512,
+	saltAndPepper: saltAndPepperAVX512, widen: widenAVX512,
 }

@@ -58,7 +58,8 @@ var genericKernels = kernels{
 	bernoulli: bernoulliGeneric, poisson: poissonGeneric, gaussian: gaussianGeneric, gaussianLearned: gaussianLearnedGeneric,
 	sgd: sgdGeneric, nesterov: nesterovGeneric, adam: adamGeneric, rmsprop: rmspropGeneric,
 	words: wordsGeneric, maskWords: maskWordsGeneric, dropWords: dropWordsGeneric,
-	normals: normalsGeneric, addNoise: addNoiseGeneric, widen: widenGeneric,
+	normals: normalsGeneric, addNoise: addNoiseGeneric, addSpeckle: addSpeckleGeneric, addUniform: addUniformGeneric,
+	saltAndPepper: saltAndPepperGeneric, widen: widenGeneric,
 }
 
 func copyGeneric(y, x []float32) { copy(y, x) }
@@ -241,6 +242,37 @@ func dropWordsGeneric(y, x []float32, words []uint32, limit uint32, keep float32
 func normalsGeneric(z []float32, words []uint32) {
 	for j := 0; j < len(z); j += 2 {
 		z[j], z[j+1] = philox.Normal(words[j], words[j+1])
+	}
+}
+
+func saltAndPepperGeneric(y, x, mask, low, high []float32, words []uint32, half, limit uint32, accumulate bool) {
+	for j, v := range x {
+		word := words[j]
+		switch {
+		case word < half:
+			y[j] = low[j]
+		case word <= limit:
+			y[j] = high[j]
+		default:
+			y[j] = v
+		}
+		if word <= limit {
+			mask[j] = 1
+		} else if !accumulate {
+			mask[j] = 0
+		}
+	}
+}
+
+func addSpeckleGeneric(y, x, z []float32, sigma float32) {
+	for j, v := range x {
+		y[j] = v * float32(1+float32(sigma*z[j]))
+	}
+}
+
+func addUniformGeneric(y, x []float32, words []uint32, amplitude float32) {
+	for j, v := range x {
+		y[j] = v + float32(amplitude*float32(float32(2*philox.Uniform(words[j]))-1))
 	}
 }
 

@@ -254,6 +254,14 @@ func elementwise(k *kernels, o operands) map[string]func(y []float32, lo, hi int
 		"mask":     func(y []float32, lo, hi int) { k.maskWords(y, a[lo:hi], copied(b[lo:hi]), words[lo:hi], 1<<31, true) },
 		"masked":   func(y []float32, lo, hi int) { k.maskWords(copied(b[lo:hi]), a[lo:hi], y, words[lo:hi], 1<<31, true) },
 		"unmasked": func(y []float32, lo, hi int) { k.maskWords(copied(b[lo:hi]), a[lo:hi], y, words[lo:hi], 1<<31, false) },
+		"speckle":  func(y []float32, lo, hi int) { k.addSpeckle(y, a[lo:hi], b[lo:hi], 0.5) },
+		"uniform":  func(y []float32, lo, hi int) { k.addUniform(y, a[lo:hi], words[lo:hi], 0.5) },
+		"salt and pepper": func(y []float32, lo, hi int) {
+			k.saltAndPepper(y, a[lo:hi], copied(b[lo:hi]), b[lo:hi], c[lo:hi], words[lo:hi], 1<<29, 1<<30, true)
+		},
+		"salted and peppered": func(y []float32, lo, hi int) {
+			k.saltAndPepper(copied(b[lo:hi]), a[lo:hi], y, b[lo:hi], c[lo:hi], words[lo:hi], 1<<29, 1<<30, false)
+		},
 		"column sums": func(y []float32, lo, hi int) {
 			k.columnSums(y, a[lo:hi], 0, 3)
 		},

@@ -272,6 +272,11 @@ func wordsAVX2(words []uint32, counter [4]uint32, key [2]uint32)
 //go:noescape
 func maskWordsAVX2(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
 
+// saltAndPepperAVX2 destroys x where a word is at most limit: see saltAndPepperFunc.
+//
+//go:noescape
+func saltAndPepperAVX2(y []float32, x []float32, mask []float32, low []float32, high []float32, words []uint32, half uint32, limit uint32, accumulate bool)
+
 // dropWordsAVX2 zeroes x where a word is at most limit and multiplies it by keep elsewhere.
 //
 //go:noescape
@@ -281,6 +286,16 @@ func dropWordsAVX2(y []float32, x []float32, words []uint32, limit uint32, keep 
 //
 //go:noescape
 func addNoiseAVX2(y []float32, x []float32, z []float32, sigma float32)
+
+// addSpeckleAVX2 computes y = x·(1 + sigma·z), each operation rounded.
+//
+//go:noescape
+func addSpeckleAVX2(y []float32, x []float32, z []float32, sigma float32)
+
+// addUniformAVX2 computes y = x + amplitude·(2u - 1), u uniform in [0, 1), each operation rounded.
+//
+//go:noescape
+func addUniformAVX2(y []float32, x []float32, words []uint32, amplitude float32)
 
 // normalsAVX2 turns words into standard normal draws: see normalsFunc.
 //
@@ -637,6 +652,11 @@ func wordsAVX512(words []uint32, counter [4]uint32, key [2]uint32)
 //go:noescape
 func maskWordsAVX512(y []float32, x []float32, mask []float32, words []uint32, limit uint32, accumulate bool)
 
+// saltAndPepperAVX512 destroys x where a word is at most limit: see saltAndPepperFunc.
+//
+//go:noescape
+func saltAndPepperAVX512(y []float32, x []float32, mask []float32, low []float32, high []float32, words []uint32, half uint32, limit uint32, accumulate bool)
+
 // dropWordsAVX512 zeroes x where a word is at most limit and multiplies it by keep elsewhere.
 //
 //go:noescape
@@ -646,6 +666,16 @@ func dropWordsAVX512(y []float32, x []float32, words []uint32, limit uint32, kee
 //
 //go:noescape
 func addNoiseAVX512(y []float32, x []float32, z []float32, sigma float32)
+
+// addSpeckleAVX512 computes y = x·(1 + sigma·z), each operation rounded.
+//
+//go:noescape
+func addSpeckleAVX512(y []float32, x []float32, z []float32, sigma float32)
+
+// addUniformAVX512 computes y = x + amplitude·(2u - 1), u uniform in [0, 1), each operation rounded.
+//
+//go:noescape
+func addUniformAVX512(y []float32, x []float32, words []uint32, amplitude float32)
 
 // normalsAVX512 turns words into standard normal draws: see normalsFunc.
 //

@@ -6430,6 +6430,126 @@ done:
 	VZEROUPPER
 	RET
 
+// func saltAndPepperAVX2(y []float32, x []float32, mask []float32, low []float32, high []float32, words []uint32, half uint32, limit uint32, accumulate bool)
+// Requires: AVX, AVX2
+TEXT ·saltAndPepperAVX2(SB), NOSPLIT, $0-153
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         words_base+120(FP), BX
+	MOVQ         y_len+8(FP), SI
+	MOVQ         low_base+72(FP), DI
+	MOVQ         high_base+96(FP), R8
+	VBROADCASTSS limit+148(FP), Y0
+	VBROADCASTSS half+144(FP), Y1
+	MOVBLZX      accumulate+152(FP), R9
+	NEGL         R9
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Y2
+	XORQ         R9, R9
+
+loop:
+	CMPQ      SI, $0x08
+	JLT       tail
+	VMOVUPS   (BX)(R9*4), Y3
+	VPMINUD   Y0, Y3, Y4
+	VPCMPEQD  Y3, Y4, Y4
+	VPMAXUD   Y1, Y3, Y5
+	VPCMPEQD  Y3, Y5, Y5
+	VMOVUPS   (R8)(R9*4), Y3
+	VMOVUPS   (CX)(R9*4), Y6
+	VBLENDVPS Y4, Y3, Y6, Y3
+	VMOVUPS   (DI)(R9*4), Y6
+	VBLENDVPS Y5, Y3, Y6, Y3
+	VMOVUPS   Y3, (AX)(R9*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Y3
+	VMOVUPS   (DX)(R9*4), Y5
+	VANDPS    Y2, Y5, Y5
+	VBLENDVPS Y4, Y3, Y5, Y3
+	VMOVUPS   Y3, (DX)(R9*4)
+	ADDQ      $0x08, R9
+	SUBQ      $0x08, SI
+	JMP       loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R10
+	MOVQ         SI, R11
+	NEGQ         R11
+	VMOVUPS      (R10)(R11*4), Y3
+	VMASKMOVPS   (BX)(R9*4), Y3, Y4
+	VPMINUD      Y0, Y4, Y0
+	VPCMPEQD     Y4, Y0, Y0
+	VPMAXUD      Y1, Y4, Y1
+	VPCMPEQD     Y4, Y1, Y1
+	VMASKMOVPS   (R8)(R9*4), Y3, Y4
+	VMASKMOVPS   (CX)(R9*4), Y3, Y5
+	VBLENDVPS    Y0, Y4, Y5, Y4
+	VMASKMOVPS   (DI)(R9*4), Y3, Y5
+	VBLENDVPS    Y1, Y4, Y5, Y1
+	LEAQ         (AX)(R9*4), AX
+	VMOVAPS      X1, X4
+	TESTQ        $0x00000008, SI
+	JNZ          whole199
+	TESTQ        $0x00000004, SI
+	JZ           two200
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y1, X4
+	ADDQ         $0x10, AX
+
+two200:
+	TESTQ     $0x00000002, SI
+	JZ        last201
+	VMOVLPS   X4, (AX)
+	VPERMILPS $0x0e, X4, X4
+	ADDQ      $0x08, AX
+
+last201:
+	TESTQ  $0x00000001, SI
+	JZ     end202
+	VMOVSS X4, (AX)
+	JMP    end202
+
+whole199:
+	VMOVUPS Y1, (AX)
+
+end202:
+	VMOVUPS      lanes3f800000<>+0(SB), Y1
+	VMASKMOVPS   (DX)(R9*4), Y3, Y3
+	VANDPS       Y2, Y3, Y2
+	VBLENDVPS    Y0, Y1, Y2, Y0
+	LEAQ         (DX)(R9*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, SI
+	JNZ          whole203
+	TESTQ        $0x00000004, SI
+	JZ           two204
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two204:
+	TESTQ     $0x00000002, SI
+	JZ        last205
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last205:
+	TESTQ  $0x00000001, SI
+	JZ     end206
+	VMOVSS X1, (AX)
+	JMP    end206
+
+whole203:
+	VMOVUPS Y0, (AX)
+
+end206:
+done:
+	VZEROUPPER
+	RET
+
 // func dropWordsAVX2(y []float32, x []float32, words []uint32, limit uint32, keep float32)
 // Requires: AVX, AVX2
 TEXT ·dropWordsAVX2(SB), NOSPLIT, $0-80
@@ -6471,30 +6591,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole199
+	JNZ          whole207
 	TESTQ        $0x00000004, BX
-	JZ           two200
+	JZ           two208
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two200:
+two208:
 	TESTQ     $0x00000002, BX
-	JZ        last201
+	JZ        last209
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last201:
+last209:
 	TESTQ  $0x00000001, BX
-	JZ     end202
+	JZ     end210
 	VMOVSS X1, (AX)
-	JMP    end202
+	JMP    end210
 
-whole199:
+whole207:
 	VMOVUPS Y0, (AX)
 
-end202:
+end210:
 done:
 	VZEROUPPER
 	RET
@@ -6535,33 +6655,189 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole203
+	JNZ          whole211
 	TESTQ        $0x00000004, DX
-	JZ           two204
+	JZ           two212
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two204:
+two212:
 	TESTQ     $0x00000002, DX
-	JZ        last205
+	JZ        last213
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last205:
+last213:
 	TESTQ  $0x00000001, DX
-	JZ     end206
+	JZ     end214
 	VMOVSS X1, (AX)
-	JMP    end206
+	JMP    end214
 
-whole203:
+whole211:
 	VMOVUPS Y0, (AX)
 
-end206:
+end214:
 done:
 	VZEROUPPER
 	RET
+
+// func addSpeckleAVX2(y []float32, x []float32, z []float32, sigma float32)
+// Requires: AVX
+TEXT ·addSpeckleAVX2(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         z_base+48(FP), BX
+	VBROADCASTSS sigma+72(FP), Y0
+	XORQ         SI, SI
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Y1
+	VMOVUPS (BX)(SI*4), Y2
+	VMULPS  Y0, Y2, Y2
+	VADDPS  lanes3f800000<>+0(SB), Y2, Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ        DX, DX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         DX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y1
+	VMASKMOVPS   (CX)(SI*4), Y1, Y2
+	VMASKMOVPS   (BX)(SI*4), Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VADDPS       lanes3f800000<>+0(SB), Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, DX
+	JNZ          whole215
+	TESTQ        $0x00000004, DX
+	JZ           two216
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two216:
+	TESTQ     $0x00000002, DX
+	JZ        last217
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last217:
+	TESTQ  $0x00000001, DX
+	JZ     end218
+	VMOVSS X1, (AX)
+	JMP    end218
+
+whole215:
+	VMOVUPS Y0, (AX)
+
+end218:
+done:
+	VZEROUPPER
+	RET
+
+// func addUniformAVX2(y []float32, x []float32, words []uint32, amplitude float32)
+// Requires: AVX, AVX2
+TEXT ·addUniformAVX2(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         words_base+48(FP), DX
+	MOVQ         y_len+8(FP), BX
+	VBROADCASTSS amplitude+72(FP), Y0
+	XORQ         SI, SI
+
+loop:
+	CMPQ      BX, $0x08
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Y1
+	VPSRLD    $0x08, Y1, Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    lanes34000000<>+0(SB), Y1, Y1
+	VSUBPS    lanes3f800000<>+0(SB), Y1, Y1
+	VMOVUPS   (CX)(SI*4), Y2
+	VMULPS    Y0, Y1, Y1
+	VADDPS    Y1, Y2, Y1
+	VMOVUPS   Y1, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	SUBQ      $0x08, BX
+	JMP       loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y1
+	VMASKMOVPS   (DX)(SI*4), Y1, Y2
+	VPSRLD       $0x08, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       lanes34000000<>+0(SB), Y2, Y2
+	VSUBPS       lanes3f800000<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX)(SI*4), Y1, Y1
+	VMULPS       Y0, Y2, Y0
+	VADDPS       Y0, Y1, Y0
+	LEAQ         (AX)(SI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, BX
+	JNZ          whole219
+	TESTQ        $0x00000004, BX
+	JZ           two220
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two220:
+	TESTQ     $0x00000002, BX
+	JZ        last221
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last221:
+	TESTQ  $0x00000001, BX
+	JZ     end222
+	VMOVSS X1, (AX)
+	JMP    end222
+
+whole219:
+	VMOVUPS Y0, (AX)
+
+end222:
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes34000000<>+0(SB)/4, $0x34000000
+DATA lanes34000000<>+4(SB)/4, $0x34000000
+DATA lanes34000000<>+8(SB)/4, $0x34000000
+DATA lanes34000000<>+12(SB)/4, $0x34000000
+DATA lanes34000000<>+16(SB)/4, $0x34000000
+DATA lanes34000000<>+20(SB)/4, $0x34000000
+DATA lanes34000000<>+24(SB)/4, $0x34000000
+DATA lanes34000000<>+28(SB)/4, $0x34000000
+DATA lanes34000000<>+32(SB)/4, $0x34000000
+DATA lanes34000000<>+36(SB)/4, $0x34000000
+DATA lanes34000000<>+40(SB)/4, $0x34000000
+DATA lanes34000000<>+44(SB)/4, $0x34000000
+DATA lanes34000000<>+48(SB)/4, $0x34000000
+DATA lanes34000000<>+52(SB)/4, $0x34000000
+DATA lanes34000000<>+56(SB)/4, $0x34000000
+DATA lanes34000000<>+60(SB)/4, $0x34000000
+GLOBL lanes34000000<>(SB), RODATA|NOPTR, $64
 
 // func normalsAVX2(z []float32, words []uint32)
 // Requires: AVX, AVX2
@@ -11830,12 +12106,12 @@ loop:
 	MOVQ   rows+56(FP), R8
 	MOVQ   CX, DI
 
-row207:
+row223:
 	VMOVUPS (DI)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     row207
+	JNZ     row223
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	SUBQ    $0x10, BX
@@ -11850,12 +12126,12 @@ tail:
 	VPXORD Z2, Z2, Z2
 	MOVQ   rows+56(FP), BX
 
-row208:
+row224:
 	VMOVUPS.Z (CX)(SI*4), K1, Z0
 	VADDPS    Z0, Z2, Z2
 	ADDQ      DX, CX
 	DECQ      BX
-	JNZ       row208
+	JNZ       row224
 	VMOVUPS   Z2, K1, (AX)(SI*4)
 
 done:
@@ -11949,7 +12225,7 @@ loop:
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain209
+	JZ           plain225
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z7, Z7, Z7
 	VCMPPS       $0x04, Z7, Z3, K1
@@ -11958,7 +12234,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z8
 	VMOVAPS      Z8, Z3
 
-plain209:
+plain225:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -11966,13 +12242,13 @@ plain209:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed210
+	JZ            summed226
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed210:
+summed226:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12032,7 +12308,7 @@ tail:
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain211
+	JZ           plain227
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z10, Z10, Z10
 	VCMPPS       $0x04, Z10, Z3, K2
@@ -12041,7 +12317,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z11
 	VMOVAPS      Z11, Z3
 
-plain211:
+plain227:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12050,13 +12326,13 @@ plain211:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed212
+	JZ            summed228
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed212:
+summed228:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12095,7 +12371,7 @@ loop:
 	VFMADD231PS  Z3, Z2, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain213
+	JZ           plain229
 	VMOVUPS      (DX)(DI*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -12104,7 +12380,7 @@ loop:
 	VBLENDMPS    Z2, Z9, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain213:
+plain229:
 	VMULPS        Z2, Z8, Z8
 	VCVTPS2PD     Y8, Z9
 	VEXTRACTF32X8 $0x01, Z8, Y8
@@ -12112,13 +12388,13 @@ plain213:
 	VADDPD        Z9, Z0, Z0
 	VADDPD        Z8, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed214
+	JZ            summed230
 	VBROADCASTSS  scale+104(FP), Z8
 	VMULPS        Z8, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed214:
+summed230:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12140,7 +12416,7 @@ tail:
 	VFMADD231PS  Z3, Z2, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain215
+	JZ           plain231
 	VMOVUPS.Z    (DX)(DI*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -12149,7 +12425,7 @@ tail:
 	VBLENDMPS    Z2, Z5, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain215:
+plain231:
 	VMULPS        Z2, Z4, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12158,13 +12434,13 @@ plain215:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed216
+	JZ            summed232
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed216:
+summed232:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12219,7 +12495,7 @@ loop:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain217
+	JZ           plain233
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z3, K1
@@ -12228,7 +12504,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z7
 	VMOVAPS      Z7, Z3
 
-plain217:
+plain233:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -12236,13 +12512,13 @@ plain217:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed218
+	JZ            summed234
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed218:
+summed234:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12280,7 +12556,7 @@ tail:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain219
+	JZ           plain235
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z8, Z8, Z8
 	VCMPPS       $0x04, Z8, Z3, K2
@@ -12289,7 +12565,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z9
 	VMOVAPS      Z9, Z3
 
-plain219:
+plain235:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12298,13 +12574,13 @@ plain219:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed220
+	JZ            summed236
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed220:
+summed236:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12403,7 +12679,7 @@ loop:
 	VFNMADD231PS Z2, Z3, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain221
+	JZ           plain237
 	VMOVUPS      (BX)(R9*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -12412,7 +12688,7 @@ loop:
 	VBLENDMPS    Z2, Z3, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain221:
+plain237:
 	VMULPS        Z2, Z11, Z3
 	VCVTPS2PD     Y3, Z10
 	VEXTRACTF32X8 $0x01, Z3, Y3
@@ -12420,7 +12696,7 @@ plain221:
 	VADDPD        Z10, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed222
+	JZ            summed238
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z9, Z3
@@ -12428,7 +12704,7 @@ plain221:
 	VMULPS        Z2, Z8, Z2
 	VMOVUPS       Z2, (R8)(R9*4)
 
-summed222:
+summed238:
 	ADDQ $0x10, R9
 	SUBQ $0x10, SI
 	JMP  loop
@@ -12508,7 +12784,7 @@ tail:
 	VFNMADD231PS Z2, Z3, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain223
+	JZ           plain239
 	VMOVUPS.Z    (BX)(R9*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -12517,7 +12793,7 @@ tail:
 	VBLENDMPS    Z2, Z3, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain223:
+plain239:
 	VMULPS        Z2, Z9, Z3
 	VMOVAPS.Z     Z3, K1, Z3
 	VCVTPS2PD     Y3, Z6
@@ -12526,7 +12802,7 @@ plain223:
 	VADDPD        Z6, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed224
+	JZ            summed240
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z5, Z3
@@ -12534,7 +12810,7 @@ plain223:
 	VMULPS        Z2, Z4, Z2
 	VMOVUPS       Z2, K1, (R8)(R9*4)
 
-summed224:
+summed240:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -13029,6 +13305,70 @@ done:
 	VZEROUPPER
 	RET
 
+// func saltAndPepperAVX512(y []float32, x []float32, mask []float32, low []float32, high []float32, words []uint32, half uint32, limit uint32, accumulate bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·saltAndPepperAVX512(SB), NOSPLIT, $0-153
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         mask_base+48(FP), DX
+	MOVQ         words_base+120(FP), BX
+	MOVQ         y_len+8(FP), SI
+	MOVQ         low_base+72(FP), DI
+	MOVQ         high_base+96(FP), R8
+	VBROADCASTSS limit+148(FP), Z0
+	VBROADCASTSS half+144(FP), Z1
+	MOVBLZX      accumulate+152(FP), R9
+	NEGL         R9
+	VMOVD        R9, X2
+	VPBROADCASTD X2, Z2
+	XORQ         R9, R9
+
+loop:
+	CMPQ      SI, $0x10
+	JLT       tail
+	VMOVUPS   (BX)(R9*4), Z9
+	VPCMPUD   $0x02, Z0, Z9, K1
+	VPCMPUD   $0x05, Z1, Z9, K2
+	VMOVUPS   (R8)(R9*4), Z9
+	VMOVUPS   (CX)(R9*4), Z10
+	VBLENDMPS Z9, Z10, K1, Z3
+	VMOVUPS   (DI)(R9*4), Z9
+	VBLENDMPS Z3, Z9, K2, Z4
+	VMOVUPS   Z4, (AX)(R9*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Z9
+	VMOVUPS   (DX)(R9*4), Z10
+	VANDPS    Z2, Z10, Z10
+	VBLENDMPS Z9, Z10, K1, Z5
+	VMOVUPS   Z5, (DX)(R9*4)
+	ADDQ      $0x10, R9
+	SUBQ      $0x10, SI
+	JMP       loop
+
+tail:
+	TESTQ     SI, SI
+	JZ        done
+	MOVL      $-1, R10
+	BZHIL     SI, R10, R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (BX)(R9*4), K1, Z3
+	VPCMPUD   $0x02, Z0, Z3, K2
+	VPCMPUD   $0x05, Z1, Z3, K3
+	VMOVUPS.Z (R8)(R9*4), K1, Z0
+	VMOVUPS.Z (CX)(R9*4), K1, Z1
+	VBLENDMPS Z0, Z1, K2, Z6
+	VMOVUPS.Z (DI)(R9*4), K1, Z0
+	VBLENDMPS Z6, Z0, K3, Z7
+	VMOVUPS   Z7, K1, (AX)(R9*4)
+	VMOVUPS   lanes3f800000<>+0(SB), Z0
+	VMOVUPS.Z (DX)(R9*4), K1, Z1
+	VANDPS    Z2, Z1, Z1
+	VBLENDMPS Z0, Z1, K2, Z8
+	VMOVUPS   Z8, K1, (DX)(R9*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func dropWordsAVX512(y []float32, x []float32, words []uint32, limit uint32, keep float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·dropWordsAVX512(SB), NOSPLIT, $0-80
@@ -13104,6 +13444,92 @@ tail:
 	VMOVUPS.Z (BX)(SI*4), K1, Z2
 	VMULPS    Z0, Z2, Z0
 	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addSpeckleAVX512(y []float32, x []float32, z []float32, sigma float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addSpeckleAVX512(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         y_len+8(FP), DX
+	MOVQ         z_base+48(FP), BX
+	VBROADCASTSS sigma+72(FP), Z0
+	XORQ         SI, SI
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Z1
+	VMOVUPS (BX)(SI*4), Z2
+	VMULPS  Z0, Z2, Z2
+	VADDPS  lanes3f800000<>+0(SB), Z2, Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     DX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
+	VMOVUPS.Z (BX)(SI*4), K1, Z2
+	VMULPS    Z0, Z2, Z0
+	VADDPS    lanes3f800000<>+0(SB), Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addUniformAVX512(y []float32, x []float32, words []uint32, amplitude float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addUniformAVX512(SB), NOSPLIT, $0-76
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         words_base+48(FP), DX
+	MOVQ         y_len+8(FP), BX
+	VBROADCASTSS amplitude+72(FP), Z0
+	XORQ         SI, SI
+
+loop:
+	CMPQ      BX, $0x10
+	JLT       tail
+	VMOVUPS   (DX)(SI*4), Z1
+	VPSRLD    $0x08, Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    lanes34000000<>+0(SB), Z1, Z1
+	VSUBPS    lanes3f800000<>+0(SB), Z1, Z1
+	VMOVUPS   (CX)(SI*4), Z2
+	VMULPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z1
+	VMOVUPS   Z1, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	SUBQ      $0x10, BX
+	JMP       loop
+
+tail:
+	TESTQ     BX, BX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z1
+	VPSRLD    $0x08, Z1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    lanes34000000<>+0(SB), Z1, Z1
+	VSUBPS    lanes3f800000<>+0(SB), Z1, Z1
+	VMOVUPS.Z (CX)(SI*4), K1, Z2
+	VMULPS    Z0, Z1, Z0
+	VADDPS    Z0, Z2, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*4)
 
 done:

@@ -114,21 +114,28 @@ func (v vector) fires(w, limit reg.VecVirtual) mask {
 	return mask{Register: r}
 }
 
-// corruptions writes the kernels of masking, dropout and Gaussian noise.
+// corruptions writes the kernels of dropout and of the noises of single features.
 func (v vector) corruptions() {
 	v.function("maskWords", "func(y, x, mask []float32, words []uint32, limit uint32, accumulate bool)",
 		"%s zeroes x where a word is at most limit: see maskFunc.")
 	y, x, m, words, n := base("y"), base("x"), base("mask"), base("words"), length("y")
-	limit := v.scalar("limit")
-	accumulate := GP32()
-	Load(Param("accumulate"), accumulate)
-	NEGL(accumulate)
-	narrow, old := XMM(), v.new()
-	VMOVD(accumulate, narrow)
-	VPBROADCASTD(narrow, old)
+	limit, old := v.scalar("limit"), v.flag("accumulate")
 	v.elements(n, func(at position) {
 		fires := v.fires(at.element(words), limit)
 		at.put(v.keepUnless(fires, at.element(x)), y)
+		at.put(v.pick(fires, v.load(constant(one)), v.and(at.element(m), old)), m)
+	})
+	end()
+
+	v.function("saltAndPepper", "func(y, x, mask, low, high []float32, words []uint32, half, limit uint32, accumulate bool)",
+		"%s destroys x where a word is at most limit: see saltAndPepperFunc.")
+	y, x, m, words, n = base("y"), base("x"), base("mask"), base("words"), length("y")
+	low, high := base("low"), base("high")
+	limit, half, old := v.scalar("limit"), v.scalar("half"), v.flag("accumulate")
+	v.elements(n, func(at position) {
+		w := at.element(words)
+		fires := v.fires(w, limit)
+		at.put(v.pick(v.atLeast(w, half), v.pick(fires, at.element(high), at.element(x)), at.element(low)), y)
 		at.put(v.pick(fires, v.load(constant(one)), v.and(at.element(m), old)), m)
 	})
 	end()
@@ -149,6 +156,51 @@ func (v vector) corruptions() {
 		at.put(v.add(at.element(x), v.mul(at.element(z), sigma)), y)
 	})
 	end()
+
+	v.function("addSpeckle", "func(y, x, z []float32, sigma float32)", "%s computes y = x·(1 + sigma·z), each operation rounded.")
+	y, x, n = base("y"), base("x"), length("y")
+	z, sigma = base("z"), v.scalar("sigma")
+	v.elements(n, func(at position) {
+		at.put(v.mul(at.element(x), v.add(v.mul(at.element(z), sigma), constant(one))), y)
+	})
+	end()
+
+	v.function("addUniform", "func(y, x []float32, words []uint32, amplitude float32)",
+		"%s computes y = x + amplitude·(2u - 1), u uniform in [0, 1), each operation rounded.")
+	y, x, words, n = base("y"), base("x"), base("words"), length("y")
+	amplitude := v.scalar("amplitude")
+	v.elements(n, func(at position) {
+		u := v.new()
+		VPSRLD(Imm(8), at.element(words), u)
+		VCVTDQ2PS(u, u)
+		u = v.sub(v.mul(u, constant(0x1p-23)), constant(one)) // the product, 2u, is exact
+		at.put(v.add(at.element(x), v.mul(u, amplitude)), y)
+	})
+	end()
+}
+
+// flag is a parameter of type bool in every bit.
+func (v vector) flag(name string) reg.VecVirtual {
+	value, narrow, all := GP32(), XMM(), v.new()
+	Load(Param(name), value)
+	NEGL(value)
+	VMOVD(value, narrow)
+	VPBROADCASTD(narrow, all)
+	return all
+}
+
+// atLeast is the mask of the words that are not less than limit.
+func (v vector) atLeast(w, limit reg.VecVirtual) mask {
+	if v.wide() {
+		const notLess = 5
+		k := K()
+		VPCMPUD(Imm(notLess), limit, w, k)
+		return mask{Register: k}
+	}
+	r := v.new()
+	VPMAXUD(limit, w, r)
+	VPCMPEQD(w, r, r)
+	return mask{Register: r}
 }
 
 // normals writes the transform of Box and Muller of package philox, operation

@@ -98,19 +98,29 @@ func (p *pairs) add(b model.Batch) error {
 
 // rowsOf takes rows of a part of a table, evenly spaced if there are more than limit.
 func rowsOf(table device.Table, part device.Rows, limit int) baseline.Rows {
-	n := min(part.Len(), limit)
+	numbers := rowNumbers(table.Rows, part, part.Len())
+	n := min(len(numbers), limit)
 	out := baseline.Rows{Values: make([]float32, 0, n*table.Columns), Features: table.Columns}
-	permutation := part.Permutation(table.Rows)
 	for i := range n {
-		row := part.Lo + i*part.Len()/n
-		if part.Split {
-			row = int(permutation.At(uint32(row)))
-		}
+		row := numbers[i*len(numbers)/n]
 		for j := range table.Columns {
 			out.Values = append(out.Values, valueAt(table, row*table.Columns+j))
 		}
 	}
 	return out
+}
+
+// rowNumbers are the numbers, in a table of so many rows, of the first rows of a part.
+func rowNumbers(rows int, part device.Rows, limit int) []int {
+	numbers := make([]int, min(part.Len(), limit))
+	permutation := part.Permutation(rows)
+	for i := range numbers {
+		numbers[i] = part.Lo + i
+		if part.Split {
+			numbers[i] = int(permutation.At(uint32(numbers[i])))
+		}
+	}
+	return numbers
 }
 
 // valueAt is element i of a table, widened as a device does.

@@ -88,11 +88,11 @@ func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *pre
 	return paths, nil
 }
 
-// examplesShown is how many examples a figure gets to choose from, and
-// pointsShown how many points of a plane.
+// What figures are given to show.
 const (
-	examplesShown = 64
-	pointsShown   = 400
+	examplesShown = 64   // examples, of which a figure takes as many as fit
+	pointsShown   = 400  // points of a plane, with their way
+	cloudShown    = 3000 // points of a cloud, and codes
 )
 
 // triples returns clean, corrupted and reconstructed rows in the scale of the data.
@@ -117,10 +117,12 @@ func (s *subject) triples(ctx context.Context, rows int) (clean, corrupted, reco
 	return data.Float32s(x), data.Float32s(xt), data.Float32s(r), nil
 }
 
-// clean returns at most limit clean rows in the scale of the data.
-func (s *subject) clean(limit int) ([]float32, error) {
-	rows := rowsOf(s.table, s.rows, limit)
-	return s.invert(rows.Values)
+// all are the rows of the table.
+func (s *subject) all() device.Rows { return device.Rows{Hi: s.table.Rows} }
+
+// cloud is all the data in their own scale, thinned to what can be seen.
+func (s *subject) cloud() ([]float32, error) {
+	return s.invert(rowsOf(s.table, s.all(), cloudShown).Values)
 }
 
 func (s *subject) invert(values []float32) ([]float32, error) {
@@ -137,12 +139,7 @@ func (s *subject) classes(limit int) []string {
 		return nil
 	}
 	var names []string
-	permutation := s.rows.Permutation(s.table.Rows)
-	for i := range min(limit, s.rows.Len()) {
-		row := s.rows.Lo + i
-		if s.rows.Split {
-			row = int(permutation.At(uint32(row)))
-		}
+	for _, row := range rowNumbers(s.table.Rows, s.rows, limit) {
 		names = append(names, s.labels.Names[s.labels.Class[row]])
 	}
 	return names
@@ -219,27 +216,27 @@ func drawManifold(ctx context.Context, s *subject, path string) error {
 	if err != nil {
 		return err
 	}
-	clean, err := s.clean(s.rows.Len())
+	cloud, err := s.cloud()
 	if err != nil {
 		return err
 	}
-	return figure.Manifold(path, figure.Pairs{Data: clean, Corrupted: corrupted, Reconstructed: reconstructed, Axes: s.axes()})
+	return figure.Manifold(path, figure.Pairs{Data: cloud, Corrupted: corrupted, Reconstructed: reconstructed, Axes: s.axes()})
 }
 
 // gridColumns is the number of arrows across a vector field.
 const gridColumns = 28
 
 func drawVectorField(ctx context.Context, s *subject, path string) error {
-	clean, err := s.clean(s.rows.Len())
+	cloud, err := s.cloud()
 	if err != nil {
 		return err
 	}
-	at := figure.GridPoints(clean, gridColumns)
+	at := figure.GridPoints(cloud, gridColumns)
 	to, err := s.denoise(ctx, at)
 	if err != nil {
 		return err
 	}
-	return figure.VectorField(path, figure.Field{Data: clean, At: at, To: to, Columns: gridColumns, Axes: s.axes()})
+	return figure.VectorField(path, figure.Field{Data: cloud, At: at, To: to, Columns: gridColumns, Axes: s.axes()})
 }
 
 // denoise reconstructs points given in the scale of the data.
@@ -258,29 +255,26 @@ func (s *subject) denoise(ctx context.Context, values []float32) ([]float32, err
 	return s.invert(data.Float32s(x))
 }
 
-// codesShown is how many codes are mapped.
-const codesShown = 3000
-
 func drawCodes(ctx context.Context, s *subject, path string) error {
-	limit := min(codesShown, s.rows.Len())
-	shown := s.rows
-	shown.Hi = shown.Lo + limit
-	rows := rowsOf(s.table, shown, limit)
+	shown := *s
+	shown.rows = s.all()
+	shown.rows.Hi = min(cloudShown, s.table.Rows)
+	rows := rowsOf(s.table, shown.rows, cloudShown)
 	net, _, err := s.saved.Bind(s.dev, inferenceBatch)
 	if err != nil {
 		return err
 	}
-	h, err := net.Encode(ctx, tensor.New(tensor.WithShape(limit, s.info.Features), tensor.WithBacking(rows.Values)))
+	h, err := net.Encode(ctx, tensor.New(tensor.WithShape(rows.Len(), rows.Features), tensor.WithBacking(rows.Values)))
 	if err != nil {
 		return err
 	}
 	codes := baseline.Rows{Values: data.Float32s(h), Features: s.saved.DAE.CodeWidth()}
-	c := figure.Codes{Values: codes.Values, Labels: s.classes(limit), Axes: [2]string{"code 1", "code 2"}}
+	c := figure.Codes{Values: codes.Values, Labels: shown.classes(cloudShown), Axes: [2]string{"code 1", "code 2"}}
 	if codes.Features != 2 {
 		if c.Values, err = twoComponents(ctx, codes); err != nil {
 			return err
 		}
-		c.Axes = [2]string{"first principal component", "second"}
+		c.Axes = [2]string{"first principal component of the code", "second"}
 	}
 	return figure.CodeMap(path, c)
 }

@@ -56,8 +56,8 @@ func defaultTrainSettings() trainSettings {
 		Objective: "nll",
 		Model: model.Config{
 			Corruption:     auto,
-			Hidden:         []int{512},
-			Activation:     "relu",
+			Hidden:         []int{512, 512},
+			Activation:     "gelu",
 			CodeActivation: auto,
 			Norm:           "none",
 			Likelihood:     auto,
@@ -68,6 +68,7 @@ func defaultTrainSettings() trainSettings {
 		Train:   train.DefaultConfig(),
 		Machine: defaultMachine(),
 	}
+	c.Train.LR, c.Train.Schedule, c.Train.Clip = 3e-3, "cosine", 1
 	return c
 }
 
@@ -138,19 +139,19 @@ type preset struct {
 func presets() []preset {
 	return []preset{
 		{"quick", "a small model and few epochs, to try things out", map[string]string{
-			"hidden": "64", "epochs": "5"}},
-		{"image", "images in [0, 1]: one wide layer, masking noise", map[string]string{
-			"hidden": "1000", "corruption": "masking:0.25", "likelihood": "bernoulli", "epochs": "20", "schedule": "cosine"}},
-		{"deep", "a narrow code at the end of four layers (Hinton and Salakhutdinov 2006)", map[string]string{
-			"hidden": "1000,500,250", "code": "30", "code_activation": "identity", "epochs": "50", "schedule": "cosine", "warmup": "1"}},
-		{"tied", "sigmoid units, tied weights and plain gradient descent (Vincent et al. 2010)", map[string]string{
+			"hidden": "128", "epochs": "10", "batch": "32"}},
+		{"image", "8-bit images such as MNIST's: two wide layers, some passes over many rows", map[string]string{
+			"hidden": "1000,500", "corruption": "masking:0.25", "likelihood": "bernoulli", "epochs": "20", "lr": "0.001"}},
+		{"deep", "a code of 30 units at the end of four layers (Hinton and Salakhutdinov 2006)", map[string]string{
+			"hidden": "1000,500,250", "code": "30", "code_activation": "identity", "epochs": "50", "lr": "0.001", "warmup": "1"}},
+		{"tied", "one layer of sigmoid units, tied weights, gradient descent (Vincent et al. 2010)", map[string]string{
 			"hidden": "1000", "activation": "sigmoid", "tied": "true", "corruption": "masking:0.25", "likelihood": "bernoulli",
-			"optimizer": "sgd:momentum=0", "lr": "0.1", "batch": "20"}},
-		{"table", "columns of numbers: swap noise, standardised (Jahrer 2017)", map[string]string{
-			"scale": "standard", "corruption": "swap:0.15", "hidden": "512,512", "likelihood": "gaussian:1", "epochs": "100", "schedule": "cosine"}},
-		{"toy", "points in a plane, whose density shows in the reconstruction", map[string]string{
-			"scale": "standard", "corruption": "gaussian:0.2", "hidden": "128,128", "activation": "softplus", "likelihood": "gaussian:0.2",
-			"epochs": "200", "schedule": "cosine", "lr": "0.003"}},
+			"optimizer": "sgd:momentum=0", "lr": "0.02", "schedule": "constant", "clip": "0", "batch": "20"}},
+		{"table", "columns of numbers: standardised, values swapped between rows (Jahrer 2017)", map[string]string{
+			"scale": "standard", "corruption": "swap:0.15", "likelihood": "gaussian:1", "activation": "relu", "lr": "0.001", "epochs": "200"}},
+		{"toy", "points in a plane: small noise, so that the field of reconstructions shows the density", map[string]string{
+			"scale": "standard", "corruption": "gaussian:0.15", "likelihood": "gaussian:0.15", "hidden": "128,128",
+			"batch": "64", "epochs": "200", "patience": "0"}},
 	}
 }
 

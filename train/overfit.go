@@ -50,7 +50,7 @@ func Overfit(ctx context.Context, job Job, steps int) (*Fit, error) {
 // recordFixed returns the program of a step on all examples of a part, with
 // the noise of a clock that stands still while the optimiser's runs.
 func (d *session) recordFixed(ctx context.Context, part device.Rows) (device.Program, error) {
-	if err := d.initial(ctx); err != nil {
+	if _, err := d.initial(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.setRates(0, nil, 1); err != nil {

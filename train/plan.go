@@ -22,15 +22,19 @@ type Plan struct {
 	Schedule      string `json:"schedule"`
 }
 
-// Bytes is the device memory of a run.
+// Bytes is the memory of a run, but for the job's table, which exists already.
 type Bytes struct {
-	Data      uint64 `json:"data"`
-	Model     uint64 `json:"model"`     // parameters, gradients and the minibatch
-	Optimizer uint64 `json:"optimizer"` // moments and the average
+	Data      uint64 `json:"data"`      // on the device
+	Model     uint64 `json:"model"`     // on the device: parameters, gradients and the minibatch
+	Optimizer uint64 `json:"optimizer"` // on the device: moments and the average
+	Host      uint64 `json:"host"`      // what Run keeps to roll back, to resume and to save
 }
 
-// Total is the sum.
-func (b Bytes) Total() uint64 { return b.Data + b.Model + b.Optimizer }
+// Device is what lies on the device.
+func (b Bytes) Device() uint64 { return b.Data + b.Model + b.Optimizer }
+
+// Total is the sum, which counts where the device has no memory of its own.
+func (b Bytes) Total() uint64 { return b.Device() + b.Host }
 
 // NewPlan sizes the run that Run would make; the job needs no device.
 func NewPlan(job Job) (Plan, error) {
@@ -128,10 +132,12 @@ func (s *setup) plan() Plan {
 		Schedule:      s.schedule.String(),
 	}
 	p.FLOPsPerEpoch = s.Model.FLOPs(true)*int64(p.Training) + s.Model.FLOPs(false)*int64(p.Held)
+	weights, state := 4*uint64(p.Parameters+p.Buffers), 4*uint64(optim.StateSize(s.rule, p.Parameters, s.Config.EMA))
 	p.Bytes = Bytes{
 		Data:      uint64(len(s.Table.Uint8)) + 4*uint64(len(s.Table.Float32)),
 		Model:     s.Model.Bytes(model.Binding{Examples: p.Batch, Training: true}),
-		Optimizer: 4 * uint64(optim.StateSize(s.rule, p.Parameters, s.Config.EMA)),
+		Optimizer: state,
+		Host:      2*(weights+state) + weights, // run.boundary and run.spare; run.best
 	}
 	return p
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"gpudae/device"
@@ -124,7 +123,7 @@ func (r *run) stand(ctx context.Context) error {
 		return err
 	}
 	if c == nil {
-		if err := r.initial(ctx); err != nil {
+		if r.boundary.arenas, err = r.initial(ctx); err != nil {
 			return err
 		}
 		if err := r.save(&r.boundary.arenas); err != nil {
@@ -136,6 +135,9 @@ func (r *run) stand(ctx context.Context) error {
 		r.saved = len(r.history)
 		if err := r.restore(&r.now.arenas); err != nil {
 			return err
+		}
+		if r.now.Clock.Index > 0 {
+			r.spare = r.now.arenas // their memory
 		}
 	}
 	r.now.arenas = arenas{} // from now on the device holds them
@@ -347,7 +349,8 @@ func (r *run) close(row Row) error {
 	r.boundary.arenas, r.spare = r.spare, r.boundary.arenas
 	r.atBoundary()
 	if bestOf(r.history) == len(r.history)-1 {
-		r.best = weights{slices.Clone(r.averaged()), slices.Clone(r.boundary.buffers)}
+		r.best.params = append(r.best.params[:0], r.averaged()...)
+		r.best.buffers = append(r.best.buffers[:0], r.boundary.buffers...)
 	}
 	return nil
 }

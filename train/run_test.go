@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -469,8 +470,32 @@ func TestPlanSizesTheRun(t *testing.T) {
 	// 8→32→2→32→8, weights and biases.
 	parameters := 8*32 + 32 + 32*2 + 2 + 2*32 + 32 + 32*8 + 8
 	if p.Training != 90 || p.Held != 10 || p.StepsPerEpoch != 6 || p.Steps != 42 || p.Parameters != parameters ||
-		p.Bytes.Data != 4*800 || p.Bytes.Optimizer != uint64(8*parameters) || p.Bytes.Total() <= p.Bytes.Model || p.FLOPsPerEpoch <= 0 {
+		p.Bytes.Data != 4*800 || p.Bytes.Optimizer != uint64(8*parameters) || p.Bytes.Device() <= p.Bytes.Model || p.Bytes.Host != uint64(4*7*parameters) || p.Bytes.Total() != p.Bytes.Device()+p.Bytes.Host || p.FLOPsPerEpoch <= 0 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// TestPlanCountsWhatARunHolds weighs a run on the CPU, whose device shares the
+// host's memory, while its largest arrays are alive.
+func TestPlanCountsWhatARunHolds(t *testing.T) {
+	job := toyJob(t, 60, 3)
+	job.Model = newDAE(t, model.Config{Features: 8, Hidden: []int{700, 700}, Norm: "batch", Corruption: "none", Likelihood: "gaussian"})
+	job.Config.EMA = 0.9
+	plan, err := NewPlan(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, most := alive(), int64(0)
+	job.Observer.Epoch = func(Row) { most = max(most, alive()-before) }
+	mustRun(t, job)
+	if total := plan.Bytes.Total(); float64(most) > 1.02*float64(total) || float64(most) < 0.9*float64(total) {
+		t.Errorf("the run holds %d bytes, its plan has %d", most, total)
 	}
 }
 

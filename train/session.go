@@ -88,11 +88,8 @@ func (d *session) source(part device.Rows) model.Source {
 // record returns the program of one optimiser step on a minibatch of that many
 // examples of src: gradient, update, and a line of the log.
 func (d *session) record(src model.Source, examples int) (device.Program, error) {
-	loss, gradSq := d.net.Values, d.net.Values
-	loss.Columns, gradSq.Columns = 1, 1
-	gradSq.Offset++
 	step := optim.Step{
-		Params: d.net.Params, Grads: d.net.Grads, GradSq: gradSq, Loss: loss,
+		Params: d.net.Params, Grads: d.net.Grads, GradSq: d.net.GradSq(), Loss: d.net.MeanLoss(),
 		Rates: d.rates, Clock: d.clock, Decayed: d.Model.DecayedCount(), Clip: d.Config.Clip,
 	}
 	program, err := d.Device.Record(func() {
@@ -171,23 +168,23 @@ func (d *session) restore(a *arenas) error {
 	return nil
 }
 
-// initial fills the device with the start of a run: weights drawn at random that
-// reconstruct every row by the means of those that train.
-func (d *session) initial(ctx context.Context) error {
+// initial fills the device with the start of a run, weights drawn at random that
+// reconstruct every row by the means of those that train, and returns them.
+func (d *session) initial(ctx context.Context) (arenas, error) {
 	moments, err := model.ColumnMoments(ctx, d.Table, d.split.Training())
 	if err != nil {
-		return err
+		return arenas{}, err
 	}
-	params := d.Model.InitialParameters(d.Config.Seed)
-	d.Model.StartAtMeans(params, moments)
-	if err := d.net.SetParameters(params, d.Model.InitialBuffers()); err != nil {
-		return err
+	start := arenas{params: d.Model.InitialParameters(d.Config.Seed), buffers: d.Model.InitialBuffers()}
+	d.Model.StartAtMeans(start.params, moments)
+	if err := d.net.SetParameters(start.params, start.buffers); err != nil {
+		return arenas{}, err
 	}
 	d.state.Reset(d.Device, d.net.Params)
 	if err := d.Device.Sync(); err != nil {
-		return fmt.Errorf("initialising: %w", err)
+		return arenas{}, fmt.Errorf("initialising: %w", err)
 	}
-	return nil
+	return start, nil
 }
 
 // loggedStep is one line of the log.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,6 +93,24 @@ func oneLine(err error) string {
 	return "gpudae: " + strings.Join(strings.Fields(err.Error()), " ")
 }
 
+// tell writes an error on a line of its own; whoever looks for a fault sees all
+// of it.
+func (p *program) tell(ctx context.Context, err error) {
+	var told *failure
+	var interrupted *signalError
+	switch {
+	case p.debugging():
+		fmt.Fprintf(p.stderr, "gpudae: %v\n", err)
+	case !errors.As(err, &told) && errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupted):
+		fmt.Fprintf(p.stderr, "gpudae: interrupted: %v\n", interrupted)
+	default:
+		fmt.Fprintln(p.stderr, oneLine(err))
+	}
+}
+
+// debugging reports whether errors are to be told with all that is known.
+func (p *program) debugging() bool { return slices.Contains(p.environ, debugVariable+"=1") }
+
 // signalError is why the context ended.
 type signalError struct{ signal syscall.Signal }
 
@@ -114,8 +132,8 @@ func openProblem(err error) string {
 }
 
 // internalError turns a panic into an error: it is a mistake in this program.
-func internalError(panicked any, trace []byte) error {
-	if os.Getenv(debugVariable) == "1" {
+func (p *program) internalError(panicked any, trace []byte) error {
+	if p.debugging() {
 		return fmt.Errorf("internal error: %v\n%s", panicked, trace)
 	}
 	return fmt.Errorf("internal error: %v; please report it with the trace that %s=1 prints", panicked, debugVariable)

@@ -66,10 +66,8 @@ type program struct {
 // standard error.
 func (p *program) run(ctx context.Context, args []string) int {
 	err := p.execute(ctx, args)
-	if err != nil && os.Getenv(debugVariable) == "1" {
-		fmt.Fprintf(p.stderr, "gpudae: %v\n", err)
-	} else if err != nil {
-		fmt.Fprintln(p.stderr, oneLine(err))
+	if err != nil {
+		p.tell(ctx, err)
 	}
 	return exitCode(ctx, err)
 }
@@ -77,7 +75,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 func (p *program) execute(ctx context.Context, args []string) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			err = internalError(panicked, debug.Stack())
+			err = p.internalError(panicked, debug.Stack())
 		}
 	}()
 	app := p.app()

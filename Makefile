@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check generated unfused race harness fuzz python readme vulnerabilities
+check-all: check check-cuda generated unfused race harness fuzz python readme vulnerabilities
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }

@@ -12,6 +12,11 @@ import (
 	"gpudae/internal/settings"
 )
 
+const (
+	cudaName      = "cuda" // has a memory of its own
+	referenceName = "reference"
+)
+
 // deviceKind is a row of the table of devices.
 type deviceKind struct {
 	name string // of --device, without an ordinal
@@ -26,8 +31,8 @@ type deviceKind struct {
 func deviceKinds() []deviceKind {
 	return []deviceKind{
 		{"cpu", "vector instructions and threads", func(_, threads int) (device.Device, error) { return cpu.New(threads) }},
-		{"cuda", "an NVIDIA GPU; cuda:N is the one with ordinal N", openCUDA},
-		{"reference", "plain loops in float64: slow, and the oracle of the tests", func(int, int) (device.Device, error) { return reference.New(), nil }},
+		{cudaName, "an NVIDIA GPU; cuda:N is the one with ordinal N", openCUDA},
+		{referenceName, "plain loops in float64: slow, and the oracle of the tests", func(int, int) (device.Device, error) { return reference.New(), nil }},
 	}
 }
 
@@ -51,7 +56,7 @@ func openDevice(name, where string, threads int, log func(format string, args ..
 }
 
 func openBest(threads int, log func(format string, args ...any)) (device.Device, error) {
-	dev, why := openNamed("cuda", 0, threads)
+	dev, why := openNamed(cudaName, 0, threads)
 	if why == nil {
 		return dev, nil
 	}
@@ -108,7 +113,7 @@ func parseDevice(name, where string) (kind string, ordinal int, err error) {
 		return kind, 0, nil
 	}
 	ordinal, bad := strconv.Atoi(number)
-	if kind != "cuda" || bad != nil || ordinal < 0 {
+	if kind != cudaName || bad != nil || ordinal < 0 {
 		return "", 0, usage(where, "unknown device "+quoted(name), "choose "+deviceDoc)
 	}
 	return kind, ordinal, nil

@@ -246,9 +246,7 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 		return err
 	}
 	defer dev.Close()
-	if info := dev.Info(); info.MemoryFree > 0 && plan.Bytes.Total() > info.MemoryFree {
-		err = &device.OutOfMemoryError{Device: info.Name, Wanted: plan.Bytes.Total(), Free: info.MemoryFree}
-	} else {
+	if err = checkMemory(dev.Info(), plan.Bytes); err == nil {
 		err = use(dev)
 	}
 	var memory *device.OutOfMemoryError
@@ -258,35 +256,83 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 	return err
 }
 
-// outOfMemory says which minibatch fits.
+// checkMemory fails with a *device.OutOfMemoryError if a run needs more than is
+// free on the device. It is asked before anything is allocated, since a system
+// that grants more than it has ends the process instead.
+func checkMemory(info device.Info, bytes train.Bytes) error {
+	if wanted := bytesOn(info.Name, bytes); info.MemoryFree > 0 && wanted > info.MemoryFree {
+		return &device.OutOfMemoryError{Device: info.Name, Wanted: wanted, Free: info.MemoryFree}
+	}
+	return nil
+}
+
+// bytesOn is what a run takes of the memory of the named device, which for all
+// but GPUs is also the host's. The reference computes in float64.
+func bytesOn(name string, bytes train.Bytes) uint64 {
+	switch {
+	case strings.HasPrefix(name, cudaName):
+		return bytes.Device()
+	case name == referenceName:
+		return bytes.Total() + bytes.Device()
+	}
+	return bytes.Total()
+}
+
+// outOfMemory says which minibatch fits, or else which layers.
 func (r *trainRun) outOfMemory(e *device.OutOfMemoryError) error {
 	job, err := r.job()
 	if err != nil {
 		return err
 	}
+	fits := func(job train.Job) bool {
+		plan, err := train.NewPlan(job)
+		return err == nil && bytesOn(e.Device, plan.Bytes) <= e.Free
+	}
 	f := &failure{code: exitDevice, where: "device " + e.Device,
 		problem: fmt.Sprintf("out of memory: %s wanted, %s free", fileSize(e.Wanted), fileSize(e.Free)),
 		remedy:  "choose smaller layers with --hidden"}
-	if batch := largestBatch(job, e.Free); batch > 0 {
+	if batch := largestBatch(job, fits); batch > 0 {
 		f.remedy = fmt.Sprintf("--batch %d fits", batch)
+	} else if hidden := r.largestHidden(job, fits); hidden != nil {
+		f.remedy = "--hidden " + strings.Trim(strings.Join(strings.Fields(fmt.Sprint(hidden)), ","), "[]") + " fits"
 	}
 	return f
 }
 
 // largestBatch is the largest power of two below the configured batch whose
-// run fits into so many bytes, or 0.
-func largestBatch(job train.Job, free uint64) int {
+// run fits, or 0.
+func largestBatch(job train.Job, fits func(train.Job) bool) int {
 	batch := 1
 	for 2*batch < job.Config.Batch {
 		batch *= 2
 	}
 	for ; batch > 0; batch /= 2 {
 		job.Config.Batch = batch
-		if plan, err := train.NewPlan(job); err == nil && plan.Bytes.Total() <= free {
+		if fits(job) {
 			return batch
 		}
 	}
 	return 0
+}
+
+// largestHidden halves the hidden layers until the run fits; nil if it never does.
+func (r *trainRun) largestHidden(job train.Job, fits func(train.Job) bool) []int {
+	c := r.settings.Model
+	c.Hidden = slices.Clone(c.Hidden)
+	for len(c.Hidden) > 0 && slices.Max(c.Hidden) > 1 {
+		for i, width := range c.Hidden {
+			c.Hidden[i] = (width + 1) / 2
+		}
+		dae, err := model.New(c)
+		if err != nil {
+			return nil
+		}
+		job.Model = dae
+		if fits(job) {
+			return c.Hidden
+		}
+	}
+	return nil
 }
 
 // train runs the training in its folder.
@@ -424,7 +470,8 @@ func (r *trainRun) printPlan(plan train.Plan) error {
 	g.add("rows", fmt.Sprintf("%d to train, %d held out", plan.Training, plan.Held))
 	g.add("steps", fmt.Sprintf("%d, %d an epoch of %d examples each", plan.Steps, plan.StepsPerEpoch, plan.Batch))
 	g.add("parameters", fmt.Sprint(plan.Parameters))
-	g.add("memory", fmt.Sprintf("%s (data %s, model %s, optimiser %s)", fileSize(plan.Bytes.Total()), fileSize(plan.Bytes.Data), fileSize(plan.Bytes.Model), fileSize(plan.Bytes.Optimizer)))
+	g.add("memory", fmt.Sprintf("%s (data %s, model %s, optimiser %s; copies on the host %s)",
+		fileSize(plan.Bytes.Total()), fileSize(plan.Bytes.Data), fileSize(plan.Bytes.Model), fileSize(plan.Bytes.Optimizer), fileSize(plan.Bytes.Host)))
 	g.add("arithmetic", fmt.Sprintf("%.3g GFLOP an epoch", float64(plan.FLOPsPerEpoch)/1e9))
 	g.add("optimizer", plan.Optimizer+", schedule "+plan.Schedule)
 	return r.printText(g.left())

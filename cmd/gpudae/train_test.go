@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"gpudae/device"
@@ -35,10 +36,30 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 		t.Errorf("batch %d (%v), want the power of two below 40", batch, err)
 	}
 
+	r.settings.Model.Hidden = []int{800}
+	if r.dae, err = r.data.build(r.settings, nil); err != nil {
+		t.Fatal(err)
+	}
+	told = r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: 1 << 30, Free: 3 << 20})
+	if !strings.Contains(told.Error(), "--hidden 200 fits") && !strings.Contains(told.Error(), "--hidden 100 fits") {
+		t.Errorf("no layers in %q", told)
+	}
+
 	var failed *failure
 	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100})
 	if !errors.As(told, &failed) || failed.remedy != "choose smaller layers with --hidden" {
 		t.Errorf("without room for any batch: %v", told)
+	}
+}
+
+// TestTheHostsCopiesCountOnTheCPU gives a run room for what the device needs
+// and not for what the host keeps.
+func TestTheHostsCopiesCountOnTheCPU(t *testing.T) {
+	bytes := train.Bytes{Data: 1, Model: 4, Optimizer: 2, Host: 20}
+	for name, want := range map[string]bool{"cpu": false, "reference": false, "cuda:0": true} {
+		if err := checkMemory(device.Info{Name: name, MemoryFree: 20}, bytes); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -98,3 +98,48 @@ func TestTrainedScoreOfAMixture(t *testing.T) {
 		t.Errorf("the score is wrong by %.3f of its size", relative)
 	}
 }
+
+// TestDenoisingIsScoreMatching: the denoising objective E‖s(x̃) - (x-x̃)/σ²‖² of
+// any s exceeds the error E‖s(x̃) - ∇log p_σ(x̃)‖² by the same constant (Vincent
+// 2011), for a Gaussian D/σ² - tr(Σ+σ²I)⁻¹.
+func TestDenoisingIsScoreMatching(t *testing.T) {
+	const rows, sigma = 20000, 0.5
+	covariance := matrix2{0.8, 0, 0, 0.3}
+	precision := covariance.plus(sigma*sigma, identity2).inverse()
+	constant := 2/(sigma*sigma) - precision[0] - precision[3]
+	random := rand.New(rand.NewPCG(3, 0))
+	var values []float32
+	for range rows {
+		values = append(values, float32(math.Sqrt(covariance[0])*random.NormFloat64()), float32(math.Sqrt(covariance[3])*random.NormFloat64()))
+	}
+	dev := newCPU(t, 2)
+	loaded, err := dev.Load(context.Background(), device.Table{Rows: rows, Columns: 2, Float32: values})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]matrix2{"the identity": identity2, "nothing": {}, "a rotation": {0.6, -0.5, 0.7, 0.2}} {
+		net := affine(t, dev, "gaussian:0.5", "gaussian:1", w[:], []float64{0.3, -0.2}, 1000)
+		var sum, squares float64
+		_, err := net.EvaluateEach(context.Background(), model.Source{Data: loaded, Part: device.Rows{Hi: rows}, Seed: 4}, func(b model.Batch) error {
+			for i := 0; i < len(b.Clean); i += 2 {
+				gx, gy := precision.apply(-float64(b.Corrupted[i]), -float64(b.Corrupted[i+1]))
+				excess := 0.0
+				for j, g := range []float64{gx, gy} {
+					s := float64(b.Reconstructed[i+j]-b.Corrupted[i+j]) / (sigma * sigma)
+					target := float64(b.Clean[i+j]-b.Corrupted[i+j]) / (sigma * sigma)
+					excess += (s-target)*(s-target) - (s-g)*(s-g)
+				}
+				sum += excess
+				squares += excess * excess
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mean := sum / rows
+		if within := 4.5 * math.Sqrt((squares/rows-mean*mean)/rows); math.Abs(mean-constant) > within {
+			t.Errorf("%s: the objectives differ by %.4f, want %.4f ± %.4f", name, mean, constant, within)
+		}
+	}
+}

@@ -60,6 +60,8 @@ func TestKernelsStayInBounds(t *testing.T) {
 				k.sum(o.a)
 				k.sumSquares(o.a)
 				k.sumSquaredDifferences(o.a, o.b)
+				k.deviations(o.a, 1)
+				k.normalRowSums(o.a, o.b, o.c, 0.5, 2)
 			})
 		}
 		words, z, bytes := atPageEnd[uint32](t, wordsMultiple), atPageEnd[float32](t, wordsMultiple), atPageEnd[uint8](t, widenMultiple)

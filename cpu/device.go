@@ -55,7 +55,7 @@ func New(threads int) (*Device, error) {
 	d.sparseProduct.lanes = make([]sparseLane, threads)
 	d.corrupt.lanes = make([]noiseLane, threads)
 	d.loss.lanes = make([][]float32, threads)
-	d.normalize.lanes = make([][]float64, threads)
+	d.normalize.lanes = make([][]float32, threads)
 	d.useKernels(supportedKernels()[0])
 	return d, nil
 }

@@ -57,7 +57,7 @@ func BenchmarkNormalize(b *testing.B) {
 				groups = columns
 			}
 			m, s := matrix(1, groups), matrix(1, groups)
-			forward := fastest(b, func() {
+			best := fastest(b, func() {
 				dev.Normalize(device.NormalizeArgs{
 					Kind: kind, Training: true, Epsilon: 1e-5, Momentum: 0.1, X: x, Gain: gain, Bias: bias, RunningMean: mean, RunningVar: variance,
 					Mean: m, InvStd: s, Y: y,
@@ -66,7 +66,7 @@ func BenchmarkNormalize(b *testing.B) {
 					Kind: kind, X: x, Gain: gain, Mean: m, InvStd: s, DY: dy, DX: dx, DGain: dGain, DBias: dBias,
 				})
 			})
-			b.ReportMetric(float64(forward.Microseconds()), "µs")
+			b.ReportMetric(float64(best.Microseconds()), "µs")
 		})
 	}
 }

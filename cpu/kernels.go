@@ -40,6 +40,18 @@ type kernels struct {
 	gaussian        func(a, x, mask, d []float32, destroyed, untouched, scale, precision, constant float32) float64
 	gaussianLearned func(a, s, x, mask, d, ds []float32, destroyed, untouched, scale, floor, constant float32) float64
 
+	// Of normalisation: statistics and sums in float64, elements in float32.
+	// Standard is (x - mean)·invStd; matrices' rows begin stride elements apart.
+	deviations           func(x []float32, from float32) float64                                    // Σ (x - from)²
+	columnMoments        func(mean, variance, x []float32, stride, rows int, count float64)         // of columns of count = rows rows
+	normalizeRow         func(y, x, gain, bias []float32, mean, invStd float32)                     // y = gain·standard + bias
+	normalizeColumns     func(y, x, gain, bias, mean, invStd []float32)                             // the same, with statistics of columns
+	normalSumsOfRows     func(dGain, dBias, x, dy, mean, invStd []float32, stride, rows int)        // Σ dy·standard and Σ dy down columns, statistics of rows
+	normalSumsOfColumns  func(dGain, dBias, x, dy, mean, invStd []float32, stride, rows int)        // the same, with statistics of columns
+	normalRowSums        func(x, dy, gain []float32, mean, invStd float32) (sum, sumNormal float64) // Σ g and Σ g·standard, g = dy·gain
+	normalRowGradient    func(dx, x, dy, gain []float32, mean, invStd, shift, slope float32)        // dx = invStd·(dy·gain - shift - slope·standard)
+	normalColumnGradient func(dx, x, dy, gain, mean, invStd, shift, slope []float32)                // dx = gain·invStd·(dy - shift - slope·standard)
+
 	sgd, nesterov func(theta, g, m []float32, c *ruleScalars)
 	adam          func(theta, g, m, v []float32, c *ruleScalars)
 	rmsprop       func(theta, g, v []float32, c *ruleScalars)

@@ -56,6 +56,8 @@ var genericKernels = kernels{
 	exp: each(exp), add: addGeneric, scale: scaleGeneric, combine: combineGeneric,
 	columnSums: columnSumsGeneric, sum: sumGeneric, sumSquares: sumSquaresGeneric, sumSquaredDifferences: sumSquaredDifferencesGeneric,
 	bernoulli: bernoulliGeneric, poisson: poissonGeneric, gaussian: gaussianGeneric, gaussianLearned: gaussianLearnedGeneric,
+	deviations: deviationsGeneric, columnMoments: columnMomentsGeneric, normalizeRow: normalizeRowGeneric, normalizeColumns: normalizeColumnsGeneric, normalSumsOfRows: normalSumsOfRowsGeneric,
+	normalSumsOfColumns: normalSumsOfColumnsGeneric, normalRowSums: normalRowSumsGeneric, normalRowGradient: normalRowGradientGeneric, normalColumnGradient: normalColumnGradientGeneric,
 	sgd: sgdGeneric, nesterov: nesterovGeneric, adam: adamGeneric, rmsprop: rmspropGeneric,
 	words: wordsGeneric, maskWords: maskWordsGeneric, dropWords: dropWordsGeneric,
 	normals: normalsGeneric, addNoise: addNoiseGeneric, addSpeckle: addSpeckleGeneric, addUniform: addUniformGeneric,

@@ -262,6 +262,28 @@ func elementwise(k *kernels, o operands) map[string]func(y []float32, lo, hi int
 		"salted and peppered": func(y []float32, lo, hi int) {
 			k.saltAndPepper(copied(b[lo:hi]), a[lo:hi], y, b[lo:hi], c[lo:hi], words[lo:hi], 1<<29, 1<<30, false)
 		},
+		"normal row":     func(y []float32, lo, hi int) { k.normalizeRow(y, a[lo:hi], b[lo:hi], c[lo:hi], 0.5, 2) },
+		"normal columns": func(y []float32, lo, hi int) { k.normalizeColumns(y, a[lo:hi], b[lo:hi], c[lo:hi], b[lo:hi], c[lo:hi]) },
+		"means":          func(y []float32, lo, hi int) { k.columnMoments(y, copied(b[lo:hi]), a[lo:hi], 0, 3, 3) },
+		"variances":      func(y []float32, lo, hi int) { k.columnMoments(copied(b[lo:hi]), y, a[lo:hi], 0, 3, 2) },
+		"gain gradient of rows": func(y []float32, lo, hi int) {
+			k.normalSumsOfRows(y, copied(b[lo:hi]), a[lo:hi], b[lo:hi], c[:1], c[:1], 0, 1)
+		},
+		"bias gradient of rows": func(y []float32, lo, hi int) {
+			k.normalSumsOfRows(copied(b[lo:hi]), y, a[lo:hi], b[lo:hi], c[:1], c[:1], 0, 1)
+		},
+		"gain gradient of columns": func(y []float32, lo, hi int) {
+			k.normalSumsOfColumns(y, copied(b[lo:hi]), a[lo:hi], b[lo:hi], b[lo:hi], c[lo:hi], 0, 3)
+		},
+		"bias gradient of columns": func(y []float32, lo, hi int) {
+			k.normalSumsOfColumns(copied(b[lo:hi]), y, a[lo:hi], b[lo:hi], b[lo:hi], c[lo:hi], 0, 3)
+		},
+		"gradient of a normal row": func(y []float32, lo, hi int) {
+			k.normalRowGradient(y, a[lo:hi], b[lo:hi], c[lo:hi], 0.5, 2, 0.25, 3)
+		},
+		"gradient of normal columns": func(y []float32, lo, hi int) {
+			k.normalColumnGradient(y, a[lo:hi], b[lo:hi], c[lo:hi], a[lo:hi], b[lo:hi], c[lo:hi], a[lo:hi])
+		},
 		"column sums": func(y []float32, lo, hi int) {
 			k.columnSums(y, a[lo:hi], 0, 3)
 		},

@@ -24,7 +24,7 @@ type normalizeCall struct {
 	y             []float32
 	dy, dx        []float32
 	dGain, dBias  []float32
-	lanes         [][]float64 // scratch: two running sums a column
+	lanes         [][]float32 // scratch: two numbers a column
 }
 
 // normalizeStage is a part of the work that needs the whole of the part before.
@@ -82,15 +82,13 @@ func (c *normalizeCall) run(lane, lo, hi int) {
 		c.layerInputGradient(lo, hi)
 		return
 	}
-	if len(c.lanes[lane]) < 2*(hi-lo) {
-		c.lanes[lane] = make([]float64, 2*(hi-lo))
-	}
+	c.lanes[lane] = grown(c.lanes[lane], 2*(hi-lo))
 	a, b := c.lanes[lane][:hi-lo], c.lanes[lane][hi-lo:2*(hi-lo)]
 	if c.stage == normalizeForward {
-		c.batchForward(a, b, lo, hi)
+		c.batchForward(a, lo, hi)
 		return
 	}
-	c.sums(a, b, lo, hi)
+	c.sums(lo, hi)
 	if c.kind == device.BatchNorm {
 		c.batchInputGradient(a, b, lo, hi)
 	}
@@ -102,19 +100,15 @@ func (c *normalizeCall) row(m []float32, i, lo, hi int) []float32 {
 }
 
 func (c *normalizeCall) layerForward(lo, hi int) {
+	n := float64(c.columns)
 	for i := lo; i < hi; i++ {
 		x, y := c.row(c.x, i, 0, c.columns), c.row(c.y, i, 0, c.columns)
-		mean := c.kernels.sum(x) / float64(c.columns)
-		var squares float64
-		for _, v := range x {
-			e := float64(v) - mean
-			squares += e * e
-		}
-		m, s := float32(mean), c.inverseRoot(squares/float64(c.columns))
+		mean := c.kernels.sum(x) / n
+		m := float32(mean)
+		rounding := mean - float64(m)
+		s := c.inverseRoot(c.kernels.deviations(x, m)/n - rounding*rounding)
 		c.mean[i], c.invStd[i] = m, s
-		for j, v := range x {
-			y[j] = c.gain[j]*((v-m)*s) + c.bias[j]
-		}
+		c.kernels.normalizeRow(y, x, c.gain, c.bias, m, s)
 	}
 }
 
@@ -123,96 +117,60 @@ func (c *normalizeCall) inverseRoot(variance float64) float32 {
 	return float32(1 / math.Sqrt(variance+float64(c.epsilon)))
 }
 
-// batchForward normalises the columns lo to hi; mean and squares are scratch.
-func (c *normalizeCall) batchForward(mean, squares []float64, lo, hi int) {
-	if c.training {
-		c.moments(mean, squares, lo, hi)
-		c.moveRunning(mean, squares, lo)
+// batchForward normalises the columns lo to hi; variance is scratch.
+func (c *normalizeCall) batchForward(variance []float32, lo, hi int) {
+	mean, invStd := c.mean[lo:hi], c.invStd[lo:hi]
+	if c.training && c.rows > 0 {
+		c.kernels.columnMoments(mean, variance, c.x[lo:], c.columns, c.rows, float64(c.rows))
+		c.moveRunning(mean, variance, lo)
+	} else {
+		copy(mean, c.runningMean[lo:hi])
+		copy(variance, c.runningVar[lo:hi])
 	}
-	for j := lo; j < hi; j++ {
-		if c.training {
-			c.mean[j], c.invStd[j] = float32(mean[j-lo]), c.inverseRoot(squares[j-lo]/float64(c.rows))
-		} else {
-			c.mean[j], c.invStd[j] = c.runningMean[j], c.inverseRoot(float64(c.runningVar[j]))
-		}
-	}
-	gain, bias, m, s := c.gain[lo:hi], c.bias[lo:hi], c.mean[lo:hi], c.invStd[lo:hi]
-	for i := range c.rows {
-		x, y := c.row(c.x, i, lo, hi), c.row(c.y, i, lo, hi)
-		for j, v := range x {
-			y[j] = gain[j]*((v-m[j])*s[j]) + bias[j]
-		}
-	}
-}
-
-// moments computes the means and the sums of squared deviations of columns.
-func (c *normalizeCall) moments(mean, squares []float64, lo, hi int) {
-	clear(mean)
-	clear(squares)
-	for i := range c.rows {
-		for j, v := range c.row(c.x, i, lo, hi) {
-			mean[j] += float64(v)
-		}
-	}
-	for j := range mean {
-		mean[j] /= float64(c.rows)
+	for j, v := range variance {
+		invStd[j] = c.inverseRoot(float64(v))
 	}
 	for i := range c.rows {
-		for j, v := range c.row(c.x, i, lo, hi) {
-			e := float64(v) - mean[j]
-			squares[j] += e * e
-		}
+		c.kernels.normalizeColumns(c.row(c.y, i, lo, hi), c.row(c.x, i, lo, hi), c.gain[lo:hi], c.bias[lo:hi], mean, invStd)
 	}
 }
 
 // moveRunning moves the running statistics of the columns from lo on towards
 // the batch's, the variance unbiased unless there is a single row.
-func (c *normalizeCall) moveRunning(mean, squares []float64, lo int) {
+func (c *normalizeCall) moveRunning(mean, variance []float32, lo int) {
 	momentum := float64(c.momentum)
-	freedom := float64(max(1, c.rows-1))
+	unbiased := float64(c.rows) / float64(max(1, c.rows-1))
 	for j := range mean {
 		m, v := &c.runningMean[lo+j], &c.runningVar[lo+j]
-		*m = float32((1-momentum)*float64(*m) + momentum*mean[j])
-		*v = float32((1-momentum)*float64(*v) + momentum*squares[j]/freedom)
+		*m = float32((1-momentum)*float64(*m) + momentum*float64(mean[j]))
+		*v = float32((1-momentum)*float64(*v) + momentum*unbiased*float64(variance[j]))
 	}
 }
 
-// sums computes DGain and DBias of columns, and leaves them in float64 in gain
-// and bias.
-func (c *normalizeCall) sums(gain, bias []float64, lo, hi int) {
-	clear(gain)
-	clear(bias)
+// sums computes DGain and DBias of columns.
+func (c *normalizeCall) sums(lo, hi int) {
+	dGain, dBias := c.dGain[lo:hi], c.dBias[lo:hi]
+	switch {
+	case c.rows == 0:
+		clear(dGain)
+		clear(dBias)
+	case c.kind == device.LayerNorm:
+		c.kernels.normalSumsOfRows(dGain, dBias, c.x[lo:], c.dy[lo:], c.mean, c.invStd, c.columns, c.rows)
+	default:
+		c.kernels.normalSumsOfColumns(dGain, dBias, c.x[lo:], c.dy[lo:], c.mean[lo:hi], c.invStd[lo:hi], c.columns, c.rows)
+	}
+}
+
+// batchInputGradient computes DX from the sums over the batch of DY ⊙ x̂ and
+// DY, of which shift and slope receive the means.
+func (c *normalizeCall) batchInputGradient(shift, slope []float32, lo, hi int) {
+	n := float32(c.rows)
+	for j := range shift {
+		shift[j], slope[j] = c.dBias[lo+j]/n, c.dGain[lo+j]/n
+	}
+	gain, mean, invStd := c.gain[lo:hi], c.mean[lo:hi], c.invStd[lo:hi]
 	for i := range c.rows {
-		x, dy := c.row(c.x, i, lo, hi), c.row(c.dy, i, lo, hi)
-		for j, v := range x {
-			m, s := c.statistics(i, lo+j)
-			gain[j] += float64(dy[j]) * float64((v-m)*s)
-			bias[j] += float64(dy[j])
-		}
-	}
-	for j := range gain {
-		c.dGain[lo+j], c.dBias[lo+j] = float32(gain[j]), float32(bias[j])
-	}
-}
-
-// statistics returns the mean and the inverse deviation of element (i, j).
-func (c *normalizeCall) statistics(i, j int) (mean, invStd float32) {
-	if c.kind == device.LayerNorm {
-		return c.mean[i], c.invStd[i]
-	}
-	return c.mean[j], c.invStd[j]
-}
-
-// batchInputGradient computes DX from the sums over the batch of DY ⊙ x̂ and DY.
-func (c *normalizeCall) batchInputGradient(gainSum, biasSum []float64, lo, hi int) {
-	n := float64(c.rows)
-	for i := range c.rows {
-		x, dy, dx := c.row(c.x, i, lo, hi), c.row(c.dy, i, lo, hi), c.row(c.dx, i, lo, hi)
-		for j, v := range x {
-			normal := float64((v - c.mean[lo+j]) * c.invStd[lo+j])
-			g := float64(dy[j]) - biasSum[j]/n - normal*gainSum[j]/n
-			dx[j] = float32(float64(c.invStd[lo+j]) * float64(c.gain[lo+j]) * g)
-		}
+		c.kernels.normalColumnGradient(c.row(c.dx, i, lo, hi), c.row(c.x, i, lo, hi), c.row(c.dy, i, lo, hi), gain, mean, invStd, shift, slope)
 	}
 }
 
@@ -221,15 +179,7 @@ func (c *normalizeCall) layerInputGradient(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x, dy, dx := c.row(c.x, i, 0, c.columns), c.row(c.dy, i, 0, c.columns), c.row(c.dx, i, 0, c.columns)
 		m, s := c.mean[i], c.invStd[i]
-		var sum, sumNormal float64
-		for j, v := range x {
-			g := float64(dy[j]) * float64(c.gain[j])
-			sum += g
-			sumNormal += g * float64((v-m)*s)
-		}
-		for j, v := range x {
-			g := float64(dy[j])*float64(c.gain[j]) - sum/n - float64((v-m)*s)*sumNormal/n
-			dx[j] = float32(float64(s) * g)
-		}
+		sum, sumNormal := c.kernels.normalRowSums(x, dy, c.gain, m, s)
+		c.kernels.normalRowGradient(dx, x, dy, c.gain, m, s, float32(sum/n), float32(sumNormal/n))
 	}
 }

@@ -302,6 +302,51 @@ func addUniformAVX2(y []float32, x []float32, words []uint32, amplitude float32)
 //go:noescape
 func normalsAVX2(z []float32, words []uint32)
 
+// deviationsAVX2 is Σ (x - from)², in float64.
+//
+//go:noescape
+func deviationsAVX2(x []float32, from float32) float64
+
+// columnMomentsAVX2 computes the means and the biased variances of columns of count rows, that begin stride elements apart.
+//
+//go:noescape
+func columnMomentsAVX2(mean []float32, variance []float32, x []float32, stride int, rows int, count float64)
+
+// normalizeRowAVX2 computes y = gain·(x - mean)·invStd + bias.
+//
+//go:noescape
+func normalizeRowAVX2(y []float32, x []float32, gain []float32, bias []float32, mean float32, invStd float32)
+
+// normalizeColumnsAVX2 computes y = gain·(x - mean)·invStd + bias.
+//
+//go:noescape
+func normalizeColumnsAVX2(y []float32, x []float32, gain []float32, bias []float32, mean []float32, invStd []float32)
+
+// normalSumsOfRowsAVX2 sums columns of dy·(x - mean)·invStd and dy, with a mean and invStd a row.
+//
+//go:noescape
+func normalSumsOfRowsAVX2(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+
+// normalSumsOfColumnsAVX2 sums columns of dy·(x - mean)·invStd and dy, with a mean and invStd a column.
+//
+//go:noescape
+func normalSumsOfColumnsAVX2(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+
+// normalRowSumsAVX2 is Σ g and Σ g·(x - mean)·invStd, g = dy·gain.
+//
+//go:noescape
+func normalRowSumsAVX2(x []float32, dy []float32, gain []float32, mean float32, invStd float32) (sum float64, sumNormal float64)
+
+// normalRowGradientAVX2 computes dx = invStd·(dy·gain - shift - slope·(x - mean)·invStd).
+//
+//go:noescape
+func normalRowGradientAVX2(dx []float32, x []float32, dy []float32, gain []float32, mean float32, invStd float32, shift float32, slope float32)
+
+// normalColumnGradientAVX2 computes dx = gain·invStd·(dy - shift - slope·(x - mean)·invStd).
+//
+//go:noescape
+func normalColumnGradientAVX2(dx []float32, x []float32, dy []float32, gain []float32, mean []float32, invStd []float32, shift []float32, slope []float32)
+
 // multiply1x16AVX512 computes a tile of 1×16: see tileFunc.
 //
 //go:noescape
@@ -681,3 +726,48 @@ func addUniformAVX512(y []float32, x []float32, words []uint32, amplitude float3
 //
 //go:noescape
 func normalsAVX512(z []float32, words []uint32)
+
+// deviationsAVX512 is Σ (x - from)², in float64.
+//
+//go:noescape
+func deviationsAVX512(x []float32, from float32) float64
+
+// columnMomentsAVX512 computes the means and the biased variances of columns of count rows, that begin stride elements apart.
+//
+//go:noescape
+func columnMomentsAVX512(mean []float32, variance []float32, x []float32, stride int, rows int, count float64)
+
+// normalizeRowAVX512 computes y = gain·(x - mean)·invStd + bias.
+//
+//go:noescape
+func normalizeRowAVX512(y []float32, x []float32, gain []float32, bias []float32, mean float32, invStd float32)
+
+// normalizeColumnsAVX512 computes y = gain·(x - mean)·invStd + bias.
+//
+//go:noescape
+func normalizeColumnsAVX512(y []float32, x []float32, gain []float32, bias []float32, mean []float32, invStd []float32)
+
+// normalSumsOfRowsAVX512 sums columns of dy·(x - mean)·invStd and dy, with a mean and invStd a row.
+//
+//go:noescape
+func normalSumsOfRowsAVX512(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+
+// normalSumsOfColumnsAVX512 sums columns of dy·(x - mean)·invStd and dy, with a mean and invStd a column.
+//
+//go:noescape
+func normalSumsOfColumnsAVX512(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+
+// normalRowSumsAVX512 is Σ g and Σ g·(x - mean)·invStd, g = dy·gain.
+//
+//go:noescape
+func normalRowSumsAVX512(x []float32, dy []float32, gain []float32, mean float32, invStd float32) (sum float64, sumNormal float64)
+
+// normalRowGradientAVX512 computes dx = invStd·(dy·gain - shift - slope·(x - mean)·invStd).
+//
+//go:noescape
+func normalRowGradientAVX512(dx []float32, x []float32, dy []float32, gain []float32, mean float32, invStd float32, shift float32, slope float32)
+
+// normalColumnGradientAVX512 computes dx = gain·invStd·(dy - shift - slope·(x - mean)·invStd).
+//
+//go:noescape
+func normalColumnGradientAVX512(dx []float32, x []float32, dy []float32, gain []float32, mean []float32, invStd []float32, shift []float32, slope []float32)

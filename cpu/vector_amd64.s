@@ -7200,6 +7200,953 @@ DATA lanes00000001<>+56(SB)/4, $0x00000001
 DATA lanes00000001<>+60(SB)/4, $0x00000001
 GLOBL lanes00000001<>(SB), RODATA|NOPTR, $64
 
+// func deviationsAVX2(x []float32, from float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·deviationsAVX2(SB), NOSPLIT, $0-40
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS from+24(FP), Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X4
+	VCVTPS2PD    X4, Y4
+	XORQ         DX, DX
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(DX*4), Y5
+	VCVTPS2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VSUBPD       Y3, Y6, Y6
+	VFMADD231PD  Y6, Y6, Y0
+	VSUBPD       Y4, Y5, Y5
+	VFMADD231PD  Y5, Y5, Y1
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), BX
+	NEGQ         CX
+	VMOVUPS      (BX)(CX*4), Y5
+	VMASKMOVPS   (AX)(DX*4), Y5, Y6
+	VBLENDVPS    Y5, Y6, Y2, Y2
+	VCVTPS2PD    X2, Y5
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VSUBPD       Y3, Y5, Y5
+	VFMADD231PD  Y5, Y5, Y0
+	VSUBPD       Y4, Y2, Y2
+	VFMADD231PD  Y2, Y2, Y1
+
+done:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnMomentsAVX2(mean []float32, variance []float32, x []float32, stride int, rows int, count float64)
+// Requires: AVX, FMA3
+TEXT ·columnMomentsAVX2(SB), NOSPLIT, $0-96
+	MOVQ mean_base+0(FP), AX
+	MOVQ variance_base+24(FP), CX
+	MOVQ x_base+48(FP), DX
+	MOVQ stride+72(FP), BX
+	MOVQ mean_len+8(FP), SI
+	SHLQ $0x02, BX
+	XORQ DI, DI
+
+loop:
+	CMPQ   SI, $0x08
+	JLT    tail
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   rows+80(FP), R8
+	MOVQ   DX, R9
+
+row223:
+	VMOVUPS      (R9)(DI*4), Y4
+	VCVTPS2PD    X4, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y4, Y1, Y1
+	ADDQ         BX, R9
+	DECQ         R8
+	JNZ          row223
+	VBROADCASTSD count+88(FP), Y4
+	VDIVPD       Y4, Y0, Y0
+	VDIVPD       Y4, Y1, Y1
+	MOVQ         rows+80(FP), R8
+	MOVQ         DX, R9
+
+row224:
+	VMOVUPS      (R9)(DI*4), Y5
+	VCVTPS2PD    X5, Y10
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VSUBPD       Y0, Y10, Y10
+	VFMADD231PD  Y10, Y10, Y2
+	VSUBPD       Y1, Y5, Y5
+	VFMADD231PD  Y5, Y5, Y3
+	ADDQ         BX, R9
+	DECQ         R8
+	JNZ          row224
+	VDIVPD       Y4, Y2, Y2
+	VDIVPD       Y4, Y3, Y3
+	VCVTPD2PSY   Y0, X6
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y6, Y6
+	VMOVUPS      Y6, (AX)(DI*4)
+	VCVTPD2PSY   Y2, X7
+	VCVTPD2PSY   Y3, X0
+	VINSERTF128  $0x01, X0, Y7, Y7
+	VMOVUPS      Y7, (CX)(DI*4)
+	ADDQ         $0x08, DI
+	SUBQ         $0x08, SI
+	JMP          loop
+
+tail:
+	TESTQ   SI, SI
+	JZ      done
+	LEAQ    firstLanes<>+32(SB), R8
+	MOVQ    SI, R9
+	NEGQ    R9
+	VMOVUPS (R8)(R9*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    rows+80(FP), R8
+	MOVQ    DX, R9
+
+row225:
+	VMASKMOVPS   (R9)(DI*4), Y0, Y5
+	VCVTPS2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y6, Y1, Y1
+	VADDPD       Y5, Y2, Y2
+	ADDQ         BX, R9
+	DECQ         R8
+	JNZ          row225
+	VBROADCASTSD count+88(FP), Y5
+	VDIVPD       Y5, Y1, Y1
+	VDIVPD       Y5, Y2, Y2
+	MOVQ         rows+80(FP), R8
+
+row226:
+	VMASKMOVPS   (DX)(DI*4), Y0, Y6
+	VCVTPS2PD    X6, Y7
+	VEXTRACTF128 $0x01, Y6, X6
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y1, Y7, Y7
+	VFMADD231PD  Y7, Y7, Y3
+	VSUBPD       Y2, Y6, Y6
+	VFMADD231PD  Y6, Y6, Y4
+	ADDQ         BX, DX
+	DECQ         R8
+	JNZ          row226
+	VDIVPD       Y5, Y3, Y3
+	VDIVPD       Y5, Y4, Y4
+	VCVTPD2PSY   Y1, X8
+	VCVTPD2PSY   Y2, X0
+	VINSERTF128  $0x01, X0, Y8, Y8
+	LEAQ         (AX)(DI*4), AX
+	VMOVAPS      X8, X0
+	TESTQ        $0x00000008, SI
+	JNZ          whole227
+	TESTQ        $0x00000004, SI
+	JZ           two228
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y8, X0
+	ADDQ         $0x10, AX
+
+two228:
+	TESTQ     $0x00000002, SI
+	JZ        last229
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last229:
+	TESTQ  $0x00000001, SI
+	JZ     end230
+	VMOVSS X0, (AX)
+	JMP    end230
+
+whole227:
+	VMOVUPS Y8, (AX)
+
+end230:
+	VCVTPD2PSY   Y3, X9
+	VCVTPD2PSY   Y4, X0
+	VINSERTF128  $0x01, X0, Y9, Y9
+	LEAQ         (CX)(DI*4), AX
+	VMOVAPS      X9, X0
+	TESTQ        $0x00000008, SI
+	JNZ          whole231
+	TESTQ        $0x00000004, SI
+	JZ           two232
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $0x10, AX
+
+two232:
+	TESTQ     $0x00000002, SI
+	JZ        last233
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last233:
+	TESTQ  $0x00000001, SI
+	JZ     end234
+	VMOVSS X0, (AX)
+	JMP    end234
+
+whole231:
+	VMOVUPS Y9, (AX)
+
+end234:
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeRowAVX2(y []float32, x []float32, gain []float32, bias []float32, mean float32, invStd float32)
+// Requires: AVX, FMA3
+TEXT ·normalizeRowAVX2(SB), NOSPLIT, $0-104
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         gain_base+48(FP), DX
+	MOVQ         bias_base+72(FP), BX
+	MOVQ         y_len+8(FP), SI
+	VBROADCASTSS mean+96(FP), Y0
+	VBROADCASTSS invStd+100(FP), Y1
+	XORQ         DI, DI
+
+loop:
+	CMPQ        SI, $0x08
+	JLT         tail
+	VMOVUPS     (CX)(DI*4), Y2
+	VSUBPS      Y0, Y2, Y2
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     (DX)(DI*4), Y3
+	VMOVUPS     (BX)(DI*4), Y4
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y3, Y2, Y4
+	VMOVUPS     Y4, (AX)(DI*4)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, SI
+	JMP         loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	MOVQ         SI, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y2
+	VMASKMOVPS   (CX)(DI*4), Y2, Y3
+	VSUBPS       Y0, Y3, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   (DX)(DI*4), Y2, Y1
+	VMASKMOVPS   (BX)(DI*4), Y2, Y2
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y1, Y0, Y2
+	LEAQ         (AX)(DI*4), AX
+	VMOVAPS      X2, X0
+	TESTQ        $0x00000008, SI
+	JNZ          whole235
+	TESTQ        $0x00000004, SI
+	JZ           two236
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	ADDQ         $0x10, AX
+
+two236:
+	TESTQ     $0x00000002, SI
+	JZ        last237
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last237:
+	TESTQ  $0x00000001, SI
+	JZ     end238
+	VMOVSS X0, (AX)
+	JMP    end238
+
+whole235:
+	VMOVUPS Y2, (AX)
+
+end238:
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeColumnsAVX2(y []float32, x []float32, gain []float32, bias []float32, mean []float32, invStd []float32)
+// Requires: AVX, FMA3
+TEXT ·normalizeColumnsAVX2(SB), NOSPLIT, $0-144
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ gain_base+48(FP), DX
+	MOVQ bias_base+72(FP), BX
+	MOVQ y_len+8(FP), SI
+	MOVQ mean_base+96(FP), DI
+	MOVQ invStd_base+120(FP), R8
+	XORQ R9, R9
+
+loop:
+	CMPQ        SI, $0x08
+	JLT         tail
+	VMOVUPS     (CX)(R9*4), Y0
+	VMOVUPS     (DI)(R9*4), Y1
+	VMOVUPS     (R8)(R9*4), Y2
+	VSUBPS      Y1, Y0, Y0
+	VMULPS      Y2, Y0, Y0
+	VMOVUPS     (DX)(R9*4), Y1
+	VMOVUPS     (BX)(R9*4), Y2
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, SI
+	JMP         loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R10
+	MOVQ         SI, R11
+	NEGQ         R11
+	VMOVUPS      (R10)(R11*4), Y0
+	VMASKMOVPS   (CX)(R9*4), Y0, Y1
+	VMASKMOVPS   (DI)(R9*4), Y0, Y2
+	VMASKMOVPS   (R8)(R9*4), Y0, Y3
+	VSUBPS       Y2, Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMASKMOVPS   (DX)(R9*4), Y0, Y2
+	VMASKMOVPS   (BX)(R9*4), Y0, Y0
+	VMOVAPS      Y0, Y0
+	VFMADD231PS  Y2, Y1, Y0
+	LEAQ         (AX)(R9*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, SI
+	JNZ          whole239
+	TESTQ        $0x00000004, SI
+	JZ           two240
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two240:
+	TESTQ     $0x00000002, SI
+	JZ        last241
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last241:
+	TESTQ  $0x00000001, SI
+	JZ     end242
+	VMOVSS X1, (AX)
+	JMP    end242
+
+whole239:
+	VMOVUPS Y0, (AX)
+
+end242:
+done:
+	VZEROUPPER
+	RET
+
+// func normalSumsOfRowsAVX2(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+// Requires: AVX, FMA3
+TEXT ·normalSumsOfRowsAVX2(SB), NOSPLIT, $0-160
+	MOVQ dGain_base+0(FP), AX
+	MOVQ dBias_base+24(FP), CX
+	MOVQ dGain_len+8(FP), DX
+	MOVQ stride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ x_base+48(FP), SI
+	MOVQ dy_base+72(FP), DI
+	XORQ R8, R8
+
+loop:
+	CMPQ   DX, $0x08
+	JLT    tail
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   mean_base+96(FP), R9
+	MOVQ   invStd_base+120(FP), R10
+	MOVQ   rows+152(FP), R11
+	MOVQ   SI, R12
+	MOVQ   DI, R13
+
+row243:
+	VBROADCASTSS (R9), Y4
+	VBROADCASTSS (R10), Y5
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	VMOVUPS      (R12)(R8*4), Y6
+	VSUBPS       Y4, Y6, Y4
+	VMULPS       Y5, Y4, Y4
+	VCVTPS2PD    X4, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VMOVUPS      (R13)(R8*4), Y6
+	VCVTPS2PD    X6, Y11
+	VEXTRACTF128 $0x01, Y6, X6
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y11, Y2, Y2
+	VFMADD231PD  Y11, Y5, Y0
+	VADDPD       Y6, Y3, Y3
+	VFMADD231PD  Y6, Y4, Y1
+	ADDQ         BX, R12
+	ADDQ         BX, R13
+	DECQ         R11
+	JNZ          row243
+	VCVTPD2PSY   Y0, X7
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y7, Y7
+	VMOVUPS      Y7, (AX)(R8*4)
+	VCVTPD2PSY   Y2, X8
+	VCVTPD2PSY   Y3, X0
+	VINSERTF128  $0x01, X0, Y8, Y8
+	VMOVUPS      Y8, (CX)(R8*4)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ   DX, DX
+	JZ      done
+	LEAQ    firstLanes<>+32(SB), R9
+	MOVQ    DX, R10
+	NEGQ    R10
+	VMOVUPS (R9)(R10*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    mean_base+96(FP), R9
+	MOVQ    invStd_base+120(FP), R10
+	MOVQ    rows+152(FP), R11
+	MOVQ    DI, DI
+
+row244:
+	VBROADCASTSS (R9), Y5
+	VBROADCASTSS (R10), Y6
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
+	VMASKMOVPS   (SI)(R8*4), Y0, Y7
+	VSUBPS       Y5, Y7, Y5
+	VMULPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VMASKMOVPS   (DI)(R8*4), Y0, Y7
+	VCVTPS2PD    X7, Y8
+	VEXTRACTF128 $0x01, Y7, X7
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y8, Y3, Y3
+	VFMADD231PD  Y8, Y6, Y1
+	VADDPD       Y7, Y4, Y4
+	VFMADD231PD  Y7, Y5, Y2
+	ADDQ         BX, SI
+	ADDQ         BX, DI
+	DECQ         R11
+	JNZ          row244
+	VCVTPD2PSY   Y1, X9
+	VCVTPD2PSY   Y2, X0
+	VINSERTF128  $0x01, X0, Y9, Y9
+	LEAQ         (AX)(R8*4), AX
+	VMOVAPS      X9, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole245
+	TESTQ        $0x00000004, DX
+	JZ           two246
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $0x10, AX
+
+two246:
+	TESTQ     $0x00000002, DX
+	JZ        last247
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last247:
+	TESTQ  $0x00000001, DX
+	JZ     end248
+	VMOVSS X0, (AX)
+	JMP    end248
+
+whole245:
+	VMOVUPS Y9, (AX)
+
+end248:
+	VCVTPD2PSY   Y3, X10
+	VCVTPD2PSY   Y4, X0
+	VINSERTF128  $0x01, X0, Y10, Y10
+	LEAQ         (CX)(R8*4), AX
+	VMOVAPS      X10, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole249
+	TESTQ        $0x00000004, DX
+	JZ           two250
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	ADDQ         $0x10, AX
+
+two250:
+	TESTQ     $0x00000002, DX
+	JZ        last251
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last251:
+	TESTQ  $0x00000001, DX
+	JZ     end252
+	VMOVSS X0, (AX)
+	JMP    end252
+
+whole249:
+	VMOVUPS Y10, (AX)
+
+end252:
+done:
+	VZEROUPPER
+	RET
+
+// func normalSumsOfColumnsAVX2(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+// Requires: AVX, FMA3
+TEXT ·normalSumsOfColumnsAVX2(SB), NOSPLIT, $0-160
+	MOVQ dGain_base+0(FP), AX
+	MOVQ dBias_base+24(FP), CX
+	MOVQ dGain_len+8(FP), DX
+	MOVQ stride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ x_base+48(FP), SI
+	MOVQ dy_base+72(FP), DI
+	XORQ R8, R8
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    mean_base+96(FP), R9
+	MOVQ    invStd_base+120(FP), R10
+	VMOVUPS (R9)(R8*4), Y4
+	VMOVUPS (R10)(R8*4), Y5
+	MOVQ    rows+152(FP), R9
+	MOVQ    SI, R10
+	MOVQ    DI, R11
+
+row253:
+	VMOVUPS      (R10)(R8*4), Y6
+	VSUBPS       Y4, Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VCVTPS2PD    X6, Y11
+	VEXTRACTF128 $0x01, Y6, X6
+	VCVTPS2PD    X6, Y6
+	VMOVUPS      (R11)(R8*4), Y12
+	VCVTPS2PD    X12, Y13
+	VEXTRACTF128 $0x01, Y12, X7
+	VCVTPS2PD    X7, Y12
+	VADDPD       Y13, Y2, Y2
+	VFMADD231PD  Y13, Y11, Y0
+	VADDPD       Y12, Y3, Y3
+	VFMADD231PD  Y12, Y6, Y1
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	DECQ         R9
+	JNZ          row253
+	VCVTPD2PSY   Y0, X7
+	VCVTPD2PSY   Y1, X0
+	VINSERTF128  $0x01, X0, Y7, Y7
+	VMOVUPS      Y7, (AX)(R8*4)
+	VCVTPD2PSY   Y2, X8
+	VCVTPD2PSY   Y3, X0
+	VINSERTF128  $0x01, X0, Y8, Y8
+	VMOVUPS      Y8, (CX)(R8*4)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, DX
+	JMP          loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), R9
+	MOVQ       DX, R10
+	NEGQ       R10
+	VMOVUPS    (R9)(R10*4), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       mean_base+96(FP), R9
+	MOVQ       invStd_base+120(FP), R10
+	VMASKMOVPS (R9)(R8*4), Y0, Y5
+	VMASKMOVPS (R10)(R8*4), Y0, Y6
+	MOVQ       rows+152(FP), R9
+	MOVQ       DI, DI
+
+row254:
+	VMASKMOVPS   (SI)(R8*4), Y0, Y7
+	VSUBPS       Y5, Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VCVTPS2PD    X7, Y8
+	VEXTRACTF128 $0x01, Y7, X7
+	VCVTPS2PD    X7, Y7
+	VMASKMOVPS   (DI)(R8*4), Y0, Y11
+	VCVTPS2PD    X11, Y12
+	VEXTRACTF128 $0x01, Y11, X9
+	VCVTPS2PD    X9, Y11
+	VADDPD       Y12, Y3, Y3
+	VFMADD231PD  Y12, Y8, Y1
+	VADDPD       Y11, Y4, Y4
+	VFMADD231PD  Y11, Y7, Y2
+	ADDQ         BX, SI
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          row254
+	VCVTPD2PSY   Y1, X9
+	VCVTPD2PSY   Y2, X0
+	VINSERTF128  $0x01, X0, Y9, Y9
+	LEAQ         (AX)(R8*4), AX
+	VMOVAPS      X9, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole255
+	TESTQ        $0x00000004, DX
+	JZ           two256
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	ADDQ         $0x10, AX
+
+two256:
+	TESTQ     $0x00000002, DX
+	JZ        last257
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last257:
+	TESTQ  $0x00000001, DX
+	JZ     end258
+	VMOVSS X0, (AX)
+	JMP    end258
+
+whole255:
+	VMOVUPS Y9, (AX)
+
+end258:
+	VCVTPD2PSY   Y3, X10
+	VCVTPD2PSY   Y4, X0
+	VINSERTF128  $0x01, X0, Y10, Y10
+	LEAQ         (CX)(R8*4), AX
+	VMOVAPS      X10, X0
+	TESTQ        $0x00000008, DX
+	JNZ          whole259
+	TESTQ        $0x00000004, DX
+	JZ           two260
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	ADDQ         $0x10, AX
+
+two260:
+	TESTQ     $0x00000002, DX
+	JZ        last261
+	VMOVLPS   X0, (AX)
+	VPERMILPS $0x0e, X0, X0
+	ADDQ      $0x08, AX
+
+last261:
+	TESTQ  $0x00000001, DX
+	JZ     end262
+	VMOVSS X0, (AX)
+	JMP    end262
+
+whole259:
+	VMOVUPS Y10, (AX)
+
+end262:
+done:
+	VZEROUPPER
+	RET
+
+// func normalRowSumsAVX2(x []float32, dy []float32, gain []float32, mean float32, invStd float32) (sum float64, sumNormal float64)
+// Requires: AVX, FMA3, SSE2
+TEXT ·normalRowSumsAVX2(SB), NOSPLIT, $0-96
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         gain_base+48(FP), DX
+	MOVQ         x_len+8(FP), BX
+	VBROADCASTSS mean+72(FP), Y0
+	VBROADCASTSS invStd+76(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	XORQ         SI, SI
+
+loop:
+	CMPQ         BX, $0x08
+	JLT          tail
+	VMOVUPS      (AX)(SI*4), Y6
+	VSUBPS       Y0, Y6, Y6
+	VMULPS       Y1, Y6, Y6
+	VCVTPS2PD    X6, Y7
+	VEXTRACTF128 $0x01, Y6, X6
+	VCVTPS2PD    X6, Y6
+	VMOVUPS      (DX)(SI*4), Y8
+	VCVTPS2PD    X8, Y9
+	VEXTRACTF128 $0x01, Y8, X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (CX)(SI*4), Y10
+	VCVTPS2PD    X10, Y11
+	VEXTRACTF128 $0x01, Y10, X10
+	VCVTPS2PD    X10, Y10
+	VMULPD       Y9, Y11, Y11
+	VADDPD       Y11, Y2, Y2
+	VFMADD231PD  Y11, Y7, Y4
+	VMULPD       Y8, Y10, Y10
+	VADDPD       Y10, Y3, Y3
+	VFMADD231PD  Y10, Y6, Y5
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop
+
+tail:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), DI
+	NEGQ         BX
+	VMOVUPS      (DI)(BX*4), Y6
+	VMASKMOVPS   (AX)(SI*4), Y6, Y7
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y1, Y0, Y0
+	VCVTPS2PD    X0, Y1
+	VEXTRACTF128 $0x01, Y0, X0
+	VCVTPS2PD    X0, Y0
+	VMASKMOVPS   (DX)(SI*4), Y6, Y7
+	VCVTPS2PD    X7, Y8
+	VEXTRACTF128 $0x01, Y7, X7
+	VCVTPS2PD    X7, Y7
+	VMASKMOVPS   (CX)(SI*4), Y6, Y6
+	VCVTPS2PD    X6, Y9
+	VEXTRACTF128 $0x01, Y6, X6
+	VCVTPS2PD    X6, Y6
+	VMULPD       Y8, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	VFMADD231PD  Y9, Y1, Y4
+	VMULPD       Y7, Y6, Y6
+	VADDPD       Y6, Y3, Y3
+	VFMADD231PD  Y6, Y0, Y5
+
+done:
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X2
+	VPERMILPD    $0x01, X2, X0
+	VADDSD       X0, X2, X2
+	MOVSD        X2, sum+80(FP)
+	VADDPD       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPD       X0, X4, X4
+	VPERMILPD    $0x01, X4, X0
+	VADDSD       X0, X4, X4
+	MOVSD        X4, sumNormal+88(FP)
+	VZEROUPPER
+	RET
+
+// func normalRowGradientAVX2(dx []float32, x []float32, dy []float32, gain []float32, mean float32, invStd float32, shift float32, slope float32)
+// Requires: AVX, FMA3
+TEXT ·normalRowGradientAVX2(SB), NOSPLIT, $0-112
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         dy_base+48(FP), BX
+	MOVQ         gain_base+72(FP), SI
+	VBROADCASTSS mean+96(FP), Y0
+	VBROADCASTSS invStd+100(FP), Y1
+	VBROADCASTSS shift+104(FP), Y2
+	VBROADCASTSS slope+108(FP), Y3
+	XORQ         DI, DI
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (DX)(DI*4), Y4
+	VSUBPS       Y0, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMOVUPS      (BX)(DI*4), Y5
+	VMOVUPS      (SI)(DI*4), Y6
+	VMULPS       Y6, Y5, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS Y4, Y3, Y5
+	VMULPS       Y1, Y5, Y4
+	VMOVUPS      Y4, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R8
+	MOVQ         CX, R9
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y4
+	VMASKMOVPS   (DX)(DI*4), Y4, Y5
+	VSUBPS       Y0, Y5, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   (BX)(DI*4), Y4, Y5
+	VMASKMOVPS   (SI)(DI*4), Y4, Y4
+	VMULPS       Y4, Y5, Y4
+	VSUBPS       Y2, Y4, Y2
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS Y0, Y3, Y2
+	VMULPS       Y1, Y2, Y0
+	LEAQ         (AX)(DI*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, CX
+	JNZ          whole263
+	TESTQ        $0x00000004, CX
+	JZ           two264
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two264:
+	TESTQ     $0x00000002, CX
+	JZ        last265
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last265:
+	TESTQ  $0x00000001, CX
+	JZ     end266
+	VMOVSS X1, (AX)
+	JMP    end266
+
+whole263:
+	VMOVUPS Y0, (AX)
+
+end266:
+done:
+	VZEROUPPER
+	RET
+
+// func normalColumnGradientAVX2(dx []float32, x []float32, dy []float32, gain []float32, mean []float32, invStd []float32, shift []float32, slope []float32)
+// Requires: AVX, FMA3
+TEXT ·normalColumnGradientAVX2(SB), NOSPLIT, $0-192
+	MOVQ dx_base+0(FP), AX
+	MOVQ dx_len+8(FP), CX
+	MOVQ x_base+24(FP), DX
+	MOVQ dy_base+48(FP), BX
+	MOVQ gain_base+72(FP), SI
+	MOVQ mean_base+96(FP), DI
+	MOVQ invStd_base+120(FP), R8
+	MOVQ shift_base+144(FP), R9
+	MOVQ slope_base+168(FP), R10
+	XORQ R11, R11
+
+loop:
+	CMPQ         CX, $0x08
+	JLT          tail
+	VMOVUPS      (R8)(R11*4), Y0
+	VMOVUPS      (DX)(R11*4), Y1
+	VMOVUPS      (DI)(R11*4), Y2
+	VSUBPS       Y2, Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      (BX)(R11*4), Y2
+	VMOVUPS      (R9)(R11*4), Y3
+	VSUBPS       Y3, Y2, Y2
+	VMOVUPS      (R10)(R11*4), Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS Y1, Y3, Y2
+	VMOVUPS      (SI)(R11*4), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (AX)(R11*4)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R12
+	MOVQ         CX, R13
+	NEGQ         R13
+	VMOVUPS      (R12)(R13*4), Y0
+	VMASKMOVPS   (R8)(R11*4), Y0, Y1
+	VMASKMOVPS   (DX)(R11*4), Y0, Y2
+	VMASKMOVPS   (DI)(R11*4), Y0, Y3
+	VSUBPS       Y3, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   (BX)(R11*4), Y0, Y3
+	VMASKMOVPS   (R9)(R11*4), Y0, Y4
+	VSUBPS       Y4, Y3, Y3
+	VMASKMOVPS   (R10)(R11*4), Y0, Y4
+	VMOVAPS      Y3, Y3
+	VFNMADD231PS Y2, Y4, Y3
+	VMASKMOVPS   (SI)(R11*4), Y0, Y0
+	VMULPS       Y0, Y1, Y0
+	VMULPS       Y0, Y3, Y0
+	LEAQ         (AX)(R11*4), AX
+	VMOVAPS      X0, X1
+	TESTQ        $0x00000008, CX
+	JNZ          whole267
+	TESTQ        $0x00000004, CX
+	JZ           two268
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y0, X1
+	ADDQ         $0x10, AX
+
+two268:
+	TESTQ     $0x00000002, CX
+	JZ        last269
+	VMOVLPS   X1, (AX)
+	VPERMILPS $0x0e, X1, X1
+	ADDQ      $0x08, AX
+
+last269:
+	TESTQ  $0x00000001, CX
+	JZ     end270
+	VMOVSS X1, (AX)
+	JMP    end270
+
+whole267:
+	VMOVUPS Y0, (AX)
+
+end270:
+done:
+	VZEROUPPER
+	RET
+
 // func multiply1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-105
@@ -12106,12 +13053,12 @@ loop:
 	MOVQ   rows+56(FP), R8
 	MOVQ   CX, DI
 
-row223:
+row271:
 	VMOVUPS (DI)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     row223
+	JNZ     row271
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	SUBQ    $0x10, BX
@@ -12126,12 +13073,12 @@ tail:
 	VPXORD Z2, Z2, Z2
 	MOVQ   rows+56(FP), BX
 
-row224:
+row272:
 	VMOVUPS.Z (CX)(SI*4), K1, Z0
 	VADDPS    Z0, Z2, Z2
 	ADDQ      DX, CX
 	DECQ      BX
-	JNZ       row224
+	JNZ       row272
 	VMOVUPS   Z2, K1, (AX)(SI*4)
 
 done:
@@ -12225,7 +13172,7 @@ loop:
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain225
+	JZ           plain273
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z7, Z7, Z7
 	VCMPPS       $0x04, Z7, Z3, K1
@@ -12234,7 +13181,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z8
 	VMOVAPS      Z8, Z3
 
-plain225:
+plain273:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -12242,13 +13189,13 @@ plain225:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed226
+	JZ            summed274
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed226:
+summed274:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12308,7 +13255,7 @@ tail:
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain227
+	JZ           plain275
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z10, Z10, Z10
 	VCMPPS       $0x04, Z10, Z3, K2
@@ -12317,7 +13264,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z11
 	VMOVAPS      Z11, Z3
 
-plain227:
+plain275:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12326,13 +13273,13 @@ plain227:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed228
+	JZ            summed276
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed228:
+summed276:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12371,7 +13318,7 @@ loop:
 	VFMADD231PS  Z3, Z2, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain229
+	JZ           plain277
 	VMOVUPS      (DX)(DI*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -12380,7 +13327,7 @@ loop:
 	VBLENDMPS    Z2, Z9, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain229:
+plain277:
 	VMULPS        Z2, Z8, Z8
 	VCVTPS2PD     Y8, Z9
 	VEXTRACTF32X8 $0x01, Z8, Y8
@@ -12388,13 +13335,13 @@ plain229:
 	VADDPD        Z9, Z0, Z0
 	VADDPD        Z8, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed230
+	JZ            summed278
 	VBROADCASTSS  scale+104(FP), Z8
 	VMULPS        Z8, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed230:
+summed278:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12416,7 +13363,7 @@ tail:
 	VFMADD231PS  Z3, Z2, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain231
+	JZ           plain279
 	VMOVUPS.Z    (DX)(DI*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -12425,7 +13372,7 @@ tail:
 	VBLENDMPS    Z2, Z5, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain231:
+plain279:
 	VMULPS        Z2, Z4, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12434,13 +13381,13 @@ plain231:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed232
+	JZ            summed280
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed232:
+summed280:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12495,7 +13442,7 @@ loop:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain233
+	JZ           plain281
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z3, K1
@@ -12504,7 +13451,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z7
 	VMOVAPS      Z7, Z3
 
-plain233:
+plain281:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -12512,13 +13459,13 @@ plain233:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed234
+	JZ            summed282
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed234:
+summed282:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -12556,7 +13503,7 @@ tail:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain235
+	JZ           plain283
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z8, Z8, Z8
 	VCMPPS       $0x04, Z8, Z3, K2
@@ -12565,7 +13512,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z9
 	VMOVAPS      Z9, Z3
 
-plain235:
+plain283:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -12574,13 +13521,13 @@ plain235:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed236
+	JZ            summed284
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed236:
+summed284:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -12679,7 +13626,7 @@ loop:
 	VFNMADD231PS Z2, Z3, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain237
+	JZ           plain285
 	VMOVUPS      (BX)(R9*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -12688,7 +13635,7 @@ loop:
 	VBLENDMPS    Z2, Z3, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain237:
+plain285:
 	VMULPS        Z2, Z11, Z3
 	VCVTPS2PD     Y3, Z10
 	VEXTRACTF32X8 $0x01, Z3, Y3
@@ -12696,7 +13643,7 @@ plain237:
 	VADDPD        Z10, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed238
+	JZ            summed286
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z9, Z3
@@ -12704,7 +13651,7 @@ plain237:
 	VMULPS        Z2, Z8, Z2
 	VMOVUPS       Z2, (R8)(R9*4)
 
-summed238:
+summed286:
 	ADDQ $0x10, R9
 	SUBQ $0x10, SI
 	JMP  loop
@@ -12784,7 +13731,7 @@ tail:
 	VFNMADD231PS Z2, Z3, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain239
+	JZ           plain287
 	VMOVUPS.Z    (BX)(R9*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -12793,7 +13740,7 @@ tail:
 	VBLENDMPS    Z2, Z3, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain239:
+plain287:
 	VMULPS        Z2, Z9, Z3
 	VMOVAPS.Z     Z3, K1, Z3
 	VCVTPS2PD     Y3, Z6
@@ -12802,7 +13749,7 @@ plain239:
 	VADDPD        Z6, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed240
+	JZ            summed288
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z5, Z3
@@ -12810,7 +13757,7 @@ plain239:
 	VMULPS        Z2, Z4, Z2
 	VMOVUPS       Z2, K1, (R8)(R9*4)
 
-summed240:
+summed288:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -13638,5 +14585,698 @@ loop:
 	ADDQ       $0x80, AX
 	SUBQ       $0x20, DX
 	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func deviationsAVX512(x []float32, from float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·deviationsAVX512(SB), NOSPLIT, $0-40
+	MOVQ          x_base+0(FP), AX
+	MOVQ          x_len+8(FP), CX
+	VPXORD        Z0, Z0, Z0
+	VPXORD        Z1, Z1, Z1
+	VBROADCASTSS  from+24(FP), Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y4
+	VCVTPS2PD     Y4, Z4
+	XORQ          DX, DX
+
+loop:
+	CMPQ          CX, $0x10
+	JLT           tail
+	VMOVUPS       (AX)(DX*4), Z5
+	VCVTPS2PD     Y5, Z6
+	VEXTRACTF32X8 $0x01, Z5, Y5
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z3, Z6, Z6
+	VFMADD231PD   Z6, Z6, Z0
+	VSUBPD        Z4, Z5, Z5
+	VFMADD231PD   Z5, Z5, Z1
+	ADDQ          $0x10, DX
+	SUBQ          $0x10, CX
+	JMP           loop
+
+tail:
+	TESTQ         CX, CX
+	JZ            done
+	MOVL          $-1, BX
+	BZHIL         CX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX)(DX*4), K1, Z5
+	VBLENDMPS     Z5, Z2, K1, Z7
+	VCVTPS2PD     Y7, Z2
+	VEXTRACTF32X8 $0x01, Z7, Y5
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z3, Z2, Z2
+	VFMADD231PD   Z2, Z2, Z0
+	VSUBPD        Z4, Z5, Z5
+	VFMADD231PD   Z5, Z5, Z1
+
+done:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func columnMomentsAVX512(mean []float32, variance []float32, x []float32, stride int, rows int, count float64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·columnMomentsAVX512(SB), NOSPLIT, $0-96
+	MOVQ mean_base+0(FP), AX
+	MOVQ variance_base+24(FP), CX
+	MOVQ x_base+48(FP), DX
+	MOVQ stride+72(FP), BX
+	MOVQ mean_len+8(FP), SI
+	SHLQ $0x02, BX
+	XORQ DI, DI
+
+loop:
+	CMPQ   SI, $0x10
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   rows+80(FP), R8
+	MOVQ   DX, R9
+
+row289:
+	VMOVUPS       (R9)(DI*4), Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z0, Z0
+	VADDPD        Z4, Z1, Z1
+	ADDQ          BX, R9
+	DECQ          R8
+	JNZ           row289
+	VBROADCASTSD  count+88(FP), Z4
+	VDIVPD        Z4, Z0, Z0
+	VDIVPD        Z4, Z1, Z1
+	MOVQ          rows+80(FP), R8
+	MOVQ          DX, R9
+
+row290:
+	VMOVUPS       (R9)(DI*4), Z5
+	VCVTPS2PD     Y5, Z14
+	VEXTRACTF32X8 $0x01, Z5, Y5
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z0, Z14, Z14
+	VFMADD231PD   Z14, Z14, Z2
+	VSUBPD        Z1, Z5, Z5
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          BX, R9
+	DECQ          R8
+	JNZ           row290
+	VDIVPD        Z4, Z2, Z2
+	VDIVPD        Z4, Z3, Z3
+	VCVTPD2PS     Z0, Y6
+	VCVTPD2PS     Z1, Y4
+	VINSERTF32X8  $0x01, Y4, Z6, Z6
+	VMOVUPS       Z6, (AX)(DI*4)
+	VCVTPD2PS     Z2, Y7
+	VCVTPD2PS     Z3, Y4
+	VINSERTF32X8  $0x01, Y4, Z7, Z7
+	VMOVUPS       Z7, (CX)(DI*4)
+	ADDQ          $0x10, DI
+	SUBQ          $0x10, SI
+	JMP           loop
+
+tail:
+	TESTQ  SI, SI
+	JZ     done
+	MOVL   $-1, R8
+	BZHIL  SI, R8, R8
+	KMOVW  R8, K1
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   rows+80(FP), SI
+	MOVQ   DX, R8
+
+row291:
+	VMOVUPS.Z     (R8)(DI*4), K1, Z0
+	VCVTPS2PD     Y0, Z1
+	VEXTRACTF32X8 $0x01, Z0, Y0
+	VCVTPS2PD     Y0, Z0
+	VADDPD        Z1, Z8, Z8
+	VADDPD        Z0, Z9, Z9
+	ADDQ          BX, R8
+	DECQ          SI
+	JNZ           row291
+	VBROADCASTSD  count+88(FP), Z0
+	VDIVPD        Z0, Z8, Z8
+	VDIVPD        Z0, Z9, Z9
+	MOVQ          rows+80(FP), SI
+
+row292:
+	VMOVUPS.Z     (DX)(DI*4), K1, Z1
+	VCVTPS2PD     Y1, Z2
+	VEXTRACTF32X8 $0x01, Z1, Y1
+	VCVTPS2PD     Y1, Z1
+	VSUBPD        Z8, Z2, Z2
+	VFMADD231PD   Z2, Z2, Z10
+	VSUBPD        Z9, Z1, Z1
+	VFMADD231PD   Z1, Z1, Z11
+	ADDQ          BX, DX
+	DECQ          SI
+	JNZ           row292
+	VDIVPD        Z0, Z10, Z10
+	VDIVPD        Z0, Z11, Z11
+	VCVTPD2PS     Z8, Y12
+	VCVTPD2PS     Z9, Y0
+	VINSERTF32X8  $0x01, Y0, Z12, Z12
+	VMOVUPS       Z12, K1, (AX)(DI*4)
+	VCVTPD2PS     Z10, Y13
+	VCVTPD2PS     Z11, Y0
+	VINSERTF32X8  $0x01, Y0, Z13, Z13
+	VMOVUPS       Z13, K1, (CX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeRowAVX512(y []float32, x []float32, gain []float32, bias []float32, mean float32, invStd float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeRowAVX512(SB), NOSPLIT, $0-104
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         gain_base+48(FP), DX
+	MOVQ         bias_base+72(FP), BX
+	MOVQ         y_len+8(FP), SI
+	VBROADCASTSS mean+96(FP), Z0
+	VBROADCASTSS invStd+100(FP), Z1
+	XORQ         DI, DI
+
+loop:
+	CMPQ        SI, $0x10
+	JLT         tail
+	VMOVUPS     (CX)(DI*4), Z2
+	VSUBPS      Z0, Z2, Z2
+	VMULPS      Z1, Z2, Z2
+	VMOVUPS     (DX)(DI*4), Z3
+	VMOVUPS     (BX)(DI*4), Z4
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z3, Z2, Z4
+	VMOVUPS     Z4, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, SI
+	JMP         loop
+
+tail:
+	TESTQ       SI, SI
+	JZ          done
+	MOVL        $-1, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z2
+	VSUBPS      Z0, Z2, Z0
+	VMULPS      Z1, Z0, Z0
+	VMOVUPS.Z   (DX)(DI*4), K1, Z1
+	VMOVUPS.Z   (BX)(DI*4), K1, Z2
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalizeColumnsAVX512(y []float32, x []float32, gain []float32, bias []float32, mean []float32, invStd []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalizeColumnsAVX512(SB), NOSPLIT, $0-144
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ gain_base+48(FP), DX
+	MOVQ bias_base+72(FP), BX
+	MOVQ y_len+8(FP), SI
+	MOVQ mean_base+96(FP), DI
+	MOVQ invStd_base+120(FP), R8
+	XORQ R9, R9
+
+loop:
+	CMPQ        SI, $0x10
+	JLT         tail
+	VMOVUPS     (CX)(R9*4), Z0
+	VMOVUPS     (DI)(R9*4), Z1
+	VMOVUPS     (R8)(R9*4), Z2
+	VSUBPS      Z1, Z0, Z0
+	VMULPS      Z2, Z0, Z0
+	VMOVUPS     (DX)(R9*4), Z1
+	VMOVUPS     (BX)(R9*4), Z2
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)(R9*4)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, SI
+	JMP         loop
+
+tail:
+	TESTQ       SI, SI
+	JZ          done
+	MOVL        $-1, R10
+	BZHIL       SI, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (CX)(R9*4), K1, Z0
+	VMOVUPS.Z   (DI)(R9*4), K1, Z1
+	VMOVUPS.Z   (R8)(R9*4), K1, Z2
+	VSUBPS      Z1, Z0, Z0
+	VMULPS      Z2, Z0, Z0
+	VMOVUPS.Z   (DX)(R9*4), K1, Z1
+	VMOVUPS.Z   (BX)(R9*4), K1, Z2
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(R9*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalSumsOfRowsAVX512(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·normalSumsOfRowsAVX512(SB), NOSPLIT, $0-160
+	MOVQ dGain_base+0(FP), AX
+	MOVQ dBias_base+24(FP), CX
+	MOVQ dGain_len+8(FP), DX
+	MOVQ stride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ x_base+48(FP), SI
+	MOVQ dy_base+72(FP), DI
+	XORQ R8, R8
+
+loop:
+	CMPQ   DX, $0x10
+	JLT    tail
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   mean_base+96(FP), R9
+	MOVQ   invStd_base+120(FP), R10
+	MOVQ   rows+152(FP), R11
+	MOVQ   SI, R12
+	MOVQ   DI, R13
+
+row293:
+	VBROADCASTSS  (R9), Z4
+	VBROADCASTSS  (R10), Z5
+	ADDQ          $0x04, R9
+	ADDQ          $0x04, R10
+	VMOVUPS       (R12)(R8*4), Z6
+	VSUBPS        Z4, Z6, Z4
+	VMULPS        Z5, Z4, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VMOVUPS       (R13)(R8*4), Z6
+	VCVTPS2PD     Y6, Z15
+	VEXTRACTF32X8 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VADDPD        Z15, Z2, Z2
+	VFMADD231PD   Z15, Z5, Z0
+	VADDPD        Z6, Z3, Z3
+	VFMADD231PD   Z6, Z4, Z1
+	ADDQ          BX, R12
+	ADDQ          BX, R13
+	DECQ          R11
+	JNZ           row293
+	VCVTPD2PS     Z0, Y7
+	VCVTPD2PS     Z1, Y4
+	VINSERTF32X8  $0x01, Y4, Z7, Z7
+	VMOVUPS       Z7, (AX)(R8*4)
+	VCVTPD2PS     Z2, Y8
+	VCVTPD2PS     Z3, Y4
+	VINSERTF32X8  $0x01, Y4, Z8, Z8
+	VMOVUPS       Z8, (CX)(R8*4)
+	ADDQ          $0x10, R8
+	SUBQ          $0x10, DX
+	JMP           loop
+
+tail:
+	TESTQ  DX, DX
+	JZ     done
+	MOVL   $-1, R9
+	BZHIL  DX, R9, R9
+	KMOVW  R9, K1
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   mean_base+96(FP), DX
+	MOVQ   invStd_base+120(FP), R9
+	MOVQ   rows+152(FP), R10
+	MOVQ   DI, DI
+
+row294:
+	VBROADCASTSS  (DX), Z0
+	VBROADCASTSS  (R9), Z1
+	ADDQ          $0x04, DX
+	ADDQ          $0x04, R9
+	VMOVUPS.Z     (SI)(R8*4), K1, Z2
+	VSUBPS        Z0, Z2, Z0
+	VMULPS        Z1, Z0, Z0
+	VCVTPS2PD     Y0, Z1
+	VEXTRACTF32X8 $0x01, Z0, Y0
+	VCVTPS2PD     Y0, Z0
+	VMOVUPS.Z     (DI)(R8*4), K1, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z3, Z11, Z11
+	VFMADD231PD   Z3, Z1, Z9
+	VADDPD        Z2, Z12, Z12
+	VFMADD231PD   Z2, Z0, Z10
+	ADDQ          BX, SI
+	ADDQ          BX, DI
+	DECQ          R10
+	JNZ           row294
+	VCVTPD2PS     Z9, Y13
+	VCVTPD2PS     Z10, Y0
+	VINSERTF32X8  $0x01, Y0, Z13, Z13
+	VMOVUPS       Z13, K1, (AX)(R8*4)
+	VCVTPD2PS     Z11, Y14
+	VCVTPD2PS     Z12, Y0
+	VINSERTF32X8  $0x01, Y0, Z14, Z14
+	VMOVUPS       Z14, K1, (CX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalSumsOfColumnsAVX512(dGain []float32, dBias []float32, x []float32, dy []float32, mean []float32, invStd []float32, stride int, rows int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·normalSumsOfColumnsAVX512(SB), NOSPLIT, $0-160
+	MOVQ dGain_base+0(FP), AX
+	MOVQ dBias_base+24(FP), CX
+	MOVQ dGain_len+8(FP), DX
+	MOVQ stride+144(FP), BX
+	SHLQ $0x02, BX
+	MOVQ x_base+48(FP), SI
+	MOVQ dy_base+72(FP), DI
+	XORQ R8, R8
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    mean_base+96(FP), R9
+	MOVQ    invStd_base+120(FP), R10
+	VMOVUPS (R9)(R8*4), Z4
+	VMOVUPS (R10)(R8*4), Z5
+	MOVQ    rows+152(FP), R9
+	MOVQ    SI, R10
+	MOVQ    DI, R11
+
+row295:
+	VMOVUPS       (R10)(R8*4), Z6
+	VSUBPS        Z4, Z6, Z6
+	VMULPS        Z5, Z6, Z6
+	VCVTPS2PD     Y6, Z15
+	VEXTRACTF32X8 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VMOVUPS       (R11)(R8*4), Z16
+	VCVTPS2PD     Y16, Z17
+	VEXTRACTF32X8 $0x01, Z16, Y7
+	VCVTPS2PD     Y7, Z16
+	VADDPD        Z17, Z2, Z2
+	VFMADD231PD   Z17, Z15, Z0
+	VADDPD        Z16, Z3, Z3
+	VFMADD231PD   Z16, Z6, Z1
+	ADDQ          BX, R10
+	ADDQ          BX, R11
+	DECQ          R9
+	JNZ           row295
+	VCVTPD2PS     Z0, Y7
+	VCVTPD2PS     Z1, Y4
+	VINSERTF32X8  $0x01, Y4, Z7, Z7
+	VMOVUPS       Z7, (AX)(R8*4)
+	VCVTPD2PS     Z2, Y8
+	VCVTPD2PS     Z3, Y4
+	VINSERTF32X8  $0x01, Y4, Z8, Z8
+	VMOVUPS       Z8, (CX)(R8*4)
+	ADDQ          $0x10, R8
+	SUBQ          $0x10, DX
+	JMP           loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, R9
+	BZHIL     DX, R9, R9
+	KMOVW     R9, K1
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	MOVQ      mean_base+96(FP), DX
+	MOVQ      invStd_base+120(FP), R9
+	VMOVUPS.Z (DX)(R8*4), K1, Z0
+	VMOVUPS.Z (R9)(R8*4), K1, Z1
+	MOVQ      rows+152(FP), DX
+	MOVQ      DI, DI
+
+row296:
+	VMOVUPS.Z     (SI)(R8*4), K1, Z2
+	VSUBPS        Z0, Z2, Z2
+	VMULPS        Z1, Z2, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VMOVUPS.Z     (DI)(R8*4), K1, Z4
+	VCVTPS2PD     Y4, Z5
+	VEXTRACTF32X8 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VADDPD        Z5, Z11, Z11
+	VFMADD231PD   Z5, Z3, Z9
+	VADDPD        Z4, Z12, Z12
+	VFMADD231PD   Z4, Z2, Z10
+	ADDQ          BX, SI
+	ADDQ          BX, DI
+	DECQ          DX
+	JNZ           row296
+	VCVTPD2PS     Z9, Y13
+	VCVTPD2PS     Z10, Y0
+	VINSERTF32X8  $0x01, Y0, Z13, Z13
+	VMOVUPS       Z13, K1, (AX)(R8*4)
+	VCVTPD2PS     Z11, Y14
+	VCVTPD2PS     Z12, Y0
+	VINSERTF32X8  $0x01, Y0, Z14, Z14
+	VMOVUPS       Z14, K1, (CX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalRowSumsAVX512(x []float32, dy []float32, gain []float32, mean float32, invStd float32) (sum float64, sumNormal float64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·normalRowSumsAVX512(SB), NOSPLIT, $0-96
+	MOVQ         x_base+0(FP), AX
+	MOVQ         dy_base+24(FP), CX
+	MOVQ         gain_base+48(FP), DX
+	MOVQ         x_len+8(FP), BX
+	VBROADCASTSS mean+72(FP), Z0
+	VBROADCASTSS invStd+76(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	XORQ         SI, SI
+
+loop:
+	CMPQ          BX, $0x10
+	JLT           tail
+	VMOVUPS       (AX)(SI*4), Z6
+	VSUBPS        Z0, Z6, Z6
+	VMULPS        Z1, Z6, Z6
+	VCVTPS2PD     Y6, Z7
+	VEXTRACTF32X8 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VMOVUPS       (DX)(SI*4), Z8
+	VCVTPS2PD     Y8, Z9
+	VEXTRACTF32X8 $0x01, Z8, Y8
+	VCVTPS2PD     Y8, Z8
+	VMOVUPS       (CX)(SI*4), Z10
+	VCVTPS2PD     Y10, Z11
+	VEXTRACTF32X8 $0x01, Z10, Y10
+	VCVTPS2PD     Y10, Z10
+	VMULPD        Z9, Z11, Z11
+	VADDPD        Z11, Z2, Z2
+	VFMADD231PD   Z11, Z7, Z4
+	VMULPD        Z8, Z10, Z10
+	VADDPD        Z10, Z3, Z3
+	VFMADD231PD   Z10, Z6, Z5
+	ADDQ          $0x10, SI
+	SUBQ          $0x10, BX
+	JMP           loop
+
+tail:
+	TESTQ         BX, BX
+	JZ            done
+	MOVL          $-1, DI
+	BZHIL         BX, DI, DI
+	KMOVW         DI, K1
+	VMOVUPS.Z     (AX)(SI*4), K1, Z6
+	VSUBPS        Z0, Z6, Z0
+	VMULPS        Z1, Z0, Z0
+	VCVTPS2PD     Y0, Z1
+	VEXTRACTF32X8 $0x01, Z0, Y0
+	VCVTPS2PD     Y0, Z0
+	VMOVUPS.Z     (DX)(SI*4), K1, Z6
+	VCVTPS2PD     Y6, Z7
+	VEXTRACTF32X8 $0x01, Z6, Y6
+	VCVTPS2PD     Y6, Z6
+	VMOVUPS.Z     (CX)(SI*4), K1, Z8
+	VCVTPS2PD     Y8, Z9
+	VEXTRACTF32X8 $0x01, Z8, Y8
+	VCVTPS2PD     Y8, Z8
+	VMULPD        Z7, Z9, Z9
+	VADDPD        Z9, Z2, Z2
+	VFMADD231PD   Z9, Z1, Z4
+	VMULPD        Z6, Z8, Z8
+	VADDPD        Z8, Z3, Z3
+	VFMADD231PD   Z8, Z0, Z5
+
+done:
+	VADDPD        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPD        X0, X2, X2
+	VPERMILPD     $0x01, X2, X0
+	VADDSD        X0, X2, X2
+	MOVSD         X2, sum+80(FP)
+	VADDPD        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X0
+	VADDPD        X0, X4, X4
+	VPERMILPD     $0x01, X4, X0
+	VADDSD        X0, X4, X4
+	MOVSD         X4, sumNormal+88(FP)
+	VZEROUPPER
+	RET
+
+// func normalRowGradientAVX512(dx []float32, x []float32, dy []float32, gain []float32, mean float32, invStd float32, shift float32, slope float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalRowGradientAVX512(SB), NOSPLIT, $0-112
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dx_len+8(FP), CX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         dy_base+48(FP), BX
+	MOVQ         gain_base+72(FP), SI
+	VBROADCASTSS mean+96(FP), Z0
+	VBROADCASTSS invStd+100(FP), Z1
+	VBROADCASTSS shift+104(FP), Z2
+	VBROADCASTSS slope+108(FP), Z3
+	XORQ         DI, DI
+
+loop:
+	CMPQ         CX, $0x10
+	JLT          tail
+	VMOVUPS      (DX)(DI*4), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      (BX)(DI*4), Z5
+	VMOVUPS      (SI)(DI*4), Z6
+	VMULPS       Z6, Z5, Z5
+	VSUBPS       Z2, Z5, Z5
+	VMOVAPS      Z5, Z5
+	VFNMADD231PS Z4, Z3, Z5
+	VMULPS       Z1, Z5, Z4
+	VMOVUPS      Z4, (AX)(DI*4)
+	ADDQ         $0x10, DI
+	SUBQ         $0x10, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	MOVL         $-1, R8
+	BZHIL        CX, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (DX)(DI*4), K1, Z4
+	VSUBPS       Z0, Z4, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS.Z    (BX)(DI*4), K1, Z4
+	VMOVUPS.Z    (SI)(DI*4), K1, Z5
+	VMULPS       Z5, Z4, Z4
+	VSUBPS       Z2, Z4, Z2
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS Z0, Z3, Z2
+	VMULPS       Z1, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func normalColumnGradientAVX512(dx []float32, x []float32, dy []float32, gain []float32, mean []float32, invStd []float32, shift []float32, slope []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normalColumnGradientAVX512(SB), NOSPLIT, $0-192
+	MOVQ dx_base+0(FP), AX
+	MOVQ dx_len+8(FP), CX
+	MOVQ x_base+24(FP), DX
+	MOVQ dy_base+48(FP), BX
+	MOVQ gain_base+72(FP), SI
+	MOVQ mean_base+96(FP), DI
+	MOVQ invStd_base+120(FP), R8
+	MOVQ shift_base+144(FP), R9
+	MOVQ slope_base+168(FP), R10
+	XORQ R11, R11
+
+loop:
+	CMPQ         CX, $0x10
+	JLT          tail
+	VMOVUPS      (R8)(R11*4), Z0
+	VMOVUPS      (DX)(R11*4), Z1
+	VMOVUPS      (DI)(R11*4), Z2
+	VSUBPS       Z2, Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      (BX)(R11*4), Z2
+	VMOVUPS      (R9)(R11*4), Z3
+	VSUBPS       Z3, Z2, Z2
+	VMOVUPS      (R10)(R11*4), Z3
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS      (SI)(R11*4), Z1
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (AX)(R11*4)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, CX
+	JMP          loop
+
+tail:
+	TESTQ        CX, CX
+	JZ           done
+	MOVL         $-1, R12
+	BZHIL        CX, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (R8)(R11*4), K1, Z0
+	VMOVUPS.Z    (DX)(R11*4), K1, Z1
+	VMOVUPS.Z    (DI)(R11*4), K1, Z2
+	VSUBPS       Z2, Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS.Z    (BX)(R11*4), K1, Z2
+	VMOVUPS.Z    (R9)(R11*4), K1, Z3
+	VSUBPS       Z3, Z2, Z2
+	VMOVUPS.Z    (R10)(R11*4), K1, Z3
+	VMOVAPS      Z2, Z2
+	VFNMADD231PS Z1, Z3, Z2
+	VMOVUPS.Z    (SI)(R11*4), K1, Z1
+	VMULPS       Z1, Z0, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(R11*4)
+
+done:
 	VZEROUPPER
 	RET

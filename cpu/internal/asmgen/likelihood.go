@@ -87,6 +87,6 @@ func (v vector) loss(slices string, feature func(at position) (loss reg.VecVirtu
 		}
 		Label(summed)
 	})
-	t.result()
+	t.result(0)
 	end()
 }

@@ -32,6 +32,7 @@ func main() {
 		v.words()
 		v.corruptions()
 		v.normals()
+		v.normalizations()
 	}
 	Generate()
 }

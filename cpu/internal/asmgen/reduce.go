@@ -46,8 +46,8 @@ func (t total) addSquares(x reg.VecVirtual) {
 	}
 }
 
-// result stores the sum of all lanes, added in pairs, as the function's result.
-func (t total) result() {
+// result stores the sum of all lanes, added in pairs, as a result of the function.
+func (t total) result(index int) {
 	sum := t.halves[0]
 	VADDPD(t.halves[1], sum, sum)
 	if t.wide() {
@@ -60,7 +60,7 @@ func (t total) result() {
 	VADDPD(upper, sum.AsX(), sum.AsX())
 	VPERMILPD(Imm(1), sum.AsX(), upper)
 	VADDSD(upper, sum.AsX(), sum.AsX())
-	Store(sum.AsX(), ReturnIndex(0))
+	Store(sum.AsX(), ReturnIndex(index))
 }
 
 // reductions writes the sums of a slice.
@@ -68,20 +68,20 @@ func (v vector) reductions() {
 	v.function("sum", "func(x []float32) float64", "%s is Σ x.")
 	x, n, t := base("x"), length("x"), v.newTotal()
 	v.elements(n, func(at position) { t.add(at.element(x)) })
-	t.result()
+	t.result(0)
 	end()
 
 	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x².")
 	x, n, t = base("x"), length("x"), v.newTotal()
 	v.elements(n, func(at position) { t.addSquares(at.element(x)) })
-	t.result()
+	t.result(0)
 	end()
 
 	v.function("sumSquaredDifferences", "func(x, y []float32) float64", "%s is Σ (x-y)², the differences rounded to float32.")
 	x, n, t = base("x"), length("x"), v.newTotal()
 	y := base("y")
 	v.elements(n, func(at position) { t.addSquares(v.sub(at.element(x), at.element(y))) })
-	t.result()
+	t.result(0)
 	end()
 }
 

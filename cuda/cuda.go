@@ -81,7 +81,10 @@ func choices(devices int) string {
 // the caller defers runtime.UnlockOSThread.
 func (c *Context) enter() error {
 	runtime.LockOSThread()
-	return failed("cuCtxSetCurrent", cu.SetCurrentContext(c.context), "device %d", int(c.device))
+	if err := cu.SetCurrentContext(c.context); err != nil {
+		return failed("cuCtxSetCurrent", err, "device %d", int(c.device))
+	}
+	return nil
 }
 
 // Close releases the context and all its memory, also after a failure, which

@@ -212,6 +212,31 @@ func TestStepIsOneGraphLaunch(t *testing.T) {
 	}
 }
 
+// TestOperationsDoNotAllocate: neither a step nor an operation asks Go for memory.
+func TestOperationsDoNotAllocate(t *testing.T) {
+	dev := open(t, gpu.Options{})
+	defer dev.Close()
+	program, _ := recordStep(t, dev, digits(t, 60))
+	m, err := dev.Alloc(device.Float, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := device.MatrixOf(m, 0, 10, 10), device.MatrixOf(m, 100, 10, 10)
+	for name, operation := range map[string]func(){
+		"a step":  func() { program() },
+		"dense":   func() { dev.Dense(device.DenseArgs{X: x, W: x, Y: y}) },
+		"combine": func() { dev.Combine(device.CombineArgs{Alpha: 1, A: x, Dst: y}) },
+		"reduce":  func() { dev.Reduce(device.ReduceArgs{X: x, Out: y.Reshape(100, 1).Top(1)}) },
+	} {
+		if n := testing.AllocsPerRun(20, operation); n > 0 {
+			t.Errorf("%s allocates %g times", name, n)
+		}
+	}
+	if err := dev.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
 // recordStep records the step of a model, and says of how many kernels it is.
 func recordStep(t *testing.T, dev *gpu.Device, table device.Table) (device.Program, int) {
 	t.Helper()

@@ -174,7 +174,7 @@ func newScatter(ctx context.Context, rows Rows, q int) (*scatter, error) {
 	}
 	s := &scatter{d: rows.Features, scale: slices.Repeat([]float64{1}, rows.Features)}
 	var unscaled func(b *mat.Dense) (*mat.Dense, error)
-	if rows.Features > exactPCA {
+	if rows.Features > ExactFeatures {
 		var err error
 		if s.mean, s.variances, err = meanAndVariances(ctx, rows); err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func TestEMFindsTheClosedFormOfPPCA(t *testing.T) {
 
 // More features than the covariance matrix is formed for, and fewer rows.
 func TestPPCAOfManyFeatures(t *testing.T) {
-	const d, q = exactPCA + 10, 2
+	const d, q = ExactFeatures + 10, 2
 	random := rand.New(rand.NewPCG(21, 0))
 	rows := Rows{Features: d}
 	for range 40 {

@@ -181,7 +181,7 @@ func TestCancelledContextIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	likelihood := Likelihood{Name: "gaussian", Sigma: 1}
-	wide := Rows{Values: make([]float32, 2*(exactPCA+1)), Features: exactPCA + 1}
+	wide := Rows{Values: make([]float32, 2*(ExactFeatures+1)), Features: ExactFeatures + 1}
 	for name, run := range map[string]func() error{
 		"moments":    func() error { _, err := EstimateMoments(ctx, rows); return err },
 		"joint":      func() error { _, err := EstimateJoint(ctx, rows, rows); return err },

@@ -21,9 +21,9 @@ type PCA struct {
 	Total      float64    // tr Σ, so that ΣVariances/Total is the explained fraction
 }
 
-// exactPCA is the number of features up to which FitPCA decomposes the whole
-// covariance matrix.
-const exactPCA = 1024
+// ExactFeatures is the number of features up to which the whole covariance matrix
+// is formed and decomposed; beyond, FitPCA and the EM fits do without.
+const ExactFeatures = 1024
 
 // FitPCA finds the first q components of clean rows. q is clipped to the number
 // of directions in which the rows vary; each component's largest entry is
@@ -36,7 +36,7 @@ func FitPCA(ctx context.Context, rows Rows, q int) (PCA, error) {
 	if err := rows.check("training"); err != nil {
 		return PCA{}, fmt.Errorf("principal components: %w", err)
 	}
-	if rows.Features > exactPCA {
+	if rows.Features > ExactFeatures {
 		return randomizedPCA(ctx, rows, q)
 	}
 	m, err := EstimateMoments(ctx, rows)

@@ -104,14 +104,14 @@ func TestPCAOfConstantRowsIsTheMean(t *testing.T) {
 	}
 }
 
-// Beyond exactPCA features the components come from the randomised method. The
+// Beyond ExactFeatures features the components come from the randomised method. The
 // spectrum falls slowly, with a tail longer than the directions to spare.
 func TestRandomizedPCAAgreesWithTheSpectrum(t *testing.T) {
 	spectrum := make([]float64, 60)
 	for k := range spectrum {
 		spectrum[k] = math.Pow(0.8, float64(k))
 	}
-	rows, directions := withSpectrum(exactPCA+76, 0.5, spectrum, 17)
+	rows, directions := withSpectrum(ExactFeatures+76, 0.5, spectrum, 17)
 	p, err := FitPCA(t.Context(), rows, 8)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestRandomizedPCAAgreesWithTheSpectrum(t *testing.T) {
 	}
 	near(t, "total variance", p.Total, total, 1e-4)
 	var overlap mat.Dense
-	overlap.Mul(p.Components.T(), directions.Slice(0, exactPCA+76, 0, 8))
+	overlap.Mul(p.Components.T(), directions.Slice(0, ExactFeatures+76, 0, 8))
 	nearMatrix(t, "|UᵀU₀|", absolute(&overlap), eye(8), 1e-3)
 }
 

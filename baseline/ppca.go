@@ -32,11 +32,14 @@ func FitPPCA(ctx context.Context, rows Rows, q int) (LatentGaussian, error) {
 // and the likelihood infinite, which is an error.
 func PPCAOf(p PCA, q int) (LatentGaussian, error) {
 	d, kept := len(p.Mean), len(p.Variances)
+	if err := checkRange(q, d); err != nil {
+		return LatentGaussian{}, fmt.Errorf("probabilistic PCA: %w", err)
+	}
 	left := p.Total
 	for _, v := range p.Variances {
 		left -= v
 	}
-	if kept < q || q >= d || !(left > rounding(d)*p.Total) {
+	if kept < q || !(left > rounding(d)*p.Total) {
 		return LatentGaussian{}, fmt.Errorf("probabilistic PCA: %w", degenerate(q, kept))
 	}
 	g := LatentGaussian{Mean: p.Mean, Loadings: make([]float64, d*q), Noise: make([]float64, d)}
@@ -83,8 +86,13 @@ func checkComponents(rows Rows, q int) error {
 	if err := rows.check("training"); err != nil {
 		return err
 	}
-	if q < 1 || q >= rows.Features {
-		return &ComponentsError{Components: q, Problem: fmt.Sprintf("%d features leave room for 1 to %d components", rows.Features, rows.Features-1)}
+	return checkRange(q, rows.Features)
+}
+
+// checkRange checks q against the number of features.
+func checkRange(q, features int) error {
+	if q < 1 || q >= features {
+		return &ComponentsError{Components: q, Problem: fmt.Sprintf("%d features leave room for 1 to %d components", features, features-1)}
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ type linearKind struct {
 	name, usage, about string
 	components         string // meaning of -q, if it has one
 	iterates           bool
+	covariance         bool                                          // the covariance matrix is needed, however large
 	fit                func(ctx context.Context, f *linearFit) error // sets f.model's parts
 }
 
@@ -55,10 +56,10 @@ randomised beyond (Halko et al. 2011). It has a code but no density; ppca has bo
 		{name: "fa", usage: "factor analysis", components: "factors", iterates: true, fit: fitFA,
 			about: `Like ppca, but each column has noise of its own; by expectation maximisation (Rubin
 and Thayer 1982), with noise of at least 10⁻⁶ of a column's variance.`},
-		{name: "wiener", usage: "the best linear denoiser", components: "rank at most, 0: any", fit: fitWiener,
+		{name: "wiener", usage: "the best linear denoiser", components: "rank at most, 0: any", covariance: true, fit: fitWiener,
 			about: `The linear reconstruction of least expected error under the corruption, from the
 mean and the covariance of the data; its density is the Gaussian that has them.`},
-		{name: "mda", usage: "marginalised auto-encoder", fit: fitMDA,
+		{name: "mda", usage: "marginalised auto-encoder", covariance: true, fit: fitMDA,
 			about: `The linear auto-encoder under masking, trained on infinitely many corrupted copies
 (Chen et al. 2012). It has no code and no density.`},
 	}
@@ -137,8 +138,9 @@ type linearFit struct {
 	em         baseline.EM
 
 	train            baseline.Rows
-	clean, corrupted baseline.Rows // that are scored
-	moments          baseline.Moments
+	clean, corrupted baseline.Rows     // that are scored
+	moments          *baseline.Moments // nil where there are too many features and they can be done without
+	pca              baseline.PCA
 	model            *linearModel
 	trace            *baseline.Trace // of a fit that iterates
 }
@@ -247,12 +249,33 @@ func (f *linearFit) load(ctx context.Context, p *program, console *console) (str
 		return "", located(err, f.origins)
 	}
 	f.train = rowsOf(f.in.table, f.in.split.Training(), f.in.table.Rows)
-	if f.moments, err = baseline.EstimateMoments(ctx, f.train); err != nil {
+	if err := f.measure(ctx); err != nil {
 		return "", err
 	}
 	f.model = &linearModel{Format: linearFormat, Kind: f.kind.name, Data: f.in.info, Scaler: *f.in.scaler, Label: s.Label, Header: s.Header,
 		Split: f.in.split, Corruption: f.corruption.String()}
 	return dev.Info().Name, nil
+}
+
+// measure computes what several fits and comparisons share.
+func (f *linearFit) measure(ctx context.Context) error {
+	components := cmp.Or(f.components, defaultRank)
+	var err error
+	if f.train.Features > baseline.ExactFeatures && !f.kind.covariance {
+		f.pca, err = baseline.FitPCA(ctx, f.train, components)
+		return err
+	}
+	moments, err := baseline.EstimateMoments(ctx, f.train)
+	if err != nil {
+		return err
+	}
+	f.moments = &moments
+	if f.train.Features > baseline.ExactFeatures {
+		f.pca, err = baseline.FitPCA(ctx, f.train, components)
+	} else {
+		f.pca, err = baseline.PCAOf(moments, components)
+	}
+	return err
 }
 
 // corrupt makes the pairs that are scored, with the noise of eval, by the
@@ -292,10 +315,9 @@ func (f *linearFit) located(err error) error {
 	return err
 }
 
-func fitPCA(ctx context.Context, f *linearFit) error {
-	pca, err := baseline.FitPCA(ctx, f.train, f.components)
-	f.model.PCA = &pca
-	return err
+func fitPCA(_ context.Context, f *linearFit) error {
+	f.model.PCA = &f.pca
+	return nil
 }
 
 func fitPPCA(ctx context.Context, f *linearFit) error {
@@ -306,7 +328,7 @@ func fitPPCA(ctx context.Context, f *linearFit) error {
 		g, trace, err = baseline.FitPPCAByEM(ctx, f.train, f.components, f.em)
 		f.trace = &trace
 	} else {
-		g, err = baseline.FitPPCA(ctx, f.train, f.components)
+		g, err = baseline.PPCAOf(f.pca, f.components)
 	}
 	f.model.Latent = &g
 	f.model.Sigma, _ = sample.NoiseOf(f.corruption)
@@ -322,7 +344,7 @@ func fitFA(ctx context.Context, f *linearFit) error {
 }
 
 func fitWiener(_ context.Context, f *linearFit) error {
-	g, err := baseline.GaussianOf(f.moments)
+	g, err := baseline.GaussianOf(*f.moments)
 	if err != nil {
 		return err
 	}
@@ -340,7 +362,7 @@ func fitMDA(_ context.Context, f *linearFit) error {
 	if f.settings.Model.Fields != nil {
 		return usage(origin(f.origins, "fields"), "the marginalised auto-encoder masks column by column", "use baseline wiener")
 	}
-	l, err := baseline.Marginalized(f.moments, f.corruption[0].Amount)
+	l, err := baseline.Marginalized(*f.moments, f.corruption[0].Amount)
 	f.model.Map = &l
 	return err
 }
@@ -349,7 +371,7 @@ func fitMDA(_ context.Context, f *linearFit) error {
 // most, 0: any.
 func (f *linearFit) bestLinear(q int) (baseline.Linear, error) {
 	low, high := wide(f.in.scaler.Low), wide(f.in.scaler.High)
-	j := baseline.Uncorrupted(f.moments, f.settings.Model.Fields)
+	j := baseline.Uncorrupted(*f.moments, f.settings.Model.Fields)
 	for _, stage := range f.corruption {
 		switch stage.Kind {
 		case device.CorruptNone:
@@ -469,35 +491,23 @@ func (f *linearFit) density(ctx context.Context, r *linearReport) error {
 
 // errors measures the reconstructions of the pairs.
 func (f *linearFit) errors(ctx context.Context, r *linearReport) error {
-	mean := baseline.Mean(f.moments.Mean)
+	mean := baseline.Mean(f.pca.Mean)
 	worst, err := f.mse(ctx, mean)
 	if err != nil {
 		return err
 	}
 	skill := func(mse float64) errorJSON { return errorJSON{MSE: number(mse), Skill: number(100 * (1 - mse/worst))} }
-	pca, err := baseline.FitPCA(ctx, f.train, cmp.Or(f.components, defaultRank))
+	others, err := f.others(mean)
 	if err != nil {
 		return err
 	}
-	wiener, err := f.bestLinear(0)
-	if err != nil {
-		return err
-	}
-	for _, other := range []struct {
-		name string
-		r    baseline.Reconstructor
-	}{{"identity", baseline.Identity{}}, {"mean", mean}, {"pca", pca}, {"wiener", wiener}} {
-		if other.name == f.kind.name {
-			continue
-		}
+	for _, other := range others {
 		mse, err := f.mse(ctx, other.r)
 		if err != nil {
 			return err
 		}
 		e := skill(mse)
-		if other.name == "pca" {
-			e.Components = len(pca.Variances)
-		}
+		e.Components = other.components
 		r.Baseline[other.name] = e
 		r.others = append(r.others, other.name)
 	}
@@ -505,6 +515,27 @@ func (f *linearFit) errors(ctx context.Context, r *linearReport) error {
 	own := skill(mse)
 	r.MSE, r.Skill = own.MSE, own.Skill
 	return err
+}
+
+// otherForm is a closed form that a model is compared with.
+type otherForm struct {
+	name       string
+	r          baseline.Reconstructor
+	components int
+}
+
+// others are those of another kind; the best linear denoiser is left out where
+// the covariance matrix would be too large.
+func (f *linearFit) others(mean baseline.Mean) ([]otherForm, error) {
+	list := []otherForm{{name: "identity", r: baseline.Identity{}}, {name: "mean", r: mean}}
+	if f.kind.name != "pca" {
+		list = append(list, otherForm{"pca", f.pca, len(f.pca.Variances)})
+	}
+	if f.kind.name == "wiener" || f.moments == nil {
+		return list, nil
+	}
+	wiener, err := f.bestLinear(0)
+	return append(list, otherForm{name: "wiener", r: wiener}), err
 }
 
 func (f *linearFit) mse(ctx context.Context, r baseline.Reconstructor) (float64, error) {

@@ -155,6 +155,16 @@ func TestDiagnosisOfAnAutoregression(t *testing.T) {
 	}
 }
 
+// TestWalkbackDiverges where the reconstruction moves away from the data.
+func TestWalkbackDiverges(t *testing.T) {
+	net := affine(t, newCPU(t, 1), "gaussian:0.5", "gaussian:0.1", []float64{3, 0, 0, 3}, []float64{0, 0}, 4)
+	_, err := Walkback(context.Background(), Chains{Net: net, Start: []float32{0, 0, 1, 1}, Steps: 1000})
+	var diverged *DivergedError
+	if !errors.As(err, &diverged) || diverged.Step < 10 {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestLangevinDiverges beyond the step size at which it is stable, and says so.
 func TestLangevinDiverges(t *testing.T) {
 	w, b := wiener(oracleCovariance, oracleMean, oracleNoise)

@@ -113,7 +113,7 @@ func (p *program) sample(c *cli.Context) error {
 		return err
 	})
 	if err != nil {
-		return s.failed(err)
+		return chainError(err, "sample", s.method)
 	}
 	info := saved.Schema
 	info.Rows = s.number
@@ -253,17 +253,17 @@ func startsFrom(in *examination, chains int) []float32 {
 	return start
 }
 
-// failed says how to keep chains from diverging.
-func (s *sampling) failed(err error) error {
+// chainError says how to keep the chains of a method from diverging.
+func chainError(err error, where string, m sample.Method) error {
 	var diverged *sample.DivergedError
 	if !errors.As(err, &diverged) {
 		return err
 	}
-	remedy := "train for longer, or take fewer steps from --start data"
-	if s.method.NeedsScore {
+	remedy := "train with bounded units such as --activation tanh, or take fewer steps from data"
+	if m.NeedsScore {
 		remedy = "lower --step-size"
 	}
-	return &failure{code: exitDiverged, where: "sample", problem: err.Error(), remedy: remedy, err: err}
+	return &failure{code: exitDiverged, where: where, problem: err.Error(), remedy: remedy, err: err}
 }
 
 // sampledJSON is the result of sample.

@@ -91,6 +91,9 @@ func checkComponents(rows Rows, q int) error {
 
 // checkRange checks q against the number of features.
 func checkRange(q, features int) error {
+	if features < 2 {
+		return &ComponentsError{Components: q, Problem: "a single feature leaves no room for components"}
+	}
 	if q < 1 || q >= features {
 		return &ComponentsError{Components: q, Problem: fmt.Sprintf("%d features leave room for 1 to %d components", features, features-1)}
 	}

@@ -552,7 +552,11 @@ func (r *linearReport) text() string {
 	out := fmt.Sprintf("%s of %s, fitted to %s; %d held out\n", name, r.Data, count(r.Rows, "row"), r.HeldOut)
 	facts := grid{}
 	if r.Likelihood != nil {
-		facts.add("log likelihood", fmt.Sprintf("%s on the training rows, %s on those held out, in nats an example", r.Likelihood.Train, r.Likelihood.HeldOut))
+		heldOut := ""
+		if r.HeldOut > 0 {
+			heldOut = fmt.Sprintf(", %s on those held out", r.Likelihood.HeldOut)
+		}
+		facts.add("log likelihood", fmt.Sprintf("%s on the training rows%s, in nats an example", r.Likelihood.Train, heldOut))
 	}
 	if r.singular {
 		facts.add("log likelihood", "none, since the covariance is singular; likelihood and score can smooth it with --sigma")
@@ -567,7 +571,13 @@ func (r *linearReport) text() string {
 		out += indent(facts.left())
 	}
 	table := grid{{r.Corruption, "MSE", "skill %"}}
-	row := func(name string, e errorJSON) { table.add(name, e.MSE.String(), fmt.Sprintf("%.1f", float64(e.Skill))) }
+	row := func(name string, e errorJSON) {
+		skill := "-" // the mean makes no error
+		if v := float64(e.Skill); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			skill = fmt.Sprintf("%.1f", v)
+		}
+		table.add(name, e.MSE.String(), skill)
+	}
 	for _, other := range r.others {
 		row(withComponents(other, r.Baseline[other].Components), r.Baseline[other])
 	}

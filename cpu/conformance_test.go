@@ -13,6 +13,7 @@ import (
 func TestConformance(t *testing.T) {
 	for _, kernels := range cpu.KernelNames() {
 		t.Run(kernels, func(t *testing.T) {
+			t.Parallel()
 			devicetest.Run(t, func(t testing.TB) device.Device { return openWith(t, 3, kernels) })
 		})
 	}

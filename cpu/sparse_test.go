@@ -52,6 +52,7 @@ func BenchmarkSparse(b *testing.B) {
 // with the same products in slices too thin to be treated as sparse, bit for
 // bit: what is left out are zeros, and the order of the rest does not change.
 func TestSparseProducts(t *testing.T) {
+	t.Parallel()
 	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}} { // batch, in, out
 		for _, kernels := range cpu.KernelNames() {
 			for _, threads := range []int{1, 3} {

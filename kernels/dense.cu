@@ -39,7 +39,7 @@ struct Output {
 
 using namespace gpudae;
 
-extern "C" __global__ void __launch_bounds__(64) dense_nt_32(
+extern "C" __global__ void __launch_bounds__(128) dense_nt_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
   gemm<Tile32, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
@@ -57,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_nt_128(
   gemm<Tile128, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
-extern "C" __global__ void __launch_bounds__(64) dense_nn_32(
+extern "C" __global__ void __launch_bounds__(128) dense_nn_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
   gemm<Tile32, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});

@@ -52,7 +52,7 @@ struct WeightGradient {
 
 using namespace gpudae;
 
-extern "C" __global__ void __launch_bounds__(64) dense_backward_input_nn_32(
+extern "C" __global__ void __launch_bounds__(128) dense_backward_input_nn_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ da, const float* __restrict__ w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx) {
   gemm<Tile32, kAlongK, kAcrossK>(m, n, k, da, w, InputGradient{n, int(act), source, dx});
@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_backward_input_nn_128
   gemm<Tile128, kAlongK, kAcrossK>(m, n, k, da, w, InputGradient{n, int(act), source, dx});
 }
 
-extern "C" __global__ void __launch_bounds__(64) dense_backward_input_nt_32(
+extern "C" __global__ void __launch_bounds__(128) dense_backward_input_nt_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ da, const float* __restrict__ w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx) {
   gemm<Tile32, kAlongK, kAlongK>(m, n, k, da, w, InputGradient{n, int(act), source, dx});
@@ -88,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_backward_input_nt_128
   gemm<Tile128, kAlongK, kAlongK>(m, n, k, da, w, InputGradient{n, int(act), source, dx});
 }
 
-extern "C" __global__ void __launch_bounds__(64) dense_backward_weight_32(
+extern "C" __global__ void __launch_bounds__(128) dense_backward_weight_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ p, const float* __restrict__ q, int64_t accumulate,
     float* __restrict__ dw) {
   gemm<Tile32, kAcrossK, kAcrossK>(m, n, k, p, q, WeightGradient{n, accumulate, dw});

@@ -2,8 +2,8 @@
 // and fragments in registers.
 //
 // A block computes a tile of kM × kN elements; its threads form a grid of
-// kM/(4·Fm) by kN/(4·Fn), each with Fm × Fn fragments of 4×4 elements, spread so
-// that the lanes of a warp read neighbouring 16-byte words of shared memory.
+// kM/(R·Fm) by kN/(4·Fn), each with Fm × Fn fragments of R×4 elements, spread so
+// that the lanes of a warp read neighbouring words of shared memory.
 // Panels of kK columns of A and rows of B pass through two buffers: while one
 // is multiplied the next is on its way from memory to registers, and one barrier
 // a panel is enough.
@@ -25,15 +25,16 @@ constexpr int kPad = 4;  // floats between rows of a buffer: shifts banks, keeps
 
 // Tile is the shape of a block's work. Unroll is how many steps of k are one
 // piece of straight code: more of them hold more fragments in registers.
-template <int M, int N, int K, int Fm, int Fn, int Unroll>
+template <int M, int N, int K, int R, int Fm, int Fn, int Unroll>
 struct Tile {
-  static constexpr int kM = M, kN = N, kK = K, kFm = Fm, kFn = Fn, kUnroll = Unroll;
-  static constexpr int kThreadsM = M / (4 * Fm), kThreadsN = N / (4 * Fn), kThreads = kThreadsM * kThreadsN;
+  static constexpr int kM = M, kN = N, kK = K, kR = R, kFm = Fm, kFn = Fn, kUnroll = Unroll;
+  static constexpr int kThreadsM = M / (R * Fm), kThreadsN = N / (4 * Fn), kThreads = kThreadsM * kThreadsN;
+  static constexpr int kRows = R * Fm, kColumns = 4 * Fn;  // of a thread
 };
 
-using Tile32 = Tile<32, 32, 16, 1, 1, 16>;    // 64 threads
-using Tile64 = Tile<64, 64, 16, 1, 1, 16>;    // 256 threads
-using Tile128 = Tile<128, 128, 8, 2, 2, 2>;   // 256 threads of at most 128 registers: two blocks fit a multiprocessor
+using Tile32 = Tile<32, 32, 16, 2, 1, 1, 16>;   // 128 threads: taken where blocks are few, so a block brings a warp to each scheduler
+using Tile64 = Tile<64, 64, 16, 4, 1, 1, 16>;   // 256 threads
+using Tile128 = Tile<128, 128, 8, 4, 2, 2, 2>;  // 256 threads of at most 128 registers: two blocks fit a multiprocessor
 
 // Buffers are a block's panels of A and B, both with k outermost.
 template <class T>
@@ -106,11 +107,25 @@ struct Panel {
   }
 };
 
-// Accumulators are a thread's elements of C: element (i, j) of fragment (f, g).
+// Accumulators are a thread's elements of C, fragment by fragment.
 template <class T>
 struct Accumulators {
-  float at[T::kFm * 4][T::kFn * 4];
+  float at[T::kRows][T::kColumns];
 };
+
+// load_rows reads R neighbours of a panel, which are aligned.
+template <int R>
+__device__ inline void load_rows(const float* p, float* to);
+template <>
+__device__ inline void load_rows<2>(const float* p, float* to) {
+  const float2 v = *reinterpret_cast<const float2*>(p);
+  to[0] = v.x, to[1] = v.y;
+}
+template <>
+__device__ inline void load_rows<4>(const float* p, float* to) {
+  const float4 v = *reinterpret_cast<const float4*>(p);
+  to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+}
 
 // multiply_panel adds the products of one pair of panels.
 template <class T>
@@ -118,17 +133,15 @@ __device__ inline void multiply_panel(const float (&a)[T::kK][T::kM + kPad], con
                                       Accumulators<T>& c) {
 #pragma unroll T::kUnroll
   for (int k = 0; k < T::kK; ++k) {
-    Quad rows[T::kFm], columns[T::kFn];
+    float rows[T::kRows], columns[T::kColumns];
 #pragma unroll
-    for (int f = 0; f < T::kFm; ++f) rows[f] = load_aligned(&a[k][f * (T::kM / T::kFm) + tm * 4]);
+    for (int f = 0; f < T::kFm; ++f) load_rows<T::kR>(&a[k][f * (T::kM / T::kFm) + tm * T::kR], &rows[f * T::kR]);
 #pragma unroll
-    for (int g = 0; g < T::kFn; ++g) columns[g] = load_aligned(&b[k][g * (T::kN / T::kFn) + tn * 4]);
+    for (int g = 0; g < T::kFn; ++g) load_rows<4>(&b[k][g * (T::kN / T::kFn) + tn * 4], &columns[g * 4]);
 #pragma unroll
-    for (int i = 0; i < T::kFm * 4; ++i) {
+    for (int i = 0; i < T::kRows; ++i) {
 #pragma unroll
-      for (int j = 0; j < T::kFn * 4; ++j) {
-        c.at[i][j] = __fmaf_rn(rows[i / 4].at[i % 4], columns[j / 4].at[j % 4], c.at[i][j]);
-      }
+      for (int j = 0; j < T::kColumns; ++j) c.at[i][j] = __fmaf_rn(rows[i], columns[j], c.at[i][j]);
     }
   }
 }
@@ -162,8 +175,8 @@ __device__ inline void gemm(int64_t m, int64_t n, int64_t k, const float* a, con
   }
 
 #pragma unroll
-  for (int i = 0; i < T::kFm * 4; ++i) {
-    const int64_t row = m0 + i / 4 * (T::kM / T::kFm) + tm * 4 + i % 4;
+  for (int i = 0; i < T::kRows; ++i) {
+    const int64_t row = m0 + i / T::kR * (T::kM / T::kFm) + tm * T::kR + i % T::kR;
     if (row >= m) continue;
 #pragma unroll
     for (int g = 0; g < T::kFn; ++g) {

@@ -30,7 +30,7 @@ const (
 
 const (
 	threads         = 256 // of most blocks
-	threadsTile32   = 64
+	threadsTile32   = 128
 	elementsOfQuad  = 4
 	columnsOfBlock  = 32
 	shareOfThread   = 16   // elements that a thread of Shares should have

@@ -79,6 +79,7 @@ type sampling struct {
 	spread          float64 // 0: the likelihood's
 	noise, stepSize float64 // of Langevin dynamics
 	trace           *sample.Trace
+	console         *console
 }
 
 func (p *program) sample(c *cli.Context) error {
@@ -100,7 +101,8 @@ func (p *program) sample(c *cli.Context) error {
 	if c.IsSet("seed") {
 		saved.Config.Seed = c.Uint64("seed")
 	}
-	if err := s.fit(c, saved, o.console); err != nil {
+	s.console = o.console
+	if err := s.fit(c, saved); err != nil {
 		return err
 	}
 	in, err := p.examplesFor(c, o, saved, s)
@@ -153,7 +155,7 @@ func samplingOf(c *cli.Context) (*sampling, error) {
 }
 
 // fit reads the flags that depend on the model and the method.
-func (s *sampling) fit(c *cli.Context, saved *train.Saved, log *console) (err error) {
+func (s *sampling) fit(c *cli.Context, saved *train.Saved) (err error) {
 	for flag, needsScore := range map[string]bool{"sigma": true, "step-size": true, "spread": false} {
 		if c.IsSet(flag) && needsScore != s.method.NeedsScore {
 			return usage("--"+flag, "has no meaning for "+s.method.Name, "leave it out or choose another --method")
@@ -180,7 +182,7 @@ func (s *sampling) fit(c *cli.Context, saved *train.Saved, log *console) (err er
 	}
 	if rms := math.Sqrt(saved.Row.ValMSE); likelihood.Kind == device.Gaussian && rms > 0 &&
 		(likelihood.Sigma > spreadFactor*rms || likelihood.Sigma < rms/spreadFactor) {
-		log.logf("sample: p(x|h) has σ = %g, while reconstructions err by %.3g: consider --spread %.3g, or train with --likelihood gaussian-learned", likelihood.Sigma, rms, rms)
+		s.console.logf("sample: p(x|h) has σ = %g, while reconstructions err by %.3g: consider --spread %.3g, or train with --likelihood gaussian-learned", likelihood.Sigma, rms, rms)
 	}
 	return nil
 }
@@ -219,7 +221,7 @@ func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Save
 	}
 	features := saved.DAE.Config().Features
 	s.trace = sample.NewTrace(s.number, features, s.burnIn, s.steps, src.Seed)
-	chains := sample.Chains{Net: net, Steps: s.burnIn + s.steps, Observe: s.trace.Observe, Spread: s.spread, Noise: s.noise, StepSize: s.stepSize}
+	chains := sample.Chains{Net: net, Steps: s.burnIn + s.steps, Observe: s.observe, Spread: s.spread, Noise: s.noise, StepSize: s.stepSize}
 	if in != nil {
 		if src.Data, err = dev.Load(ctx, in.table); err != nil {
 			return nil, err
@@ -232,7 +234,10 @@ func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Save
 	} else {
 		chains.Start = sample.StartFromNoise(saved.DAE, saved.Scaler.Low, saved.Scaler.High, s.number, src.Seed)
 	}
+	minibatches := (s.number + net.Rows() - 1) / net.Rows()
+	s.console.start(int64(minibatches) * int64(chains.Steps))
 	states, err := s.method.Run(ctx, chains)
+	s.console.stop()
 	if err != nil {
 		return nil, err
 	}
@@ -241,6 +246,14 @@ func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Save
 		return net.Denoise(ctx, x)
 	}
 	return x, nil
+}
+
+// observe records the states and moves the bar on.
+func (s *sampling) observe(step, first int, x []float32) error {
+	if bar := s.console.bar; bar != nil {
+		bar.Add(1)
+	}
+	return s.trace.Observe(step, first, x)
 }
 
 // startsFrom are as many rows as there are chains, over again if need be.

@@ -18,7 +18,7 @@ import (
 const (
 	wordBytes  = 4       // size of a float32 and of a word
 	alignment  = 256     // bytes; where memory starts
-	chunkBytes = 4 << 20 // what the arena asks the driver for, for small pieces
+	chunkBytes = 2 << 20 // what the arena asks the driver for, for small pieces: the driver maps as much
 )
 
 // memory is device.Memory: an address, and what is there.

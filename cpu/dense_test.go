@@ -119,3 +119,19 @@ func checkProducts(t *testing.T, dev device.Device, batch, in, out int) {
 	productCase{batch, in, out, at(da, out), flip(at(wt, out)), nil}.check(t, download(t, dev, DX))
 	productCase{in, out, batch, flip(at(x, in)), at(da, out), nil}.check(t, download(t, dev, DWT))
 }
+
+// TestManyPanels checks a weight gradient so wide that the other factor is
+// packed once for all of its panels.
+func TestManyPanels(t *testing.T) {
+	const batch, in, out = 300, 1000, 17
+	random := rand.New(rand.NewPCG(1, 2))
+	x, da := randomMatrix(random, batch, in), randomMatrix(random, batch, out)
+	for _, kernels := range cpu.KernelNames() {
+		dev := openWith(t, 1, kernels)
+		DW := upload(t, dev, out, in, make([]float32, out*in))
+		dev.DenseBackward(device.DenseBackwardArgs{DA: upload(t, dev, batch, out, da), X: upload(t, dev, batch, in, x), W: DW, DW: DW})
+		productCase{
+			out, in, batch, func(i, k int) float32 { return da[k*out+i] }, func(k, j int) float32 { return x[k*in+j] }, nil,
+		}.check(t, download(t, dev, DW))
+	}
+}

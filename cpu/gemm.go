@@ -17,6 +17,7 @@ const (
 	longestK         = 1024    // k in one run of the micro-kernel
 	packedBytes      = 1 << 19 // of panels that a thread packs at a time: a share of the second-level cache
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
+	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
 	maxTile          = 14 * 32 // elements of the largest tile
 )
 
@@ -52,8 +53,11 @@ type gemmCall struct {
 	kBlock    int
 	byRows    bool
 	packed    []float32 // all of V: [k block][panel][k][column]
+	turned    bool      // S is packed beforehand
+	scalars   []float32 // if so, all of S: [k block][tile][k][row]
 	lanes     []gemmLane
 	packStage packCall
+	turnStage turnCall
 }
 
 // gemmLane is a thread's scratch memory.
@@ -84,6 +88,12 @@ func (d *Device) multiply(g *gemmCall) {
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	blocks := ceilDiv(g.m, g.tileRows)
 	g.byRows = g.splitsByRows(blocks, lanes)
+	g.turned = g.s.outer == 1 && g.s.crowded(g.kBlock) && g.panels > turningPays*lanes*max(1, packedBytes/(g.tile.columns*g.kBlock*wordBytes))
+	if g.turned {
+		g.scalars = grown(g.scalars, blocks*g.slot(g.k))
+		g.turnStage.gemmCall = g
+		d.pool.split(&g.turnStage, blocks, min(lanes, blocks))
+	}
 	if !g.byRows {
 		d.pool.split(g, g.panels, min(lanes, g.panels))
 		return
@@ -155,8 +165,11 @@ func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
 		for i := r0; i < r1; i += g.tileRows {
 			rows := min(g.tileRows, r1-i)
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-			if chunk >= panelsPerPacking && s.crowded(kc) {
-				s = g.packScalars(scratch, s, rows, kc)
+			if g.turned {
+				s = g.turnedTile(i, rows, k0, kc)
+			} else if chunk >= panelsPerPacking && s.crowded(kc) {
+				scratch.scalars = grown(scratch.scalars, g.slot(kc))
+				s = g.packScalars(scratch.scalars, s, rows, kc)
 			}
 			for p := range chunk {
 				g.multiplyTile(scratch.tile, s, i, rows, p0+p, kc, k0 > 0, packed[p*panel:(p+1)*panel])
@@ -176,24 +189,38 @@ func (s operand) crowded(kc int) bool {
 	return s.outer*wordBytes%setStride == 0
 }
 
-// packScalars copies the rows of S of one tile, side by side.
-func (g *gemmCall) packScalars(scratch *gemmLane, s operand, rows, kc int) operand {
-	if s.outer != 1 {
-		scratch.scalars = grown(scratch.scalars, kc*rows)
-		g.kernels.transpose(scratch.scalars, rows, s.data, s.outer, rows, kc, rows, false)
-		return operand{scratch.scalars, 1, rows}
+// rowWidth is the number of elements between the terms of a packed tile of S.
+func (g *gemmCall) rowWidth(rows int) int {
+	if g.s.outer != 1 {
+		return rows
 	}
+	return max(rows, g.kernels.tiles[0].columns)
+}
+
+// slot is the room for kc terms of a packed tile of S.
+func (g *gemmCall) slot(kc int) int { return g.rowWidth(g.tileRows) * kc }
+
+// turnedTile is the tile of S that begins at row i and term k0, packed.
+func (g *gemmCall) turnedTile(i, rows, k0, kc int) operand {
+	at := ceilDiv(g.m, g.tileRows)*g.slot(k0) + i/g.tileRows*g.slot(kc)
+	return operand{g.scalars[at : at+g.slot(kc)], 1, g.rowWidth(rows)}
+}
+
+// packScalars copies the rows of S of one tile to dst, side by side.
+func (g *gemmCall) packScalars(dst []float32, s operand, rows, kc int) operand {
+	width := g.rowWidth(rows)
 	narrow := &g.kernels.tiles[0]
-	width := max(rows, narrow.columns)
-	scratch.scalars = grown(scratch.scalars, kc*width)
-	if width == narrow.columns && (kc-1)*s.inner+width <= len(s.data) {
-		narrow.packRows(scratch.scalars, s.data, s.inner, kc)
-	} else {
+	switch {
+	case s.outer != 1:
+		g.kernels.transpose(dst, rows, s.data, s.outer, rows, kc, rows, false)
+	case width == narrow.columns && (kc-1)*s.inner+width <= len(s.data):
+		narrow.packRows(dst, s.data, s.inner, kc)
+	default:
 		for k := range kc {
-			copy(scratch.scalars[k*width:k*width+rows], s.data[k*s.inner:])
+			copy(dst[k*width:k*width+rows], s.data[k*s.inner:])
 		}
 	}
-	return operand{scratch.scalars, 1, width}
+	return operand{dst, 1, width}
 }
 
 // multiplyTile adds kc terms to one tile of C, or to zero.
@@ -225,6 +252,22 @@ func store(c []float32, ld int, tile []float32, width, rows, columns int, add bo
 		}
 		for j := range to {
 			to[j] += from[j]
+		}
+	}
+}
+
+// turnCall packs all of S, for threads that would do so again and again; its
+// items are rows of tiles.
+type turnCall struct{ *gemmCall }
+
+func (g *turnCall) run(_, lo, hi int) {
+	for tile := lo; tile < hi; tile++ {
+		i := tile * g.tileRows
+		rows := min(g.tileRows, g.m-i)
+		for k0 := 0; k0 < g.k; k0 += g.kBlock {
+			kc := min(g.kBlock, g.k-k0)
+			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
+			g.packScalars(g.turnedTile(i, rows, k0, kc).data, s, rows, kc)
 		}
 	}
 }

@@ -79,14 +79,18 @@ def documented(path):
     assert "runs/digits/model.safetensors" in code
     scope = {}
     exec(code.replace("runs/digits/model.safetensors", str(path)), scope)
-    return scope["net"]
+    return scope["net"], scope["config"]
 
 
 def check_documented(path, x, ours):
-    net = documented(path)
+    net, config = documented(path)
+    hidden, code = ACTIVATIONS[config["activation"]](), ACTIVATIONS[config["code_activation"]]()
+    activations = [hidden] * (len(net["encoder"]) - 1) + [code] + [hidden] * (len(net["decoder"]) - 1)
     with torch.no_grad():
-        h = torch.relu(net["encoder"][0](torch.from_numpy(x)))
-        y = torch.sigmoid(net["decoder"][0](h)).numpy()
+        h = torch.from_numpy(x)
+        for layer, activation in zip([*net["encoder"], *net["decoder"][:-1]], activations):
+            h = activation(layer(h))
+        y = torch.sigmoid(net["decoder"][-1](h)).numpy()
     assert np.abs(y - ours).max() <= TOLERANCE, np.abs(y - ours).max()
     print("ok  the snippet of docs/pytorch.md")
 

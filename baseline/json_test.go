@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 
@@ -72,4 +73,28 @@ func TestBadJSONIsRefused(t *testing.T) {
 	if _, err := json.Marshal(Linear{}); err == nil {
 		t.Error("an empty map was written")
 	}
+}
+
+// FuzzLatentGaussian: what is read can be used, or says why not.
+func FuzzLatentGaussian(f *testing.F) {
+	f.Add([]byte(`{"mean": [0, 1], "loadings": [1, 2], "noise": [1, 0.5]}`))
+	f.Add([]byte(`{"mean": [0, 1], "loadings": [], "noise": [0, 1e-300]}`))
+	f.Add([]byte(`{"mean": [1e308], "loadings": [1e308, -1e308], "noise": [1e308]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var g LatentGaussian
+		if json.Unmarshal(text, &g) != nil {
+			return
+		}
+		x := Rows{Values: make([]float32, 2*g.Features()), Features: g.Features()}
+		x.Values[0] = float32(math.NaN())
+		if v, err := g.LogLikelihood(t.Context(), x); err == nil && len(v) != 2 {
+			t.Errorf("%d log likelihoods of two rows", len(v))
+		}
+		if y, err := g.Denoise(t.Context(), x, 0.5); err == nil && len(y.Values) != len(x.Values) {
+			t.Errorf("%d values from %d", len(y.Values), len(x.Values))
+		}
+		if h, err := g.Encode(t.Context(), x); err == nil && h.Features != g.Components() {
+			t.Errorf("a code of %d units, not %d", h.Features, g.Components())
+		}
+	})
 }

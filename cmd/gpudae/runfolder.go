@@ -45,6 +45,7 @@ func defaultRun(dataName string, now time.Time) string {
 type runFolder struct {
 	dir     string
 	created []string // folders that were made for it, the deepest last
+	lock    *os.File // held for the life of the run
 	claimed bool     // whether no other run can have it, so that all of a run's files in it are this one's
 }
 
@@ -84,6 +85,9 @@ func isRun(dir string) bool {
 func openRunFolder(dir string, resume, force bool) (*runFolder, error) {
 	f := &runFolder{dir: dir}
 	if force {
+		if err := f.hold(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 		if err := f.clear(); err != nil {
 			return nil, err
 		}
@@ -100,11 +104,40 @@ func openRunFolder(dir string, resume, force bool) (*runFolder, error) {
 	}
 	if !resume {
 		if err := f.claim(); err != nil {
+			f.release()
 			f.forget() // what another run uses stays, since it is not empty
 			return nil, err
 		}
 	}
-	return f, nil
+	return f, f.hold()
+}
+
+// errLocked says that another process holds a folder.
+var errLocked = errors.New("locked by another process")
+
+// hold takes the folder's lock, unless this run has it.
+func (f *runFolder) hold() (err error) {
+	if f.lock != nil {
+		return nil
+	}
+	f.lock, err = lockFolder(f.dir)
+	switch {
+	case errors.Is(err, errLocked):
+		return &failure{code: exitFailure, where: f.dir, problem: "another process is training in this folder", remedy: "wait for it to end, or choose another with -o", err: err}
+	case errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil:
+		return cannotWrite(f.dir, err)
+	}
+	return nil
+}
+
+// release gives the lock back.
+func (f *runFolder) release() {
+	if f.lock != nil {
+		f.lock.Close()
+		f.lock = nil
+	}
 }
 
 // claim makes the settings file, which the run then replaces, by one call that

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -40,6 +42,39 @@ func TestRunsThatStartTogetherHaveFoldersOfTheirOwn(t *testing.T) {
 			t.Errorf("unnamed %t: folders %v, want %d", unnamed, taken, want)
 		}
 	}
+}
+
+// A run that goes on must not be resumed or replaced by a second one; once it
+// has ended, it may.
+func TestARunHoldsItsFolder(t *testing.T) {
+	if lockless() {
+		t.Skip("folders have no locks on this system")
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	first, err := claimRunFolder(dir, false, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, force := range []bool{false, true} {
+		second, err := claimRunFolder(dir, false, !force, force)
+		if !errors.Is(err, errLocked) || exitCode(context.Background(), err) != exitFailure {
+			t.Errorf("force %t: folder %v, error %v", force, second, err)
+		}
+		if _, err := os.Stat(settingsPath(dir)); err != nil {
+			t.Errorf("force %t: the run's files are gone: %v", force, err)
+		}
+	}
+	first.release()
+	third, err := claimRunFolder(dir, false, true, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.release()
+}
+
+// lockless reports whether lockFolder is the one that locks nothing.
+func lockless() bool {
+	return !slices.Contains([]string{"darwin", "dragonfly", "freebsd", "linux", "netbsd", "openbsd"}, runtime.GOOS)
 }
 
 func TestAnEmptyFolderIsTaken(t *testing.T) {

@@ -181,6 +181,7 @@ type trainRun struct {
 	origins  settings.Origins
 	data     *prepared
 	dae      *model.DAE
+	folder   *runFolder // once training has begun
 }
 
 // job is the run without its device and folder.
@@ -218,6 +219,9 @@ func (r *trainRun) do(ctx context.Context) error {
 	}
 	r.describe(plan, corruption)
 	result, err := r.train(ctx, job, plan)
+	if r.folder != nil {
+		defer r.folder.release()
+	}
 	if err != nil {
 		return err
 	}
@@ -341,7 +345,7 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	if err != nil {
 		return nil, err
 	}
-	r.options.out = folder.dir
+	r.folder, r.options.out = folder, folder.dir
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
 	job.Dir = r.options.out

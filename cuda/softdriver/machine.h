@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -116,13 +118,18 @@ struct Capture {
   Stream* origin;
   CUstreamCaptureMode mode;
   bool invalid = false;
-  uint64_t id;
+  std::thread::id thread;  // that began it, and has to end it unless the mode is relaxed
 };
 
+// Handles are the live objects of a kind; a handle is an object's address, and is
+// looked up before it is used.
 template <class T>
 class Handles {
  public:
-  T* add(T* t) { return live_.insert(t).second ? t : t; }
+  T* add(T* t) {
+    live_.insert(t);
+    return t;
+  }
   template <class Handle>
   T* find(Handle h) const {
     T* t = reinterpret_cast<T*>(h);
@@ -151,7 +158,6 @@ struct Machine {
   Handles<Graph> graphs;
   Handles<Executable> executables;
   std::map<Context*, std::unique_ptr<Stream>> legacy;  // the null stream of each context
-  uint64_t captures = 0;
   softdriver_counters counters{};
 };
 
@@ -175,11 +181,15 @@ void release(const Allocation& a);
 // find_stream is the stream of a handle (null: the legacy one), or null.
 Stream* find_stream(Context* context, CUstream handle);
 
+// launch_node checks a launch as a driver does and makes its node.
+CUresult launch_node(Function* f, SoftdriverDim grid, SoftdriverDim block, unsigned dynamic, void** parameters, Node* out);
+
 // submit hands work to a stream, or to the graph that the stream captures.
 CUresult submit(Stream& stream, Node node);
 
-// drain runs what waits in a stream; synchronize_context all of its context, blocking_streams
-// what the legacy stream waits for.
+// drain runs what waits in a stream, drain_context in all streams of a context,
+// drain_blocking in those that the legacy stream waits for. They return the
+// context's error.
 CUresult drain(Stream& stream);
 CUresult drain_context(Context& context);
 CUresult drain_blocking(Context& context);

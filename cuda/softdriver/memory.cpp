@@ -29,9 +29,8 @@ bool intact(const char* p) {
 CUresult allocate(Context* context, size_t size, Where where, void** out) {
   Machine& m = machine();
   if (!out || size == 0) return CUDA_ERROR_INVALID_VALUE;
-  if (where == Where::kDevice && size > size_t(number(Setting::kMemory)) - std::min(size_t(number(Setting::kMemory)), m.used[context->device])) {
-    return CUDA_ERROR_OUT_OF_MEMORY;
-  }
+  const size_t limit = size_t(number(Setting::kMemory));
+  if (where == Where::kDevice && size > limit - std::min(limit, m.used[context->device])) return CUDA_ERROR_OUT_OF_MEMORY;
   void* p = nullptr;
   if (posix_memalign(&p, kAlignment, size + 2 * kGuard)) return CUDA_ERROR_OUT_OF_MEMORY;
   char* begin = static_cast<char*>(p) + kGuard;

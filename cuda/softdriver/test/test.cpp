@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../softdriver.h"
@@ -231,6 +232,14 @@ void captures_forbid_what_synchronises() {
   CHECK(cuStreamSynchronize(stream) == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   CHECK(cuStreamEndCapture(stream, &graph) == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
   OK(cuMemAlloc(&p, 4));
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CUcontext context;
+  OK(cuCtxGetCurrent(&context));
+  std::thread([&] {
+    OK(cuCtxSetCurrent(context));
+    CHECK(cuStreamEndCapture(stream, &graph) == CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+  }).join();
+  OK(cuStreamEndCapture(stream, &graph));
 }
 
 void events_order_streams() {

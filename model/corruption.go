@@ -111,6 +111,17 @@ func (c Corruption) String() string {
 	return spec.String()
 }
 
+// CheckSupport fails with a *ConfigError if data whose least value is low are
+// none that a stage can corrupt: poisson counts, and would take what is negative
+// for 0. What a stage before it makes of the data is not looked at.
+func (c Corruption) CheckSupport(low float64) error {
+	if low < 0 && c.Uses(device.CorruptPoisson) {
+		return configErrorf("corruption", "scale the data to [0, 1], or choose gaussian", "%s needs values from 0 on, the data have %s",
+			device.CorruptPoisson, formatNumber(low))
+	}
+	return nil
+}
+
 // NominalRate is the expected fraction of destroyed features: 1 - Π(1 - p_s)
 // over the stages, where p is the rate, or 1 for additive and multiplicative noise.
 func (c Corruption) NominalRate() float64 {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -179,4 +180,21 @@ func TestExtremesAreTheSaltAndThePepper(t *testing.T) {
 		}
 	}
 	checkProportion(t, "pepper", lows/destroyed, 0.5, destroyed)
+}
+
+func TestPoissonNoiseNeedsDataFromZeroOn(t *testing.T) {
+	for _, c := range []struct {
+		corruption string
+		low        float64
+		ok         bool
+	}{{"poisson:10", 0, true}, {"poisson:10", -0.1, false}, {"masking:0.1+poisson:10", -2, false}, {"gaussian:1", -2, true}} {
+		corruption, err := ParseCorruption(c.corruption)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config *ConfigError
+		if err := corruption.CheckSupport(c.low); (err == nil) != c.ok || err != nil && (!errors.As(err, &config) || config.Key != "corruption") {
+			t.Errorf("%s of data from %v on: %v", c.corruption, c.low, err)
+		}
+	}
 }

@@ -101,6 +101,10 @@ func (r *run) checkpoint() (*standing, error) {
 	if err := r.origin().continues(from); err != nil {
 		return nil, err
 	}
+	if whole := uint64(at.Boundary.Clock.Epoch) * uint64(r.batches.count()); at.Boundary.Clock.Step < uint64(r.steps) && at.Boundary.Clock.Step != whole {
+		return nil, &model.ConfigError{Key: "steps", Problem: fmt.Sprintf("the run ended within an epoch, after step %d", at.Boundary.Clock.Step),
+			Remedy: "only a run that ended with an epoch can be given more steps: start a new run"}
+	}
 	s, err := r.readStanding(path, file, at)
 	var format *safetensors.Error
 	if errors.As(err, &format) {
@@ -153,6 +157,7 @@ func (r *run) takeArenas(path string, file *safetensors.File, prefix string, a *
 // it impossible to go on from a checkpoint. How long to train, when to stop and
 // when to save may change.
 func (o origin) continues(from origin) error {
+	from.Config.Steps, o.Config.Steps = 0, 0
 	from.Config.Epochs, from.Config.Patience, from.Config.MinDelta = o.Config.Epochs, o.Config.Patience, o.Config.MinDelta
 	from.Config.Retries, from.Config.Checkpoint = o.Config.Retries, o.Config.Checkpoint
 	for _, part := range []struct{ now, then any }{{o.Model, from.Model}, {o.Config, from.Config}} {

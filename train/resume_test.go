@@ -224,3 +224,22 @@ func TestResumeWithFewerEpochsLeavesTheHalfEpoch(t *testing.T) {
 	}
 	same(t, "with all epochs again", job, mustRun(t, job), want)
 }
+
+// A run that was limited to two epochs' steps goes on as the one with more would
+// have; one that was cut short within an epoch cannot.
+func TestStepsCanBeRaisedOnResume(t *testing.T) {
+	job := folderJob(t, 80, 4) // 5 steps of an epoch
+	job.Config.Steps = 10
+	mustRun(t, job)
+	job.Resume, job.Config.Steps = true, 18
+	raised := mustRun(t, job)
+	job.Resume, job.Dir = false, t.TempDir()
+	if whole := mustRun(t, job); raised.Steps != 18 || !sameBits(raised.Params, whole.Params) {
+		t.Errorf("%d steps, other weights than without the pause", raised.Steps)
+	}
+	job.Resume, job.Config.Steps = true, 20
+	var config *model.ConfigError
+	if _, err := Run(context.Background(), job); !errors.As(err, &config) || config.Key != "steps" {
+		t.Errorf("raised within an epoch: %v", err)
+	}
+}

@@ -103,16 +103,30 @@ func (in *prepared) settle(c *trainSettings) {
 }
 
 // build makes the model that the settings describe, and checks that the data
-// lie where its likelihood has support.
+// lie where its likelihood and its corruption have support.
 func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DAE, error) {
+	if c.Model.Replicates == 0 || c.Model.Emphasis == (model.Emphasis{}) { // which New takes for the defaults
+		return nil, zeroSetting(c.Model, origins)
+	}
 	dae, err := model.New(c.Model)
 	if err == nil {
 		err = dae.Likelihood().CheckSupport(in.low, in.high)
+	}
+	if err == nil {
+		err = dae.Corruption().CheckSupport(in.low)
 	}
 	if err != nil {
 		return nil, located(err, origins)
 	}
 	return dae, nil
+}
+
+// zeroSetting is the error of a setting that must not be 0.
+func zeroSetting(c model.Config, origins settings.Origins) error {
+	if c.Replicates == 0 {
+		return usage(origin(origins, "replicates"), "no corruption of an example to train on", "give 1 or more")
+	}
+	return usage(origin(origins, "emphasis"), "no feature counts in the loss", "give one of the weights more than 0")
 }
 
 // located says where a person set what a configuration error is about.

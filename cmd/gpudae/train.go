@@ -122,6 +122,8 @@ func (o *trainOptions) check(c *cli.Context) error {
 		return usage("train", "more than one DATA: "+quoted(c.Args().Get(1)), "give one data set")
 	case o.resume && o.force:
 		return usage("--force", "it cannot be used with --resume", "choose one of them")
+	case c.IsSet("out") && o.out == "":
+		return usage("--out", "an empty name", "name a folder, or leave the flag out")
 	case o.resume && o.out == "":
 		return usage("--resume", "no run folder", "name it with -o")
 	}

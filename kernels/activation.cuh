@@ -25,7 +25,7 @@ __device__ inline float normal_pdf(float a) { return 0.39894228040143268f * expf
 // activate is act(a).
 __device__ inline float activate(int kind, float a) {
   switch (kind) {
-    case kReLU: return fmaxf(a, 0.0f);
+    case kReLU: return a < 0 ? 0.0f : a;  // and not fmaxf, which would turn NaN into 0 and hide a diverged step
     case kLeakyReLU: return a > 0 ? a : kLeakySlope * a;
     case kELU: return a > 0 ? a : expm1f(a);
     case kGELU: return a * normal_cdf(a);

@@ -93,10 +93,10 @@ func (o *inferenceOptions) onDevice(use func(device.Device) error) error {
 // arguments checks the number of positional arguments.
 func arguments(c *cli.Context, names ...string) error {
 	if c.NArg() < len(names) {
-		return usage(c.Command.Name, "no "+names[c.NArg()], "see 'gpudae "+c.Command.Name+" --help'")
+		return usage(commandPath(c), "no "+names[c.NArg()], "see 'gpudae "+commandPath(c)+" --help'")
 	}
 	if c.NArg() > len(names) {
-		return usage(c.Command.Name, "too many arguments: "+quoted(c.Args().Get(len(names))), "see 'gpudae "+c.Command.Name+" --help'")
+		return usage(commandPath(c), "too many arguments: "+quoted(c.Args().Get(len(names))), "see 'gpudae "+commandPath(c)+" --help'")
 	}
 	return nil
 }
@@ -147,4 +147,9 @@ func (p *program) printWrote(o *inferenceOptions, out string, y *tensor.Dense) e
 		return p.printJSON(wrote{out, y.Shape()})
 	}
 	return p.printText(fmt.Sprintf("%s: %v\n", out, []int(y.Shape())))
+}
+
+// commandPath is a command with those above it: "data list".
+func commandPath(c *cli.Context) string {
+	return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ")
 }

@@ -56,7 +56,7 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 		return nil, err
 	}
 	problem := baseline.Problem{Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
-		Train: pairs.clean, MaxRows: baselineFitRows}
+		Train: pairs.clean, MaxRows: baselineFitRows, Components: pcaComponents(exam.table.Columns)}
 	if exam.training.Len() > 0 {
 		problem.Train = rowsOf(exam.table, exam.training, baselineFitRows)
 		src.Part = exam.training
@@ -74,6 +74,10 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	a.baseline = &table
 	return a, nil
 }
+
+// pcaComponents is what PCA may keep: with as many as there are features it
+// would reconstruct x̃ itself.
+func pcaComponents(features int) int { return min(baseline.DefaultComponents, max(1, features/2)) }
 
 // pairs collects clean and corrupted rows, every so many if there are too many.
 type pairs struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"gorgonia.org/tensor"
 
@@ -54,6 +55,11 @@ func (p *program) prepare(ctx context.Context, c *trainSettings, origins setting
 	}
 	defer d.Close()
 	in := &prepared{info: d.Info(), labels: d.Labels()}
+	if in.info.Path != "" && c.Data != "-" { // a run finds its data from any folder
+		if c.Data, err = filepath.Abs(c.Data); err != nil {
+			return nil, fmt.Errorf("%s: finding its folder: %w", in.info.Path, err)
+		}
+	}
 	if in.split, err = train.NewSplit(in.info.Rows, c.Train); err != nil {
 		return nil, located(err, origins)
 	}

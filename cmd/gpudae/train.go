@@ -55,6 +55,8 @@ Examples:
   gpudae train --config runs/moons/config.yaml --lr 5e-4 -o runs/again
   gpudae train --resume -o runs/moons --epochs 400
 
+Samples/s are examples trained a second; the time of validation is left out.
+
 Presets:
 ` + strings.TrimSuffix(indent(presetsDoc()), "\n"),
 		Flags:  flags,

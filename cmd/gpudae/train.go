@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -255,6 +256,7 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 	}
 	defer dev.Close()
 	if err = checkMemory(dev.Info(), plan.Bytes); err == nil {
+		limitMemory(dev.Info())
 		err = use(dev)
 	}
 	var memory *device.OutOfMemoryError
@@ -272,6 +274,15 @@ func checkMemory(info device.Info, bytes train.Bytes) error {
 		return &device.OutOfMemoryError{Device: info.Name, Wanted: wanted, Free: info.MemoryFree}
 	}
 	return nil
+}
+
+// limitMemory lets the garbage collector work harder rather than let what is no
+// longer used grow beyond what is free, unless GOMEMLIMIT says otherwise.
+func limitMemory(info device.Info) {
+	const unlimited = math.MaxInt64
+	if info.MemoryFree > 0 && !strings.HasPrefix(info.Name, cudaName) && debug.SetMemoryLimit(-1) == unlimited {
+		debug.SetMemoryLimit(int64(info.MemoryFree))
+	}
 }
 
 // bytesOn is what a run takes of the memory of the named device, which for all

@@ -24,6 +24,11 @@ static int read_counters(struct softdriver_counters *counters) {
 	return 1;
 }
 
+static long long ran(const char *kernel) {
+	uint64_t (*f)(const char *) = (uint64_t (*)(const char *))found("softdriver_ran");
+	return f ? (long long)f(kernel) : -1;
+}
+
 static int set(const char *name, const char *value) {
 	int (*f)(const char *, const char *) = (int (*)(const char *, const char *))found("softdriver_set");
 	return f ? f(name, value) : -1;
@@ -68,6 +73,19 @@ func (c Counters) Since(before Counters) Counters {
 	return Counters{Launches: c.Launches - before.Launches, GraphLaunches: c.GraphLaunches - before.GraphLaunches, Kernels: c.Kernels - before.Kernels,
 		Synchronizations: c.Synchronizations - before.Synchronizations, ToDevice: c.ToDevice - before.ToDevice, ToHost: c.ToHost - before.ToHost,
 		BytesAllocated: c.BytesAllocated - before.BytesAllocated}
+}
+
+// Ran says how often the kernel of that name has run.
+func Ran(t testing.TB, kernel string) int {
+	t.Helper()
+	load(t)
+	name := C.CString(kernel)
+	defer C.free(unsafe.Pointer(name))
+	n := C.ran(name)
+	if n < 0 {
+		t.Skip("this test counts kernels, which only the software driver does")
+	}
+	return int(n)
 }
 
 // Set changes a setting of the software driver, such as SOFTDRIVER_MEMORY, for

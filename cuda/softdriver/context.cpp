@@ -126,6 +126,12 @@ extern "C" void softdriver_reset(void) {
   const uint64_t held = machine().counters.bytes_allocated;
   machine().counters = {};
   machine().counters.bytes_allocated = held;
+  machine().ran.clear();
+}
+extern "C" uint64_t softdriver_ran(const char* kernel) {
+  std::lock_guard lock(machine().mutex);
+  const auto found = machine().ran.find(kernel);
+  return found == machine().ran.end() ? 0 : found->second;
 }
 
 SOFTDRIVER_API cuInit(unsigned) { return devices() > 0 ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }

@@ -159,6 +159,7 @@ struct Machine {
   Handles<Executable> executables;
   std::map<Context*, std::unique_ptr<Stream>> legacy;  // the null stream of each context
   softdriver_counters counters{};
+  std::map<std::string, uint64_t> ran;  // counters.kernels by name
 };
 
 Machine& machine();

@@ -28,6 +28,9 @@ struct softdriver_counters {
 void softdriver_read(struct softdriver_counters* counters);
 void softdriver_reset(void);
 
+/* How often the kernel of that name ran. */
+uint64_t softdriver_ran(const char* kernel);
+
 /* Changes a setting (see README.md) by the name of its environment variable;
  * an empty value restores the default. Returns 0, or 1 for an unknown name. */
 int softdriver_set(const char* name, const char* value);

@@ -29,6 +29,7 @@ void run_kernel(const Node& n) {
     }
   }
   ++machine().counters.kernels;
+  ++machine().ran[n.function->kernel->name];
   run_grid({n.function->kernel, n.function->image, n.words.data(), n.words.size(), n.grid, n.block, n.dynamic_shared,
             uint64_t(number(Setting::kSeed))});
   if (!faulted()) check_guards(n.function->kernel->name);

@@ -174,6 +174,7 @@ void graphs_replay_and_count() {
   CHECK(host[0] == 10);
   const softdriver_counters c = counters();
   CHECK(c.graph_launches == 5 && c.launches == 0 && c.kernels == 10 && c.synchronizations == 1 && c.to_host == 5 && c.to_host_bytes == 5120 && c.to_device == 0);
+  CHECK(softdriver_ran("add_one") == 10 && softdriver_ran("block_totals") == 0);
 }
 
 void branches_of_a_graph_join() {

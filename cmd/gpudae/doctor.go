@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,20 +10,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"gpudae/data"
 	"gpudae/device"
-	"gpudae/device/reference"
-	"gpudae/model"
-	"gpudae/train"
+	"gpudae/internal/selftest"
 )
 
 func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "check that this machine can train",
-		Description: `Lists the build, the machine and the devices, trains a small model on each device
-that is here and compares it with the reference, and checks that files can be
-written. Each failure comes with its mend; the exit code is 1 if there is one.
+		Description: `Lists the build, the machine and the devices, runs every operation on each device
+that is here and compares the results with the reference's, and checks that files
+can be written. Each failure comes with its mend; the exit code is 1 if there is one.
 
 Examples:
   gpudae doctor
@@ -118,60 +114,20 @@ func examineDevice(ctx context.Context, kind deviceKind) []finding {
 	return append(findings, selfTest(ctx, dev, kind.name))
 }
 
-// selfTestTolerance is the relative difference of validation losses, after some
-// steps, that float32 arithmetic may cause.
-const selfTestTolerance = 1e-4
-
-// selfTest trains a small model on the device and on the reference, and
-// compares the validation losses.
+// selfTest runs every operation on the device and on the reference, and compares
+// the results.
 func selfTest(ctx context.Context, dev device.Device, name string) finding {
-	f := finding{Check: "self-test " + name, Remedy: "please report this machine with the output of 'gpudae doctor'"}
-	got, err := trainSmall(ctx, dev)
+	f := finding{Check: "self-test " + name, Remedy: "do not train on this device; please report this machine with the output of 'gpudae doctor'"}
+	report, err := selftest.Run(ctx, dev)
 	if err != nil {
 		f.Detail = err.Error()
 		return f
 	}
-	oracle := reference.New()
-	defer oracle.Close()
-	want, err := trainSmall(ctx, oracle)
-	if err != nil {
-		f.Detail = err.Error()
-		return f
-	}
-	difference := math.Abs(got-want) / math.Abs(want)
-	f.Detail = fmt.Sprintf("validation NLL after training %.6f, the reference's %.6f, relative difference %.1e", got, want, difference)
-	if difference <= selfTestTolerance {
+	f.Detail = report.String()
+	if report.OK() {
 		f.OK, f.Remedy = true, ""
 	}
 	return f
-}
-
-// trainSmall trains on some of the digits and returns the validation loss.
-func trainSmall(ctx context.Context, dev device.Device) (float64, error) {
-	const rows = 200
-	d, err := data.Open(ctx, "digits", data.Options{})
-	if err != nil {
-		return 0, err
-	}
-	defer d.Close()
-	x, err := d.Read(ctx, 0, rows)
-	if err != nil {
-		return 0, err
-	}
-	info := d.Info()
-	dae, err := model.New(model.Config{Features: info.Features, Hidden: []int{32, 16}, Activation: "gelu", Norm: "layer",
-		Corruption: "masking:0.25+gaussian:0.1", Likelihood: "bernoulli"})
-	if err != nil {
-		return 0, err
-	}
-	config := train.DefaultConfig()
-	config.Epochs, config.Batch = 2, 30
-	result, err := train.Run(ctx, train.Job{Device: dev, Model: dae, Config: config,
-		Table: device.Table{Rows: rows, Columns: info.Features, Uint8: data.Uint8s(x), Scale: info.Scale}})
-	if err != nil {
-		return 0, err
-	}
-	return result.Last.ValNLL, nil
 }
 
 // remedy is that of a failure, or nothing.

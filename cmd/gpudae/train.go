@@ -255,13 +255,14 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 		return err
 	}
 	defer dev.Close()
-	if err = checkMemory(dev.Info(), plan.Bytes); err == nil {
-		limitMemory(dev.Info())
+	info := dev.Info() // before anything is allocated
+	if err = checkMemory(info, plan.Bytes); err == nil {
+		limitMemory(info)
 		err = use(dev)
 	}
 	var memory *device.OutOfMemoryError
 	if errors.As(err, &memory) {
-		return r.outOfMemory(memory)
+		return r.outOfMemory(memory, info.MemoryFree)
 	}
 	return err
 }
@@ -297,15 +298,17 @@ func bytesOn(name string, bytes train.Bytes) uint64 {
 	return bytes.Total()
 }
 
-// outOfMemory says which minibatch fits, or else which layers.
-func (r *trainRun) outOfMemory(e *device.OutOfMemoryError) error {
+// outOfMemory says which minibatch fits, or else which layers, into the memory that
+// was free when the device was opened: what was free when it ran out was less, by
+// what the run itself had taken.
+func (r *trainRun) outOfMemory(e *device.OutOfMemoryError, free uint64) error {
 	job, err := r.job()
 	if err != nil {
 		return err
 	}
 	fits := func(job train.Job) bool {
 		plan, err := train.NewPlan(job)
-		return err == nil && bytesOn(e.Device, plan.Bytes) <= e.Free
+		return err == nil && bytesOn(e.Device, plan.Bytes)+memoryMargin(free) <= free
 	}
 	f := &failure{code: exitDevice, where: "device " + e.Device,
 		problem: fmt.Sprintf("out of memory: %s wanted, %s free", fileSize(e.Wanted), fileSize(e.Free)),
@@ -317,6 +320,10 @@ func (r *trainRun) outOfMemory(e *device.OutOfMemoryError) error {
 	}
 	return f
 }
+
+// memoryMargin is left of the memory that is free for what a plan does not count:
+// the ends of pieces in which devices allocate, recorded programs, other processes.
+func memoryMargin(free uint64) uint64 { return free/32 + 2<<20 }
 
 // largestBatch is the largest power of two below the configured batch whose
 // run fits, or 0.

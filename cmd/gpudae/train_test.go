@@ -21,9 +21,13 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 	}
 	whole := planOf(t, job)
 	job.Config.Batch = 40
-	free := planOf(t, job).Bytes.Total()
+	free := room(planOf(t, job).Bytes.Total())
 
-	told := r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: whole.Bytes.Total(), Free: free})
+	// The run had taken all but 1000 bytes when it ran out.
+	told := r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: whole.Bytes.Total(), Free: 1000}, free)
+	if !strings.Contains(told.Error(), fileSize(1000)+" free") {
+		t.Errorf("%q does not say what was free when the run ran out", told)
+	}
 	if code := exitCode(t.Context(), told); code != exitDevice {
 		t.Errorf("exit code %d", code)
 	}
@@ -40,16 +44,25 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 	if r.dae, err = r.data.build(r.settings, nil); err != nil {
 		t.Fatal(err)
 	}
-	told = r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: 1 << 30, Free: 3 << 20})
+	told = r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: 1 << 30, Free: 100}, room(3<<20))
 	if !strings.Contains(told.Error(), "--hidden 200 fits") && !strings.Contains(told.Error(), "--hidden 100 fits") {
 		t.Errorf("no layers in %q", told)
 	}
 
 	var failed *failure
-	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100})
+	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100}, room(100))
 	if !errors.As(told, &failed) || failed.remedy != "choose smaller layers with --hidden" {
 		t.Errorf("without room for any batch: %v", told)
 	}
+}
+
+// room is memory of which that much is left beside the margin.
+func room(bytes uint64) uint64 {
+	free := bytes
+	for free-min(free, memoryMargin(free)) < bytes {
+		free += 1 << 8
+	}
+	return free
 }
 
 // TestTheHostsCopiesCountOnTheCPU gives a run room for what the device needs

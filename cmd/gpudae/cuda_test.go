@@ -126,8 +126,9 @@ func testCUDAAuto(t *testing.T, p cudaProgram) {
 
 func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
-	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, .*compute_`, `NVIDIA driver +runs CUDA up to 13\.0, sees devices: 2`,
-		`ok +device cuda:1 `, `ok +self-test cuda `} {
+	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, compute_`,
+		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +device cuda:1 .*compute capability \d+\.\d, .* of memory`,
+		`ok +self-test cuda +\d+ arrays agree with the reference`} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("doctor does not say %q:\n%s", want, stdout)
 		}
@@ -135,6 +136,19 @@ func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ = p.run(t, t.TempDir(), exitOK, noDriver, "doctor")
 	if !regexp.MustCompile(`absent +device cuda .*there is no NVIDIA driver`).MatchString(stdout) {
 		t.Errorf("doctor without a driver does not say so:\n%s", stdout)
+	}
+}
+
+func TestDriverReleaseCUDA(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "version")
+	if got := driverRelease(path); got != "" {
+		t.Errorf("the release that is not shown is %q", got)
+	}
+	if err := os.WriteFile(path, []byte("580.65.06\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := driverRelease(path); got != "release 580.65.06, " {
+		t.Errorf("release %q", got)
 	}
 }
 

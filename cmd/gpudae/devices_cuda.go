@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"gpudae/cuda"
@@ -36,7 +37,7 @@ func examineCUDA() []finding {
 		return findings // openCUDA says why
 	}
 	findings = append(findings, finding{Check: "NVIDIA driver", OK: true,
-		Detail: fmt.Sprintf("runs CUDA up to %s, sees devices: %d", cuda.VersionText(driver.Version), driver.Devices)})
+		Detail: fmt.Sprintf("%sruns CUDA up to %s, sees devices: %d", driverRelease(moduleVersion), cuda.VersionText(driver.Version), driver.Devices)})
 	for i := range driver.Devices {
 		f := finding{Check: fmt.Sprintf("device cuda:%d", i), OK: true, Optional: true}
 		info, err := cuda.Describe(i)
@@ -49,6 +50,20 @@ func examineCUDA() []finding {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// moduleVersion is where Linux shows the release of the driver's kernel module,
+// which the CUDA interface does not tell.
+const moduleVersion = "/sys/module/nvidia/version"
+
+// driverRelease reads the driver's release, such as 580.65.06, and is empty where
+// the system does not show it.
+func driverRelease(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return "release " + strings.TrimSpace(string(text)) + ", "
 }
 
 // examineKernels lists what is embedded in this program.

@@ -127,8 +127,8 @@ func testCUDAAuto(t *testing.T, p cudaProgram) {
 func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
 	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, compute_`,
-		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +device cuda:1 .*compute capability \d+\.\d, .* of memory`,
-		`ok +self-test cuda +\d+ arrays agree with the reference`} {
+		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +NVIDIA GPU 1 .*compute capability \d+\.\d, .* of memory`,
+		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("doctor does not say %q:\n%s", want, stdout)
 		}

@@ -39,7 +39,7 @@ func examineCUDA() []finding {
 	findings = append(findings, finding{Check: "NVIDIA driver", OK: true,
 		Detail: fmt.Sprintf("%sruns CUDA up to %s, sees devices: %d", driverRelease(moduleVersion), cuda.VersionText(driver.Version), driver.Devices)})
 	for i := range driver.Devices {
-		f := finding{Check: fmt.Sprintf("device cuda:%d", i), OK: true, Optional: true}
+		f := finding{Check: fmt.Sprintf("NVIDIA GPU %d", i), OK: true, Optional: true}
 		info, err := cuda.Describe(i)
 		if err != nil {
 			f.OK, f.Detail, f.Remedy = false, err.Error(), "look at 'nvidia-smi'"
@@ -50,6 +50,15 @@ func examineCUDA() []finding {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// countCUDA is the number of GPUs that the driver sees, 0 where there is no driver.
+func countCUDA() int {
+	driver, err := cuda.OpenDriver()
+	if err != nil {
+		return 0 // openCUDA says why
+	}
+	return driver.Devices
 }
 
 // moduleVersion is where Linux shows the release of the driver's kernel module,

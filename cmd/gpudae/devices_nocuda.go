@@ -14,5 +14,8 @@ func openCUDA(ordinal, _ int) (device.Device, error) {
 		problem: "this build has no CUDA support", remedy: "use --device cpu, or build with scripts/cuda-env go build -tags cuda ./cmd/gpudae"}
 }
 
+// countCUDA is the number of GPUs that this build sees.
+func countCUDA() int { return 0 }
+
 // examineCUDA has nothing to add to what openCUDA says.
 func examineCUDA() []finding { return nil }

@@ -49,7 +49,9 @@ func (p *program) doctor(c *cli.Context) error {
 	}
 	findings = append(findings, examineCUDA()...)
 	for _, kind := range deviceKinds() {
-		findings = append(findings, examineDevice(c.Context, kind)...)
+		for ordinal := range countDevices(kind.name) {
+			findings = append(findings, examineDevice(c.Context, kind, ordinal)...)
+		}
 	}
 	findings = append(findings, checkWritable("temporary files", os.TempDir(), "set TMPDIR to a folder that you may change"),
 		checkWritable("runs", existing(runsFolder), "change to a folder that you may change, or name one with -o"))
@@ -93,11 +95,23 @@ func (p *program) printFindings(findings []finding, asJSON bool) error {
 	return p.printText(g.left())
 }
 
+// countDevices is the number of devices of a kind, at least one to try.
+func countDevices(kind string) int {
+	if kind == cudaName {
+		return max(1, countCUDA())
+	}
+	return 1
+}
+
 // examineDevice opens a device and tests it. The CPU and the reference must be
 // there; any other device is optional.
-func examineDevice(ctx context.Context, kind deviceKind) []finding {
-	check := "device " + kind.name
-	dev, err := kind.open(0, 0)
+func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding {
+	name := kind.name
+	if ordinal > 0 {
+		name = fmt.Sprintf("%s:%d", kind.name, ordinal)
+	}
+	check := "device " + name
+	dev, err := kind.open(ordinal, 0)
 	if err != nil {
 		return []finding{{Check: check, Optional: kind.name != "cpu" && kind.name != "reference", Detail: reason(err), Remedy: remedy(err)}}
 	}
@@ -111,7 +125,7 @@ func examineDevice(ctx context.Context, kind deviceKind) []finding {
 	if kind.name == "reference" {
 		return findings
 	}
-	return append(findings, selfTest(ctx, dev, kind.name))
+	return append(findings, selfTest(ctx, dev, name))
 }
 
 // selfTest runs every operation on the device and on the reference, and compares

@@ -36,6 +36,9 @@ func TestCPUAgrees(t *testing.T) {
 // TestEveryKindIsRunAndCaught: the self-test runs each operation in each kind, and
 // if any of them is off by a hundredth, says so.
 func TestEveryKindIsRunAndCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the self-test once for each operation")
+	}
 	dev := open(t)
 	all := &faulty{Device: dev, ran: map[string]bool{}}
 	if _, err := Run(t.Context(), all); err != nil {

@@ -27,20 +27,22 @@ def check(result, workload):
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """The median of the rounds, and their range as a fraction of it."""
+    """The median of the rounds, and their range as a fraction of it, which one round
+    does not have."""
 
     median: float
-    spread: float
+    spread: float | None
 
     @classmethod
     def of(cls, values):
         median = statistics.median(values)
-        return cls(median, (max(values) - min(values)) / median)
+        return cls(median, (max(values) - min(values)) / median if len(values) > 1 else None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """Ours over theirs. A gap below the wider of the two spreads is a tie."""
+    """Ours over theirs. A gap below the wider of the two spreads is a tie; without
+    a spread nothing can be said."""
 
     value: float
     tie: bool
@@ -48,7 +50,8 @@ class Ratio:
     @classmethod
     def of(cls, ours, theirs):
         value = ours.median / theirs.median
-        return cls(value, abs(value - 1) < max(ours.spread, theirs.spread))
+        spreads = [f.spread for f in (ours, theirs) if f.spread is not None]
+        return cls(value, bool(spreads) and abs(value - 1) < max(spreads))
 
     def __str__(self):
         return f"tie ({self.value:.2f}×)" if self.tie else f"**{self.value:.2f}×**"
@@ -87,8 +90,8 @@ def number(value):
 def cell(figure, program=""):
     if figure is None:
         return "-"
-    name = f" {program}" if program else ""
-    return f"{number(figure.median)} ±{50 * figure.spread:.0f} %{name}"
+    spread = "" if figure.spread is None else f"±{50 * figure.spread:.0f} %"
+    return " ".join(filter(None, [number(figure.median), spread, program]))
 
 
 def verdict(ratios, goals):
@@ -219,7 +222,8 @@ def page(bench, circumstances, product_rows, goals):
         frugality(bench.steps, chosen, "startup_s", "seconds", goals["startup_s"]),
         "## Loss\n",
         "Cross-entropy or squared error a feature of one minibatch, to see that all compute the same.\n"
-        "The draws differ, so a few per cent between programs mean nothing.\n",
+        "The draws differ, so a few per cent between programs mean nothing, nor does a tenth in the deep\n"
+        "net, where other initial weights alone make as much.\n",
         losses([r for r in bench.steps if r["last"]], chosen),
     ]
     if bench.failures:

@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python readme vulnerabilities bench bench-peers
+.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -87,6 +87,10 @@ test-cuda:
 	scripts/cuda-env $(STATICCHECK) -tags cuda $(CUDA_TESTS) ./cmd/gpudae
 	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda $(CUDA_TESTS)
 	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -run CUDA ./cmd/gpudae
+
+# Dockerfile.cuda built and run for real, in a chroot; needs root, buildah, debootstrap.
+container:
+	scripts/check/container
 
 # The same under the sanitizers and the access checker, and the software driver's own tests.
 check-cuda: test-cuda

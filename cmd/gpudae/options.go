@@ -212,7 +212,7 @@ func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, 
 // whoever looks for a fault, and those of its tests.
 func otherVariables() []string {
 	return []string{debugVariable, "GPUDAE_CUDA_BLOCKING",
-		"GPUDAE_CUBINS", "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_MNIST_DIR", "GPUDAE_TEST_DATA"}
+		"GPUDAE_CUBINS", "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
 }
 
 // variables are the environment's names of keys, without those in except.

@@ -117,6 +117,19 @@ func (p *program) loadFor(ctx context.Context, saved *train.Saved, o *inferenceO
 	return &loaded{info: info, labels: d.Labels(), table: device.Table(matrix), same: same}, nil
 }
 
+// loadExamples is loadFor of the data that --data names, by default those of training.
+func (p *program) loadExamples(c *cli.Context, saved *train.Saved, o *inferenceOptions) (*loaded, error) {
+	o.input = c.String("data")
+	if o.input == "" {
+		trained, err := savedSettings(saved)
+		if err != nil {
+			return nil, err
+		}
+		o.input = trained.Data
+	}
+	return p.loadFor(c.Context, saved, o)
+}
+
 // examine chooses the rows that --split names.
 func (in *loaded) examine(saved *train.Saved, split string) (string, examination, error) {
 	exam := examination{table: in.table, rows: device.Rows{Hi: in.table.Rows}}

@@ -101,15 +101,7 @@ func (p *program) subjectOf(c *cli.Context, o *inferenceOptions, saved *train.Sa
 	if !kind.examples {
 		return s, nil
 	}
-	o.input = c.String("data")
-	if o.input == "" {
-		trained, err := savedSettings(saved)
-		if err != nil {
-			return nil, err
-		}
-		o.input = trained.Data
-	}
-	in, err := p.loadFor(c.Context, saved, o)
+	in, err := p.loadExamples(c, saved, o)
 	if err != nil {
 		return nil, err
 	}

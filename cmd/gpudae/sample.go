@@ -194,15 +194,7 @@ func (p *program) examplesFor(c *cli.Context, o *inferenceOptions, saved *train.
 	if s.start == startNoise && !swaps {
 		return nil, nil
 	}
-	o.input = c.String("data")
-	if o.input == "" {
-		trained, err := savedSettings(saved)
-		if err != nil {
-			return nil, err
-		}
-		o.input = trained.Data
-	}
-	in, err := p.loadFor(c.Context, saved, o)
+	in, err := p.loadExamples(c, saved, o)
 	if err != nil {
 		return nil, err
 	}

@@ -124,11 +124,33 @@ const (
 	reductions
 )
 
+// Code is a family of stochastic codes q(h|x̃) with its prior p(h). The encoder
+// puts out one or two parameters a unit.
+type Code uint8
+
+const (
+	// CodeGaussian: the parameters are [μ₁...μ_C s₁...s_C]; h = μ + exp(s/2)·z,
+	// z ~ N(0, 1), under the prior N(0, 1) (Kingma and Welling 2014);
+	// KL = ½·Σ(μ² + exp(s) - s - 1).
+	CodeGaussian Code = iota
+	// CodeBernoulli: the parameter a is a logit; h = 1 if u < p, p the logistic
+	// function of a, under the prior p = ½; the gradient passes as if h were p
+	// (straight-through: Bengio, Léonard and Courville 2013);
+	// KL = Σ(p·ln p + (1-p)·ln(1-p) + ln 2).
+	CodeBernoulli
+	// CodeConcrete: h is the logistic function of (a + ln u - ln(1-u))/τ, a
+	// Bernoulli unit relaxed (Maddison et al. 2017), with the KL of CodeBernoulli
+	// (Jang et al. 2017).
+	CodeConcrete
+	codes
+)
+
 var corruptionNames = [corruptions]string{"none", "gaussian", "masking", "salt-and-pepper", "swap", "speckle", "uniform", "poisson"}
 var activationNames = [activations]string{"identity", "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus"}
 var normalizationNames = [normalizations]string{"layer", "batch"}
 var likelihoodNames = [likelihoods]string{"bernoulli", "gaussian", "gaussian-learned", "categorical", "poisson"}
 var optimizerNames = [optimizers]string{"sgd", "adam", "adamw", "rmsprop", "adagrad"}
+var codeNames = [codes]string{"gaussian", "bernoulli", "concrete"}
 var reductionNames = [reductions]string{"sum", "sum-squares", "sum-squared-difference"}
 
 // String returns the name used in flags and configuration files.
@@ -145,6 +167,9 @@ func (k Likelihood) String() string { return likelihoodNames[k] }
 
 // String returns the name used in flags and configuration files.
 func (k Optimizer) String() string { return optimizerNames[k] }
+
+// String returns the name used in flags and configuration files.
+func (k Code) String() string { return codeNames[k] }
 
 // String returns the name of the reduction.
 func (k Reduction) String() string { return reductionNames[k] }
@@ -163,6 +188,9 @@ func Likelihoods() []Likelihood { return kinds(likelihoods) }
 
 // Optimizers returns every kind of optimiser.
 func Optimizers() []Optimizer { return kinds(optimizers) }
+
+// Codes returns every kind of stochastic code.
+func Codes() []Code { return kinds(codes) }
 
 // Reductions returns every kind of reduction.
 func Reductions() []Reduction { return kinds(reductions) }
@@ -185,6 +213,14 @@ func (k Likelihood) Width(d int) int {
 		return 2 * d
 	}
 	return d
+}
+
+// Width returns the number of parameters of a code of c units.
+func (k Code) Width(c int) int {
+	if k == CodeGaussian {
+		return 2 * c
+	}
+	return c
 }
 
 // UsesFirstMoment reports whether the rule keeps m.

@@ -62,6 +62,7 @@ const (
 	StreamData                      // generated data sets
 	StreamChain                     // corruption in a Markov chain
 	StreamDraw                      // all other draws of a sampler
+	StreamCode                      // stochastic codes in training
 )
 
 // Coordinates says what a draw is for; with the seed it determines the words.

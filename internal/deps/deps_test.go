@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"data":                 {"device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
 	"sample":               {"device", "device/philox", "model"},
+	"twosample":            {"device/philox"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
 	"kernels":              {},

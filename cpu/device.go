@@ -37,6 +37,15 @@ type Device struct {
 	reduce        reduceCall
 	combine       combineCall
 	update        updateCall
+	diffuse       diffuseCall
+	condition     conditionCall
+	blend         blendCall
+	score         scoreCall
+	code          codeCall
+	codeBackward  codeBackwardCall
+	importance    importanceCall
+	scaleRows     scaleRowsCall
+	draw          drawCall
 }
 
 var _ device.Device = (*Device)(nil)
@@ -55,6 +64,7 @@ func New(threads int) (*Device, error) {
 	d.sparseProduct.lanes = make([]sparseLane, threads)
 	d.corrupt.lanes = make([]noiseLane, threads)
 	d.loss.lanes = make([][]float32, threads)
+	d.code.lanes = make([]codeLane, threads)
 	d.normalize.lanes = make([][]float32, threads)
 	d.useKernels(supportedKernels()[0])
 	return d, nil

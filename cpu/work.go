@@ -9,6 +9,7 @@ const (
 	likelihoodCost = 8
 	normalizeCost  = 16
 	updateCost     = 4
+	codeCost       = 16
 )
 
 // perLane is the least number of items worth handing to another thread if each

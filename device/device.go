@@ -77,6 +77,24 @@ type Device interface {
 	Reduce(ReduceArgs)
 	// Combine computes Dst = α·A + β·B.
 	Combine(CombineArgs)
+	// Diffuse draws a noise level for each row, and then x̃ ~ N(x, σ²I).
+	Diffuse(DiffuseArgs)
+	// Condition makes a score model's input of x̃ and its noise level.
+	Condition(ConditionArgs)
+	// Blend computes Out = α·X + β·Y with coefficients of the row's noise level.
+	Blend(BlendArgs)
+	// ScoreMatch computes the loss of denoising score matching and its gradient.
+	ScoreMatch(ScoreMatchArgs)
+	// SampleCode draws h ~ q(h|x̃) and computes its divergence from the prior.
+	SampleCode(SampleCodeArgs)
+	// SampleCodeBackward computes the gradients of SampleCode.
+	SampleCodeBackward(SampleCodeBackwardArgs)
+	// Importance computes the importance-weighted bound and its weights.
+	Importance(ImportanceArgs)
+	// ScaleRows multiplies each row by a number of its own.
+	ScaleRows(ScaleRowsArgs)
+	// Draw draws x ~ p(x|h).
+	Draw(DrawArgs)
 	// Update applies an optimiser to all parameters at once.
 	Update(UpdateArgs)
 	// Tick logs the step's scalars and advances the clock.

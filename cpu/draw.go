@@ -1,0 +1,128 @@
+package cpu
+
+import (
+	"math"
+
+	"gpudae/device"
+	"gpudae/device/philox"
+)
+
+// drawCall is a Draw in progress; its items are rows.
+type drawCall struct {
+	device.DrawArgs
+	kernels     *kernels
+	lanes       []codeLane
+	params, out []float32
+	offsets     []uint32 // of the fields; nil: every column is its own
+	rowNumbers  []uint32
+	step        uint32
+	key         philox.Key
+}
+
+// Draw draws x ~ p(x|h).
+func (d *Device) Draw(a device.DrawArgs) {
+	a.Check()
+	if d.err != nil {
+		return
+	}
+	d.draw = drawCall{
+		DrawArgs: a, kernels: d.kernels, lanes: d.code.lanes, params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields),
+		rowNumbers: wordsOf(a.Index), step: stepOf(a.Clock), key: philox.KeyOf(a.Seed),
+	}
+	d.pool.run(&d.draw, a.Out.Rows, d.perLane(a.Out.Columns*codeCost))
+}
+
+func (c *drawCall) run(lane, lo, hi int) {
+	n, width := c.Out.Columns, c.Params.Columns
+	for i := lo; i < hi; i++ {
+		row := drawRow{
+			drawCall: c, scratch: &c.lanes[lane], a: c.params[i*width : (i+1)*width], x: c.out[i*n : (i+1)*n],
+			at: philox.Coordinates{Stream: c.Stream, Index: c.Stage, Replicate: uint32(i % c.Replicates), Row: c.rowNumbers[i], Step: c.step},
+		}
+		row.draw()
+	}
+}
+
+// drawRow is one example x with parameters a; x may be a.
+type drawRow struct {
+	*drawCall
+	scratch *codeLane
+	a, x    []float32
+	at      philox.Coordinates
+}
+
+func (r *drawRow) draw() {
+	switch r.Kind {
+	case device.Bernoulli:
+		r.bernoulli()
+	case device.Gaussian:
+		r.kernels.addNoise(r.x, r.a, r.normals(), r.Sigma)
+	case device.GaussianLearned:
+		r.gaussianLearned()
+	case device.Categorical:
+		r.categorical()
+	case device.Poisson:
+		r.poisson()
+	}
+}
+
+func (r *drawRow) normals() []float32 {
+	return r.scratch.noise.standardNormals(r.kernels, len(r.x), r.at, r.key)
+}
+
+// words are those of the units, of which there are n.
+func (r *drawRow) words(n int) []uint32 {
+	r.scratch.noise.decisions = drawWords(r.kernels, r.scratch.noise.decisions, n, r.at, r.key)
+	return r.scratch.noise.decisions
+}
+
+// bernoulli: 1 if u < p.
+func (r *drawRow) bernoulli() {
+	p, words := r.scratch.take(0, len(r.x)), r.words(len(r.x))
+	r.kernels.activate[device.Sigmoid](p, r.a)
+	for j, v := range p {
+		r.x[j] = 0
+		if philox.Uniform(words[j]) < v {
+			r.x[j] = 1
+		}
+	}
+}
+
+// gaussianLearned: μ + √v·z, v = exp(s) + σ².
+func (r *drawRow) gaussianLearned() {
+	n := len(r.x)
+	v, z, floor := r.scratch.take(0, n), r.normals(), float64(r.Sigma)*float64(r.Sigma)
+	r.kernels.exp(v, r.a[n:])
+	for j := range r.x {
+		r.x[j] = r.a[j] + float32(float32(math.Sqrt(float64(v[j])+floor))*z[j])
+	}
+}
+
+// categorical: the first column of a field whose cumulative probability exceeds u.
+func (r *drawRow) categorical() {
+	fields := fieldCount(r.offsets, len(r.x))
+	e, words := r.scratch.take(0, len(r.x)), r.words(fields)
+	expOfDistances(r.kernels, e, r.a, r.offsets)
+	clear(r.x)
+	for f := range fields {
+		lo, hi := bounds(r.offsets, f)
+		limit := float64(philox.Uniform(words[f])) * sumFloat64(e[lo:hi])
+		column, cumulative := lo, float64(e[lo])
+		for column < hi-1 && !(cumulative > limit) {
+			column++
+			cumulative += float64(e[column])
+		}
+		r.x[column] = 1
+	}
+}
+
+// poisson: N ~ Poisson(exp a).
+func (r *drawRow) poisson() {
+	rate := r.scratch.take(0, len(r.x))
+	r.kernels.exp(rate, r.a)
+	for j, v := range rate {
+		at := r.at
+		at.Block = uint32(j)
+		r.x[j] = philox.Poisson(v, at, r.key)
+	}
+}

@@ -132,9 +132,10 @@ func (a *array) locate(in *input, offset int64) error {
 // arrayDataset reads rows of an array. It holds no values itself.
 type arrayDataset struct {
 	*array
-	info   Info
-	labels *Labels
-	close  func() error
+	info    Info
+	labels  *Labels
+	missing bool // whether NaN is a missing value
+	close   func() error
 }
 
 // newArrayDataset describes the array and checks every value of it.
@@ -151,7 +152,7 @@ func newArrayDataset(ctx context.Context, a *array, in *input, format string, o 
 			info.Scale = o.Scale
 		}
 	}
-	d := &arrayDataset{array: a, info: info, close: in.Close}
+	d := &arrayDataset{array: a, info: info, missing: o.Missing, close: in.Close}
 	if err := d.info.setExtremes(ctx, d); err != nil {
 		return nil, err
 	}
@@ -185,9 +186,16 @@ func (i *Info) setExtremes(ctx context.Context, d Dataset) error {
 			return nil
 		}
 		b := Float32s(block)
-		low, high = min(low, slices.Min(b)), max(high, slices.Max(b))
+		for _, v := range b {
+			if v == v {
+				low, high = min(low, v), max(high, v)
+			}
+		}
 		return nil
 	})
+	if err == nil && low > high {
+		return &Error{Path: i.source(), Problem: "has no values: all of them are missing"}
+	}
 	i.Min, i.Max = low*i.Scale, high*i.Scale
 	return err
 }
@@ -209,7 +217,7 @@ func (d *arrayDataset) Read(ctx context.Context, from, n int) (*tensor.Dense, er
 	}
 	values := make([]float32, n*d.info.Features)
 	d.kind.floats(values, raw, d.order)
-	if err := checkFinite(values, d.info, from); err != nil {
+	if err := checkFinite(values, d.info, from, d.missing); err != nil {
 		return nil, err
 	}
 	return matrix(values, n, d.info.Features), nil
@@ -257,11 +265,11 @@ func (d *arrayDataset) readAt(ctx context.Context, to []byte, offset int) error 
 	return nil
 }
 
-// checkFinite refuses NaN and infinity in rows of a file, the first of which is
-// row number from.
-func checkFinite(values []float32, info Info, from int) error {
+// checkFinite refuses infinity, and NaN unless values may be missing, in rows of
+// a file, the first of which is row number from.
+func checkFinite(values []float32, info Info, from int, missing bool) error {
 	for i, v := range values {
-		if finite(float64(v)) {
+		if finite(float64(v)) || missing && v != v {
 			continue
 		}
 		e := &Error{Path: info.source(), Row: from + i/info.Features + 1, Column: i%info.Features + 1,

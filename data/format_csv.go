@@ -30,6 +30,7 @@ func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.missing = o.Missing
 	if err := t.read(o); err != nil {
 		return nil, err
 	}
@@ -43,9 +44,10 @@ func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 
 // table is a text being read.
 type table struct {
-	in    *input
-	cells *csv.Reader
-	line  int // of the record read last, from 1
+	in      *input
+	cells   *csv.Reader
+	missing bool // whether cells may be
+	line    int  // of the record read last, from 1
 
 	first int      // line of the first record
 	width int      // cells in it, which the others must have too
@@ -160,7 +162,7 @@ func (t *table) isHeader(record []string, choice Header) (bool, error) {
 	}
 	numbers, counted := 0, true
 	for c, cell := range t.withoutLabel(record) {
-		if _, err := strconv.ParseFloat(strings.TrimSpace(cell), 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		if _, err := strconv.ParseFloat(strings.TrimSpace(cell), 64); err == nil || errors.Is(err, strconv.ErrRange) || t.missing && isMissing(strings.TrimSpace(cell)) {
 			numbers++
 		}
 		counted = counted && cell == strconv.Itoa(c)
@@ -190,6 +192,10 @@ func (t *table) add(record []string) error {
 			t.classes = append(t.classes, cell)
 			continue
 		}
+		if t.missing && isMissing(cell) {
+			t.values = append(t.values, float32(math.NaN()))
+			continue
+		}
 		value, err := strconv.ParseFloat(cell, 32)
 		if err != nil || !finite(value) {
 			return t.cellError(c, cell, err)
@@ -197,6 +203,14 @@ func (t *table) add(record []string) error {
 		t.values = append(t.values, float32(value))
 	}
 	return nil
+}
+
+// MissingCells are the texts that stand for a missing value beside the empty
+// one, in any case of letters, where Options.Missing allows them.
+func MissingCells() []string { return []string{"NaN", "NA", "N/A", "null", "?"} }
+
+func isMissing(cell string) bool {
+	return cell == "" || slices.ContainsFunc(MissingCells(), func(word string) bool { return strings.EqualFold(cell, word) })
 }
 
 // cellError says what is wrong with a cell.

@@ -53,7 +53,7 @@ func FromTensor(ctx context.Context, name string, x *tensor.Dense, shape []int) 
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFinite(values, d.Info(), 0); err != nil {
+	if err := checkFinite(values, d.Info(), 0, false); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -23,6 +23,10 @@ type Options struct {
 	// 1/255. Data that go to a trained model want the Info.Scale that it was
 	// trained with.
 	Scale float32
+	// Missing keeps missing values of CSV, NPY and NPZ files as NaN, which are
+	// refused otherwise: NaN itself, and the cells of a text that are empty or
+	// one of MissingCells. Only what knows of missing values can use such data.
+	Missing bool
 	// Standard is what the path "-" stands for.
 	Standard io.Reader
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"gorgonia.org/tensor"
@@ -63,7 +64,7 @@ type Scaler struct {
 }
 
 // Fit fits a scaler on the rows for which keep is true (nil: all rows), in one
-// pass. These should be the training rows: a scaler that has seen the
+// pass, and on the values in them that are not missing. These should be the training rows: a scaler that has seen the
 // validation rows leaks them. It fails with *Error or the context's error.
 func Fit(ctx context.Context, kind ScaleKind, d Dataset, keep func(row int) bool) (*Scaler, error) {
 	info := d.Info()
@@ -87,8 +88,8 @@ func Fit(ctx context.Context, kind ScaleKind, d Dataset, keep func(row int) bool
 	if err != nil {
 		return nil, err
 	}
-	if m.rows == 0 {
-		return nil, &Error{Path: info.source(), Problem: "has no rows to fit the scaling on", Remedy: "leave more rows for training"}
+	if err := m.check(info); err != nil {
+		return nil, err
 	}
 	s := &Scaler{Kind: kind, Low: make([]float32, info.Features), High: make([]float32, info.Features)}
 	s.setMap(m)
@@ -133,12 +134,13 @@ func (s *Scaler) setExtremes(m *moments, unit bool) {
 }
 
 // Apply returns z of x, which is [n, features] of float32 in model scale, as a
-// new tensor. It fails with *Error if the number of features differs, or if a
-// value far outside of the rows fitted on leaves the range of float32.
-func (s *Scaler) Apply(x *tensor.Dense) (*tensor.Dense, error) { return s.each(x, s.apply) }
+// new tensor; a missing value, NaN, stays one. It fails with *Error if the
+// number of features differs, or if a value far outside of the rows fitted on
+// leaves the range of float32.
+func (s *Scaler) Apply(x *tensor.Dense) (*tensor.Dense, error) { return s.each(x, s.apply, true) }
 
-// Invert returns x of z, the inverse of Apply.
-func (s *Scaler) Invert(z *tensor.Dense) (*tensor.Dense, error) { return s.each(z, s.invert) }
+// Invert returns x of z, the inverse of Apply; it fails where z is not finite.
+func (s *Scaler) Invert(z *tensor.Dense) (*tensor.Dense, error) { return s.each(z, s.invert, false) }
 
 func (s *Scaler) apply(column int, x float64) float64 {
 	if s.Kind == ScaleNone {
@@ -157,7 +159,7 @@ func (s *Scaler) invert(column int, z float64) float64 {
 // scaledInput is what messages call a tensor, whose file the scaler does not know.
 const scaledInput = "input"
 
-func (s *Scaler) each(x *tensor.Dense, f func(column int, x float64) float64) (*tensor.Dense, error) {
+func (s *Scaler) each(x *tensor.Dense, f func(column int, x float64) float64, missing bool) (*tensor.Dense, error) {
 	from := Float32s(x)
 	features := len(s.Low)
 	rows := x.Shape()[0]
@@ -168,7 +170,7 @@ func (s *Scaler) each(x *tensor.Dense, f func(column int, x float64) float64) (*
 	for i := range to {
 		column := i % features
 		to[i] = float32(f(column, float64(from[i])))
-		if !finite(float64(to[i])) {
+		if !finite(float64(to[i])) && !(missing && from[i] != from[i]) {
 			return nil, &Error{Path: scaledInput, Row: i/features + 1, Column: column + 1,
 				Problem: fmt.Sprintf("%v leaves the range of float32 when scaled", from[i]), Remedy: "remove the outlier"}
 		}
@@ -217,12 +219,13 @@ func (s *Scaler) check() error {
 // of squared deviations by Welford's update (Technometrics 4, 1962).
 type moments struct {
 	rows          int
+	counts        []int // of values that are not missing
 	mean, squares []float64
 	low, high     []float64
 }
 
 func newMoments(features int) *moments {
-	m := &moments{mean: make([]float64, features), squares: make([]float64, features),
+	m := &moments{counts: make([]int, features), mean: make([]float64, features), squares: make([]float64, features),
 		low: make([]float64, features), high: make([]float64, features)}
 	for c := range features {
 		m.low[c], m.high[c] = math.Inf(1), math.Inf(-1)
@@ -233,15 +236,33 @@ func newMoments(features int) *moments {
 // add takes one row.
 func (m *moments) add(row []float32) {
 	m.rows++
-	weight := 1 / float64(m.rows)
 	for c, value := range row {
+		if value != value {
+			continue
+		}
+		m.counts[c]++
 		x := float64(value)
 		delta := x - m.mean[c]
-		m.mean[c] += delta * weight
+		m.mean[c] += delta * (1 / float64(m.counts[c]))
 		m.squares[c] += delta * (x - m.mean[c])
 		m.low[c] = min(m.low[c], x)
 		m.high[c] = max(m.high[c], x)
 	}
+}
+
+// check fails where there is nothing to fit a scaling on.
+func (m *moments) check(info Info) error {
+	if m.rows == 0 {
+		return &Error{Path: info.source(), Problem: "has no rows to fit the scaling on", Remedy: "leave more rows for training"}
+	}
+	if c := slices.Index(m.counts, 0); c >= 0 {
+		e := &Error{Path: info.source(), Column: c + 1, Problem: "every training row lacks the value", Remedy: "remove the column"}
+		if info.Columns != nil {
+			e.ColumnName = info.Columns[c]
+		}
+		return e
+	}
+	return nil
 }
 
 // deviation is the standard deviation of a column, 0 for a constant one.
@@ -249,7 +270,7 @@ func (m *moments) deviation(column int) float64 {
 	if m.low[column] == m.high[column] {
 		return 0
 	}
-	return math.Sqrt(m.squares[column] / float64(m.rows))
+	return math.Sqrt(m.squares[column] / float64(m.counts[column]))
 }
 
 // overall returns the extremes over all columns.

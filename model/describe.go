@@ -1,0 +1,35 @@
+package model
+
+import "gpudae/device"
+
+// NormEpsilon is what layer and batch norm add to a variance before its root.
+const NormEpsilon = normEpsilon
+
+// Layer describes a layer of a DAE, dense → norm → activation, to whoever
+// rebuilds it elsewhere. Dropout is left out: it concerns training only.
+type Layer struct {
+	Name       string            // as in the names of its parameters: encoder.0
+	In, Out    int               // units
+	Activation device.Activation // identity for the output layer, whose result are the parameters of p(x|h)
+	Norm       string            // none, layer or batch
+	Tied       string            // name of the layer whose weight [In, Out] it uses transposed; empty for one with its own [Out, In]
+	Parameters int               // trained numbers that are its own
+}
+
+// Layers lists the layers of the encoder, then those of the decoder. The first
+// len(EncoderWidths) are the encoder's.
+func (d *DAE) Layers() []Layer {
+	all := make([]Layer, len(d.layers))
+	for i, l := range d.layers {
+		all[i] = Layer{Name: l.name, In: l.in, Out: l.out, Activation: l.act, Norm: l.norm.String(), Parameters: l.out}
+		if l.tied >= 0 {
+			all[i].Tied = d.layers[l.tied].name
+		} else {
+			all[i].Parameters += l.in * l.out
+		}
+		if l.norm != normNone {
+			all[i].Parameters += 2 * l.out
+		}
+	}
+	return all
+}

@@ -31,7 +31,18 @@ type Job struct {
 	// config.yaml and into the model file. Version names the program.
 	Settings []byte
 	Version  string
-	Observer Observer
+	// Provenance is recorded in the model file; Run adds the device.
+	Provenance Provenance
+	Observer   Observer
+}
+
+// Provenance says how a model file came about, beside what its other metadata
+// say. All of it is what the program told; none of it has an effect.
+type Provenance struct {
+	Command  string `json:"command,omitempty"`  // the command line, quoted for a shell
+	Started  string `json:"started,omitempty"`  // of the session that wrote the file, RFC 3339 in UTC
+	Platform string `json:"platform,omitempty"` // operating system and architecture, as in linux/amd64
+	Device   string `json:"device,omitempty"`   // and what it is
 }
 
 // Observer is told what happens. Functions that are nil are not called. They

@@ -15,7 +15,10 @@ import (
 	"gpudae/model"
 )
 
-const modelKind = "model 1"
+const (
+	modelKind     = "model 1"
+	provenanceKey = "provenance" // of the metadata
+)
 
 // Saved is the content of a model file: a DAE with its weights, and what is
 // needed to give it data.
@@ -31,6 +34,8 @@ type Saved struct {
 	Row      Row    // the epoch whose weights these are, without its times
 	Settings []byte // the program's resolved settings in YAML
 	Version  string // the program that wrote it
+	// Provenance is zero in files of versions that did not record it.
+	Provenance Provenance
 }
 
 // writeModel writes the model file, if it does not hold that epoch already. Its
@@ -47,6 +52,7 @@ func (f *folder) writeModel(s *setup, row Row, w weights) error {
 	}
 	err := encode(file.Metadata, map[string]any{
 		"model": s.Model.Config(), "train": s.Config, "schema": s.Schema, "scaler": s.Scaler, "split": s.split, "epoch": row,
+		provenanceKey: s.provenance(),
 	})
 	if err != nil {
 		return err
@@ -58,6 +64,16 @@ func (f *folder) writeModel(s *setup, row Row, w weights) error {
 	}
 	f.modelRow = row.Epoch
 	return nil
+}
+
+// provenance is the job's with its device.
+func (s *setup) provenance() Provenance {
+	p, info := s.Provenance, s.Device.Info()
+	p.Device = info.Name
+	if info.Description != "" {
+		p.Device += ": " + info.Description
+	}
+	return p
 }
 
 func (f *folder) writeSealed(name string, file *safetensors.File) error {
@@ -105,6 +121,11 @@ func LoadModel(path string) (*Saved, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if _, known := file.Metadata[provenanceKey]; known {
+		if err := decode(path, file.Metadata, map[string]any{provenanceKey: &s.Provenance}); err != nil {
+			return nil, err
+		}
 	}
 	if s.DAE, err = model.New(config); err != nil {
 		return nil, &FileError{Path: path, Problem: "describes no model that this program can build", Err: err}

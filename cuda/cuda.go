@@ -58,8 +58,11 @@ func Open(ordinal int) (*Context, error) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c := &Context{device: cu.Device(ordinal)}
+	c := &Context{}
 	c.launch.init()
+	if c.device, err = cu.GetDevice(ordinal); err != nil {
+		return nil, failed("cuDeviceGet", err, "device %d", ordinal)
+	}
 	if c.context, err = c.device.MakeContext(cu.SchedAuto); err != nil {
 		return nil, failed("cuCtxCreate", err, "device %d", ordinal)
 	}

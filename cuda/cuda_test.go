@@ -139,3 +139,66 @@ func TestGraphOfCopies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGraphUpdate: a recording of the same form puts its arguments into a graph,
+// one of another form leaves the graph as it is.
+func TestGraphUpdate(t *testing.T) {
+	c := open(t)
+	at, err := c.Alloc(12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := func(word cuda.Address) func() {
+		return func() {
+			if err := c.Zero(at+4*word, 1); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	graph, err := c.Capture(zero(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, in := pinned(t, c, 12), pinned(t, c, 12)
+	afterLaunch := func(want string) {
+		t.Helper()
+		copy(out.Bytes, "abcdefghijkl")
+		if err := errors.Join(out.CopyToDevice(at, 12), graph.Launch(), in.CopyFromDevice(at, 12), in.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(in.Bytes); got != want {
+			t.Errorf("after the graph the memory holds %q, want %q", got, want)
+		}
+	}
+	afterLaunch("\x00\x00\x00\x00efghijkl")
+	if updated, err := graph.Update(zero(1)); err != nil || !updated {
+		t.Fatalf("update: %t, %v", updated, err)
+	}
+	afterLaunch("abcd\x00\x00\x00\x00ijkl")
+	if updated, err := graph.Update(func() { zero(0)(); zero(2)() }); err != nil || updated {
+		t.Errorf("an update of another form: %t, %v", updated, err)
+	}
+	afterLaunch("abcd\x00\x00\x00\x00ijkl")
+	var failed *cuda.Error
+	if _, err := graph.Update(func() { c.Alloc(4) }); !errors.As(err, &failed) || failed.Call != "cuStreamEndCapture" {
+		t.Errorf("an update that allocates: %v", err)
+	}
+	if err := graph.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDescribe: a device is described as the driver does.
+func TestDescribe(t *testing.T) {
+	info, err := cuda.Describe(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Name == "" || info.Capability() < 50 || info.Multiprocessors < 1 || info.Memory == 0 || info.MaxShared < 48<<10 {
+		t.Errorf("device %+v", info)
+	}
+	var failed *cuda.Error
+	if _, err := cuda.Describe(1000); !errors.As(err, &failed) || failed.Error() != "cuDeviceGet(device 1000): CUDA_ERROR_INVALID_DEVICE, invalid device ordinal" {
+		t.Errorf("a device that does not exist: %v", err)
+	}
+}

@@ -2,6 +2,11 @@
 
 package cuda
 
+/*
+#include <cuda.h>
+*/
+import "C"
+
 import (
 	"fmt"
 	"runtime"
@@ -56,6 +61,44 @@ func (c *Context) Function(name string) (Function, error) {
 	f, err := c.module.Function(name)
 	return Function{name: name, function: f}, failed("cuModuleGetFunction", err, "%s", name)
 }
+
+// FunctionAttribute is what a driver knows of a kernel once it is loaded.
+type FunctionAttribute int
+
+// The first four are read only.
+const (
+	MaxThreads       FunctionAttribute = C.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK            // with the registers that it takes
+	SharedBytes      FunctionAttribute = C.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES                // static, of a block
+	LocalBytes       FunctionAttribute = C.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES                 // of a thread
+	Registers        FunctionAttribute = C.CU_FUNC_ATTRIBUTE_NUM_REGS                         // of a thread
+	MaxDynamicShared FunctionAttribute = C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES    // that a launch may ask for; 48 KiB unless set
+	SharedCarveout   FunctionAttribute = C.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT // percent of a multiprocessor's cache to be shared memory; -1: the driver chooses
+)
+
+// Attribute asks for an attribute of a kernel, which loads the kernel if the
+// driver has put that off.
+func (c *Context) Attribute(f Function, a FunctionAttribute) (int, error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	var value C.int
+	err := check("cuFuncGetAttribute", C.cuFuncGetAttribute(&value, C.CUfunction_attribute(a), f.handle()), "%s, attribute %d", f.name, int(a))
+	return int(value), err
+}
+
+// SetAttribute sets an attribute of a kernel.
+func (c *Context) SetAttribute(f Function, a FunctionAttribute, value int) error {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return check("cuFuncSetAttribute", C.cuFuncSetAttribute(f.handle(), C.CUfunction_attribute(a), C.int(value)), "%s, attribute %d to %d", f.name, int(a), value)
+}
+
+// handle is the kernel as this package's C sees it: gorgonia.org/cu keeps it, and
+// nothing else, in a field that it does not export.
+func (f Function) handle() C.CUfunction { return *(*C.CUfunction)(unsafe.Pointer(&f.function)) }
 
 // Launch queues a kernel, of grid blocks by block threads, with a word an
 // argument. A failure while the kernel runs is reported by a later call.

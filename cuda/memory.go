@@ -45,12 +45,24 @@ func (c *Context) Free(at Address) error {
 }
 
 // Zero queues zeroes for 32-bit words of device memory.
-func (c *Context) Zero(at Address, words int) error {
+func (c *Context) Zero(at Address, words int) error { return c.Fill(at, 0, words) }
+
+// Fill queues the same value for 32-bit words of device memory.
+func (c *Context) Fill(at Address, value uint32, words int) error {
 	defer runtime.UnlockOSThread()
 	if err := c.enter(); err != nil {
 		return err
 	}
-	return failed("cuMemsetD32Async", cu.MemsetD32Async(at, 0, int64(words), c.stream), "%d words", words)
+	return failed("cuMemsetD32Async", cu.MemsetD32Async(at, uint(value), int64(words), c.stream), "%d words", words)
+}
+
+// Copy queues a copy from one place in device memory to another.
+func (c *Context) Copy(dst, src Address, bytes int) error {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return failed("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(dst, src, int64(bytes), c.stream), "%d bytes", bytes)
 }
 
 // Pinned is host memory that the device copies to and from by itself, so that

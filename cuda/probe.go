@@ -78,6 +78,8 @@ type DeviceInfo struct {
 	Major, Minor    int // compute capability
 	Multiprocessors int
 	Memory          uint64 // bytes
+	MaxShared       int    // bytes of shared memory that a block may have, if its kernel asks (MaxDynamicShared)
+	MemoryPools     bool   // whether NewPool works
 }
 
 // Capability is the compute capability as a number: 90 for 9.0.
@@ -85,9 +87,11 @@ func (i DeviceInfo) Capability() int { return 10*i.Major + i.Minor }
 
 // Describe describes the device with that ordinal, less than Driver.Devices.
 func Describe(ordinal int) (DeviceInfo, error) {
-	device := cu.Device(ordinal)
+	device, err := cu.GetDevice(ordinal)
 	var i DeviceInfo
-	var err error
+	if err != nil {
+		return i, failed("cuDeviceGet", err, "device %d", ordinal)
+	}
 	if i.Name, err = device.Name(); err != nil {
 		return i, failed("cuDeviceGetName", err, "device %d", ordinal)
 	}
@@ -96,18 +100,24 @@ func Describe(ordinal int) (DeviceInfo, error) {
 		return i, failed("cuDeviceTotalMem", err, "device %d", ordinal)
 	}
 	i.Memory = uint64(bytes)
+	var pools int
 	for _, a := range []struct {
 		to   *int
 		name string
-		of   cu.DeviceAttribute
+		of   C.CUdevice_attribute
 	}{
-		{&i.Major, "compute capability", cu.ComputeCapabilityMajor},
-		{&i.Minor, "compute capability", cu.ComputeCapabilityMinor},
-		{&i.Multiprocessors, "multiprocessors", cu.MultiprocessorCount},
+		{&i.Major, "compute capability", C.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR},
+		{&i.Minor, "compute capability", C.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR},
+		{&i.Multiprocessors, "multiprocessors", C.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT},
+		{&i.MaxShared, "shared memory", C.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN},
+		{&pools, "memory pools", C.CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED},
 	} {
-		if *a.to, err = device.Attribute(a.of); err != nil {
-			return i, failed("cuDeviceGetAttribute", err, "%s of device %d", a.name, ordinal)
+		var value C.int
+		if err := check("cuDeviceGetAttribute", C.cuDeviceGetAttribute(&value, a.of, C.CUdevice(device)), "%s of device %d", a.name, ordinal); err != nil {
+			return i, err
 		}
+		*a.to = int(value)
 	}
+	i.MemoryPools = pools != 0
 	return i, nil
 }

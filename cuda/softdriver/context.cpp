@@ -111,6 +111,8 @@ Machine& machine() {
   return *m;
 }
 
+int Function::most_threads() const { return std::min(kernel->bound, int(number(Setting::kBlock))); }
+
 Context* current_context() { return context_stack.empty() ? nullptr : context_stack.back(); }
 
 }  // namespace softdriver
@@ -198,8 +200,8 @@ SOFTDRIVER_API cuDeviceGetAttribute(int* out, CUdevice_attribute attribute, CUde
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *out = 227 << 10; break;
     case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *out = 1000000; break;
     case CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING:
-    case CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY:
-    case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED: *out = 1; break;
+    case CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY: *out = 1; break;
+    case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED: *out = number(Setting::kPools) != 0; break;
     case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID: *out = device + 1; break;
     default: *out = 0;
   }
@@ -293,7 +295,9 @@ extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI cuCtxSynchron
   ENTER;
   if (unsafe_in_capture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   ++machine().counters.synchronizations;
-  return drain_context(*context);
+  const CUresult result = drain_context(*context);
+  trim_pools(context->device);
+  return result;
 }
 
 // A fatbin, PTX or cubin stands for its twin on this CPU.
@@ -340,8 +344,9 @@ SOFTDRIVER_API cuFuncGetAttribute(int* out, CUfunction_attribute attribute, CUfu
   ENTER;
   const Function* f = reinterpret_cast<const Function*>(handle);
   switch (attribute) {
-    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *out = f->kernel->bound; break;
+    case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *out = f->most_threads(); break;
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *out = f->dynamic_limit; break;
+    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *out = f->carveout; break;
     case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *out = int(number(Setting::kCapability)); break;
     default: *out = 0;
   }
@@ -349,10 +354,18 @@ SOFTDRIVER_API cuFuncGetAttribute(int* out, CUfunction_attribute attribute, CUfu
 }
 SOFTDRIVER_API cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, int value) {
   ENTER;
-  if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) return CUDA_SUCCESS;
-  if (value < 0 || value > 227 << 10) return CUDA_ERROR_INVALID_VALUE;
-  reinterpret_cast<Function*>(handle)->dynamic_limit = value;
-  return CUDA_SUCCESS;
+  Function* f = reinterpret_cast<Function*>(handle);
+  switch (attribute) {
+    case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
+      if (value < 0 || value > 227 << 10) return CUDA_ERROR_INVALID_VALUE;
+      f->dynamic_limit = value;
+      return CUDA_SUCCESS;
+    case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
+      if (value < -1 || value > 100) return CUDA_ERROR_INVALID_VALUE;
+      f->carveout = value;
+      return CUDA_SUCCESS;
+    default: return CUDA_ERROR_INVALID_VALUE;  // read only, or unknown here
+  }
 }
 SOFTDRIVER_API cuFuncGetParamInfo(CUfunction handle, size_t index, size_t* offset, size_t* size) {
   ENTER;

@@ -29,6 +29,15 @@ struct Context {
 
 enum class Where { kDevice, kPinned };
 
+// Pool is a memory pool. What it holds but nobody has taken goes back to the
+// device when the host waits, down to the threshold.
+struct Pool {
+  int device;
+  uint64_t threshold = 0;
+  size_t reserved = 0, used = 0;  // bytes held from the device, and taken of them
+  bool destroyed = false;         // and kept until nothing is taken any more
+};
+
 // Allocation is memory that the driver handed out. A device's memory has guard
 // zones before and after it.
 struct Allocation {
@@ -36,13 +45,17 @@ struct Allocation {
   size_t size;
   Where where;
   int device;
-  Context* owner;
+  Context* owner;  // that takes it along; null for memory of a pool
+  Pool* pool;      // that it was taken from, or null
 };
 
 struct Function {
   const SoftdriverKernel* kernel;
   const Image* image;
   int dynamic_limit = 48 << 10;
+  int carveout = -1;
+
+  int most_threads() const;  // of a block
 };
 
 struct Module {
@@ -151,7 +164,8 @@ struct Machine {
   Context primary[kMostDevices];
   Handles<Context> contexts;  // created ones
   std::map<uintptr_t, Allocation> allocations;
-  size_t used[kMostDevices] = {};
+  size_t used[kMostDevices] = {};  // of a device's memory, all that pools hold included
+  Handles<Pool> pools;
   Handles<Module> modules;
   Handles<Stream> streams;
   Handles<Event> events;
@@ -178,6 +192,11 @@ void check_guards(const char* culprit);
 
 // release frees an allocation.
 void release(const Allocation& a);
+
+// trim gives memory that a pool holds back to the device, down to keep bytes;
+// trim_pools does so with all pools of a device, as the host's waiting does.
+void trim(Pool& pool, size_t keep);
+void trim_pools(int device);
 
 // find_stream is the stream of a handle (null: the legacy one), or null.
 Stream* find_stream(Context* context, CUstream handle);

@@ -26,20 +26,22 @@ bool intact(const char* p) {
   return true;
 }
 
-CUresult allocate(Context* context, size_t size, Where where, void** out) {
+CUresult allocate(Context* context, size_t size, Where where, void** out, Pool* pool = nullptr) {
   Machine& m = machine();
   if (!out || size == 0) return CUDA_ERROR_INVALID_VALUE;
-  const size_t limit = size_t(number(Setting::kMemory));
-  if (where == Where::kDevice && size > limit - std::min(limit, m.used[context->device])) return CUDA_ERROR_OUT_OF_MEMORY;
+  const int device = pool ? pool->device : context->device;
+  const size_t limit = size_t(number(Setting::kMemory)), held = pool ? std::min(size, pool->reserved - pool->used) : 0;
+  if (where == Where::kDevice && size - held > limit - std::min(limit, m.used[device])) return CUDA_ERROR_OUT_OF_MEMORY;
   void* p = nullptr;
   if (posix_memalign(&p, kAlignment, size + 2 * kGuard)) return CUDA_ERROR_OUT_OF_MEMORY;
   char* begin = static_cast<char*>(p) + kGuard;
   std::memset(p, kGuardByte, kGuard);
   std::memset(begin, 0xFF, size);  // NaN in every format
   std::memset(begin + size, kGuardByte, kGuard);
-  m.allocations[reinterpret_cast<uintptr_t>(begin)] = {begin, size, where, context->device, context};
+  m.allocations[reinterpret_cast<uintptr_t>(begin)] = {begin, size, where, device, pool ? nullptr : context, pool};
+  if (pool) pool->used += size, pool->reserved += size - held;
   if (where == Where::kDevice) {
-    m.used[context->device] += size;
+    m.used[device] += size - held;
     ++m.counters.allocations;
     m.counters.bytes_allocated += size;
   }
@@ -130,12 +132,27 @@ void check_guards(const char* culprit) {
   }
 }
 
+void trim(Pool& pool, size_t keep) {
+  keep = std::min(std::max(keep, pool.used), pool.reserved);
+  machine().used[pool.device] -= pool.reserved - keep;
+  pool.reserved = keep;
+}
+
+void trim_pools(int device) {
+  for (Pool* p : machine().pools) {
+    if (p->device == device) trim(*p, size_t(p->threshold));
+  }
+}
+
 void release(const Allocation& a) {
   Machine& m = machine();
   const Allocation gone = a;
-  if (gone.where == Where::kDevice) {
+  if (gone.where == Where::kDevice) m.counters.bytes_allocated -= gone.size;
+  if (gone.pool) {
+    gone.pool->used -= gone.size;
+    if (gone.pool->destroyed && gone.pool->used == 0) trim(*gone.pool, 0), m.pools.remove(gone.pool);
+  } else if (gone.where == Where::kDevice) {
     m.used[gone.device] -= gone.size;
-    m.counters.bytes_allocated -= gone.size;
   }
   check_released(gone.begin);
   m.allocations.erase(reinterpret_cast<uintptr_t>(gone.begin));
@@ -173,15 +190,14 @@ SOFTDRIVER_API cuMemFree(CUdeviceptr p) {
   return result;
 }
 
-SOFTDRIVER_API cuMemAllocAsync(CUdeviceptr* out, size_t size, CUstream stream) {
+SOFTDRIVER_API cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t size, CUmemoryPool handle, CUstream stream) {
   ENTER;
   Stream* s = find_stream(context, stream);
-  if (!s) return CUDA_ERROR_INVALID_HANDLE;
+  Pool* pool = machine().pools.find(handle);
+  if (!s || !pool || pool->destroyed) return CUDA_ERROR_INVALID_HANDLE;
   if (s->capture) return CUDA_ERROR_NOT_SUPPORTED;
-  return allocate(context, size, Where::kDevice, reinterpret_cast<void**>(out));
+  return allocate(context, size, Where::kDevice, reinterpret_cast<void**>(out), pool);
 }
-
-SOFTDRIVER_API cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t size, CUmemoryPool, CUstream stream) { return cuMemAllocAsync(out, size, stream); }
 
 SOFTDRIVER_API cuMemFreeAsync(CUdeviceptr p, CUstream stream) {
   ENTER;
@@ -194,14 +210,52 @@ SOFTDRIVER_API cuMemFreeAsync(CUdeviceptr p, CUstream stream) {
   return submit(*s, std::move(n));
 }
 
-// Memory pools: one a device, whose handle is its number plus 1; all attributes are accepted and forgotten.
-SOFTDRIVER_API cuDeviceGetDefaultMemPool(CUmemoryPool* pool, CUdevice device) {
-  *pool = reinterpret_cast<CUmemoryPool>(uintptr_t(device) + 1);
+SOFTDRIVER_API cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* p) {
+  ENTER;
+  if (!number(Setting::kPools)) return CUDA_ERROR_NOT_SUPPORTED;
+  if (p->allocType != CU_MEM_ALLOCATION_TYPE_PINNED || p->location.type != CU_MEM_LOCATION_TYPE_DEVICE || p->handleTypes || p->location.id < 0 ||
+      p->location.id >= kMostDevices) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  *out = reinterpret_cast<CUmemoryPool>(machine().pools.add(new Pool{p->location.id}));
   return CUDA_SUCCESS;
 }
-SOFTDRIVER_API cuDeviceGetMemPool(CUmemoryPool* pool, CUdevice device) { return cuDeviceGetDefaultMemPool(pool, device); }
-SOFTDRIVER_API cuMemPoolSetAttribute(CUmemoryPool, CUmemPool_attribute, void*) { return CUDA_SUCCESS; }
-SOFTDRIVER_API cuMemPoolTrimTo(CUmemoryPool, size_t) { return CUDA_SUCCESS; }
+SOFTDRIVER_API cuMemPoolDestroy(CUmemoryPool handle) {
+  ENTER;
+  Pool* pool = machine().pools.find(handle);
+  if (!pool || pool->destroyed) return CUDA_ERROR_INVALID_VALUE;
+  pool->destroyed = true;
+  pool->threshold = 0;
+  if (pool->used == 0) trim(*pool, 0), machine().pools.remove(pool);
+  return CUDA_SUCCESS;
+}
+SOFTDRIVER_API cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
+  ENTER;
+  Pool* pool = machine().pools.find(handle);
+  if (!pool || attribute != CU_MEMPOOL_ATTR_RELEASE_THRESHOLD) return CUDA_ERROR_INVALID_VALUE;
+  pool->threshold = *static_cast<const cuuint64_t*>(value);
+  return CUDA_SUCCESS;
+}
+SOFTDRIVER_API cuMemPoolGetAttribute(CUmemoryPool handle, CUmemPool_attribute attribute, void* value) {
+  ENTER;
+  Pool* pool = machine().pools.find(handle);
+  if (!pool) return CUDA_ERROR_INVALID_VALUE;
+  cuuint64_t& out = *static_cast<cuuint64_t*>(value);
+  switch (attribute) {
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: out = pool->threshold; break;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: out = pool->reserved; break;
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: out = pool->used; break;
+    default: return CUDA_ERROR_INVALID_VALUE;
+  }
+  return CUDA_SUCCESS;
+}
+SOFTDRIVER_API cuMemPoolTrimTo(CUmemoryPool handle, size_t keep) {
+  ENTER;
+  Pool* pool = machine().pools.find(handle);
+  if (!pool) return CUDA_ERROR_INVALID_VALUE;
+  trim(*pool, keep);
+  return CUDA_SUCCESS;
+}
 
 SOFTDRIVER_API cuMemHostAlloc(void** out, size_t size, unsigned) {
   ENTER;

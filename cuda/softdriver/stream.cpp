@@ -160,7 +160,7 @@ void poison(const Node& n) {
 CUresult launch_node(Function* f, SoftdriverDim grid, SoftdriverDim block, unsigned dynamic, void** parameters, Node* out) {
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   if (!f || !grid.x || !grid.y || !grid.z || !threads || threads > 1024 || block.z > 64 || grid.x > 0x7FFFFFFF || grid.y > 65535 || grid.z > 65535 ||
-      int(threads) > f->kernel->bound || dynamic > unsigned(f->dynamic_limit)) {
+      int(threads) > f->most_threads() || dynamic > unsigned(f->dynamic_limit)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   Node n{};
@@ -242,7 +242,9 @@ SOFTDRIVER_API cuStreamSynchronize(CUstream handle) {
     return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
   }
   ++machine().counters.synchronizations;
-  return s == &legacy_stream(context) ? drain_blocking(*context) : drain(*s);
+  const CUresult result = s == &legacy_stream(context) ? drain_blocking(*context) : drain(*s);
+  trim_pools(context->device);
+  return result;
 }
 
 // A query makes progress by one piece of work, as a device would meanwhile.
@@ -325,6 +327,7 @@ SOFTDRIVER_API cuEventSynchronize(CUevent handle) {
   if (e->capture) return CUDA_ERROR_CAPTURED_EVENT;
   ++machine().counters.synchronizations;
   if (e->ticket) run_until_done(*e->ticket);
+  trim_pools(context->device);
   return context->error;
 }
 SOFTDRIVER_API cuEventQuery(CUevent handle) {

@@ -223,6 +223,116 @@ void updated_graphs_take_new_arguments() {
   CHECK(download(x, 1)[0] == 1 && download(y, 1)[0] == 1);
 }
 
+void updates_of_another_form_are_refused() {
+  const CUdeviceptr x = upload(std::vector<float>(256, 0));
+  CUgraph graphs[2];
+  CUgraphExec exec;
+  for (int i = 0; i < 2; ++i) {
+    OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    for (int n = 0; n <= i; ++n) OK(launch("add_one", 1, 256, {x}));
+    OK(cuStreamEndCapture(stream, &graphs[i]));
+  }
+  OK(cuGraphInstantiate(&exec, graphs[0], 0));
+  CUgraphExecUpdateResultInfo info;
+  CHECK(cuGraphExecUpdate(exec, graphs[1], &info) == CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE);
+  CHECK(info.result == CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED);
+  OK(cuGraphLaunch(exec, stream));
+  OK(finish());
+  CHECK(download(x, 1)[0] == 1);
+}
+
+void function_attributes_hold() {
+  CUfunction f;
+  int value;
+  OK(cuModuleGetFunction(&f, module_, "reverse_dynamic"));
+  OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, f));
+  CHECK(value == 48 << 10);
+  const CUdeviceptr x = upload(ramp(200)), y = allocate(200);
+  CHECK(launch("reverse_dynamic", 1, 200, {x, y}, 60 << 10) == CUDA_ERROR_INVALID_VALUE);
+  OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 60 << 10));
+  OK(launch("reverse_dynamic", 1, 200, {x, y}, 60 << 10));
+  OK(finish());
+  CHECK(download(y, 1)[0] == 196);
+  OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 50));
+  OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, f));
+  CHECK(value == 50);
+  CHECK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 101) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 228 << 10) == CUDA_ERROR_INVALID_VALUE);
+  CHECK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_NUM_REGS, 8) == CUDA_ERROR_INVALID_VALUE);
+}
+
+CUmemoryPool make_pool() {
+  CUmemPoolProps p{};
+  p.allocType = CU_MEM_ALLOCATION_TYPE_PINNED;
+  p.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  CUmemoryPool pool;
+  OK(cuMemPoolCreate(&pool, &p));
+  return pool;
+}
+
+uint64_t pool_bytes(CUmemoryPool pool, CUmemPool_attribute attribute) {
+  cuuint64_t value;
+  OK(cuMemPoolGetAttribute(pool, attribute, &value));
+  return value;
+}
+
+// A pool keeps what is freed until the host waits, or longer if it is told to.
+void pools_keep_what_is_freed() {
+  softdriver_set("SOFTDRIVER_MEMORY", "10000");
+  const CUmemoryPool pool = make_pool();
+  CUdeviceptr p, q;
+  size_t free, total;
+  OK(cuMemAllocFromPoolAsync(&p, 6000, pool, stream));
+  CHECK(cuMemAllocFromPoolAsync(&q, 6000, pool, stream) == CUDA_ERROR_OUT_OF_MEMORY);
+  softdriver_reset();
+  OK(cuMemFreeAsync(p, stream));
+  CHECK(pool_bytes(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT) == 6000);  // in the order of the stream
+  CHECK(counters().synchronizations == 0);
+  OK(finish());
+  CHECK(pool_bytes(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT) == 0 && pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT) == 0);
+  cuuint64_t keep = 5000;
+  OK(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep));
+  OK(cuMemAllocFromPoolAsync(&p, 6000, pool, stream));
+  OK(cuMemFreeAsync(p, stream));
+  OK(finish());
+  CHECK(pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT) == 5000);
+  OK(cuMemGetInfo(&free, &total));
+  CHECK(free == 5000);
+  CHECK(cuMemAlloc(&q, 6000) == CUDA_ERROR_OUT_OF_MEMORY);
+  OK(cuMemAllocFromPoolAsync(&p, 6000, pool, stream));  // 5000 of the pool's own
+  OK(cuMemFreeAsync(p, stream));
+  OK(finish());
+  OK(cuMemPoolTrimTo(pool, 1000));
+  CHECK(pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT) == 1000);
+  OK(cuMemPoolDestroy(pool));
+  OK(cuMemGetInfo(&free, &total));
+  CHECK(free == total);
+}
+
+void a_destroyed_pool_waits_for_what_is_taken() {
+  const CUmemoryPool pool = make_pool();
+  CUdeviceptr p, q;
+  OK(cuMemAllocFromPoolAsync(&p, 1024, pool, stream));
+  OK(cuMemPoolDestroy(pool));
+  CHECK(cuMemAllocFromPoolAsync(&q, 1024, pool, stream) == CUDA_ERROR_INVALID_HANDLE);
+  OK(cuMemsetD32Async(p, 0, 256, stream));
+  OK(launch("add_one", 1, 256, {p}));
+  OK(finish());
+  CHECK(download(p, 1)[0] == 1);
+  OK(cuMemFreeAsync(p, stream));
+  OK(finish());
+  CHECK(cuMemPoolTrimTo(pool, 0) == CUDA_ERROR_INVALID_VALUE);
+}
+
+void work_after_a_free_is_too_late() {
+  const CUmemoryPool pool = make_pool();
+  CUdeviceptr p;
+  OK(cuMemAllocFromPoolAsync(&p, 1024, pool, stream));
+  OK(cuMemFreeAsync(p, stream));
+  OK(launch("add_one", 1, 256, {p}));
+  CHECK(finish() != CUDA_SUCCESS);
+}
+
 void captures_forbid_what_synchronises() {
   CUgraph graph;
   CUdeviceptr p;
@@ -440,6 +550,10 @@ const Case cases[] = {
     SILENT(graphs_replay_and_count),
     SILENT(branches_of_a_graph_join),
     SILENT(updated_graphs_take_new_arguments),
+    SILENT(updates_of_another_form_are_refused),
+    SILENT(function_attributes_hold),
+    SILENT(pools_keep_what_is_freed),
+    SILENT(a_destroyed_pool_waits_for_what_is_taken),
     SILENT(captures_forbid_what_synchronises),
     SILENT(events_order_streams),
     SILENT(memory_ends),
@@ -464,6 +578,8 @@ const Case cases[] = {
     {"blocks_race", blocks_race, nullptr, nullptr, "cases.cu:115: race: "},
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
+    {"work_after_a_free_is_too_late", work_after_a_free_is_too_late, "parameter 0 is no live memory", "parameter 0 is no live memory",
+     "parameter 0 is no live memory"},
     {"freed_memory_is_used", freed_memory_is_used, "parameter 0 is no live memory", "parameter 0 is no live memory", "parameter 0 is no live memory"},
 };
 

@@ -54,6 +54,7 @@ type Device struct {
 	context   *cuda.Context
 	functions [kernels.Count]cuda.Function
 	arena     arena
+	tensors   tensors
 	toDevice  staging
 	toHost    staging
 	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
@@ -115,11 +116,12 @@ func (d *Device) prepare(ordinal int) error {
 		return err
 	}
 	for id := range kernels.Count {
-		if d.functions[id], err = d.context.Function(id.String()); err != nil {
+		if d.functions[id], err = d.kernel(id); err != nil {
 			return err
 		}
 	}
 	d.arena = arena{context: d.context}
+	d.tensors = tensors{context: d.context, pooled: d.info.MemoryPools}
 	if d.partials, err = d.arena.take(kernels.MostShareBlocks * wordBytes); err != nil {
 		return err
 	}
@@ -127,6 +129,33 @@ func (d *Device) prepare(ordinal int) error {
 		return err
 	}
 	return d.toHost.open(d.context)
+}
+
+// allShared is the carve-out of kernels that read global memory once and work in
+// shared memory: as much of a multiprocessor's cache as there is, for their blocks.
+const allShared = 100
+
+// kernel finds a kernel, sees that the device can run blocks of its size, which
+// with machine code that the driver makes of PTX depends on the driver, and sets
+// what is set once. Asking makes the driver load the kernel now: a load that it
+// puts off until the first launch could fall into a recording.
+func (d *Device) kernel(id kernels.ID) (cuda.Function, error) {
+	f, err := d.context.Function(id.String())
+	if err != nil {
+		return f, err
+	}
+	threads, err := d.context.Attribute(f, cuda.MaxThreads)
+	if err != nil {
+		return f, err
+	}
+	geometry := id.Kernel().Geometry
+	if most := geometry.MostThreads(); threads < most {
+		return f, fmt.Errorf("kernel %s is launched with blocks of %d threads, and %s runs it with %d at most", id, most, d.info.Name, threads)
+	}
+	if geometry == kernels.Tiles32 || geometry == kernels.Tiles64 || geometry == kernels.Tiles128 {
+		return f, d.context.SetAttribute(f, cuda.SharedCarveout, allShared)
+	}
+	return f, nil
 }
 
 // usableArchitecture makes sure that the fatbin has a form for the device.
@@ -157,7 +186,7 @@ func (d *Device) Close() error {
 	for _, g := range d.graphs {
 		errs = append(errs, g.Close())
 	}
-	errs = append(errs, d.toDevice.close(), d.toHost.close(), d.arena.close(), d.context.Close())
+	errs = append(errs, d.toDevice.close(), d.toHost.close(), d.tensors.close(), d.arena.close(), d.context.Close())
 	d.err = errClosed
 	if failed { // it was reported, and what follows from it says nothing new
 		return nil

@@ -41,9 +41,20 @@ func (m *memory) word(offset int) uint64 { return uint64(m.at) + uint64(offset)*
 // chunk.
 type arena struct {
 	context *cuda.Context
-	owned   []cuda.Address // what the driver gave
-	next    cuda.Address   // free bytes of the chunk in use
+	owned   []span       // what the driver gave
+	next    cuda.Address // free bytes of the chunk in use
 	left    int
+}
+
+// span is a run of bytes in device memory.
+type span struct {
+	at    cuda.Address
+	bytes int
+}
+
+// holds reports whether another run lies within.
+func (s span) holds(other span) bool {
+	return other.at >= s.at && other.at+cuda.Address(other.bytes) <= s.at+cuda.Address(s.bytes)
 }
 
 // take returns that many bytes.
@@ -72,21 +83,21 @@ func (a *arena) take(bytes int) (cuda.Address, error) {
 func (a *arena) alone(bytes int) (cuda.Address, error) {
 	at, err := a.context.Alloc(bytes)
 	if err == nil {
-		a.owned = append(a.owned, at)
+		a.owned = append(a.owned, span{at, bytes})
 	}
 	return at, err
 }
 
 // release gives back what alone returned.
 func (a *arena) release(at cuda.Address) error {
-	a.owned = slices.DeleteFunc(a.owned, func(other cuda.Address) bool { return other == at })
+	a.owned = slices.DeleteFunc(a.owned, func(s span) bool { return s.at == at })
 	return a.context.Free(at)
 }
 
 func (a *arena) close() error {
 	var errs []error
-	for _, at := range a.owned {
-		errs = append(errs, a.context.Free(at))
+	for _, s := range a.owned {
+		errs = append(errs, a.context.Free(s.at))
 	}
 	a.owned = nil
 	return errors.Join(errs...)

@@ -41,6 +41,20 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
+// TestBlockTooLarge: a device on which a kernel takes too many registers for its
+// blocks does not open, and the error names the kernel.
+func TestBlockTooLarge(t *testing.T) {
+	cudatest.Set(t, "SOFTDRIVER_BLOCK", 128)
+	dev, err := gpu.New(0, gpu.Options{})
+	if err == nil {
+		dev.Close()
+		t.Fatal("the device opened")
+	}
+	if want := "kernel activate is launched with blocks of 256 threads"; !strings.Contains(err.Error(), want) {
+		t.Errorf("error %q does not say %q", err, want)
+	}
+}
+
 // TestLaterDevice: a device that is newer than the machine code in the fatbin
 // takes the PTX.
 func TestLaterDevice(t *testing.T) {

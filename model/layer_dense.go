@@ -45,7 +45,7 @@ func (n *Net) backwardThrough(i int, gradient device.View, m *minibatch) device.
 		n.backwardToLinear(i, gradient, m)
 	}
 	args := device.DenseBackwardArgs{
-		DA: gradient, X: n.corrupted.Top(m.rows), W: b.value.weight, Transposed: b.tied >= 0,
+		DA: gradient, X: n.input(m), W: b.value.weight, Transposed: b.tied >= 0,
 		DW: b.gradient.weight, DBias: b.gradient.bias,
 		// Tied weights: the decoder, which comes first, sets DW; the encoder adds to it.
 		Accumulate: i < n.dae.depth && n.dae.resolved.Tied,

@@ -32,6 +32,8 @@ type Net struct {
 	blocks []block
 	fields device.Fields
 	memory
+	probe minibatch      // of DenoiseAt and PullBackAt
+	pull  pullBackMemory // absent until PullBackAt
 }
 
 // memory is that of one minibatch.

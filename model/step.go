@@ -76,9 +76,12 @@ func (n *Net) corrupt(m *minibatch) {
 	}
 }
 
+// input is what the encoder sees.
+func (n *Net) input(m *minibatch) device.View { return n.corrupted.Top(m.rows) }
+
 // encode computes h = f(x̃).
 func (n *Net) encode(m *minibatch) {
-	x := n.corrupted.Top(m.rows)
+	x := n.input(m)
 	for i := range n.dae.depth {
 		x = n.forward(i, x, m)
 	}

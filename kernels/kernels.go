@@ -69,6 +69,16 @@ const (
 	ReduceAll
 	Tick
 	Update
+	Diffuse
+	Condition
+	Blend
+	ScoreMatch
+	SampleCode
+	SampleCodeBackward
+	Importance
+	ScaleRows
+	Draw
+	DrawCategorical
 	Count // the number of kernels
 )
 
@@ -111,6 +121,7 @@ const (
 	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer losses, " +
 		"pointer d_params, float scale, "
 	oneFeature = likelihood + "float sigma"
+	draws      = "uint seed, uint stream, uint stage, int replicates, pointer index, pointer clock"
 )
 
 type row struct {
@@ -169,6 +180,16 @@ var manifest = [Count]row{
 	Tick:                        {"tick", "tick.cu", Once, "pointer clock, int examples, pointer values, int k, pointer log, int entries"},
 	Update: {"update", "update.cu", Quads, "int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
 		"pointer rates, pointer clock, pointer grad_sq, pointer loss, pointer params, pointer grads, pointer first, pointer second, pointer ema"},
+	Diffuse:            {"diffuse", "diffuse.cu", RowQuads, "int rows, int columns, int levels, pointer sigma, pointer from, pointer to, pointer level, " + draws},
+	Condition:          {"condition", "condition.cu", Elements, "int rows, int columns, int extra, pointer level, pointer scale, pointer embedding, pointer x, pointer out"},
+	Blend:              {"blend", "blend.cu", Elements, "int rows, int columns, int stride, pointer level, pointer alpha, pointer beta, pointer x, pointer y, pointer out"},
+	ScoreMatch:         {"score_match", "score_match.cu", Rows, "int rows, int columns, pointer level, pointer weight, pointer out_scale, pointer denoised, pointer target, pointer losses, pointer df, float scale"},
+	SampleCode:         {"sample_code", "sample_code.cu", Rows, "int rows, int units, int kind, float temperature, pointer params, pointer noise, pointer code, pointer divergence, int sampled, " + draws},
+	SampleCodeBackward: {"sample_code_backward", "sample_code.cu", Elements, "int rows, int units, int kind, float temperature, pointer params, pointer noise, pointer code, pointer d_code, int sampled, float scale, pointer weights, pointer d_params"},
+	Importance:         {"importance", "importance.cu", Rows, "int examples, int replicates, pointer terms, pointer bounds, pointer weights"},
+	ScaleRows:          {"scale_rows", "scale_rows.cu", RowQuads, "int rows, int columns, pointer scale, pointer x, pointer y"},
+	Draw:               {"draw", "draw.cu", RowQuads, "int rows, int columns, int kind, float sigma, pointer params, pointer out, " + draws},
+	DrawCategorical:    {"draw_categorical", "draw.cu", Elements, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets, " + draws},
 }
 
 // Kernel returns the manifest's row.

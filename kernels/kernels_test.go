@@ -115,6 +115,11 @@ func TestKindsMatchDevice(t *testing.T) {
 	compare(t, text, "Likelihood", names(device.Likelihoods()))
 	compare(t, text, "Optimizer", names(device.Optimizers()))
 	compare(t, text, "Reduction", names(device.Reductions()))
+	codes := names(device.Codes())
+	for i, name := range codes {
+		codes[i] = "code" + name // the plain names are likelihoods
+	}
+	compare(t, text, "Code", codes)
 	generator := read(t, "philox.cuh")
 	for name, stream := range map[string]philox.Stream{"Dropout": philox.StreamDropout, "Permutation": philox.StreamPermutation, "Split": philox.StreamSplit} {
 		if want := fmt.Sprintf("kStream%s = %d", name, stream); !strings.Contains(generator, want) {

@@ -10,6 +10,8 @@ enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisso
 
 enum Optimizer { kSGD, kAdam, kAdamW, kRMSprop, kAdagrad };
 
+enum Code { kCodeGaussian, kCodeBernoulli, kCodeConcrete };
+
 enum Reduction { kSum, kSumSquares, kSumSquaredDifference };
 
 }  // namespace gpudae

@@ -43,6 +43,20 @@ __device__ inline float block_sum(float v) {
   return sum;
 }
 
+// block_max is the largest v of the block, in every thread; see block_sum.
+__device__ inline float block_max(float v) {
+  __shared__ float partial[kMostWarps];
+  const int warps = int(blockDim.x) / kWarp;
+  v = warp_max(v);
+  if (warps == 1) return v;
+  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = v;
+  __syncthreads();
+  float largest = partial[0];
+  for (int w = 1; w < warps; ++w) largest = fmaxf(largest, partial[w]);
+  __syncthreads();  // partial may be written again by the next call
+  return largest;
+}
+
 // Column reductions: a block has 32 columns by 8 lanes of rows, so that a warp
 // reads 32 neighbours; lane l takes the rows l, l+8, l+16, ...
 constexpr int kColumnsPerBlock = 32;

@@ -1,0 +1,58 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// SampleCode draws h ~ q(h|x̃) and computes its divergence from the prior.
+func (d *Device) SampleCode(a device.SampleCodeArgs) {
+	a.Check()
+	rows, units := a.Code.Rows, a.Code.Columns
+	d.launch(kernels.SampleCode, rows, units,
+		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
+		address(a.Divergence), flag(a.Sampled),
+		a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock))
+}
+
+// SampleCodeBackward computes the gradients of SampleCode.
+func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	a.Check()
+	rows, units := a.Code.Rows, a.Code.Columns
+	d.launch(kernels.SampleCodeBackward, rows, units,
+		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
+		address(a.DCode), flag(a.Sampled), float(a.Scale), address(a.Weights), address(a.DParams))
+}
+
+// Importance computes the importance-weighted bound and its weights.
+func (d *Device) Importance(a device.ImportanceArgs) {
+	a.Check()
+	examples := a.Bounds.Len()
+	d.launch(kernels.Importance, examples, a.Replicates,
+		integer(examples), integer(a.Replicates), address(a.Terms), address(a.Bounds), address(a.Weights))
+}
+
+// ScaleRows multiplies each row by a number of its own.
+func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
+	a.Check()
+	d.launch(kernels.ScaleRows, a.X.Rows, a.X.Columns,
+		integer(a.X.Rows), integer(a.X.Columns), address(a.Scale), address(a.X), address(a.Y))
+}
+
+// Draw draws x ~ p(x|h).
+func (d *Device) Draw(a device.DrawArgs) {
+	a.Check()
+	rows, columns := a.Out.Rows, a.Out.Columns
+	if a.Kind == device.Categorical {
+		count, offsets := fields(a.Fields, columns)
+		d.launch(kernels.DrawCategorical, rows, int(count),
+			integer(rows), integer(columns), address(a.Params), address(a.Out), count, offsets,
+			a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock))
+		return
+	}
+	d.launch(kernels.Draw, rows, columns,
+		integer(rows), integer(columns), uint64(a.Kind), float(a.Sigma), address(a.Params), address(a.Out),
+		a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock))
+}

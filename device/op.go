@@ -132,8 +132,22 @@ func (a *CorruptArgs) Check() {
 	if a.Kind == CorruptSaltAndPepper && (a.Low.Len() != a.From.Columns || a.High.Len() != a.From.Columns) {
 		panicf("corrupt %s of %d columns with %d lows and %d highs", a.Kind, a.From.Columns, a.Low.Len(), a.High.Len())
 	}
-	if a.Kind == CorruptSwap && a.Data == nil {
+	if a.Clock.Len != 0 && a.Clock.Len != ClockWords {
+		panicf("corrupt %s by a clock of %d words", a.Kind, a.Clock.Len)
+	}
+	if a.Kind == CorruptSwap {
+		a.checkDonors()
+	}
+}
+
+// checkDonors panics if there is no data set for the rows that are corrupted.
+func (a *CorruptArgs) checkDonors() {
+	if a.Data == nil {
 		panicf("corrupt %s without a data set", a.Kind)
+	}
+	rows, columns := a.Data.Shape()
+	if columns != a.From.Columns || a.Part.Lo < 0 || a.Part.Hi > rows || a.Part.Lo > a.Part.Hi {
+		panicf("corrupt %s of %d columns by rows %d..%d of %d×%d", a.Kind, a.From.Columns, a.Part.Lo, a.Part.Hi, rows, columns)
 	}
 }
 
@@ -427,6 +441,9 @@ func (a *UpdateArgs) Check() {
 		!a.EMA.IsZero() && a.EMA.Len() != n || a.Decayed < 0 || a.Decayed > n || a.GradSq.Len() != 1 || a.Clock.Len != ClockWords {
 		panicf("update %s of %d parameters with %d gradients and %d, %d moments", a.Kind, n, a.Grads.Len(), a.First.Len(), a.Second.Len())
 	}
+	if a.Rates.Len() < 1 || !a.Loss.IsZero() && a.Loss.Len() != 1 {
+		panicf("update %s by rates %s and loss %s", a.Kind, shape(a.Rates), shape(a.Loss))
+	}
 }
 
 // TickArgs writes Values to row (clock index) mod Log.Rows of Log, then
@@ -440,7 +457,7 @@ type TickArgs struct {
 
 // Check panics if the arguments do not fit together.
 func (a *TickArgs) Check() {
-	if a.Values.Columns != a.Log.Columns || a.Values.Rows > 1 || a.Clock.Len != ClockWords {
+	if a.Values.Columns != a.Log.Columns || a.Values.Rows > 1 || a.Clock.Len != ClockWords || a.Rows < 0 {
 		panicf("tick with values %s and log %s", shape(a.Values), shape(a.Log))
 	}
 }

@@ -69,10 +69,17 @@ func TestCorruptCheck(t *testing.T) {
 		"no highs at all": func(a *device.CorruptArgs) { a.High = device.View{} },
 	})
 	swapped := good
-	swapped.Kind, swapped.Data = device.CorruptSwap, data{20, 4}
+	swapped.Kind, swapped.Data, swapped.Part = device.CorruptSwap, data{20, 4}, device.Rows{Lo: 5, Hi: 20}
 	expectChecked(t, "corrupt swap", swapped, map[string]func(*device.CorruptArgs){
-		"no data": func(a *device.CorruptArgs) { a.Data = nil },
+		"no data":                       func(a *device.CorruptArgs) { a.Data = nil },
+		"other columns than the data's": func(a *device.CorruptArgs) { a.Data = data{20, 5} },
+		"a part before the data":        func(a *device.CorruptArgs) { a.Part.Lo = -1 },
+		"a part past the data":          func(a *device.CorruptArgs) { a.Part.Hi = 21 },
+		"a part that ends first":        func(a *device.CorruptArgs) { a.Part.Lo, a.Part.Hi = 6, 5 },
+		"half a clock":                  func(a *device.CorruptArgs) { a.Clock = words(device.ClockWords / 2) },
 	})
+	swapped.Clock = words(device.ClockWords)
+	expectChecked(t, "corrupt swap", swapped, nil)
 }
 
 func TestDenseCheck(t *testing.T) {
@@ -214,6 +221,8 @@ func TestUpdateCheck(t *testing.T) {
 		"more decayed than are":  func(a *device.UpdateArgs) { a.Decayed = 6 },
 		"less than none decayed": func(a *device.UpdateArgs) { a.Decayed = -1 },
 		"no sum of squares":      func(a *device.UpdateArgs) { a.GradSq = device.View{} },
+		"no rates":               func(a *device.UpdateArgs) { a.Rates = device.View{} },
+		"two losses":             func(a *device.UpdateArgs) { a.Loss = matrix(1, 2) },
 		"no clock":               func(a *device.UpdateArgs) { a.Clock = device.Words{} },
 	})
 	expectChecked(t, "update sgd", device.UpdateArgs{Kind: device.SGD, Rates: matrix(1, 1), Clock: words(device.ClockWords), GradSq: matrix(1, 1),
@@ -222,10 +231,11 @@ func TestUpdateCheck(t *testing.T) {
 
 func TestTickCheck(t *testing.T) {
 	expectChecked(t, "tick", device.TickArgs{Clock: words(device.ClockWords), Values: matrix(1, 2), Log: matrix(9, 2)}, map[string]func(*device.TickArgs){
-		"another log":       func(a *device.TickArgs) { a.Log = matrix(9, 3) },
-		"no log":            func(a *device.TickArgs) { a.Log = device.View{} },
-		"two rows at once":  func(a *device.TickArgs) { a.Values = matrix(2, 2) },
-		"a clock too short": func(a *device.TickArgs) { a.Clock = words(5) },
+		"another log":         func(a *device.TickArgs) { a.Log = matrix(9, 3) },
+		"no log":              func(a *device.TickArgs) { a.Log = device.View{} },
+		"two rows at once":    func(a *device.TickArgs) { a.Values = matrix(2, 2) },
+		"a clock too short":   func(a *device.TickArgs) { a.Clock = words(5) },
+		"examples given back": func(a *device.TickArgs) { a.Rows = -1 },
 	})
 	expectChecked(t, "tick", device.TickArgs{Clock: words(device.ClockWords)}, nil)
 }

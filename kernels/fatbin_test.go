@@ -2,7 +2,9 @@ package kernels
 
 import (
 	"encoding/binary"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -47,6 +49,30 @@ func TestImageRunsOn(t *testing.T) {
 		if got := c.image.RunsOn(c.major, c.minor); got != c.want {
 			t.Errorf("%s on %d.%d: %t", c.image, c.major, c.minor, got)
 		}
+	}
+}
+
+// TestFatbin: the fatbin that scripts/cuda-build made holds the forms of the kernels
+// that it was asked for.
+func TestFatbin(t *testing.T) {
+	want := strings.Fields(os.Getenv("FATBIN_IMAGES"))
+	if len(want) == 0 {
+		t.Skip("FATBIN_IMAGES is not set: scripts/cuda-build sets it")
+	}
+	content, err := os.ReadFile("gpudae.fatbin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	images, err := Images(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, i := range images {
+		got = append(got, i.String())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the fatbin holds %v, want %v", got, want)
 	}
 }
 

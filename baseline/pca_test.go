@@ -127,6 +127,31 @@ func TestRandomizedPCAAgreesWithTheSpectrum(t *testing.T) {
 	nearMatrix(t, "|UᵀU₀|", absolute(&overlap), eye(8), 1e-3)
 }
 
+// Where both ways are open they find the same components.
+func TestRandomizedPCAIsTheExactOne(t *testing.T) {
+	rows := randomRows(3, 400, 60, 0.2)
+	for i := range rows.Values {
+		rows.Values[i] *= float32(math.Pow(0.9, float64(i%60)))
+	}
+	exact, err := FitPCA(t.Context(), rows, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := RandomizedPCA(t.Context(), rows, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nearVector(t, "mean", p.Mean, exact.Mean, 1e-9)
+	near(t, "total variance", p.Total, exact.Total, 1e-9*exact.Total)
+	nearVector(t, "variances", p.Variances, exact.Variances, 1e-4*exact.Variances[0])
+	var overlap mat.Dense
+	overlap.Mul(p.Components.T(), exact.Components)
+	nearMatrix(t, "UᵀU₀", &overlap, eye(3), 1e-3)
+	if _, err := RandomizedPCA(t.Context(), Rows{Features: 3}, 2); err == nil {
+		t.Error("components of no rows")
+	}
+}
+
 func TestReconstructorsRefuseOtherWidths(t *testing.T) {
 	rows := randomRows(1, 9, 3, 0)
 	p, err := FitPCA(t.Context(), rows, 2)

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -16,8 +17,9 @@ type Problem struct {
 	NoiseClean, NoiseCorrupted Rows
 
 	Likelihood Likelihood
-	Components int // of PCA, 0 for DefaultComponents
-	MaxRows    int // at most so many training rows are used, evenly spaced; 0 for DefaultMaxRows
+	Sigma      float64 // of the Gaussian noise that made Corrupted; 0 where it was made otherwise
+	Components int     // of PCA, PPCA and FA, 0 for DefaultComponents
+	MaxRows    int     // at most so many training rows are used, evenly spaced; 0 for DefaultMaxRows
 }
 
 // The defaults of Problem. 10,000 rows of 784 pixels take a second or two.
@@ -25,6 +27,13 @@ const (
 	DefaultComponents = 16
 	DefaultMaxRows    = 10_000
 )
+
+// FactorFeatures is the number of features up to which Compare fits factor
+// analysis, whose iterations cost D²q each.
+const FactorFeatures = 256
+
+// factorLimits end the iterations of factor analysis at what a table can show.
+func factorLimits() EM { return EM{Iterations: 500, Tolerance: 1e-3} }
 
 // Score is how well a baseline reconstructs the held-out rows.
 type Score struct {
@@ -39,6 +48,19 @@ type Table struct {
 	Identity Score `json:"identity"` // r(x̃) = x̃
 	Mean     Score `json:"mean"`     // r(x̃) = μ
 	PCA      Score `json:"pca"`      // r(x̃) = μ + UUᵀ(x̃-μ)
+
+	// PPCA and FA reconstruct by E[x|x̃] under Gaussian noise of Problem.Sigma, and
+	// otherwise take their own noise for what is to be removed. They are nil where
+	// Skipped says why.
+	PPCA    *Score `json:"ppca,omitempty"`
+	FA      *Score `json:"fa,omitempty"`
+	Skipped []Skip `json:"skipped,omitempty"`
+}
+
+// Skip is a baseline that Compare left out.
+type Skip struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 // Compare fits the baselines to the training rows and scores them on the
@@ -53,7 +75,8 @@ func Compare(ctx context.Context, p Problem) (Table, error) {
 	if len(p.NoiseClean.Values) == 0 {
 		p.NoiseClean, p.NoiseCorrupted = p.Clean, p.Corrupted
 	}
-	pca, err := FitPCA(ctx, p.Train.Thin(p.MaxRows), p.Components)
+	train := p.Train.Thin(p.MaxRows)
+	pca, err := FitPCA(ctx, train, p.Components)
 	if err != nil {
 		return Table{}, fmt.Errorf("fit the baselines: %w", err)
 	}
@@ -68,7 +91,52 @@ func Compare(ctx context.Context, p Problem) (Table, error) {
 		}
 	}
 	t.PCA.Components = len(pca.Variances)
-	return t, nil
+	if t.PPCA, err = p.latent(ctx, &t, "ppca", func() (LatentGaussian, error) { return PPCAOf(pca, p.Components) }); err != nil {
+		return Table{}, err
+	}
+	if train.Features > FactorFeatures {
+		t.Skipped = append(t.Skipped, Skip{"fa", fmt.Sprintf("%d features, more than %d", train.Features, FactorFeatures)})
+		return t, nil
+	}
+	t.FA, err = p.latent(ctx, &t, "fa", func() (LatentGaussian, error) {
+		g, _, err := FitFA(ctx, train, p.Components, factorLimits())
+		return g, err
+	})
+	return t, err
+}
+
+// latent fits and scores a Gaussian with a code; where there is none with so
+// many components it notes why and returns nil.
+func (p Problem) latent(ctx context.Context, t *Table, name string, fit func() (LatentGaussian, error)) (*Score, error) {
+	g, err := fit()
+	var components *ComponentsError
+	if errors.As(err, &components) {
+		t.Skipped = append(t.Skipped, Skip{name, components.Error()})
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fit the baselines: %w", err)
+	}
+	s, err := p.score(ctx, noiseRemover{g, p.Sigma})
+	if err != nil {
+		return nil, fmt.Errorf("score the baseline %s: %w", name, err)
+	}
+	s.Components = g.Components()
+	return &s, nil
+}
+
+// noiseRemover reconstructs by a density under Gaussian noise of σ, or under
+// the density's own where σ is 0.
+type noiseRemover struct {
+	density LatentGaussian
+	sigma   float64
+}
+
+func (r noiseRemover) Reconstruct(ctx context.Context, corrupted Rows) (Rows, error) {
+	if r.sigma > 0 {
+		return r.density.Denoise(ctx, corrupted, r.sigma)
+	}
+	return r.density.Reconstruct(ctx, corrupted)
 }
 
 // score fits the noise of a reconstructor and evaluates it.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -41,6 +42,82 @@ func TestCompareOnAKnownSpectrum(t *testing.T) {
 	near(t, "NLL a feature", table.Identity.PerFeature, table.Identity.NLL/d, 1e-12)
 	if !(table.PCA.NLL < table.Identity.NLL && table.PCA.NLL < table.Mean.NLL) {
 		t.Errorf("PCA is not the most likely: %+v", table)
+	}
+}
+
+// The Gaussians with a code remove the noise that is named, else their own.
+func TestCompareScoresTheGaussians(t *testing.T) {
+	const sigma, q = 0.8, 2
+	train, clean := randomRows(1, 300, 5, 0.3), randomRows(1, 200, 5, 0.3)
+	random := rand.New(rand.NewPCG(2, 0))
+	corrupted := Rows{Features: 5}
+	for _, v := range clean.Values {
+		corrupted.Values = append(corrupted.Values, v+float32(sigma*random.NormFloat64()))
+	}
+	p := Problem{Train: train, Clean: clean, Corrupted: corrupted, Likelihood: Likelihood{Name: "gaussian", Sigma: 1}, Components: q, Sigma: sigma}
+	named, err := Compare(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Sigma = 0
+	own, err := Compare(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ppca, err := FitPPCA(t.Context(), train, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fa, _, err := FitFA(t.Context(), train, q, factorLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		g          LatentGaussian
+		named, own *Score
+	}{"ppca": {ppca, named.PPCA, own.PPCA}, "fa": {fa, named.FA, own.FA}} {
+		r, err := c.g.Denoise(t.Context(), corrupted, sigma)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mse, err := MSE(t.Context(), clean, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "MSE of "+name, c.named.MSE, mse, 0)
+		near(t, "components of "+name, float64(c.named.Components), q, 0)
+		if c.own.MSE == c.named.MSE {
+			t.Errorf("%s removes the same noise whatever it is", name)
+		}
+		if !(mse < named.Identity.MSE && mse < named.PCA.MSE) {
+			t.Errorf("%s errs by %g, the identity by %g, PCA by %g", name, mse, named.Identity.MSE, named.PCA.MSE)
+		}
+	}
+	if len(named.Skipped) != 0 {
+		t.Errorf("skipped %v", named.Skipped)
+	}
+}
+
+func TestCompareSaysWhatItSkips(t *testing.T) {
+	one := column(0, 1, 2, 4)
+	many, _ := withSpectrum(FactorFeatures+1, 0, []float64{3, 2, 1}, 2)
+	for name, c := range map[string]struct {
+		rows Rows
+		want []Skip
+	}{
+		"a column":      {one, []Skip{{"ppca", "2 components: a single feature leaves no room for components"}, {"fa", "2 components: a single feature leaves no room for components"}}},
+		"many features": {many, []Skip{{"fa", "257 features, more than 256"}}},
+	} {
+		table, err := Compare(t.Context(), Problem{Train: c.rows, Clean: c.rows, Corrupted: c.rows, Likelihood: Likelihood{Name: "gaussian", Sigma: 1}, Components: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(table.Skipped, c.want) {
+			t.Errorf("%s: skipped %v, want %v", name, table.Skipped, c.want)
+		}
+		if (table.PPCA == nil) != (name == "a column") || table.FA != nil {
+			t.Errorf("%s: %+v", name, table)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"gpudae/baseline"
 	"gpudae/device"
 	"gpudae/model"
+	"gpudae/sample"
 	"gpudae/train"
 )
 
@@ -55,7 +56,8 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	if a.Evaluation, err = net.EvaluateEach(ctx, src, pairs.add); err != nil {
 		return nil, err
 	}
-	problem := baseline.Problem{Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
+	sigma, _ := sample.NoiseOf(saved.DAE.Corruption())
+	problem := baseline.Problem{Sigma: sigma, Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
 		Train: pairs.clean, MaxRows: baselineFitRows, Components: pcaComponents(exam.table.Columns)}
 	if exam.training.Len() > 0 {
 		problem.Train = rowsOf(exam.table, exam.training, baselineFitRows)
@@ -143,15 +145,25 @@ func baselineLikelihood(dae *model.DAE) baseline.Likelihood {
 // table shows the assessment for a person.
 func (a *assessment) table() string {
 	g := grid{{"", "NLL", "NLL/feature", "MSE", "skill %"}}
-	row := func(name string, nll, perFeature, mse float64) {
-		g.add(name, fmt.Sprintf("%.4f", nll), fmt.Sprintf("%.5f", perFeature), number(mse).String(), fmt.Sprintf("%.1f", a.skill(mse)))
+	row := func(name string, s baseline.Score) {
+		g.add(withComponents(name, s.Components), fmt.Sprintf("%.4f", s.NLL), fmt.Sprintf("%.5f", s.PerFeature), number(s.MSE).String(), fmt.Sprintf("%.1f", a.skill(s.MSE)))
 	}
 	b := a.baseline
-	row("identity", b.Identity.NLL, b.Identity.PerFeature, b.Identity.MSE)
-	row("mean", b.Mean.NLL, b.Mean.PerFeature, b.Mean.MSE)
-	row(fmt.Sprintf("pca-%d", b.PCA.Components), b.PCA.NLL, b.PCA.PerFeature, b.PCA.MSE)
-	row("gpudae", a.NLL, a.PerFeature, a.MSE)
-	return g.String()
+	row("identity", b.Identity)
+	row("mean", b.Mean)
+	row("pca", b.PCA)
+	if b.PPCA != nil {
+		row("ppca", *b.PPCA)
+	}
+	if b.FA != nil {
+		row("fa", *b.FA)
+	}
+	row("gpudae", baseline.Score{NLL: a.NLL, PerFeature: a.PerFeature, MSE: a.MSE})
+	text := g.String()
+	for _, s := range b.Skipped {
+		text += s.Name + " is left out: " + s.Reason + "\n"
+	}
+	return text
 }
 
 // scoreJSON is a baseline's score.
@@ -168,13 +180,34 @@ type baselineJSON struct {
 	Identity scoreJSON `json:"identity"`
 	Mean     scoreJSON `json:"mean"`
 	PCA      scoreJSON `json:"pca"`
+
+	PPCA    *scoreJSON        `json:"ppca,omitempty"`
+	FA      *scoreJSON        `json:"fa,omitempty"`
+	Skipped map[string]string `json:"skipped,omitempty"` // why one of these is not there
 }
 
 func (a *assessment) baselines() *baselineJSON {
 	score := func(s baseline.Score) scoreJSON {
 		return scoreJSON{number(s.NLL), number(s.PerFeature), number(s.MSE), number(a.skill(s.MSE)), s.Components}
 	}
-	return &baselineJSON{score(a.baseline.Identity), score(a.baseline.Mean), score(a.baseline.PCA)}
+	b := a.baseline
+	out := &baselineJSON{Identity: score(b.Identity), Mean: score(b.Mean), PCA: score(b.PCA)}
+	for _, latent := range []struct {
+		from *baseline.Score
+		to   **scoreJSON
+	}{{b.PPCA, &out.PPCA}, {b.FA, &out.FA}} {
+		if latent.from != nil {
+			s := score(*latent.from)
+			*latent.to = &s
+		}
+	}
+	for _, s := range b.Skipped {
+		if out.Skipped == nil {
+			out.Skipped = map[string]string{}
+		}
+		out.Skipped[s.Name] = s.Reason
+	}
+	return out
 }
 
 // decibels writes a PSNR.

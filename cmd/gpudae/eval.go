@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpudae/baseline"
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/train"
@@ -16,16 +17,17 @@ func (p *program) evalCommand() *cli.Command {
 		Name:      "eval",
 		Usage:     "measure how well a model reconstructs",
 		ArgsUsage: "MODEL DATA",
-		Description: `Corrupts DATA as in training, but always with the same noise, and compares the
+		Description: fmt.Sprintf(`Corrupts DATA as in training, but always with the same noise, and compares the
 reconstructions with the clean examples: negative log likelihood in nats, mean
 squared error, PSNR, and skill, the percentage of the mean's squared error that is
-removed. Doing nothing (identity), the mean and PCA stand beside the model. On the
-data that the model was trained on, the recorded validation rows are taken.
+removed. Doing nothing (identity), the mean, PCA, probabilistic PCA and factor
+analysis (up to %d features) stand beside the model. On the data that the model was
+trained on, the recorded validation rows are taken.
 
 Examples:
   gpudae eval runs/mine digits
   gpudae eval runs/mine test.npy --json
-  gpudae eval runs/mine digits --split all --corruption masking:0.5`,
+  gpudae eval runs/mine digits --split all --corruption masking:0.5`, baseline.FactorFeatures),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "split", Category: "Data", Usage: "`ROWS` rows to take: all, train or val", DefaultText: "val on the training data, otherwise all"},
 			&cli.StringFlag{Name: "corruption", Category: "Data", Usage: "`SPEC` another corruption", DefaultText: "that of training"},

@@ -112,11 +112,25 @@ func (m *linearModel) Reconstruct(ctx context.Context, corrupted baseline.Rows) 
 	return m.Latent.Reconstruct(ctx, corrupted)
 }
 
-// logUnits is Σ ln b of the scaling x = a + b·z: ln p(x) = ln p(z) - Σ ln b.
-func (m *linearModel) logUnits() float64 {
+// logUnits is Σ ln b of the scaling x = a + b·z, over the values of a row that
+// are there: ln p(x) = ln p(z) - Σ ln b.
+func (m *linearModel) logUnits(row []float32) float64 {
 	var sum float64
-	for _, b := range m.Scaler.Scale {
-		sum += math.Log(b)
+	for j, b := range m.Scaler.Scale {
+		if row[j] == row[j] {
+			sum += math.Log(b)
+		}
 	}
 	return sum
+}
+
+// meanLogLikelihood is the mean of ln p(x) over rows in the scale of training, in
+// nats and in the scale of the data.
+func (m *linearModel) meanLogLikelihood(ctx context.Context, rows baseline.Rows) (float64, error) {
+	each, err := m.Latent.LogLikelihood(ctx, rows)
+	var sum float64
+	for i, v := range each {
+		sum += v - m.logUnits(rows.Row(i))
+	}
+	return sum / float64(len(each)), err
 }

@@ -24,24 +24,27 @@ func (p *program) baselineUseCommands() []*cli.Command {
 	reading := append(readingFlags("that of the fit"), baselineOutputFlags()...)
 	return []*cli.Command{
 		{Name: "likelihood", Usage: "log likelihood of examples", ArgsUsage: "MODEL.json IN [-o OUT]", Action: p.baselineLikelihood,
-			Flags: append([]cli.Flag{out, sigma(smoothing)}, reading...),
+			Flags: append([]cli.Flag{out, sigma(smoothing), missingFlag()}, reading...),
 			Description: `Prints the mean of ln p(x) over the examples, in nats and in the scale of the data;
--o writes that of each example.
+-o writes that of each example. Of an example with missing values it is the density of
+those that are there.
 
 Examples:
   gpudae baseline likelihood ppca.json digits
   gpudae baseline likelihood fa.json new.csv -o nats.csv`},
 		{Name: "denoise", Usage: "reconstruct examples from corrupted ones", ArgsUsage: "MODEL.json IN -o OUT", Action: p.baselineDenoise,
-			Flags: append([]cli.Flag{out, sigma("`S` take the noise for Gaussian of this standard deviation, in the scale of training")}, reading...),
+			Flags: append([]cli.Flag{out, sigma("`S` take the noise for Gaussian of this standard deviation, in the scale of training"), missingFlag()}, reading...),
 			Description: `Writes E[x|x̃]. The noise is that which the model was fitted to remove: Gaussian
 noise of ppca and fa if the corruption was, otherwise their own; --sigma says another.
+With --missing, values that are not there are filled in.
 
 Examples:
   gpudae baseline denoise ppca.json noisy.npy -o clean.npy
   gpudae baseline denoise wiener.json noisy.csv --sigma 0.2 -o clean.csv`},
 		{Name: "encode", Usage: "compute codes", ArgsUsage: "MODEL.json IN -o OUT", Action: p.baselineEncode,
-			Flags: append([]cli.Flag{out}, reading...),
-			Description: `Writes the code of each example: E[z|x] of ppca and fa, the projection of pca.
+			Flags: append([]cli.Flag{out, missingFlag()}, reading...),
+			Description: `Writes the code of each example: E[z|x] of ppca and fa, given the values that are
+there, and the projection of pca.
 
 Examples:
   gpudae baseline encode ppca.json digits -o codes.npy`},
@@ -105,6 +108,15 @@ func (u *linearUse) cannot(problem, remedy string) error {
 	return usage(u.c.Args().First(), u.model.Kind+" "+problem, remedy)
 }
 
+// checkMissing refuses --missing where the model has no density to condition on
+// the values that are there, or where the map that stands beside it is to be used.
+func (u *linearUse) checkMissing(byMap bool) error {
+	if u.c.Bool("missing") && (u.model.Latent == nil || byMap && u.model.Map != nil) {
+		return u.cannot("cannot do without the values that are missing", "use ppca or fa")
+	}
+	return nil
+}
+
 // smooth names the mend of a density that does not exist.
 func (u *linearUse) smooth(err error) error {
 	if errors.Is(err, baseline.ErrNoDensity) {
@@ -116,7 +128,7 @@ func (u *linearUse) smooth(err error) error {
 // each calls compute with the input's rows, in the scale of training and a
 // range at a time, and returns what comes back as one matrix.
 func (u *linearUse) each(compute func(ctx context.Context, rows baseline.Rows) (baseline.Rows, error)) (*tensor.Dense, data.Info, error) {
-	reading := inputOptions{label: u.model.Label, header: u.model.Header, scale: u.model.Data.Scale}
+	reading := inputOptions{label: u.model.Label, header: u.model.Header, scale: u.model.Data.Scale, missing: u.c.Bool("missing")}
 	if u.c.IsSet("label") {
 		reading.label = u.c.String("label")
 	}
@@ -179,14 +191,14 @@ func (p *program) baselineLikelihood(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	units := u.model.logUnits()
 	var sum float64
 	y, info, err := u.each(func(ctx context.Context, rows baseline.Rows) (baseline.Rows, error) {
 		nats, err := g.LogLikelihood(ctx, rows)
 		out := baseline.Rows{Features: 1}
-		for _, v := range nats {
-			sum += v - units
-			out.Values = append(out.Values, float32(v-units))
+		for i, v := range nats {
+			v -= u.model.logUnits(rows.Row(i))
+			sum += v
+			out.Values = append(out.Values, float32(v))
 		}
 		return out, err
 	})
@@ -208,6 +220,9 @@ func (p *program) baselineLikelihood(c *cli.Context) error {
 func (p *program) baselineDenoise(c *cli.Context) error {
 	u, err := p.useLinear(c, true, "MODEL.json", "IN")
 	if err != nil {
+		return err
+	}
+	if err := u.checkMissing(u.sigma == 0); err != nil {
 		return err
 	}
 	reconstruct := u.model.Reconstruct
@@ -240,6 +255,9 @@ func (p *program) baselineEncode(c *cli.Context) error {
 	width := u.model.components()
 	if width == 0 {
 		return u.cannot("has no code", "use pca, ppca or fa")
+	}
+	if err := u.checkMissing(false); err != nil {
+		return err
 	}
 	encode := u.model.encoder()
 	h, _, err := u.each(encode)

@@ -20,12 +20,14 @@ type inputOptions struct {
 	label  string
 	header string
 	scale  float32 // of a uint8 file, 0: the default
+
+	missing bool // whether values may be
 }
 
 // open opens a data set; "-" is standard input.
 func (p *program) open(ctx context.Context, nameOrPath string, o inputOptions) (data.Dataset, error) {
 	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	return data.Open(ctx, nameOrPath, data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Standard: p.stdin})
+	return data.Open(ctx, nameOrPath, data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin})
 }
 
 // prepared is a data set as a model is trained on it.
@@ -42,6 +44,11 @@ type prepared struct {
 // prepare opens the data of a run, divides its rows, fits the scaling on the
 // training rows alone and reads all of it.
 func (p *program) prepare(ctx context.Context, c *trainSettings, origins settings.Origins) (*prepared, error) {
+	return p.prepareFrom(ctx, c, origins, inputOptions{label: c.Label, header: c.Header})
+}
+
+// prepareFrom is prepare of data read in a way of their own.
+func (p *program) prepareFrom(ctx context.Context, c *trainSettings, origins settings.Origins, o inputOptions) (*prepared, error) {
 	kind, err := data.ParseScaleKind(c.Scale)
 	if err != nil {
 		return nil, usage(origin(origins, "scale"), "unknown scaling "+quoted(c.Scale), "use one of auto, none, unit, standard, min-max")
@@ -49,7 +56,7 @@ func (p *program) prepare(ctx context.Context, c *trainSettings, origins setting
 	if err := c.Train.Validate(); err != nil {
 		return nil, located(err, origins)
 	}
-	d, err := p.open(ctx, c.Data, inputOptions{label: c.Label, header: c.Header})
+	d, err := p.open(ctx, c.Data, o)
 	if err != nil {
 		return nil, err
 	}

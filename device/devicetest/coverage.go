@@ -33,7 +33,7 @@ func (c *coverage) missing() []string {
 // wanted lists every operation with each of its kinds.
 func wanted() []string {
 	return slices.Concat(
-		[]string{"Gather", "Dropout", "Combine", "Tick", "Record"},
+		[]string{"Gather", "Dropout", "Combine", "Tick", "Record", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows"},
 		named("Corrupt", device.Corruptions()),
 		named("Dense", device.Activations()),
 		named("DenseBackward", device.Activations()),
@@ -45,6 +45,9 @@ func wanted() []string {
 		named("Mean", device.Likelihoods()),
 		named("Reduce", device.Reductions()),
 		named("Update", device.Optimizers()),
+		named("SampleCode", device.Codes()),
+		named("SampleCodeBackward", device.Codes()),
+		named("Draw", device.Likelihoods()),
 	)
 }
 
@@ -140,4 +143,49 @@ func (c *counted) Update(a device.UpdateArgs) {
 func (c *counted) Tick(a device.TickArgs) {
 	c.coverage.add("Tick", nil)
 	c.Device.Tick(a)
+}
+
+func (c *counted) Diffuse(a device.DiffuseArgs) {
+	c.coverage.add("Diffuse", nil)
+	c.Device.Diffuse(a)
+}
+
+func (c *counted) Condition(a device.ConditionArgs) {
+	c.coverage.add("Condition", nil)
+	c.Device.Condition(a)
+}
+
+func (c *counted) Blend(a device.BlendArgs) {
+	c.coverage.add("Blend", nil)
+	c.Device.Blend(a)
+}
+
+func (c *counted) ScoreMatch(a device.ScoreMatchArgs) {
+	c.coverage.add("ScoreMatch", nil)
+	c.Device.ScoreMatch(a)
+}
+
+func (c *counted) Importance(a device.ImportanceArgs) {
+	c.coverage.add("Importance", nil)
+	c.Device.Importance(a)
+}
+
+func (c *counted) ScaleRows(a device.ScaleRowsArgs) {
+	c.coverage.add("ScaleRows", nil)
+	c.Device.ScaleRows(a)
+}
+
+func (c *counted) SampleCode(a device.SampleCodeArgs) {
+	c.coverage.add("SampleCode", a.Kind)
+	c.Device.SampleCode(a)
+}
+
+func (c *counted) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	c.coverage.add("SampleCodeBackward", a.Kind)
+	c.Device.SampleCodeBackward(a)
+}
+
+func (c *counted) Draw(a device.DrawArgs) {
+	c.coverage.add("Draw", a.Kind)
+	c.Device.Draw(a)
 }

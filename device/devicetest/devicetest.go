@@ -86,7 +86,7 @@ func checks() []check {
 	for _, group := range [][]check{
 		memoryChecks(), gatherChecks(), corruptChecks(), denseChecks(), activateChecks(), normalizeChecks(),
 		dropoutChecks(), likelihoodChecks(), reduceChecks(), updateChecks(), tickChecks(), programChecks(),
-		momentChecks(), defectChecks(),
+		momentChecks(), defectChecks(), scoreChecks(), codeChecks(), drawChecks(), samplingChecks(),
 	} {
 		all = append(all, group...)
 	}

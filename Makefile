@@ -35,9 +35,10 @@ tidy:
 	go mod tidy -diff
 	go mod verify
 
-# The committed assembly is what its generator writes.
+# The committed assembly, and the code of ONNX's messages, are what their generators write.
 generated:
 	cd cpu/internal/asmgen && go test -count=1 ./...
+	cd onnx/internal/pbgen && go test -count=1 ./...
 
 # Where the compiler may fuse a multiplication and an addition, random draws
 # keep their bits all the same.

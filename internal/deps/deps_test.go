@@ -28,6 +28,9 @@ var arrows = map[string][]string{
 	"optim":                {"device"},
 	"data":                 {"device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
+	"export":               {"data", "device", "device/philox", "internal/safetensors", "model", "onnx", "train"},
+	"onnx":                 {"onnx/onnxpb"},
+	"onnx/onnxpb":          {},
 	"sample":               {"device", "device/philox", "model"},
 	"twosample":            {"device/philox"},
 	"baseline":             {},
@@ -48,10 +51,11 @@ var arrows = map[string][]string{
 // outside maps third-party modules to the only packages that may import them.
 // What is not listed may be imported anywhere.
 var outside = map[string][]string{
-	"github.com/urfave/cli/v2": {"cmd/gpudae"},
-	"gorgonia.org/cu":          {"cuda"},
-	"gonum.org/v1/plot":        {"figure"},
-	"gorgonia.org/tensor":      {"data", "model", "train", "sample", "gpu", "cmd/gpudae"},
+	"github.com/urfave/cli/v2":   {"cmd/gpudae"},
+	"gorgonia.org/cu":            {"cuda"},
+	"gonum.org/v1/plot":          {"figure"},
+	"gorgonia.org/tensor":        {"data", "model", "train", "sample", "export", "gpu", "cmd/gpudae"},
+	"google.golang.org/protobuf": {"onnx", "onnx/onnxpb"},
 }
 
 type goPackage struct {

@@ -1,0 +1,322 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"gpudae/onnx/onnxpb"
+)
+
+// operator is a row of the table of operators.
+type operator struct {
+	inputs  int // how many, -1 for any number above 0
+	compute func(a *arguments) (Tensor, error)
+}
+
+// arguments are what a node computes with.
+type arguments struct {
+	inputs     []Tensor
+	attributes []*onnxpb.AttributeProto
+}
+
+// operators are those of opset 17 that are known, as far as Graph's users need
+// them: an attribute that is not mentioned here has its default.
+var operators = map[string]operator{
+	"Add":                {2, elementwise2(func(a, b float64) float64 { return a + b })},
+	"Sub":                {2, elementwise2(func(a, b float64) float64 { return a - b })},
+	"Mul":                {2, elementwise2(func(a, b float64) float64 { return a * b })},
+	"Div":                {2, elementwise2(func(a, b float64) float64 { return a / b })},
+	"Identity":           {1, elementwise(func(a float64) float64 { return a })},
+	"Relu":               {1, elementwise(func(a float64) float64 { return max(a, 0) })},
+	"Sigmoid":            {1, elementwise(sigmoid)},
+	"Tanh":               {1, elementwise(math.Tanh)},
+	"Erf":                {1, elementwise(math.Erf)},
+	"Exp":                {1, elementwise(math.Exp)},
+	"Softplus":           {1, elementwise(func(a float64) float64 { return max(a, 0) + math.Log1p(math.Exp(-math.Abs(a))) })},
+	"LeakyRelu":          {1, leakyRelu},
+	"Elu":                {1, elu},
+	"Softmax":            {1, softmax},
+	"Gemm":               {3, gemm},
+	"LayerNormalization": {3, layerNormalization},
+	"BatchNormalization": {5, batchNormalization},
+	"Reshape":            {2, reshape},
+	"Slice":              {4, slice},
+	"Concat":             {-1, concat},
+}
+
+// Operators lists the operators that Run knows.
+func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
+
+// integer is the value of an attribute, which must be in the node.
+func (a *arguments) integer(name string) (int, error) {
+	for _, attribute := range a.attributes {
+		if attribute.GetName() == name && attribute.GetType() == onnxpb.AttributeProto_INT && attribute.GetI() == int64(int32(attribute.GetI())) {
+			return int(attribute.GetI()), nil
+		}
+	}
+	return 0, fmt.Errorf("no attribute %s", name)
+}
+
+// float is the value of an attribute, which must be in the node.
+func (a *arguments) float(name string) (float64, error) {
+	for _, attribute := range a.attributes {
+		if attribute.GetName() == name && attribute.GetType() == onnxpb.AttributeProto_FLOAT {
+			return float64(attribute.GetF()), nil
+		}
+	}
+	return 0, fmt.Errorf("no attribute %s", name)
+}
+
+func sigmoid(a float64) float64 { return 1 / (1 + math.Exp(-a)) }
+
+func elementwise(f func(float64) float64) func(*arguments) (Tensor, error) {
+	return func(a *arguments) (Tensor, error) {
+		y, err := zeros(a.inputs[0].Shape...)
+		for i := range y.Values {
+			y.Values[i] = f(a.inputs[0].Values[i])
+		}
+		return y, err
+	}
+}
+
+// elementwise2 is for two tensors of one shape, or of one whose shape is the
+// end of the other's: the case of broadcasting that occurs here.
+func elementwise2(f func(a, b float64) float64) func(*arguments) (Tensor, error) {
+	return func(a *arguments) (Tensor, error) {
+		x, c := a.inputs[0], a.inputs[1]
+		if from := len(x.Shape) - len(c.Shape); from < 0 || !slices.Equal(x.Shape[from:], c.Shape) {
+			return Tensor{}, fmt.Errorf("shapes %v and %v", x.Shape, c.Shape)
+		}
+		y, err := zeros(x.Shape...)
+		for i := range y.Values {
+			y.Values[i] = f(x.Values[i], c.Values[i%len(c.Values)])
+		}
+		return y, err
+	}
+}
+
+func leakyRelu(a *arguments) (Tensor, error) {
+	alpha, err := a.float("alpha")
+	if err != nil {
+		return Tensor{}, err
+	}
+	return elementwise(func(v float64) float64 {
+		if v >= 0 {
+			return v
+		}
+		return alpha * v
+	})(a)
+}
+
+func elu(a *arguments) (Tensor, error) {
+	alpha, err := a.float("alpha")
+	if err != nil {
+		return Tensor{}, err
+	}
+	return elementwise(func(v float64) float64 {
+		if v >= 0 {
+			return v
+		}
+		return alpha * math.Expm1(v)
+	})(a)
+}
+
+// lastAxis returns the size of the last dimension, which the attribute axis
+// must name as -1.
+func lastAxis(a *arguments) (int, error) {
+	axis, err := a.integer("axis")
+	shape := a.inputs[0].Shape
+	if err == nil && (axis != -1 || len(shape) == 0) {
+		err = fmt.Errorf("axis %d of shape %v: only the last one, -1, is known here", axis, shape)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return shape[len(shape)-1], nil
+}
+
+// softmax: exp(a)/Σ exp(a) along the last axis.
+func softmax(a *arguments) (Tensor, error) {
+	n, err := lastAxis(a)
+	if err != nil {
+		return Tensor{}, err
+	}
+	y, err := zeros(a.inputs[0].Shape...)
+	for from := 0; from < len(y.Values); from += n {
+		x, p := a.inputs[0].Values[from:from+n], y.Values[from:from+n]
+		largest, sum := slices.Max(x), 0.0
+		for i, v := range x {
+			p[i] = math.Exp(v - largest)
+			sum += p[i]
+		}
+		for i := range p {
+			p[i] /= sum
+		}
+	}
+	return y, err
+}
+
+// gemm: Y = A·B + C or A·Bᵀ + C, for C a row.
+func gemm(a *arguments) (Tensor, error) {
+	transposed, err := a.integer("transB")
+	if err != nil {
+		return Tensor{}, err
+	}
+	x, w, c := a.inputs[0], a.inputs[1], a.inputs[2]
+	if len(x.Shape) != 2 || len(w.Shape) != 2 || len(c.Shape) != 1 || transposed&^1 != 0 {
+		return Tensor{}, fmt.Errorf("shapes %v, %v and %v", x.Shape, w.Shape, c.Shape)
+	}
+	rows, in, out := x.Shape[0], w.Shape[0], w.Shape[1]
+	next, step := 1, out // from a column of B to the next, and from a row
+	if transposed == 1 {
+		in, out = out, in
+		next, step = in, 1
+	}
+	if x.Shape[1] != in || c.Shape[0] != out {
+		return Tensor{}, fmt.Errorf("shapes %v, %v and %v", x.Shape, w.Shape, c.Shape)
+	}
+	y, err := zeros(rows, out)
+	for i := range y.Values {
+		row, column := i/out, i%out
+		sum := c.Values[column]
+		for k, v := range x.Values[row*in : (row+1)*in] {
+			sum += v * w.Values[column*next+k*step]
+		}
+		y.Values[i] = sum
+	}
+	return y, err
+}
+
+// layerNormalization: gain·(x-mean)/√(variance+ε) + shift along the last axis,
+// the variance divided by the number of elements.
+func layerNormalization(a *arguments) (Tensor, error) {
+	n, err := lastAxis(a)
+	if err != nil {
+		return Tensor{}, err
+	}
+	epsilon, err := a.float("epsilon")
+	if err != nil {
+		return Tensor{}, err
+	}
+	gain, shift := a.inputs[1].Values, a.inputs[2].Values
+	if len(gain) != n || len(shift) != n {
+		return Tensor{}, fmt.Errorf("%d gains and %d shifts for %d units", len(gain), len(shift), n)
+	}
+	y, err := zeros(a.inputs[0].Shape...)
+	for from := 0; from < len(y.Values); from += n {
+		x := a.inputs[0].Values[from : from+n]
+		mean, variance := 0.0, 0.0
+		for _, v := range x {
+			mean += v / float64(n)
+		}
+		for _, v := range x {
+			variance += (v - mean) * (v - mean) / float64(n)
+		}
+		for i, v := range x {
+			y.Values[from+i] = gain[i]*(v-mean)/math.Sqrt(variance+epsilon) + shift[i]
+		}
+	}
+	return y, err
+}
+
+// batchNormalization: gain·(x-mean)/√(variance+ε) + shift, with the mean and
+// the variance given for each unit.
+func batchNormalization(a *arguments) (Tensor, error) {
+	epsilon, err := a.float("epsilon")
+	if err != nil {
+		return Tensor{}, err
+	}
+	x := a.inputs[0]
+	if len(x.Shape) != 2 {
+		return Tensor{}, fmt.Errorf("shape %v", x.Shape)
+	}
+	for _, p := range a.inputs[1:] {
+		if len(p.Values) != x.Shape[1] {
+			return Tensor{}, fmt.Errorf("%d parameters for %d units", len(p.Values), x.Shape[1])
+		}
+	}
+	gain, shift, mean, variance := a.inputs[1].Values, a.inputs[2].Values, a.inputs[3].Values, a.inputs[4].Values
+	y, err := zeros(x.Shape...)
+	for i := range y.Values {
+		j := i % x.Shape[1]
+		y.Values[i] = gain[j]*(x.Values[i]-mean[j])/math.Sqrt(variance[j]+epsilon) + shift[j]
+	}
+	return y, err
+}
+
+// reshape: a size of 0 stays as it is, and one of -1 is what is left.
+func reshape(a *arguments) (Tensor, error) {
+	x := a.inputs[0]
+	shape := make([]int, len(a.inputs[1].Values))
+	left, free := len(x.Values), -1
+	for i, v := range a.inputs[1].Values {
+		shape[i] = int(v)
+		switch {
+		case v == 0 && i < len(x.Shape):
+			shape[i] = x.Shape[i]
+		case v == -1 && free < 0:
+			free = i
+			continue
+		case !(v >= 1 && v <= math.MaxInt32):
+			return Tensor{}, fmt.Errorf("shape %v of %v", a.inputs[1].Values, x.Shape)
+		}
+		if shape[i] > 0 {
+			left /= shape[i]
+		}
+	}
+	if free >= 0 {
+		shape[free] = left
+	}
+	if n, ok := elements(shape); !ok || n != len(x.Values) {
+		return Tensor{}, fmt.Errorf("shape %v of %v", a.inputs[1].Values, x.Shape)
+	}
+	return Tensor{Shape: shape, Values: x.Values}, nil
+}
+
+// slice takes columns start to end of a matrix: axes must be [1].
+func slice(a *arguments) (Tensor, error) {
+	x := a.inputs[0]
+	for _, v := range a.inputs[1:] {
+		if len(v.Values) != 1 {
+			return Tensor{}, errors.New("more than one axis")
+		}
+	}
+	start, end, axis := int(a.inputs[1].Values[0]), int(a.inputs[2].Values[0]), a.inputs[3].Values[0]
+	if len(x.Shape) != 2 || axis != 1 || start < 0 || end < start || end > x.Shape[1] {
+		return Tensor{}, fmt.Errorf("columns %d to %d of axis %g of shape %v", start, end, axis, x.Shape)
+	}
+	y, err := zeros(x.Shape[0], end-start)
+	for i := range x.Shape[0] {
+		copy(y.Values[i*(end-start):(i+1)*(end-start)], x.Values[i*x.Shape[1]+start:])
+	}
+	return y, err
+}
+
+// concat puts matrices side by side: axis must be -1.
+func concat(a *arguments) (Tensor, error) {
+	if _, err := lastAxis(a); err != nil {
+		return Tensor{}, err
+	}
+	rows, width := a.inputs[0].Shape[0], 0
+	for _, x := range a.inputs {
+		if len(x.Shape) != 2 || x.Shape[0] != rows {
+			return Tensor{}, fmt.Errorf("a part of shape %v", x.Shape)
+		}
+		width += x.Shape[1]
+	}
+	y, err := zeros(rows, width)
+	if err != nil {
+		return y, err
+	}
+	at := 0
+	for _, x := range a.inputs {
+		for i := range rows {
+			copy(y.Values[i*width+at:], x.Values[i*x.Shape[1]:(i+1)*x.Shape[1]])
+		}
+		at += x.Shape[1]
+	}
+	return y, err
+}

@@ -29,6 +29,10 @@ const (
 	indexLangevin          // the noise of Langevin dynamics
 	indexStart             // where chains start
 	indexProjection        // what a trace looks at
+	indexPrior             // where a descent starts
+	indexDescent           // the noise of a descent
+	indexGiven             // the noise of given features
+	indexProbe             // the vectors that estimate a trace
 )
 
 // Chains is what a sampler advances: independent chains, all by as many steps.
@@ -43,6 +47,10 @@ type Chains struct {
 	// minibatch of chains come before those of the next. An error ends the run
 	// and is returned.
 	Observe func(step, first int, x []float32) error
+	// Given, if it is not nil, holds features to values: they are put back after
+	// every step, while the corruption takes them as it takes all others (Bengio,
+	// Laufer, Alain and Yosinski 2014).
+	Given *Given
 
 	// Spread replaces the σ of a gaussian likelihood when x is drawn from it; 0
 	// keeps it. Walkback only.
@@ -89,7 +97,11 @@ func (c *Chains) advance(ctx context.Context, link func(x []float32, first int, 
 	if len(c.Start) == 0 || len(c.Start)%features != 0 || c.Steps < 0 {
 		return nil, fmt.Errorf("sampling: %d steps from %d numbers for chains of %d features", c.Steps, len(c.Start), features)
 	}
+	if err := c.Given.check(features); err != nil {
+		return nil, err
+	}
 	states := slices.Clone(c.Start)
+	c.Given.hold(states, features, 0)
 	first := 0
 	for x := range slices.Chunk(states, c.Net.Rows()*features) {
 		for step := range c.Steps {
@@ -99,6 +111,7 @@ func (c *Chains) advance(ctx context.Context, link func(x []float32, first int, 
 			if err := link(x, first, uint32(step)); err != nil {
 				return nil, fmt.Errorf("sampling: %w", err)
 			}
+			c.Given.hold(x, features, first)
 			if err := checkFinite(x, features, first, step); err != nil {
 				return nil, err
 			}

@@ -27,6 +27,10 @@ type Config struct {
 	Init           string   `yaml:"init" json:"init"`                       // see Initializations; default auto
 	Emphasis       Emphasis `yaml:"emphasis" json:"emphasis"`
 	Replicates     int      `yaml:"replicates" json:"replicates"` // corruptions of each example in a minibatch, K; default 1
+	// Objective is nll, the default, which is left out of files, or dsm: denoising
+	// score matching at the noise levels of Score, in place of a corruption.
+	Objective string `yaml:"objective,omitempty" json:"objective,omitempty"`
+	Score     Score  `yaml:"score,omitempty" json:"score,omitzero"`
 }
 
 // Emphasis weighs the loss of destroyed features against that of untouched ones
@@ -60,6 +64,8 @@ type resolved struct {
 	code       device.Activation
 	norm       normKind
 	init       initializer
+	levels     *levels   // of denoising score matching, otherwise absent
+	sigmas     []float64 // of Gaussian noise, rising
 }
 
 // resolve validates a configuration and fills in its defaults. It allocates
@@ -68,7 +74,7 @@ func (c Config) resolve() (*resolved, error) {
 	c.Shape, c.Fields, c.Hidden = slices.Clone(c.Shape), slices.Clone(c.Fields), slices.Clone(c.Hidden)
 	r := &resolved{Config: c}
 	r.setDefaults()
-	for _, check := range []func() error{r.checkShape, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective} {
+	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -150,8 +156,10 @@ func (r *resolved) checkNames() (err error) {
 	if r.corruption, err = ParseCorruption(r.Corruption); err != nil {
 		return err
 	}
-	r.likelihood, err = ParseLikelihood(r.Likelihood)
-	return err
+	if r.likelihood, err = ParseLikelihood(r.Likelihood); err != nil {
+		return err
+	}
+	return r.resolveNoise()
 }
 
 func (r *resolved) checkSizes() error {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"gpudae/device"
-	"gpudae/device/philox"
 )
 
 // A Net as samplers see it: the denoiser D(x; σ), which estimates E[x | x̃ = x]
@@ -79,16 +79,11 @@ func (n *Net) PullBackAt(ctx context.Context, dst, x, v []float32, sigma float64
 }
 
 // NoiseLevels are the standard deviations of the Gaussian noise that the model
-// was trained under, from the least to the greatest: one for a denoising
-// auto-encoder, whose stages add up to √Σσ². A model of one level knows that
-// noise alone, one of several all positive ones, the better the closer to
+// was trained under, from the least to the greatest: those of Score.Noise, or one
+// for a denoising auto-encoder, whose stages add up to √Σσ². A model of one
+// level knows that noise alone, one of several any, the better the closer to
 // these. There are none if the corruption is not Gaussian noise alone.
-func (d *DAE) NoiseLevels() []float64 {
-	if sigma, ok := d.resolved.corruption.gaussian(); ok {
-		return []float64{sigma}
-	}
-	return nil
-}
+func (d *DAE) NoiseLevels() []float64 { return slices.Clone(d.resolved.sigmas) }
 
 // gaussian is the standard deviation of a corruption that adds Gaussian noise
 // and does nothing else.
@@ -109,23 +104,9 @@ func (c Corruption) gaussian() (sigma float64, ok bool) {
 // for numbers that were printed.
 const sameNoise = 1e-6
 
-// setNoise makes σ the noise of the rows to come.
-func (n *Net) setNoise(sigma float64) error {
-	levels := n.dae.NoiseLevels()
-	switch {
-	case len(levels) == 0:
-		return fmt.Errorf("the model was trained under %s, not under Gaussian noise alone", n.dae.Corruption())
-	case !(sigma > 0) || math.IsInf(sigma, 1):
-		return fmt.Errorf("noise of σ = %g: it must be positive", sigma)
-	case len(levels) == 1 && math.Abs(sigma-levels[0]) > sameNoise*levels[0]:
-		return fmt.Errorf("noise of σ = %g: the model knows that of its training alone, σ = %g", sigma, levels[0])
-	}
-	return nil
-}
-
 // probeOf is a minibatch of rows that come from the host.
 func (n *Net) probeOf(rows int) *minibatch {
-	n.probe = minibatch{rows: rows, replicates: 1, stream: philox.StreamChain}
+	n.probe = minibatch{rows: rows, replicates: 1, given: true}
 	return &n.probe
 }
 

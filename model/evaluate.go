@@ -10,14 +10,16 @@ import (
 )
 
 // Evaluation is how well a model reconstructs a part of a data set. NLL is in
-// nats with every constant of the likelihood; errors are in the scale of the data.
+// nats with every constant of the likelihood; errors are in the scale of the
+// data. A score model has no likelihood: its NLL is NaN.
 type Evaluation struct {
-	N          int     `json:"n"`
-	NLL        float64 `json:"nll"`             // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
-	PerFeature float64 `json:"nll_per_feature"` // NLL / features
-	MSE        float64 `json:"mse"`             // mean of (x - E[x|h])² over examples and features
-	PSNR       float64 `json:"psnr"`            // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR
-	Peak       float64 `json:"peak"`            // width of the source's Range, 1 if it is not known
+	N          int
+	Loss       float64 // mean of the objective over examples: NLL, or that of denoising score matching
+	NLL        float64 // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
+	PerFeature float64 // NLL / features
+	MSE        float64 // mean of (x - E[x|h])² over examples and features
+	PSNR       float64 // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR
+	Peak       float64 // width of the source's Range, 1 if it is not known
 }
 
 // MaxPSNR is reported for a reconstruction without error, whose PSNR is
@@ -32,8 +34,8 @@ type Batch struct {
 }
 
 // Evaluate reconstructs every example of the part from one corruption of it,
-// in the order of the part. The noise is that of stream StreamValidation at
-// step 0, so it is the same at each call; dropout is off and batch norm uses
+// in the order of the part. The noise, and its level if the model knows several,
+// is that of stream StreamValidation at step 0, so it is the same at each call; dropout is off and batch norm uses
 // its running statistics. The result does not depend on the size of the
 // minibatches: rows are independent of each other and their losses are summed
 // in their order in float64.
@@ -47,11 +49,11 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	features := n.dae.resolved.Features
 	losses, squares := make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
-	var nll, square float64
+	var loss, square float64
 	err := n.stream(ctx, src, src.Part.Len(), func(first int, m *minibatch) error {
 		rows := m.rows
 		n.reconstruct(m)
-		n.nll(m)
+		n.judge(m)
 		n.squaredErrors(m)
 		if err := n.download(losses[:rows], n.losses.Top(rows)); err != nil {
 			return err
@@ -60,7 +62,7 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 			return err
 		}
 		for i := range rows {
-			nll += float64(losses[i])
+			loss += float64(losses[i])
 			square += float64(squares[i])
 		}
 		if each == nil {
@@ -76,8 +78,11 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 		return Evaluation{}, fmt.Errorf("evaluating: %w", err)
 	}
 	e := Evaluation{N: src.Part.Len(), Peak: src.Range.Peak()}
-	e.NLL = nll / float64(e.N)
-	e.PerFeature = e.NLL / float64(features)
+	e.Loss = loss / float64(e.N)
+	e.NLL, e.PerFeature = e.Loss, e.Loss/float64(features)
+	if n.scores() {
+		e.NLL, e.PerFeature = math.NaN(), math.NaN()
+	}
 	e.MSE = square / float64(e.N) / float64(features)
 	e.PSNR = min(10*math.Log10(e.Peak*e.Peak/e.MSE), MaxPSNR)
 	return e, nil

@@ -10,7 +10,9 @@ import (
 	"gpudae/device"
 )
 
-// Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it is.
+// Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it
+// is. A score model takes the noise for that of its least level, here and in
+// Encode; DenoiseAt says otherwise.
 func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
 	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
 		n.reconstruct(m)
@@ -74,6 +76,11 @@ func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(*minibatc
 	if err != nil {
 		return nil, err
 	}
+	if n.scores() {
+		if err := n.setNoise(n.dae.resolved.sigmas[0]); err != nil {
+			return nil, err
+		}
+	}
 	var collected [][]float32
 	var columns []int
 	for first := 0; first < total; first += n.rows {
@@ -84,7 +91,7 @@ func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(*minibatc
 		if err := n.dev.Upload(n.corrupted.Top(rows), values[first*features:(first+rows)*features]); err != nil {
 			return nil, err
 		}
-		for i, view := range compute(&minibatch{rows: rows, replicates: 1}) {
+		for i, view := range compute(n.probeOf(rows)) {
 			if first == 0 {
 				collected = append(collected, make([]float32, total*view.Columns))
 				columns = append(columns, view.Columns)

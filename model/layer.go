@@ -30,6 +30,9 @@ func (r *resolved) layers() []layer {
 	depth := len(widths)
 	all := make([]layer, 0, 2*depth)
 	in := r.Features
+	if r.levels != nil {
+		in += r.levels.width()
+	}
 	for i, out := range widths {
 		l := r.hiddenLayer(fmt.Sprintf("encoder.%d", i), in, out)
 		if i == depth-1 {

@@ -59,6 +59,8 @@ func chainIndex(rows, first, part int) []uint32 {
 func (n *Net) checkLink(src Source) error {
 	corruption := n.dae.resolved.corruption
 	switch {
+	case n.scores():
+		return errors.New("a score model corrupts at several noise levels and draws from none")
 	case corruption.Uses(device.CorruptSwap) && src.Data == nil:
 		return errors.New("swap needs data to take values from")
 	case corruption.Uses(device.CorruptSaltAndPepper) && src.Range.Low.IsZero():

@@ -30,6 +30,9 @@ func (n *Net) MeasureCorruption(ctx context.Context, src Source, rows int) (Corr
 	clean, corrupted, mask := make([]float32, n.rows*features), make([]float32, n.rows*features), make([]float32, n.rows*features)
 	count := make([]struct{ destroyed, changed int }, features)
 	measure := CorruptionMeasure{Nominal: n.dae.resolved.corruption.NominalRate(), Columns: make([]ColumnCorrupted, features)}
+	if n.scores() { // noise destroys everything
+		measure.Nominal = 1
+	}
 	var square float64
 	err := n.stream(ctx, src, rows, func(_ int, m *minibatch) error {
 		rows, size := m.rows, m.rows*features
@@ -44,7 +47,7 @@ func (n *Net) MeasureCorruption(ctx context.Context, src Source, rows int) (Corr
 		}
 		for i := range size {
 			column := &count[i%features]
-			if mask[i] != 0 {
+			if mask[i] != 0 || n.scores() {
 				column.destroyed++
 			}
 			if corrupted[i] != clean[i] {

@@ -32,6 +32,7 @@ type Net struct {
 	blocks []block
 	fields device.Fields
 	memory
+	noise *noiseMemory   // absent unless trained by denoising score matching
 	probe minibatch      // of DenoiseAt and PullBackAt
 	pull  pullBackMemory // absent until PullBackAt
 }
@@ -63,6 +64,9 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	if err := n.uploadFields(); err != nil {
 		return nil, fmt.Errorf("copying the fields: %w", err)
 	}
+	if err := n.uploadNoise(); err != nil {
+		return nil, fmt.Errorf("copying the noise levels: %w", err)
+	}
 	return n, nil
 }
 
@@ -90,6 +94,7 @@ func (n *Net) allocate(a *allocator, b Binding) {
 	if fields := d.resolved.Fields; d.resolved.grouped() {
 		n.fields = device.Fields{Count: len(fields), OfColumn: a.words(features), Offsets: a.words(len(fields) + 1)}
 	}
+	n.allocateNoise(a)
 	n.blocks = make([]block, len(d.layers))
 	widest := 0
 	for i := range d.layers {

@@ -7,8 +7,14 @@ import "gpudae/device"
 func (n *Net) params(m *minibatch) device.View { return n.blocks[len(n.blocks)-1].output(m) }
 
 // loss computes, for each row, -log p(x|h) of the clean x, weighted by the
-// emphasis, and the gradient of their mean over rows in place of the parameters.
+// emphasis, or the loss of denoising score matching, and the gradient of their
+// mean over rows in place of the parameters.
 func (n *Net) loss(m *minibatch) {
+	if n.scores() {
+		n.denoise(m)
+		n.match(m, true)
+		return
+	}
 	args := n.likelihood(m)
 	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
 		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
@@ -17,8 +23,15 @@ func (n *Net) loss(m *minibatch) {
 	n.dev.Likelihood(args)
 }
 
-// nll computes -log p(x|h) of each row.
-func (n *Net) nll(m *minibatch) { n.dev.Likelihood(n.likelihood(m)) }
+// judge computes the loss of each row that has been reconstructed, -log p(x|h)
+// without emphasis or that of denoising score matching.
+func (n *Net) judge(m *minibatch) {
+	if n.scores() {
+		n.match(m, false)
+		return
+	}
+	n.dev.Likelihood(n.likelihood(m))
+}
 
 func (n *Net) likelihood(m *minibatch) device.LikelihoodArgs {
 	l := n.dae.resolved.likelihood
@@ -28,8 +41,12 @@ func (n *Net) likelihood(m *minibatch) device.LikelihoodArgs {
 	}
 }
 
-// mean computes the reconstruction E[x|h].
+// mean computes the reconstruction E[x|h], or D(x̃; σ).
 func (n *Net) mean(m *minibatch) {
+	if n.scores() {
+		n.denoise(m)
+		return
+	}
 	n.dev.Mean(device.MeanArgs{Kind: n.dae.resolved.likelihood.Kind, Fields: n.fields,
 		Params: n.params(m), Out: n.reconstruction.Top(m.rows)})
 }

@@ -50,11 +50,17 @@ func (n *Net) pullBack(m *minibatch) device.View {
 	for i := len(n.blocks) - 1; i >= 0; i-- {
 		gradient = n.pullThrough(i, gradient, m)
 	}
+	if n.scores() {
+		return n.pullIn(gradient, m)
+	}
 	return gradient
 }
 
-// pullMean carries v from the mean to the parameters of the likelihood.
+// pullMean carries v from the reconstruction to the decoder's output.
 func (n *Net) pullMean(m *minibatch) device.View {
+	if n.scores() {
+		return n.pullOut(m)
+	}
 	v := n.pull.vector.Top(m.rows)
 	if n.dae.resolved.likelihood.Kind == device.Bernoulli {
 		n.dev.ActivateBackward(device.ActivateBackwardArgs{Act: device.Sigmoid, Y: n.reconstruction.Top(m.rows), DY: v, DX: v})

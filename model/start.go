@@ -72,7 +72,8 @@ const pseudoCount = 0.5
 //	categorical       ln(n·m + ½), up to a constant of the field
 //	poisson           ln((n·m + ½)/n)
 //
-// for n rows with the mean m of a column.
+// for n rows with the mean m of a column; for score matching it is the constant
+// F that has the least loss.
 func (d *DAE) StartAtMeans(params []float32, m Moments) {
 	features := d.resolved.Features
 	if len(params) != d.ParameterCount() || len(m.Mean) != features || len(m.Variance) != features || m.Rows < 1 {
@@ -85,6 +86,10 @@ func (d *DAE) StartAtMeans(params []float32, m Moments) {
 	}
 	bias := slice(params, d.parameters[d.slots[last].bias])
 	for j := range features {
+		if l := d.resolved.levels; l != nil {
+			bias[j] = float32(l.start() * m.Mean[j])
+			continue
+		}
 		d.resolved.likelihood.setBias(bias[j:], features, float64(m.Rows), m.Mean[j], m.Variance[j])
 	}
 }

@@ -47,6 +47,7 @@ type minibatch struct {
 	rows       int // replicates included
 	replicates int
 	training   bool         // dropout is on, and batch norm uses the minibatch's statistics
+	given      bool         // the rows come from the host, their noise level from setNoise
 	shuffle    bool         // the order of the epoch rather than that of the part
 	order      device.Words // clock that says which examples
 	stream     philox.Stream
@@ -63,6 +64,10 @@ func (n *Net) gather(m *minibatch) {
 
 // corrupt draws x̃ ~ C(x̃|x), stage by stage, and the mask of what any stage destroyed.
 func (n *Net) corrupt(m *minibatch) {
+	if n.scores() {
+		n.diffuse(m)
+		return
+	}
 	from, to := n.clean.Top(m.rows), n.corrupted.Top(m.rows)
 	for position, stage := range n.dae.resolved.corruption {
 		n.dev.Corrupt(device.CorruptArgs{
@@ -77,10 +82,18 @@ func (n *Net) corrupt(m *minibatch) {
 }
 
 // input is what the encoder sees.
-func (n *Net) input(m *minibatch) device.View { return n.corrupted.Top(m.rows) }
+func (n *Net) input(m *minibatch) device.View {
+	if n.scores() {
+		return n.noise.input.Top(m.rows)
+	}
+	return n.corrupted.Top(m.rows)
+}
 
 // encode computes h = f(x̃).
 func (n *Net) encode(m *minibatch) {
+	if n.scores() {
+		n.condition(m)
+	}
 	x := n.input(m)
 	for i := range n.dae.depth {
 		x = n.forward(i, x, m)

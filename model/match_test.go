@@ -1,0 +1,539 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"gorgonia.org/tensor"
+
+	"gpudae/device"
+	"gpudae/device/reference"
+)
+
+// scoreConfig is a small score model.
+func scoreConfig(s Score) Config {
+	return Config{Features: 4, Hidden: []int{6, 5}, Activation: "tanh", Objective: ObjectiveDSM, Score: s}
+}
+
+var someLevels = Score{Noise: "geometric:min=0.1,max=3,levels=7", SigmaData: 0.8}
+
+// scoreCases are score models over all parameterisations, weightings,
+// embeddings and schedules.
+func scoreCases() map[string]Config {
+	cases := map[string]Config{}
+	add := func(name string, change func(*Config)) {
+		c := scoreConfig(someLevels)
+		change(&c)
+		cases[name] = c
+	}
+	for _, p := range Parameterizations() {
+		for _, w := range Weightings() {
+			add(p.Name+"/"+w.Name, func(c *Config) { c.Score.Parameterization, c.Score.Weighting = p.Name, w.Name })
+		}
+	}
+	for _, embedding := range []string{"none", "fourier:width=6,scale=2", "positional:width=4"} {
+		for _, noise := range []string{"single:0.4", "geometric:max=2,levels=5", "ddpm-linear:levels=20", "ddpm-cosine:levels=20", "edm:levels=9"} {
+			add(embedding+"/"+noise, func(c *Config) { c.Score.Embedding, c.Score.Noise = embedding, noise })
+		}
+	}
+	for _, norm := range []string{"none", "layer", "batch"} {
+		add("gelu, dropout, replicates/"+norm, func(c *Config) {
+			c.Activation, c.Norm, c.Dropout, c.Replicates, c.Code = "gelu", norm, 0.3, 3, 3
+		})
+	}
+	add("tied", func(c *Config) { c.Tied, c.Score.Embedding = true, "none" })
+	return cases
+}
+
+func TestScoreMatchingGradientAgreesWithFiniteDifferences(t *testing.T) {
+	for name, c := range scoreCases() {
+		t.Run(name, func(t *testing.T) { checkGradient(t, c) })
+	}
+}
+
+func TestPullBackOfAScoreModelAgreesWithFiniteDifferences(t *testing.T) {
+	for name, c := range scoreCases() {
+		if c.Norm == "batch" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			net := perturbed(t, reference.New(), c, 3)
+			sigma := net.DAE().NoiseLevels()[0]
+			if len(net.DAE().NoiseLevels()) > 1 {
+				sigma = 0.37 // between levels
+			}
+			checkPullBack(t, net, 3, sigma)
+		})
+	}
+}
+
+// judged are the rows of an evaluation with the noise level of each.
+type judged struct {
+	Batch
+	sigma, f, loss []float64
+}
+
+// evaluateRows evaluates a score model on one minibatch.
+func evaluateRows(t *testing.T, n *Net, src Source, rows int) judged {
+	t.Helper()
+	var out judged
+	e, err := n.EvaluateEach(context.Background(), src, func(b Batch) error {
+		out.Batch = b
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := make([]uint32, n.rows)
+	if err := n.dev.DownloadWords(level, n.noise.trained.level); err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		out.sigma = append(out.sigma, n.dae.resolved.sigmas[level[i]])
+		out.loss = append(out.loss, reference.Float64s(n.losses)[i])
+	}
+	out.f = append([]float64(nil), reference.Float64s(n.params(&minibatch{rows: rows}))...)
+	mean := 0.0
+	for _, l := range out.loss {
+		mean += l / float64(rows)
+	}
+	if math.Abs(e.Loss-mean) > 1e-6*mean || !math.IsNaN(e.NLL) || !math.IsNaN(e.PerFeature) {
+		t.Errorf("evaluation %+v, want the loss %g and no likelihood", e, mean)
+	}
+	return out
+}
+
+// TestWeightingsAreLossesOfTheNetwork: with the unit weighting the loss is
+// ½‖F - target‖², the target being what the table says of F; with that of the
+// score it is ½σ²‖s - (x-x̃)/σ²‖², whatever F estimates.
+func TestWeightingsAreLossesOfTheNetwork(t *testing.T) {
+	const rows, data = 40, 0.8
+	targets := map[string]func(x, noisy, s float64) float64{
+		"epsilon": func(x, noisy, s float64) float64 { return (noisy - x) / s },
+		"score":   func(x, noisy, s float64) float64 { return (x - noisy) / (s * s) },
+		"x0":      func(x, _, _ float64) float64 { return x },
+	}
+	// α = σ_data/√(σ²+σ_data²) and β = σ/√(σ²+σ_data²): v = α·z - β·x/σ_data.
+	targets["v"] = func(x, noisy, s float64) float64 {
+		root := math.Hypot(s, data)
+		return data/root*(noisy-x)/s - s/root*x/data
+	}
+	targets["edm"] = func(x, noisy, s float64) float64 { return -targets["v"](x, noisy, s) }
+	for _, p := range Parameterizations() {
+		for _, weighting := range []string{"unit", "score", "x0", "edm", "min-snr:2"} {
+			c := scoreConfig(Score{Noise: "geometric:min=0.1,max=3,levels=7", SigmaData: data, Parameterization: p.Name, Weighting: weighting})
+			dev := reference.New()
+			net := perturbed(t, dev, c, rows)
+			src := sourceOf(t, dev, uniform(1, rows*c.Features), c.Features, device.Clock{})
+			e := evaluateRows(t, net, src, rows)
+			for i := range rows {
+				s, want := e.sigma[i], 0.0
+				for j := range c.Features {
+					k := i*c.Features + j
+					x, noisy, d := float64(e.Clean[k]), float64(e.Corrupted[k]), float64(e.Reconstructed[k])
+					unit, clean := math.Pow(e.f[k]-targets[p.Name](x, noisy, s), 2)/2, math.Pow(d-x, 2)/2
+					switch weighting {
+					case "unit":
+						want += unit
+					case "score":
+						want += s * s * math.Pow((d-noisy)/(s*s)-(x-noisy)/(s*s), 2) / 2
+					case "x0":
+						want += clean
+					case "edm":
+						want += clean * (s*s + data*data) / (s * s * data * data)
+					case "min-snr:2":
+						want += clean * min(1/(s*s), 2/(data*data))
+					}
+				}
+				if math.Abs(e.loss[i]-want) > 1e-4*want+1e-7 {
+					t.Errorf("%s, %s: row %d at σ = %.3f has the loss %.8g, want %.8g", p.Name, weighting, i, s, e.loss[i], want)
+				}
+			}
+		}
+	}
+}
+
+// TestOneLevelIsTheGaussianDenoiser: at one σ score matching of x0 is the DAE
+// under gaussian:s times s², in noise, loss and gradient; σ² + σ_data² = 1 makes
+// c_in 1.
+func TestOneLevelIsTheGaussianDenoiser(t *testing.T) {
+	const examples, s = 6, 0.5
+	score := scoreConfig(Score{Noise: "single:0.6", SigmaData: 0.8, Parameterization: "x0", Weighting: "x0"})
+	likely := score
+	likely.Objective, likely.Score, likely.Corruption, likely.Likelihood = "", Score{}, "gaussian:0.6", "gaussian:0.5"
+	for name, dev := range devices(t) {
+		var grads [2][]float32
+		var noisy [2][]float32
+		for i, c := range []Config{score, likely} {
+			net := bound(t, dev, c, examples)
+			src := sourceOf(t, dev, uniform(1, 10*c.Features), c.Features, device.Clock{Step: 5})
+			net.Gradient(src, examples)
+			grads[i], noisy[i] = download(t, dev, net.Grads), download(t, dev, net.corrupted)
+		}
+		if !equal32(noisy[0], noisy[1]) {
+			t.Errorf("%s: the noise differs", name)
+		}
+		for i := range grads[1] {
+			grads[1][i] *= s * s
+		}
+		if !close32(grads[0], grads[1], 2e-6) {
+			t.Errorf("%s: gradients %v and %v", name, grads[0][:8], grads[1][:8])
+		}
+	}
+}
+
+// TestTrainedScoreOfAGaussian: a linear network's score tends to
+// -(Σ+σ²I)⁻¹(x-μ), whatever it estimates.
+func TestTrainedScoreOfAGaussian(t *testing.T) {
+	const rows, sigma = 100, 0.5
+	values := correlated(rows, oracleFeatures)
+	optimum := wiener(values, oracleFeatures, sigma)
+	for _, p := range Parameterizations() {
+		dev := newCPU(t)
+		c := Config{Features: oracleFeatures, Hidden: []int{oracleFeatures}, Activation: "identity", Objective: ObjectiveDSM, Replicates: 3,
+			Score: Score{Noise: "single:0.5", Parameterization: p.Name}}
+		n := bound(t, dev, c, rows)
+		trainAdam(t, n, sourceOf(t, dev, values, oracleFeatures, device.Clock{}), rows, 1200)
+		x := uniform(2, 10*oracleFeatures)
+		got := make([]float32, len(x))
+		if err := n.DenoiseAt(context.Background(), got, x, sigma); err != nil {
+			t.Fatal(err)
+		}
+		var wrong, all float64
+		for k := range x {
+			i, j := k/oracleFeatures, k%oracleFeatures
+			want := optimum.b.AtVec(j)
+			for l := range oracleFeatures {
+				want += optimum.w.At(j, l) * float64(x[i*oracleFeatures+l])
+			}
+			score := (want - float64(x[k])) / (sigma * sigma)
+			wrong += math.Pow((float64(got[k])-float64(x[k]))/(sigma*sigma)-score, 2)
+			all += score * score
+		}
+		if relative := math.Sqrt(wrong / all); !(relative < 0.03) {
+			t.Errorf("%s: the score is wrong by %.4f of its size", p.Name, relative)
+		} else {
+			t.Logf("%s: relative error %.4f", p.Name, relative)
+		}
+	}
+}
+
+func TestStartOfAScoreModelIsTheBestConstant(t *testing.T) {
+	for _, p := range Parameterizations() {
+		c := scoreConfig(Score{Noise: "geometric:min=0.1,max=3,levels=40", Parameterization: p.Name})
+		c.Features, c.Replicates = 1, 4096
+		dev := newCPU(t)
+		net := bound(t, dev, c, 2)
+		params := net.DAE().InitialParameters(1)
+		net.DAE().StartAtMeans(params, Moments{Rows: 2, Mean: []float64{3}, Variance: []float64{1}})
+		if err := net.SetParameters(params, nil); err != nil {
+			t.Fatal(err)
+		}
+		net.Gradient(sourceOf(t, dev, []float32{2, 4}, 1, device.Clock{}), 2)
+		slope := float64(download(t, dev, parameter(t, net, net.Grads, "decoder.1.bias"))[0])
+		params[len(params)-1]++ // one off
+		if err := net.SetParameters(params, nil); err != nil {
+			t.Fatal(err)
+		}
+		net.Gradient(sourceOf(t, dev, []float32{2, 4}, 1, device.Clock{}), 2)
+		curvature := float64(download(t, dev, parameter(t, net, net.Grads, "decoder.1.bias"))[0]) - slope
+		if off := slope / curvature; !(math.Abs(off) < 0.1) {
+			t.Errorf("%s: the start is off by %.3f", p.Name, off)
+		}
+	}
+}
+
+func TestScoreModelLearnsNothingFromTheLevelOfOthers(t *testing.T) {
+	c := scoreConfig(someLevels)
+	dev := reference.New()
+	net := perturbed(t, dev, c, 3)
+	x := uniform(3, 7*c.Features)
+	whole, single := make([]float32, len(x)), make([]float32, len(x))
+	for _, sigma := range []float64{0.05, 0.3, 7} {
+		if err := net.DenoiseAt(context.Background(), whole, x, sigma); err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(x); i += c.Features {
+			other := 2 * sigma // which must not last
+			if err := net.WithParameters(net.Params).DenoiseAt(context.Background(), single[i:i+c.Features], x[i:i+c.Features], other); err != nil {
+				t.Fatal(err)
+			}
+			if err := net.DenoiseAt(context.Background(), single[i:i+c.Features], x[i:i+c.Features], sigma); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !equal32(whole, single) {
+			t.Errorf("σ = %v: rows depend on those beside them", sigma)
+		}
+	}
+}
+
+func TestDenoiseOfAScoreModelIsAtItsLeastLevel(t *testing.T) {
+	c := scoreConfig(someLevels)
+	net := perturbed(t, reference.New(), c, 3)
+	x := uniform(3, 2*c.Features)
+	want := make([]float32, len(x))
+	if err := net.DenoiseAt(context.Background(), want, x, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := net.DenoiseAt(context.Background(), want, x, 0.1); err != nil {
+		t.Fatal(err)
+	}
+	got, err := net.Denoise(context.Background(), tensor.New(tensor.WithShape(2, c.Features), tensor.WithBacking(x)))
+	if err != nil || !equal32(got.Data().([]float32), want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+}
+
+func TestScoreModelAllocatesNothing(t *testing.T) {
+	c := scoreConfig(someLevels)
+	x := uniform(1, 20*c.Features)
+	dst := make([]float32, len(x))
+	dev := devices(t)["cpu"]
+	net := bound(t, dev, c, 8)
+	src := sourceOf(t, dev, x, c.Features, device.Clock{})
+	sigma := 0.5
+	if n := testing.AllocsPerRun(10, func() {
+		sigma *= 1.1
+		net.Gradient(src, 8)
+		if err := net.DenoiseAt(context.Background(), dst, x, sigma); err != nil {
+			t.Fatal(err)
+		}
+		if err := net.PullBackAt(context.Background(), dst, x, x, sigma); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations a call", n)
+	}
+}
+
+func TestScoreModelTakesTheMemoryItSays(t *testing.T) {
+	for name, c := range scoreCases() {
+		dev := &countingDevice{Device: reference.New()}
+		d, b := mustNew(t, c), Binding{Examples: 4, Training: true}
+		if _, err := Bind(dev, d, b); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Bytes(b); got != 4*dev.elements {
+			t.Errorf("%s: Bytes says %d, Bind took %d", name, got, 4*dev.elements)
+		}
+	}
+}
+
+func TestNoiseLevelsOfTheSchedules(t *testing.T) {
+	levels := func(spec string) []float64 {
+		z, err := ParseNoise(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z.Levels()
+	}
+	near := func(name string, got, want, tolerance float64) {
+		t.Helper()
+		if !(math.Abs(got/want-1) <= tolerance) {
+			t.Errorf("%s: %.8g, want %.8g", name, got, want)
+		}
+	}
+	if got := levels("single:0.3"); len(got) != 1 || got[0] != 0.3 {
+		t.Errorf("single: %v", got)
+	}
+	g := levels("geometric:min=0.01,max=10,levels=4")
+	for l, want := range []float64{0.01, 0.1, 1, 10} {
+		near("geometric", g[l], want, 1e-12)
+	}
+	// Ho et al. 2020: ᾱ_1 = 1 - 10⁻⁴, and ᾱ_1000 = 4.036·10⁻⁵ as their code computes it.
+	d := levels("ddpm-linear")
+	near("ddpm-linear", d[0], math.Sqrt(1e-4/(1-1e-4)), 1e-9)
+	near("ddpm-linear", 1/(1+d[999]*d[999]), 4.0358e-5, 1e-4)
+	// Nichol and Dhariwal 2021: ᾱ_t is f(t)/f(0) until β is bounded.
+	k := levels("ddpm-cosine")
+	f := func(t float64) float64 { return math.Pow(math.Cos((t+0.008)/1.008*math.Pi/2), 2) }
+	near("ddpm-cosine", 1/(1+k[499]*k[499]), f(0.5)/f(0), 1e-9)
+	near("ddpm-cosine", 1/(1+k[999]*k[999]), f(0.999)/f(0)*(1-mostBeta), 1e-6)
+	// Karras et al. 2022: the quantiles have the mean and the deviation of ln σ.
+	e := levels("edm:mean=-1,spread=1.5,levels=1000")
+	var mean, square float64
+	for _, sigma := range e {
+		mean += math.Log(sigma) / 1000
+		square += math.Log(sigma) * math.Log(sigma) / 1000
+	}
+	near("edm", mean, -1, 1e-9)
+	near("edm", math.Sqrt(square-mean*mean), 1.5, 5e-3)
+	near("edm", e[841], math.Exp(-1+1.5), 1e-2) // Φ(1) = 0.8413
+	for _, spec := range []string{"geometric:max=5", "ddpm-linear:levels=50", "ddpm-cosine:levels=50", "edm"} {
+		rising := levels(spec)
+		for l := 1; l < len(rising); l++ {
+			if !(rising[l] > rising[l-1] && rising[l-1] > 0) {
+				t.Errorf("%s: level %d is %g after %g", spec, l, rising[l], rising[l-1])
+			}
+		}
+	}
+}
+
+func TestNoiseSpecifications(t *testing.T) {
+	for spec, want := range map[string]string{
+		"single:0.3": "single:sigma=0.3", "geometric:max=10": "geometric:max=10", "geometric:0.1,10,5": "geometric:min=0.1,max=10,levels=5",
+		"geometric": "geometric", "ddpm-linear": "ddpm-linear", "ddpm-linear:levels=10": "ddpm-linear:levels=10", "edm:spread=1": "edm:spread=1",
+	} {
+		z, err := ParseNoise(spec)
+		if err != nil || z.String() != want {
+			t.Errorf("%s: %s, %v, want %s", spec, z, err, want)
+		}
+		again, err := ParseNoise(z.String())
+		if err != nil || again.String() != want {
+			t.Errorf("%s: read again it is %s, %v", spec, again, err)
+		}
+	}
+	z, err := ParseNoise("geometric:min=0.1,levels=9")
+	if err != nil || !z.Open() {
+		t.Fatalf("%v, %v", z, err)
+	}
+	if got := z.Close(4).String(); got != "geometric:min=0.1,max=4,levels=9" {
+		t.Errorf("closed it is %s", got)
+	}
+	if got := z.Close(0); got.Open() || got.Levels()[8] <= got.Levels()[0] {
+		t.Errorf("closed at 0 it is %s", got)
+	}
+}
+
+func TestScoreConfigurationErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, key string
+		change    func(*Config)
+	}{
+		{"objective", "objective", func(c *Config) { c.Objective = "dms" }},
+		{"levels of nll", "noise", func(c *Config) { c.Objective = "nll" }},
+		{"no noise", "noise", func(c *Config) { c.Score.Noise = "" }},
+		{"unknown noise", "noise", func(c *Config) { c.Score.Noise = "cosine" }},
+		{"open noise", "noise", func(c *Config) { c.Score.Noise = "geometric" }},
+		{"falling noise", "noise", func(c *Config) { c.Score.Noise = "geometric:min=2,max=1" }},
+		{"half a level", "noise", func(c *Config) { c.Score.Noise = "ddpm-linear:levels=2.5" }},
+		{"parameterization", "parameterization", func(c *Config) { c.Score.Parameterization = "y" }},
+		{"weighting", "weighting", func(c *Config) { c.Score.Weighting = "snr" }},
+		{"embedding", "embedding", func(c *Config) { c.Score.Embedding = "learned" }},
+		{"odd embedding", "embedding", func(c *Config) { c.Score.Embedding = "fourier:width=7" }},
+		{"sigma_data", "sigma_data", func(c *Config) { c.Score.SigmaData = -1 }},
+		{"corruption", "corruption", func(c *Config) { c.Corruption = "masking:0.2" }},
+		{"likelihood", "likelihood", func(c *Config) { c.Likelihood = "bernoulli" }},
+		{"variance", "likelihood", func(c *Config) { c.Likelihood = "gaussian:0.5" }},
+		{"emphasis", "emphasis", func(c *Config) { c.Emphasis = Emphasis{1, 0.5} }},
+		{"fields", "fields", func(c *Config) { c.Fields = []int{2, 2} }},
+		{"tied", "tied", func(c *Config) { c.Tied = true }},
+	} {
+		config := scoreConfig(someLevels)
+		c.change(&config)
+		_, err := New(config)
+		var bad *ConfigError
+		if !errors.As(err, &bad) || bad.Key != c.key || bad.Remedy == "" {
+			t.Errorf("%s: %v, want an error of %s", c.name, err, c.key)
+		}
+	}
+}
+
+func TestChainOfAScoreModelIsRefused(t *testing.T) {
+	c := scoreConfig(someLevels)
+	net := bound(t, reference.New(), c, 1)
+	x := make([]float32, c.Features)
+	if err := net.Link(x, x, Source{}, 0, 0); err == nil || !strings.Contains(err.Error(), "score model") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestEmbeddingsTellLevelsApart: neighbouring levels have different embeddings,
+// and those of the positional embedding at a level are Vaswani's of its number.
+func TestEmbeddingsTellLevelsApart(t *testing.T) {
+	for _, embedding := range []string{"fourier", "positional"} {
+		s := Score{Noise: "geometric:max=8,levels=50", Embedding: embedding + ":width=8"}
+		l, err := s.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := make([]float32, 8)
+		for number, sigma := range l.sigmas {
+			now := make([]float32, 8)
+			l.embed(now, sigma)
+			distance := 0.0
+			for k := range now {
+				distance += math.Pow(float64(now[k]-before[k]), 2)
+				if want := math.Cos(float64(number) / math.Pow(10000, float64(k)/4)); embedding == "positional" && k < 4 && math.Abs(float64(now[k])-want) > 1e-6 {
+					t.Errorf("level %d, number %d of the embedding is %g, want %g", number, k, now[k], want)
+				}
+			}
+			if number > 0 && distance < 1e-4 {
+				t.Errorf("%s: levels %d and %d look alike", embedding, number-1, number)
+			}
+			before = now
+		}
+	}
+}
+
+// TestDenoisingScoreMatchingExceedsExplicitByAConstant: on a mixture of
+// Gaussians, at every level and for any network, the denoising loss exceeds
+// ½E‖s - ∇log p_σ‖² by ½(D/σ² - E‖∇log p_σ‖²) (Vincent 2011, appendix).
+func TestDenoisingScoreMatchingExceedsExplicitByAConstant(t *testing.T) {
+	const rows, d = 20000, 2
+	centres := [][d]float64{{-1, 0.5}, {1.2, 0}, {0, -1}}
+	const spread = 0.4
+	random := rand.New(rand.NewPCG(4, 0))
+	var values []float32
+	for range rows {
+		c := centres[random.IntN(len(centres))]
+		for j := range d {
+			values = append(values, float32(c[j]+spread*random.NormFloat64()))
+		}
+	}
+	score := func(x [d]float64, sigma float64) (s [d]float64) {
+		total, v := 0.0, spread*spread+sigma*sigma
+		for _, c := range centres {
+			w := math.Exp(-(math.Pow(x[0]-c[0], 2) + math.Pow(x[1]-c[1], 2)) / (2 * v))
+			total += w
+			for j := range d {
+				s[j] += w * (c[j] - x[j]) / v
+			}
+		}
+		return [d]float64{s[0] / total, s[1] / total}
+	}
+	for _, sigma := range []float64{0.3, 1} {
+		for seed := range uint64(2) {
+			c := Config{Features: d, Hidden: []int{8}, Activation: "tanh", Objective: ObjectiveDSM, Score: Score{Noise: fmt.Sprintf("single:%g", sigma), Weighting: "score"}}
+			dev := newCPU(t)
+			net := bound(t, dev, c, 1000)
+			params := net.DAE().InitialParameters(seed)
+			if err := net.SetParameters(params, nil); err != nil {
+				t.Fatal(err)
+			}
+			var sum, squares, explicit float64
+			e, err := net.EvaluateEach(context.Background(), sourceOf(t, dev, values, d, device.Clock{}), func(b Batch) error {
+				for i := 0; i < len(b.Clean); i += d {
+					truth := score([d]float64{float64(b.Corrupted[i]), float64(b.Corrupted[i+1])}, sigma)
+					excess := -d / (sigma * sigma) / 2 // less the constant
+					for j := range d {
+						s := float64(b.Reconstructed[i+j]-b.Corrupted[i+j]) / (sigma * sigma)
+						target := float64(b.Clean[i+j]-b.Corrupted[i+j]) / (sigma * sigma)
+						excess += (s-target)*(s-target)/2 - (s-truth[j])*(s-truth[j])/2 + truth[j]*truth[j]/2
+						explicit += (s - truth[j]) * (s - truth[j]) / 2 / rows
+					}
+					sum += excess
+					squares += excess * excess
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mean := sum / rows
+			within := 4.5 * math.Sqrt((squares/rows-mean*mean)/rows)
+			if math.Abs(mean) > within || within > 0.2*explicit {
+				t.Errorf("σ = %g, seed %d: the losses differ by %.4f more than the constant, allowed are %.4f; the explicit one is %.4f", sigma, seed, mean, within, explicit)
+			}
+			if math.Abs(e.Loss/(sigma*sigma)-explicit) < 1e-3 {
+				t.Errorf("σ = %g: the losses do not differ", sigma)
+			}
+		}
+	}
+}

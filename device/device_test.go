@@ -150,6 +150,7 @@ func TestKindNames(t *testing.T) {
 	expectNames(t, device.Likelihoods())
 	expectNames(t, device.Optimizers())
 	expectNames(t, device.Reductions())
+	expectNames(t, device.Codes())
 }
 
 func expectNames[K fmt.Stringer](t *testing.T, kinds []K) {

@@ -140,7 +140,7 @@ const (
 	CodeBernoulli
 	// CodeConcrete: h is the logistic function of (a + ln u - ln(1-u))/τ, a
 	// Bernoulli unit relaxed (Maddison et al. 2017), with the KL of CodeBernoulli
-	// (Jang et al. 2017).
+	// (Jang et al. 2017); u = 0 gives h = 0.
 	CodeConcrete
 	codes
 )

@@ -462,6 +462,9 @@ func (a *TickArgs) Check() {
 	}
 }
 
+// isClock reports whether a clock that may be absent is one.
+func isClock(w Words) bool { return w.IsZero() || w.Len == ClockWords }
+
 func sameShape(a, b View) bool { return a.Rows == b.Rows && a.Columns == b.Columns }
 
 // dims is a view's shape for a message.

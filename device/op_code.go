@@ -11,13 +11,14 @@ import "gpudae/device/philox"
 // that of philox at coordinates {Stream, Index: Stage, Replicate: i mod
 // Replicates, Row: the row's number from Index, Step: the clock's step (0
 // without a clock), Block: j/4}, lane j mod 4: NormalLane for Gaussian codes, u
-// = Uniform for the others.
+// = Uniform for the others. Noise is equal bit for bit on all devices; of a
+// Bernoulli unit whose u is within rounding of p, h may not be.
 //
 // Divergence is KL(q‖p) in closed form, or, with Sampled, log q(h) - log p(h) at
 // the h that was drawn, whose expectation it is.
 type SampleCodeArgs struct {
 	Kind        Code
-	Temperature float32 // CodeConcrete: τ
+	Temperature float32 // CodeConcrete: τ > 0
 	Params      View    // [rows, Kind.Width(units)]
 	Noise       View    // out [rows, units]: z or u, for the backward pass
 	Code        View    // out [rows, units]: h
@@ -35,9 +36,9 @@ type SampleCodeArgs struct {
 func (a *SampleCodeArgs) Check() {
 	if !sameShape(a.Noise, a.Code) || a.Params.Rows != a.Code.Rows || a.Params.Columns != a.Kind.Width(a.Code.Columns) ||
 		!a.Divergence.IsZero() && a.Divergence.Len() != a.Code.Rows || a.Index.Len != IndexWords(a.Code.Rows) || a.Replicates < 1 ||
-		a.Sampled && a.Kind != CodeGaussian {
-		panicf("sample a %s code %s from %s, noise %s, divergence %s (sampled %t), %d index words", a.Kind, shape(a.Code), shape(a.Params),
-			shape(a.Noise), shape(a.Divergence), a.Sampled, a.Index.Len)
+		a.Sampled && a.Kind != CodeGaussian || a.Kind == CodeConcrete && !(a.Temperature > 0) || !isClock(a.Clock) {
+		panicf("sample a %s code %s at temperature %g from %s, noise %s, divergence %s (sampled %t), %d index words, %d replicates, clock of %d words",
+			a.Kind, shape(a.Code), a.Temperature, shape(a.Params), shape(a.Noise), shape(a.Divergence), a.Sampled, a.Index.Len, a.Replicates, a.Clock.Len)
 	}
 }
 
@@ -49,10 +50,10 @@ func (a *SampleCodeArgs) Check() {
 // too. w_i is Weights, or 1 without them.
 type SampleCodeBackwardArgs struct {
 	Kind        Code
-	Temperature float32
-	Params      View // [rows, Kind.Width(units)]
-	Noise, Code View // [rows, units]
-	DCode       View // [rows, units]
+	Temperature float32 // CodeConcrete: τ > 0
+	Params      View    // [rows, Kind.Width(units)]
+	Noise, Code View    // [rows, units]
+	DCode       View    // [rows, units]
 	Sampled     bool
 	Scale       float32
 	Weights     View // [rows, 1], or absent
@@ -62,9 +63,10 @@ type SampleCodeBackwardArgs struct {
 // Check panics if the arguments do not fit together.
 func (a *SampleCodeBackwardArgs) Check() {
 	if !sameShape(a.Noise, a.Code) || !sameShape(a.DCode, a.Code) || !sameShape(a.Params, a.DParams) || a.Params.Rows != a.Code.Rows ||
-		a.Params.Columns != a.Kind.Width(a.Code.Columns) || !a.Weights.IsZero() && a.Weights.Len() != a.Code.Rows || a.Sampled && a.Kind != CodeGaussian {
-		panicf("sample backward of a %s code %s with %s from %s, noise %s, weights %s, to %s", a.Kind, shape(a.Code), shape(a.DCode),
-			shape(a.Params), shape(a.Noise), shape(a.Weights), shape(a.DParams))
+		a.Params.Columns != a.Kind.Width(a.Code.Columns) || !a.Weights.IsZero() && a.Weights.Len() != a.Code.Rows ||
+		a.Sampled && a.Kind != CodeGaussian || a.Kind == CodeConcrete && !(a.Temperature > 0) {
+		panicf("sample backward of a %s code %s (sampled %t) at temperature %g with %s from %s, noise %s, weights %s, to %s", a.Kind, shape(a.Code),
+			a.Sampled, a.Temperature, shape(a.DCode), shape(a.Params), shape(a.Noise), shape(a.Weights), shape(a.DParams))
 	}
 }
 
@@ -113,6 +115,12 @@ func (a *ScaleRowsArgs) Check() {
 //	categorical       the first column c of field j whose cumulative softmax exceeds
 //	                  Uniform of the word of field j (the last, if none does)
 //	poisson           philox.Poisson of rate exp(a), with Block = column
+//
+// where j is the field for categorical and the column for the other kinds. A
+// gaussian draw is equal bit for bit on all float32 devices, as that of Corrupt
+// is. Elsewhere the logistic function, the softmax and the exponential may round
+// differently: of a u within rounding of its threshold, or a rate within rounding
+// of where the count changes, the draw may be the neighbour's.
 type DrawArgs struct {
 	Kind       Likelihood
 	Sigma      float32 // as in LikelihoodArgs
@@ -129,8 +137,10 @@ type DrawArgs struct {
 
 // Check panics if the arguments do not fit together.
 func (a *DrawArgs) Check() {
-	if a.Params.Rows != a.Out.Rows || a.Params.Columns != a.Kind.Width(a.Out.Columns) || a.Index.Len != IndexWords(a.Out.Rows) || a.Replicates < 1 {
-		panicf("draw %s of %s to %s, %d index words", a.Kind, shape(a.Params), shape(a.Out), a.Index.Len)
+	if a.Params.Rows != a.Out.Rows || a.Params.Columns != a.Kind.Width(a.Out.Columns) || a.Index.Len != IndexWords(a.Out.Rows) ||
+		a.Replicates < 1 || !isClock(a.Clock) {
+		panicf("draw %s of %s to %s, %d index words, %d replicates, clock of %d words", a.Kind, shape(a.Params), shape(a.Out), a.Index.Len,
+			a.Replicates, a.Clock.Len)
 	}
 	a.Fields.Check(a.Out.Columns)
 }

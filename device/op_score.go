@@ -36,8 +36,9 @@ type DiffuseArgs struct {
 // Check panics if the arguments do not fit together.
 func (a *DiffuseArgs) Check() {
 	if !sameShape(a.From, a.To) || a.Level.Len != a.From.Rows || a.Sigma.Rows != 1 || a.Sigma.Columns < 1 ||
-		a.Index.Len != IndexWords(a.From.Rows) || a.Replicates < 1 {
-		panicf("diffuse %s to %s at %d levels of %s, %d index words", shape(a.From), shape(a.To), a.Level.Len, shape(a.Sigma), a.Index.Len)
+		a.Index.Len != IndexWords(a.From.Rows) || a.Replicates < 1 || !isClock(a.Clock) {
+		panicf("diffuse %s to %s at %d levels of %s, %d index words, %d replicates, clock of %d words", shape(a.From), shape(a.To),
+			a.Level.Len, shape(a.Sigma), a.Index.Len, a.Replicates, a.Clock.Len)
 	}
 }
 

@@ -28,6 +28,13 @@ func TestDrawsAreTheRecordedOnes(t *testing.T) {
 		l.writeDraws(&got, k)
 	}
 	l.writeDropout(&got)
+	l.writeLevels(&got)
+	for _, k := range device.Codes() {
+		l.writeCodes(&got, k)
+	}
+	for _, k := range device.Likelihoods() {
+		l.writeFeatures(&got, k)
+	}
 	path := filepath.Join("testdata", "draws.txt")
 	if *update {
 		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
@@ -100,4 +107,58 @@ func (l *lab) writeDropout(to *bytes.Buffer) {
 		}
 		fmt.Fprintln(to)
 	}
+}
+
+// drawn writes a line for each row of a view.
+func drawn(to *bytes.Buffer, what string, v device.View) {
+	for i := range v.Rows {
+		fmt.Fprintf(to, "%s row %d:", what, i)
+		for _, x := range Float64s(v)[i*v.Columns : (i+1)*v.Columns] {
+			fmt.Fprintf(to, " %08x", math.Float32bits(float32(x)))
+		}
+		fmt.Fprintln(to)
+	}
+}
+
+// writeLevels diffuses two replicates of two rows, and writes their levels.
+func (l *lab) writeLevels(to *bytes.Buffer) {
+	l.Helper()
+	const rows, columns, levels = 4, 6, 100
+	sigma, x, level := l.matrix(1, levels), l.matrix(rows, columns), l.words(make([]uint32, rows)...)
+	for i := range Float64s(sigma) {
+		Float64s(sigma)[i] = float64(i + 1)
+	}
+	l.d.Diffuse(device.DiffuseArgs{Sigma: sigma, From: x, To: x, Level: level, Seed: 1 << 63, Stream: philox.StreamTrain, Stage: 1, Replicates: 2,
+		Index: l.words(5, 5, 9, 9, 0, 0, 1, 1), Clock: l.words(device.Clock{Step: 1<<32 + 17}.Words()...)})
+	words := make([]uint32, rows)
+	if err := l.d.DownloadWords(words, level); err != nil {
+		l.Fatal(err)
+	}
+	fmt.Fprintf(to, "levels: %d\n", words)
+	drawn(to, "diffused", x)
+}
+
+// writeCodes draws codes of two replicates of two rows, and writes their noise and
+// what of them the roundings of a machine's exponential do not change.
+func (l *lab) writeCodes(to *bytes.Buffer, k device.Code) {
+	l.Helper()
+	const rows, units = 4, 6
+	noise, code := l.matrix(rows, units), l.matrix(rows, units)
+	l.d.SampleCode(device.SampleCodeArgs{Kind: k, Temperature: 1, Params: l.matrix(rows, k.Width(units)), Noise: noise, Code: code, Seed: 1 << 63,
+		Stream: philox.StreamCode, Stage: 1, Replicates: 2, Index: l.words(5, 5, 9, 9, 0, 0, 1, 1), Clock: l.words(device.Clock{Step: 17}.Words()...)})
+	drawn(to, k.String()+" noise", noise)
+	if k != device.CodeConcrete {
+		drawn(to, k.String()+" code", code)
+	}
+}
+
+// writeFeatures draws features of two replicates of two rows.
+func (l *lab) writeFeatures(to *bytes.Buffer, k device.Likelihood) {
+	l.Helper()
+	const rows, columns = 4, 6
+	out := l.matrix(rows, columns)
+	l.d.Draw(device.DrawArgs{Kind: k, Sigma: 0.5, Fields: device.Fields{Count: 3, OfColumn: l.words(0, 0, 0, 1, 2, 2), Offsets: l.words(0, 3, 4, 6)},
+		Params: l.matrix(rows, k.Width(columns)), Out: out, Seed: 1 << 63, Stream: philox.StreamDraw, Stage: 1, Replicates: 2,
+		Index: l.words(5, 5, 9, 9, 0, 0, 1, 1), Clock: l.words(device.Clock{Step: 17}.Words()...)})
+	drawn(to, k.String()+" draw", out)
 }

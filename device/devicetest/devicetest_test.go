@@ -87,20 +87,29 @@ type defect struct {
 	foundBy []string // checks that must fail
 	says    string   // what one of the failures must contain
 
-	alloc       func(d device.Device, t device.Type, n int) (device.Memory, error)
-	record      func(d device.Device, body func()) (device.Program, error)
-	gather      func(d device.Device, a device.GatherArgs)
-	corrupt     func(d device.Device, a device.CorruptArgs)
-	dense       func(d device.Device, a device.DenseArgs)
-	denseBack   func(d device.Device, a device.DenseBackwardArgs)
-	activate    func(d device.Device, a device.ActivateArgs)
-	normalize   func(d device.Device, a device.NormalizeArgs)
-	dropout     func(d device.Device, a device.DropoutArgs)
-	likelihood  func(d device.Device, a device.LikelihoodArgs)
-	reduce      func(d device.Device, a device.ReduceArgs)
-	update      func(d device.Device, a device.UpdateArgs)
-	tick        func(d device.Device, a device.TickArgs)
-	synchronise func(d device.Device) error
+	alloc        func(d device.Device, t device.Type, n int) (device.Memory, error)
+	record       func(d device.Device, body func()) (device.Program, error)
+	gather       func(d device.Device, a device.GatherArgs)
+	corrupt      func(d device.Device, a device.CorruptArgs)
+	dense        func(d device.Device, a device.DenseArgs)
+	denseBack    func(d device.Device, a device.DenseBackwardArgs)
+	activate     func(d device.Device, a device.ActivateArgs)
+	normalize    func(d device.Device, a device.NormalizeArgs)
+	dropout      func(d device.Device, a device.DropoutArgs)
+	likelihood   func(d device.Device, a device.LikelihoodArgs)
+	reduce       func(d device.Device, a device.ReduceArgs)
+	update       func(d device.Device, a device.UpdateArgs)
+	tick         func(d device.Device, a device.TickArgs)
+	diffuse      func(d device.Device, a device.DiffuseArgs)
+	condition    func(d device.Device, a device.ConditionArgs)
+	blend        func(d device.Device, a device.BlendArgs)
+	score        func(d device.Device, a device.ScoreMatchArgs)
+	sampleCode   func(d device.Device, a device.SampleCodeArgs)
+	codeBackward func(d device.Device, a device.SampleCodeBackwardArgs)
+	importance   func(d device.Device, a device.ImportanceArgs)
+	scaleRows    func(d device.Device, a device.ScaleRowsArgs)
+	draw         func(d device.Device, a device.DrawArgs)
+	synchronise  func(d device.Device) error
 }
 
 func (d *defective) Alloc(t device.Type, n int) (device.Memory, error) {
@@ -154,6 +163,42 @@ func (d *defective) Update(a device.UpdateArgs) { replaced(d, d.defect.update, d
 
 func (d *defective) Tick(a device.TickArgs) { replaced(d, d.defect.tick, d.Device.Tick, a) }
 
+func (d *defective) Diffuse(a device.DiffuseArgs) {
+	replaced(d, d.defect.diffuse, d.Device.Diffuse, a)
+}
+
+func (d *defective) Condition(a device.ConditionArgs) {
+	replaced(d, d.defect.condition, d.Device.Condition, a)
+}
+
+func (d *defective) Blend(a device.BlendArgs) {
+	replaced(d, d.defect.blend, d.Device.Blend, a)
+}
+
+func (d *defective) ScoreMatch(a device.ScoreMatchArgs) {
+	replaced(d, d.defect.score, d.Device.ScoreMatch, a)
+}
+
+func (d *defective) SampleCode(a device.SampleCodeArgs) {
+	replaced(d, d.defect.sampleCode, d.Device.SampleCode, a)
+}
+
+func (d *defective) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	replaced(d, d.defect.codeBackward, d.Device.SampleCodeBackward, a)
+}
+
+func (d *defective) Importance(a device.ImportanceArgs) {
+	replaced(d, d.defect.importance, d.Device.Importance, a)
+}
+
+func (d *defective) ScaleRows(a device.ScaleRowsArgs) {
+	replaced(d, d.defect.scaleRows, d.Device.ScaleRows, a)
+}
+
+func (d *defective) Draw(a device.DrawArgs) {
+	replaced(d, d.defect.draw, d.Device.Draw, a)
+}
+
 func replaced[A any](d *defective, by func(device.Device, A), sound func(A), a A) {
 	if by != nil {
 		by(d.Device, a)
@@ -181,7 +226,7 @@ func poke(d device.Device, v device.View, offset int, x float32) {
 }
 
 func defects() []defect {
-	return slices.Concat(corruptionDefects(), arithmeticDefects(), memoryDefects(), stateDefects())
+	return slices.Concat(corruptionDefects(), arithmeticDefects(), memoryDefects(), stateDefects(), codeDefects())
 }
 
 func corruptionDefects() []defect {

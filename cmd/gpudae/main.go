@@ -107,7 +107,7 @@ func (p *program) app() *cli.App {
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version"}},
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
-			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.figureCommand(),
+			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.twosampleCommand(), p.figureCommand(),
 			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(),
 		},
 	}

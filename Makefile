@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda generated unfused race harness fuzz python readme vulnerabilities
+check-all: check check-cuda container generated unfused race harness fuzz python readme vulnerabilities
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -89,16 +89,18 @@ test-cuda:
 	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda $(CUDA_TESTS)
 	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -run CUDA ./cmd/gpudae
 
-# Dockerfile.cuda built and run for real, in a chroot; needs root, buildah, debootstrap.
+# Dockerfile.cuda built and run for real, in a chroot; says so where the machine does not let it (root, buildah, debootstrap).
 container:
 	scripts/check/container
 
-# The same under the sanitizers and the access checker, and the software driver's own tests.
+# The same under the sanitizers and the access checker, the software driver's own
+# tests, and the script that gathers evidence on a GPU.
 check-cuda: test-cuda
 	$(MAKE) -C cuda/softdriver test
 	$(MAKE) -C cuda/softdriver VARIANT=asan
 	$(MAKE) -C cuda/softdriver VARIANT=check
 	scripts/cuda-env go test -tags cuda -c -o .cache/cuda/gpu.test ./gpu
 	cd gpu && LD_PRELOAD=$$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=$(SOFTDRIVER)/asan \
-		../.cache/cuda/gpu.test -test.run Conformance
-	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run Conformance
+		../.cache/cuda/gpu.test -test.run "Conformance|Tensor"
+	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "Conformance|Tensor"
+	scripts/check/gpu-proof

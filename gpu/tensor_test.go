@@ -77,6 +77,9 @@ func TestTensorIsTheView(t *testing.T) {
 	if text := fmt.Sprint(x); !strings.Contains(text, "Inacces") {
 		t.Errorf("the tensor prints as %q", text)
 	}
+	if _, err := x.At(0, 0); err == nil {
+		t.Error("package tensor looks at what it cannot read")
+	}
 	if _, err := tensor.Add(x, x); err == nil {
 		t.Error("package tensor adds what it cannot read")
 	}

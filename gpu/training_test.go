@@ -221,12 +221,26 @@ func TestOperationsDoNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w, err := dev.Alloc(device.Word, 10+device.IndexWords(10))
+	if err != nil {
+		t.Fatal(err)
+	}
 	x, y := device.MatrixOf(m, 0, 10, 10), device.MatrixOf(m, 100, 10, 10)
+	level, index := device.WordsOf(w, 0, 10), device.WordsOf(w, 10, device.IndexWords(10))
 	for name, operation := range map[string]func(){
 		"a step":  func() { program() },
 		"dense":   func() { dev.Dense(device.DenseArgs{X: x, W: x, Y: y}) },
 		"combine": func() { dev.Combine(device.CombineArgs{Alpha: 1, A: x, Dst: y}) },
 		"reduce":  func() { dev.Reduce(device.ReduceArgs{X: x, Out: y.Reshape(100, 1).Top(1)}) },
+		"diffuse": func() {
+			dev.Diffuse(device.DiffuseArgs{Sigma: x.Top(1), From: x, To: y, Level: level, Replicates: 1, Index: index})
+		},
+		"sample code": func() {
+			dev.SampleCode(device.SampleCodeArgs{Kind: device.CodeBernoulli, Params: x, Noise: y, Code: y, Replicates: 1, Index: index})
+		},
+		"draw": func() {
+			dev.Draw(device.DrawArgs{Kind: device.Bernoulli, Params: x, Out: y, Replicates: 1, Index: index})
+		},
 	} {
 		if n := testing.AllocsPerRun(20, operation); n > 0 {
 			t.Errorf("%s allocates %g times", name, n)

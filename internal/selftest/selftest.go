@@ -5,9 +5,10 @@
 //
 // Small models that together have every kind of corruption, activation, norm,
 // likelihood and optimiser are trained for some recorded steps and evaluated
-// (cases.go); products of three sizes are computed by themselves, since a device
-// may choose its code by their shape (products.go). Package devicetest is the
-// thorough suite: each operation by itself, with bounds from the arithmetic.
+// (cases.go); noise levels, stochastic codes and draws are computed each by itself
+// (draws.go), and so are products of three sizes, since a device may choose its code
+// by their shape (products.go). Package devicetest is the thorough suite: each
+// operation by itself, with bounds from the arithmetic.
 //
 // The package must not know any device but the reference.
 package selftest
@@ -90,12 +91,18 @@ type array struct {
 }
 
 func checks() []check {
+	all := append(trainings(), drawings()...)
+	for _, s := range shapes() {
+		all = append(all, check{s.String(), s.multiply})
+	}
+	return all
+}
+
+// trainings are the models of the table.
+func trainings() []check {
 	var all []check
 	for _, c := range cases() {
 		all = append(all, check{c.String(), c.train})
-	}
-	for _, s := range shapes() {
-		all = append(all, check{s.String(), s.multiply})
 	}
 	return all
 }

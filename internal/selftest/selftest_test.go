@@ -44,7 +44,8 @@ func TestEveryKindIsRunAndCaught(t *testing.T) {
 	if _, err := Run(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range slices.Concat([]string{"Gather", "Dropout", "Combine", "Tick"},
+	for _, name := range slices.Concat([]string{"Gather", "Dropout", "Combine", "Tick", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows"},
+		named("SampleCode", device.Codes()), named("SampleCodeBackward", device.Codes()), named("Draw", device.Likelihoods()),
 		named("Corrupt", device.Corruptions()), named("Dense", device.Activations()), named("DenseBackward", device.Activations()),
 		named("Activate", device.Activations()), named("ActivateBackward", device.Activations()),
 		named("Normalize", device.Normalizations()), named("Inference", device.Normalizations()),
@@ -67,12 +68,60 @@ func disagreements(t *testing.T, dev device.Device, operation string) []Disagree
 	t.Helper()
 	r := &Report{}
 	spoiled := &faulty{Device: dev, ran: map[string]bool{}, fault: operation}
-	for _, c := range cases() {
-		if err := r.run(t.Context(), spoiled, check{c.String(), c.train}); err != nil {
+	for _, c := range append(trainings(), drawings()...) {
+		if err := r.run(t.Context(), spoiled, c); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return r.Disagreement
+}
+
+// TestDrawsKeepAwayFromTheEdge: parameters that are off by more than rounding can
+// put them give the same bits, columns and counts, so that no sound device
+// disagrees.
+func TestDrawsKeepAwayFromTheEdge(t *testing.T) {
+	for _, off := range []float32{1 - 1e-5, 1 + 1e-5} {
+		for _, k := range []device.Likelihood{device.Bernoulli, device.Categorical, device.Poisson} {
+			expectSame(t, k.String(), off, func(dev device.Device) ([]array, error) { return draw(dev, k) })
+		}
+		expectSame(t, "code", off, func(dev device.Device) ([]array, error) {
+			all, err := code(dev, device.CodeBernoulli, false)
+			return all[:2], err // noise and codes
+		})
+	}
+}
+
+func expectSame(t *testing.T, what string, off float32, body func(device.Device) ([]array, error)) {
+	t.Helper()
+	got, err := body(perturbed{open(t), off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := body(open(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if relative(got[i].values, want[i].values) != 0 {
+			t.Errorf("%s: %s change with parameters times %g", what, want[i].name, off)
+		}
+	}
+}
+
+// perturbed multiplies the parameters of draws.
+type perturbed struct {
+	device.Device
+	off float32
+}
+
+func (p perturbed) Draw(a device.DrawArgs) {
+	p.Combine(device.CombineArgs{Alpha: p.off, A: a.Params, Dst: a.Params})
+	p.Device.Draw(a)
+}
+
+func (p perturbed) SampleCode(a device.SampleCodeArgs) {
+	p.Combine(device.CombineArgs{Alpha: p.off, A: a.Params, Dst: a.Params})
+	p.Device.SampleCode(a)
 }
 
 func TestFaultyProductIsNamed(t *testing.T) {
@@ -220,4 +269,49 @@ func (f *faulty) Update(a device.UpdateArgs) {
 func (f *faulty) Tick(a device.TickArgs) {
 	f.Device.Tick(a)
 	f.after("Tick", a.Log)
+}
+
+func (f *faulty) Diffuse(a device.DiffuseArgs) {
+	f.Device.Diffuse(a)
+	f.after("Diffuse", a.To)
+}
+
+func (f *faulty) Condition(a device.ConditionArgs) {
+	f.Device.Condition(a)
+	f.after("Condition", a.Out)
+}
+
+func (f *faulty) Blend(a device.BlendArgs) {
+	f.Device.Blend(a)
+	f.after("Blend", a.Out)
+}
+
+func (f *faulty) ScoreMatch(a device.ScoreMatchArgs) {
+	f.Device.ScoreMatch(a)
+	f.after("ScoreMatch", a.Losses)
+}
+
+func (f *faulty) SampleCode(a device.SampleCodeArgs) {
+	f.Device.SampleCode(a)
+	f.after("SampleCode "+a.Kind.String(), a.Code)
+}
+
+func (f *faulty) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	f.Device.SampleCodeBackward(a)
+	f.after("SampleCodeBackward "+a.Kind.String(), a.DParams)
+}
+
+func (f *faulty) Importance(a device.ImportanceArgs) {
+	f.Device.Importance(a)
+	f.after("Importance", a.Bounds)
+}
+
+func (f *faulty) ScaleRows(a device.ScaleRowsArgs) {
+	f.Device.ScaleRows(a)
+	f.after("ScaleRows", a.Y)
+}
+
+func (f *faulty) Draw(a device.DrawArgs) {
+	f.Device.Draw(a)
+	f.after("Draw "+a.Kind.String(), a.Out)
 }

@@ -127,11 +127,15 @@ func (r *run) readStanding(path string, file *safetensors.File, at position) (*s
 		}
 	}
 	epochs := int(s.boundary.Clock.Epoch)
-	rows, err := safetensors.Values[float64](file, path, historyTensor, epochs, len(columns))
+	width := len(columns)
+	if shape := file.Tensors[historyTensor].Shape(); len(shape) == 2 && shape[1] == likelihoodColumns {
+		width = likelihoodColumns
+	}
+	rows, err := safetensors.Values[float64](file, path, historyTensor, epochs, width)
 	if err != nil || epochs == 0 {
 		return s, err
 	}
-	for row := range slices.Chunk(rows, len(columns)) {
+	for row := range slices.Chunk(rows, width) {
 		s.history = append(s.history, rowOf(row))
 	}
 	s.best.params, err = safetensors.Values[float32](file, path, bestPrefix+"params", r.Model.ParameterCount())

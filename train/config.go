@@ -38,11 +38,11 @@ type Config struct {
 	EMA float64 `yaml:"ema" json:"ema"`
 	// Val is the fraction of the rows held out for validation, in [0, 1).
 	Val float64 `yaml:"val" json:"val"`
-	// Patience ends the run when the validation NLL has not improved by more than
+	// Patience ends the run when the validation loss has not improved by more than
 	// MinDelta for that many epochs, 0 for never. Without validation rows it has
 	// no effect.
 	Patience int `yaml:"patience" json:"patience"`
-	// MinDelta is the improvement, in nats an example, that counts.
+	// MinDelta is the improvement, in nats an example for nll, that counts.
 	MinDelta float64 `yaml:"min_delta" json:"min_delta"`
 	// Seed determines the split, the order of examples, the corruption, dropout
 	// and the initial weights.

@@ -62,7 +62,7 @@ type Progress struct {
 	StepInEpoch   int
 	StepsPerEpoch int
 	Step          uint64  // since the start of the run
-	Loss          float64 // of the last minibatch, nats an example
+	Loss          float64 // of the last minibatch, nats an example for nll
 	SamplesPerS   float64
 }
 

@@ -14,25 +14,36 @@ import (
 type Row struct {
 	Epoch       int     // counted from 1
 	Step        uint64  // optimiser steps made
-	TrainNLL    float64 // mean loss of the epoch's examples while it ran: nats an example, with emphasis and dropout if the model has them
-	ValNLL      float64 // mean -log p(x|h) of the validation rows in nats an example
+	TrainNLL    float64 // TrainLoss, if the objective is a likelihood
+	ValNLL      float64 // mean -log p(x|h) of the validation rows in nats an example, if the objective is a likelihood
 	ValMSE      float64 // mean squared error a feature of E[x|h]
 	ValPSNR     float64 // 10·log₁₀(peak²/ValMSE) dB, the peak being the range of the data
 	LR          float64 // learning rate of the epoch's last step
 	GradNorm    float64 // root mean square over the epoch of the gradient's norm before clipping
 	SamplesPerS float64 // examples trained per second, validation excluded
 	Seconds     float64 // since the start of the run, validation included
+	TrainLoss   float64 // mean loss of the epoch's examples while it ran, with emphasis and dropout if the model has them: nats an example for nll
+	ValLoss     float64 // mean loss of the validation rows, which chooses the model: ValNLL, or that of denoising score matching
 }
 
 // columns are the names in both files, in the order of Row's fields.
-var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds"}
+var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds", "train_loss", "val_loss"}
+
+// likelihoodColumns is the number of columns, the first of all, of files that
+// knew no other objective than nll.
+const likelihoodColumns = len(columns) - 2
 
 func (r Row) values() [len(columns)]float64 {
-	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds}
+	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds, r.TrainLoss, r.ValLoss}
 }
 
 func rowOf(v []float64) Row {
-	return Row{Epoch: int(v[0]), Step: uint64(v[1]), TrainNLL: v[2], ValNLL: v[3], ValMSE: v[4], ValPSNR: v[5], LR: v[6], GradNorm: v[7], SamplesPerS: v[8], Seconds: v[9]}
+	r := Row{Epoch: int(v[0]), Step: uint64(v[1]), TrainNLL: v[2], ValNLL: v[3], ValMSE: v[4], ValPSNR: v[5], LR: v[6], GradNorm: v[7], SamplesPerS: v[8], Seconds: v[9]}
+	r.TrainLoss, r.ValLoss = r.TrainNLL, r.ValNLL
+	if len(v) > likelihoodColumns {
+		r.TrainLoss, r.ValLoss = v[10], v[11]
+	}
+	return r
 }
 
 // MarshalJSON writes the row with the names of metrics.jsonl.
@@ -54,17 +65,21 @@ func (r *Row) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &fields); err != nil {
 		return fmt.Errorf("reading a row of metrics: %w", err)
 	}
-	var v [len(columns)]float64
+	var v []float64
 	for i, name := range columns {
-		v[i] = math.NaN()
-		if p := fields[name]; p != nil {
+		p, found := fields[name]
+		if !found && i >= likelihoodColumns {
+			break
+		}
+		v = append(v, math.NaN())
+		if p != nil {
 			v[i] = *p
 		}
 	}
 	if !(v[0] >= 0 && v[1] >= 0) {
 		return errors.New("a row of metrics without epoch or step")
 	}
-	*r = rowOf(v[:])
+	*r = rowOf(v)
 	return nil
 }
 
@@ -95,7 +110,7 @@ func appendNumber(line []byte, v float64, absent string) []byte {
 func bestOf(history []Row) int {
 	best := len(history) - 1
 	for i := best - 1; i >= 0; i-- {
-		if history[i].ValNLL <= history[best].ValNLL {
+		if history[i].ValLoss <= history[best].ValLoss {
 			best = i
 		}
 	}
@@ -108,8 +123,8 @@ func stalled(history []Row, minDelta float64) int {
 	best, epochs := math.Inf(1), 0
 	for _, row := range history {
 		epochs++
-		if row.ValNLL < best-minDelta {
-			best, epochs = row.ValNLL, 0
+		if row.ValLoss < best-minDelta {
+			best, epochs = row.ValLoss, 0
 		}
 	}
 	return epochs

@@ -104,7 +104,7 @@ func (s *setup) horizon(history []Row) optim.Horizon {
 	perEpoch := s.batches.count()
 	h := optim.Horizon{Steps: uint64(s.steps), PerEpoch: uint64(perEpoch), Warmup: uint64(s.Config.Warmup*float64(perEpoch) + 0.5)}
 	for _, row := range history {
-		h.History = append(h.History, row.ValNLL)
+		h.History = append(h.History, row.ValLoss)
 	}
 	return h
 }

@@ -9,6 +9,7 @@ import (
 
 	"gpudae/device"
 	"gpudae/internal/atomicfile"
+	"gpudae/model"
 )
 
 // Pace of what costs time and changes no result.
@@ -300,8 +301,8 @@ func (r *run) validate(ctx context.Context) (*Rollback, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.split.Held > 0 && !finite(row.ValNLL) {
-		return r.divergence(int(r.now.Clock.Index)-1, row.ValNLL, row.GradNorm), nil
+	if r.split.Held > 0 && !finite(row.ValLoss) {
+		return r.divergence(int(r.now.Clock.Index)-1, row.ValLoss, row.GradNorm), nil
 	}
 	if err := r.close(row); err != nil {
 		return nil, err
@@ -323,16 +324,19 @@ func (r *run) row(ctx context.Context) (Row, error) {
 	clock := r.now.Clock
 	row := Row{
 		Epoch: int(clock.Epoch) + 1, Step: clock.Step,
-		TrainNLL: r.now.LossSum / float64(clock.Cursor), ValNLL: math.NaN(), ValMSE: math.NaN(), ValPSNR: math.NaN(),
+		TrainLoss: r.now.LossSum / float64(clock.Cursor), ValLoss: math.NaN(), TrainNLL: math.NaN(), ValNLL: math.NaN(), ValMSE: math.NaN(), ValPSNR: math.NaN(),
 		LR: float64(r.table[clock.Index-1]), GradNorm: math.Sqrt(r.now.GradSqSum / float64(clock.Index)),
 		SamplesPerS: float64(clock.Cursor) / r.now.Spent,
+	}
+	if r.Model.Config().Objective != model.ObjectiveDSM {
+		row.TrainNLL = row.TrainLoss
 	}
 	if r.split.Held > 0 {
 		e, err := r.validated.Evaluate(ctx, r.source(r.split.Validation()))
 		if err != nil {
 			return row, err
 		}
-		row.ValNLL, row.ValMSE, row.ValPSNR = e.NLL, e.MSE, e.PSNR
+		row.ValLoss, row.ValNLL, row.ValMSE, row.ValPSNR = e.Loss, e.NLL, e.MSE, e.PSNR
 	}
 	row.Seconds = r.earlier + time.Since(r.began).Seconds()
 	return row, nil

@@ -688,7 +688,7 @@ func TestBestOf(t *testing.T) {
 	}{{nil, -1}, {[]float64{3}, 0}, {[]float64{3, 1, 2}, 1}, {[]float64{3, 1, 1}, 1}, {[]float64{nan, nan, nan}, 2}} {
 		var history []Row
 		for _, loss := range c.losses {
-			history = append(history, Row{ValNLL: loss})
+			history = append(history, Row{ValLoss: loss})
 		}
 		if got := bestOf(history); got != c.want {
 			t.Errorf("best of %g is %d, want %d", c.losses, got, c.want)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpudae/cpu"
 	"gpudae/device"
 	"gpudae/internal/settings"
 	"gpudae/model"
@@ -256,6 +257,9 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 	}
 	defer dev.Close()
 	info := dev.Info() // before anything is allocated
+	if err = checkHost(info.Name, plan.Bytes, freeOnHost); err != nil {
+		return err
+	}
 	if err = checkMemory(info, plan.Bytes); err == nil {
 		limitMemory(info)
 		err = use(dev)
@@ -275,6 +279,31 @@ func checkMemory(info device.Info, bytes train.Bytes) error {
 		return &device.OutOfMemoryError{Device: info.Name, Wanted: wanted, Free: info.MemoryFree}
 	}
 	return nil
+}
+
+// checkHost fails if what a run on a GPU keeps on the host, to roll back, to resume
+// and to save, is more than is free there. On the other devices it is part of what
+// checkMemory counts. It grows with the model alone, so no minibatch helps.
+func checkHost(name string, bytes train.Bytes, free func() uint64) error {
+	if !strings.HasPrefix(name, cudaName) {
+		return nil
+	}
+	if left := free(); left > 0 && bytes.Host > left {
+		return &failure{code: exitDevice, where: "device " + name,
+			problem: fmt.Sprintf("out of memory on the host: %s wanted, %s free", fileSize(bytes.Host), fileSize(left)),
+			remedy:  "choose smaller layers with --hidden"}
+	}
+	return nil
+}
+
+// freeOnHost is the memory that this process may still take, 0 if that is not known.
+func freeOnHost() uint64 {
+	host, err := cpu.New(1)
+	if err != nil {
+		return 0
+	}
+	defer host.Close()
+	return host.Info().MemoryFree
 }
 
 // limitMemory lets the garbage collector work harder rather than let what is no

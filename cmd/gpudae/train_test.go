@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +54,26 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100}, room(100))
 	if !errors.As(told, &failed) || failed.remedy != "choose smaller layers with --hidden" {
 		t.Errorf("without room for any batch: %v", told)
+	}
+}
+
+// TestHostHasRoomForAGPURun: what a run on a GPU keeps on the host has to fit there;
+// on other devices it is counted with the rest.
+func TestHostHasRoomForAGPURun(t *testing.T) {
+	bytes := train.Bytes{Data: 1 << 40, Host: 3 << 20}
+	free := func(n uint64) func() uint64 { return func() uint64 { return n } }
+	err := checkHost("cuda:1", bytes, free(2<<20))
+	if want := "device cuda:1: out of memory on the host: " + fileSize(3<<20) + " wanted, " + fileSize(2<<20) + " free; choose smaller layers"; err == nil ||
+		!strings.HasPrefix(err.Error(), want) || exitCode(t.Context(), err) != exitDevice {
+		t.Errorf("3 MiB of 2: %v", err)
+	}
+	for name, left := range map[string]uint64{"cuda:1": 3 << 20, "cuda:0": 0, "cpu": 1} {
+		if err := checkHost(name, bytes, free(left)); err != nil {
+			t.Errorf("%s with %d bytes free: %v", name, left, err)
+		}
+	}
+	if runtime.GOOS == "linux" && freeOnHost() == 0 {
+		t.Error("this machine does not say what is free")
 	}
 }
 

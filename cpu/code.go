@@ -81,10 +81,7 @@ func (r *codeRow) sample() (divergence float64) {
 		return divergence
 	}
 	for j, u := range r.e {
-		r.h[j] = 0
-		if u < p[j] {
-			r.h[j] = 1
-		}
+		r.h[j] = indicator(u, p[j])
 	}
 	return divergence
 }

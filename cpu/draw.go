@@ -81,20 +81,23 @@ func (r *drawRow) bernoulli() {
 	p, words := r.scratch.take(0, len(r.x)), r.words(len(r.x))
 	r.kernels.activate[device.Sigmoid](p, r.a)
 	for j, v := range p {
-		r.x[j] = 0
-		if philox.Uniform(words[j]) < v {
-			r.x[j] = 1
-		}
+		r.x[j] = indicator(philox.Uniform(words[j]), v)
 	}
+}
+
+// indicator is 1 if u < p and 0 otherwise, by the sign of u - p: a branch would be
+// mispredicted as often as not.
+func indicator(u, p float32) float32 {
+	return math.Float32frombits(math.Float32bits(u-p) >> 31 * math.Float32bits(1))
 }
 
 // gaussianLearned: μ + √v·z, v = exp(s) + σ².
 func (r *drawRow) gaussianLearned() {
 	n := len(r.x)
-	v, z, floor := r.scratch.take(0, n), r.normals(), float64(r.Sigma)*float64(r.Sigma)
+	v, z, floor := r.scratch.take(0, n), r.normals(), r.Sigma*r.Sigma
 	r.kernels.exp(v, r.a[n:])
 	for j := range r.x {
-		r.x[j] = r.a[j] + float32(float32(math.Sqrt(float64(v[j])+floor))*z[j])
+		r.x[j] = r.a[j] + float32(root(v[j]+floor)*z[j])
 	}
 }
 

@@ -57,6 +57,8 @@ type page struct {
 	vgdraw.Canvas
 	height float64
 	raster draw.Image // the pixels of a PNG, nil for SVG
+
+	pictured bool // whether an image of data was put on it
 }
 
 // render paints a page of the given size in points and writes it.
@@ -70,7 +72,7 @@ func render(path string, width, height float64, paint func(*page)) error {
 	if suffix(path) == ".png" {
 		canvas := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(72*density))
 		p.Canvas, p.raster = vgdraw.New(canvas), canvas.Image()
-		write = func(out io.Writer) error { _, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(out); return err }
+		write = func(out io.Writer) error { return writePNG(out, p.raster, p.pictured) }
 	} else {
 		canvas := vgsvg.New(w, h)
 		p.Canvas = vgdraw.New(canvas)
@@ -100,9 +102,15 @@ func (p *page) point(x, y float64) vg.Point {
 	return vg.Point{X: vg.Length(x), Y: vg.Length(p.height - y)}
 }
 
-// picture puts an image with its upper left corner at x, y, density pixels to a
-// point and without interpolation; x and y are whole points.
+// picture puts an image of data on the page, every colour of which is kept.
 func (p *page) picture(x, y float64, picture image.Image) {
+	p.pictured = true
+	p.place(x, y, picture)
+}
+
+// place puts an image with its upper left corner at x, y, density pixels to a
+// point and without interpolation; x and y are whole points.
+func (p *page) place(x, y float64, picture image.Image) {
 	size := picture.Bounds().Size()
 	if p.raster != nil {
 		corner := image.Pt(int(x*density), int(y*density))

@@ -24,6 +24,7 @@ var (
 	faint     = rgb(0xe4e7eb)
 	grey      = rgb(0x8c959f)
 	blue      = rgb(0x0072b2)
+	lineColor = rgb(0xb9c0c8) // of stream lines
 	vermilion = rgb(0xd55e00)
 	unknown   = rgb(0xff00ff) // stands for a number that is not finite
 )

@@ -16,24 +16,14 @@ type Pairs struct {
 	Title                    string    // optional
 }
 
-// Field is a vector field over a grid, made with GridPoints: At are the grid's
-// points x and To the reconstructions r(x) of those.
-type Field struct {
-	Data    []float32 // clean points; optional
-	At, To  []float32 // row-major as GridPoints gives them
-	Columns int       // of the grid
-	Axes    [2]string // names; optional
-	Title   string    // optional
-}
-
 // maxPoints is the number of points of a cloud that are drawn; more are thinned
 // evenly, since neither the eye nor a file gains from them.
 const maxPoints = 3000
 
 // Manifold draws how a denoising auto-encoder maps corrupted points back to where
-// the data lie (Vincent et al. 2010, figure 2): the data, the corrupted points,
-// and an arrow from each to its reconstruction. Points that are not finite are
-// left out.
+// the data lie (Vincent et al. 2010, figure 2): the data, corrupted points, and an
+// arrow from each to its reconstruction. Of corrupted points that would cover
+// each other the first is drawn, and points that are not finite are left out.
 func Manifold(path string, m Pairs) error {
 	if len(m.Data) == 0 || len(m.Data)%2 != 0 || len(m.Corrupted)%2 != 0 || len(m.Corrupted) != len(m.Reconstructed) {
 		return fmt.Errorf("draw the manifold: %d data, %d corrupted and %d reconstructed numbers for points of two",
@@ -41,91 +31,23 @@ func Manifold(path string, m Pairs) error {
 	}
 	data, from, to := points(m.Data), points(m.Corrupted), points(m.Reconstructed)
 	plane := newPlane(m.Axes, m.Title, data, from, to)
-	plane.legend = []entry{{"data", grey, 2}, {"corrupted", vermilion, 2}, {"reconstructed", blue, 2}}
-	return plane.render(path, func(f frame) {
-		f.cloud(data, faded(grey, 0.55), 1.5)
-		for i := range from {
-			if f.drawable(from[i], to[i]) {
-				f.arrow(faded(blue, 0.75), f.at(from[i].x, from[i].y), f.at(to[i].x, to[i].y), 0.8, 5)
-			}
-		}
-		f.cloud(from, vermilion, 2)
-		f.cloud(to, blue, 1.6)
-	})
-}
-
-// GridPoints are the points of a grid over a rectangle that holds the data with
-// a margin, columns to a row and as many rows as keep the cells square, from the
-// lower left, row by row. They are what a Field is computed at. The rectangle is
-// at least half as wide as it is high.
-func GridPoints(data []float32, columns int) []float32 {
-	x, y := extent(points(data))
-	x, y = x.padded(0.12), y.padded(0.12)
-	x = x.widened(y.length() / 2)
-	cell := x.length() / float64(columns)
-	rows := max(1, int(math.Round(y.length()/cell)))
-	middle := (y.low + y.high) / 2
-	var grid []float32
-	for r := range rows {
-		for c := range columns {
-			grid = append(grid,
-				float32(x.low+(float64(c)+0.5)*cell),
-				float32(middle+(float64(r)-float64(rows-1)/2)*cell))
-		}
-	}
-	return grid
-}
-
-// VectorField draws the field r(x) - x over a grid, which for small noise of
-// variance σ² is σ² times the score ∇ log p (Alain and Bengio 2014): an arrow at
-// each point of the grid, centred on it, of a length that grows with that of the
-// vector up to the cell's size, and of a colour that tells the length.
-func VectorField(path string, v Field) error {
-	n := len(v.At) / 2
-	if n == 0 || len(v.At)%2 != 0 || len(v.At) != len(v.To) || v.Columns < 1 || n%v.Columns != 0 || len(v.Data)%2 != 0 {
-		return fmt.Errorf("draw the vector field: %d positions and %d reconstructions for rows of %d points", len(v.At), len(v.To), v.Columns)
-	}
-	data, at, to := points(v.Data), points(v.At), points(v.To)
-	cell := spacing(at, v.Columns)
-	lengths := make([]float64, 0, n)
-	for i := range at {
-		if l := distance(at[i], to[i]); !math.IsNaN(l) && !math.IsInf(l, 0) {
-			lengths = append(lengths, l)
-		}
-	}
-	longest := quantile(lengths, 0.98) // a few outliers shall not dwarf the others
-	if longest == 0 {
-		longest = quantile(lengths, 1)
-	}
-	plane := newPlane(v.Axes, v.Title, data, at)
-	plane.legend = []entry{{"data", grey, 2}}
-	plane.bar = &bar{plasma, "0", number(longest, decimalsOf(longest)), "‖r(x) − x‖"}
+	plane.legend = []entry{dot("data", grey, 2), dot("corrupted", vermilion, 2), arrowEntry("reconstruction", blue)}
 	return plane.render(path, func(f frame) {
 		f.cloud(data, faded(grey, 0.5), 1.5)
-		reach := 0.92 * cell / f.x.length() * f.width // points on the page
-		for i := range at {
-			length := distance(at[i], to[i])
-			if longest == 0 || !f.drawable(at[i], to[i]) {
-				continue
+		var shown []xy
+		for i := range from {
+			if f.drawable(from[i], to[i]) && apartFrom(shown, from[i], 0.016*math.Max(f.x.length(), f.y.length())) {
+				shown = append(shown, from[i])
+				f.arrow(blue, f.at(from[i].x, from[i].y), f.at(to[i].x, to[i].y), 1, 5.5)
 			}
-			share := math.Min(1, length/longest)
-			half := reach * math.Sqrt(share) / 2
-			dx, dy := (to[i].x-at[i].x)/length*half, -(to[i].y-at[i].y)/length*half
-			c := f.at(at[i].x, at[i].y)
-			f.arrow(plasma.at(share), xy{c.x - dx, c.y - dy}, xy{c.x + dx, c.y + dy}, 1.1, min(max(reach/3, 4), 9))
 		}
+		f.cloud(shown, vermilion, 2.1)
 	})
 }
 
-// spacing is the distance of neighbours in a grid.
-func spacing(grid []xy, columns int) float64 {
-	if columns > 1 {
-		return distance(grid[0], grid[1])
-	}
-	if len(grid) > 1 {
-		return distance(grid[0], grid[columns])
-	}
-	return 1
+// apartFrom reports whether a point is so far from all of a list.
+func apartFrom(list []xy, p xy, by float64) bool {
+	return !slices.ContainsFunc(list, func(q xy) bool { return distance(p, q) < by })
 }
 
 func distance(a, b xy) float64 { return math.Hypot(b.x-a.x, b.y-a.y) }
@@ -168,11 +90,22 @@ func extent(clouds ...[]xy) (x, y span) {
 	return x, y
 }
 
-// entry is a cloud's row of the legend.
+// entry is a name in the legend, with what paints its mark around a point.
 type entry struct {
-	name   string
-	color  color.Color
-	radius float64
+	name  string
+	width float64 // of the mark
+	mark  func(p *page, at xy)
+}
+
+// dot is the entry of a cloud.
+func dot(name string, c color.Color, radius float64) entry {
+	return entry{name, 6, func(p *page, at xy) { p.disc(c, at, 1.3*radius) }}
+}
+
+// arrowEntry is that of arrows.
+func arrowEntry(name string, c color.Color) entry {
+	const length = 18
+	return entry{name, length, func(p *page, at xy) { p.arrow(c, xy{at.x - length/2, at.y}, xy{at.x + length/2, at.y}, 1, 5.5) }}
 }
 
 // bar is the scale of a colour map.
@@ -226,9 +159,9 @@ func (l plane) render(path string, paint func(frame)) error {
 		paint(f)
 		x := inset
 		for _, e := range l.legend {
-			p.disc(e.color, xy{x + 3, above - 12.3}, 1.3*e.radius)
-			p.write(caption, x+10, above-13, e.name)
-			x += 10 + caption.width(e.name) + 16
+			e.mark(p, xy{x + e.width/2, above - 12.3})
+			p.write(caption, x+e.width+5, above-13, e.name)
+			x += e.width + 5 + caption.width(e.name) + 16
 		}
 		if l.bar != nil {
 			p.colorBar(l.bar.gradient, x+6, above-16.5, 80, l.bar.low, l.bar.high, l.bar.what)

@@ -245,7 +245,7 @@ func (p *page) colorBar(g gradient, x, y, width float64, low, high, what string)
 			scale.SetNRGBA(i, j, g.at(float64(i)/float64(scale.Rect.Dx()-1)))
 		}
 	}
-	p.picture(x, y, scale)
+	p.place(x, y, scale)
 	p.write(small.at(right, middle), x-5, y+height/2., low)
 	p.write(small, x+width+5, y+height/2., high)
 	p.write(small, x+width+15+small.width(high), y+height/2., what)

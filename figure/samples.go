@@ -99,7 +99,7 @@ func Scatter(path string, c Cloud) error {
 	}
 	data, samples := points(c.Data), points(c.Samples)
 	plane := newPlane(c.Axes, c.Title, data, samples)
-	plane.legend = []entry{{"data", grey, 2}, {"samples", blue, 2}}
+	plane.legend = []entry{dot("data", grey, 2), dot("samples", blue, 2)}
 	return plane.render(path, func(f frame) {
 		f.cloud(data, faded(grey, 0.55), 1.5)
 		f.cloud(samples, faded(blue, 0.6), 1.5)

@@ -223,38 +223,6 @@ func drawManifold(ctx context.Context, s *subject, path string) error {
 	return figure.Manifold(path, figure.Pairs{Data: cloud, Corrupted: corrupted, Reconstructed: reconstructed, Axes: s.axes()})
 }
 
-// gridColumns is the number of arrows across a vector field.
-const gridColumns = 28
-
-func drawVectorField(ctx context.Context, s *subject, path string) error {
-	cloud, err := s.cloud()
-	if err != nil {
-		return err
-	}
-	at := figure.GridPoints(cloud, gridColumns)
-	to, err := s.denoise(ctx, at)
-	if err != nil {
-		return err
-	}
-	return figure.VectorField(path, figure.Field{Data: cloud, At: at, To: to, Columns: gridColumns, Axes: s.axes()})
-}
-
-// denoise reconstructs points given in the scale of the data.
-func (s *subject) denoise(ctx context.Context, values []float32) ([]float32, error) {
-	x, err := s.saved.Scaler.Apply(tensor.New(tensor.WithShape(len(values)/s.info.Features, s.info.Features), tensor.WithBacking(values)))
-	if err != nil {
-		return nil, err
-	}
-	net, _, err := s.saved.Bind(s.dev, inferenceBatch)
-	if err != nil {
-		return nil, err
-	}
-	if x, err = net.Denoise(ctx, x); err != nil {
-		return nil, err
-	}
-	return s.invert(data.Float32s(x))
-}
-
 func drawCodes(ctx context.Context, s *subject, path string) error {
 	shown := *s
 	shown.rows = s.all()

@@ -17,11 +17,11 @@ import (
 // Tolerance is the largest Difference of a graph that is right.
 const Tolerance = 1e-5
 
-// Difference is the largest one between a graph's outputs and the model's own,
-// in units of 1 or of the largest magnitude if that is more: for codes of
-// all codes, for reconstructions of each value in the scale of training, after
-// what float32 cannot tell apart in the scale of the data is left out. An
-// output that the graph lacks has 0.
+// Difference is the largest one between a graph's outputs and the model's own.
+// A code's is relative to the largest of all codes, if that is above 1. A
+// reconstruction's is in the scale of training, relative to the value there if
+// that is above 1; what float32 cannot tell apart beside a column's offset is
+// left out. An output that the graph lacks has 0.
 type Difference struct {
 	Reconstruction float64 `json:"reconstruction"`
 	Code           float64 `json:"code"`
@@ -124,7 +124,8 @@ func codeDifference(theirs []float64, ours []float32) float64 {
 	return largest / unit
 }
 
-// halfUlps of float32, relative: the rounding of a product, two sums and a result.
+// roundings of float32 that adding the offset to a value costs, relative to it,
+// on both sides.
 const roundings = 4 * 0x1p-24
 
 func reconstructionDifference(theirs []float64, ours []float32, s *data.Scaler) float64 {
@@ -135,7 +136,7 @@ func reconstructionDifference(theirs []float64, ours []float32, s *data.Scaler) 
 			offset, scale = s.Offset[column], s.Scale[column]
 		}
 		y := float64(v)
-		difference := math.Abs(theirs[i]-y) - roundings*math.Abs(y)
+		difference := math.Abs(theirs[i]-y) - roundings*math.Abs(offset)
 		largest = max(largest, difference/max(scale, math.Abs(y-offset)))
 	}
 	return largest

@@ -44,17 +44,17 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	for _, l := range layers[:depth] {
 		x = b.layer(l, x)
 	}
-	if out.Code {
-		b.Node(Code, "Identity", []string{x})
-		b.Output(Code, "h = f(x)", onnx.Batch, s.DAE.CodeWidth())
-	}
+	h := x
 	if out.Reconstruction {
 		for _, l := range layers[depth:] {
 			x = b.layer(l, x)
 		}
-		x = b.unscale(b.mean(x))
-		b.reshaped(x, Reconstruction, shape)
+		b.reshaped(b.unscale(b.mean(x)), Reconstruction, shape)
 		b.Output(Reconstruction, "E[x|h], in the scale of "+Input, shape...)
+	}
+	if out.Code {
+		b.Node(Code, "Identity", []string{h})
+		b.Output(Code, "h = f(x)", onnx.Batch, s.DAE.CodeWidth())
 	}
 	about := onnx.About{Producer: Program, Version: s.Version,
 		Doc: fmt.Sprintf("Denoising auto-encoder trained on %s: %s", s.Schema.Name, s.DAE.Config().Corruption)}

@@ -59,12 +59,14 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	environ        []string
+	args           []string  // the command line, the program's name first
 	began          time.Time // of the process
 }
 
 // run executes a command line and returns the exit code; an error is told on
 // standard error.
 func (p *program) run(ctx context.Context, args []string) int {
+	p.args = args
 	err := p.execute(ctx, args)
 	if err != nil {
 		p.tell(ctx, err)
@@ -108,6 +110,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
 			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.twosampleCommand(), p.figureCommand(),
+			p.exportCommand(), p.inspectCommand(),
 			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(),
 		},
 	}

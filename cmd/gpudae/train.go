@@ -197,7 +197,7 @@ func (r *trainRun) job() (train.Job, error) {
 		return train.Job{}, fmt.Errorf("writing the settings: %w", err)
 	}
 	return train.Job{Model: r.dae, Table: r.data.table, Schema: r.data.info, Scaler: r.data.scaler, Config: r.settings.Train,
-		Resume: r.options.resume, Settings: resolved, Version: version()}, nil
+		Resume: r.options.resume, Settings: resolved, Version: version(), Provenance: r.provenance()}, nil
 }
 
 func (r *trainRun) do(ctx context.Context) error {

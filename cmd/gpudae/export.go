@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/export"
+	"gpudae/internal/atomicfile"
+	"gpudae/internal/safetensors"
+	"gpudae/internal/settings"
+	"gpudae/onnx"
+	"gpudae/train"
+)
+
+// exportFormat is a row of the table of formats; its name is also the suffix of
+// its files.
+type exportFormat struct {
+	name, doc string
+	write     func(ctx context.Context, e *exporting) (*exported, error)
+}
+
+func exportFormats() []exportFormat {
+	return []exportFormat{
+		{"onnx", "the whole model as a graph, scaling included", writeONNX},
+		{"safetensors", "the weights, with PyTorch's names and shapes", writeSafetensors},
+		{"npz", "the same as arrays for NumPy", writeNPZ},
+	}
+}
+
+// Values of --output.
+const (
+	outputBoth           = "both"
+	outputReconstruction = export.Reconstruction
+	outputCode           = export.Code
+)
+
+// exporting is what an export works from.
+type exporting struct {
+	*inferenceOptions
+	saved  *train.Saved
+	out    string
+	output string
+}
+
+// exported is the result of export.
+type exported struct {
+	Out        string             `json:"out"`
+	Format     string             `json:"format"`
+	Bytes      int64              `json:"bytes"`
+	Opset      int                `json:"opset,omitempty"`
+	Outputs    []string           `json:"outputs,omitempty"`
+	Device     string             `json:"device,omitempty"` // whose output the graph was compared with
+	Difference *export.Difference `json:"difference,omitempty"`
+}
+
+func (p *program) exportCommand() *cli.Command {
+	formats := grid{}
+	for _, f := range exportFormats() {
+		formats.add(f.name, f.doc)
+	}
+	return &cli.Command{
+		Name:      "export",
+		Usage:     "write a model for other programs",
+		ArgsUsage: "MODEL -o OUT",
+		Description: `Formats:
+` + indent(formats.left()) + `
+An ONNX file (opset 17) takes x, float32 [N, shape of an example] in the scale of
+the data, and gives the reconstruction in the same shape and scale, and the code.
+Its graph is computed beside the model before it is written, and the largest
+difference is printed. docs/deploy.md shows how to load each format.
+
+Examples:
+  gpudae export runs/mine -o model.onnx
+  gpudae export runs/mine --output code -o encoder.onnx
+  gpudae export runs/mine --format npz -o weights.npz`,
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Export", Usage: "`FILE` file to write"},
+			&cli.StringFlag{Name: "format", Category: "Export", Usage: "`FORMAT` " + strings.Join(formatNames(), ", "), DefaultText: "by OUT's suffix"},
+			&cli.StringFlag{Name: "output", Category: "Export", Value: outputBoth, DefaultText: outputBoth,
+				Usage: "`OUTPUT` what an ONNX graph computes: both, reconstruction or code"},
+		}, exportMachineFlags(), outputFlags()),
+		Action: p.export,
+	}
+}
+
+// exportMachineFlags say where the output is computed that a graph is compared with.
+func exportMachineFlags() []cli.Flag {
+	machine := defaultMachine()
+	return flagsOf(machineTable(), &machine)
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range exportFormats() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+func (p *program) export(c *cli.Context) error {
+	if err := arguments(c, "MODEL"); err != nil {
+		return err
+	}
+	e := &exporting{out: c.String("out"), output: c.String("output")}
+	if e.out == "" {
+		return usage("export", "no output file", "name it with -o, e.g. -o model.onnx")
+	}
+	format, err := findFormat(c.String("format"), e.out)
+	if err != nil {
+		return err
+	}
+	if outputs := []string{outputBoth, outputReconstruction, outputCode}; !slices.Contains(outputs, e.output) {
+		return usage("--output", "unknown output "+quoted(e.output), settings.Suggest(e.output, outputs, "")+"choose one of "+strings.Join(outputs, ", "))
+	}
+	if format.name != "onnx" && c.IsSet("output") {
+		return usage("--output", "weights have no outputs", "leave it out, or choose --format onnx")
+	}
+	if e.inferenceOptions, e.saved, err = p.inference(c); err != nil {
+		return err
+	}
+	result, err := format.write(c.Context, e)
+	if err != nil {
+		return err
+	}
+	result.Out, result.Format = e.out, format.name
+	if e.json {
+		return p.printJSON(result)
+	}
+	return p.printText(result.String())
+}
+
+// findFormat finds a format by its name or, if that is empty, by a file's suffix.
+func findFormat(name, out string) (exportFormat, error) {
+	where, problem := "--format", "unknown format "+quoted(name)
+	if name == "" {
+		name = strings.TrimPrefix(filepath.Ext(out), ".")
+		where, problem = "--out", out+" has no suffix that names a format"
+	}
+	for _, f := range exportFormats() {
+		if f.name == name {
+			return f, nil
+		}
+	}
+	return exportFormat{}, usage(where, problem, settings.Suggest(name, formatNames(), "")+"choose --format "+strings.Join(formatNames(), ", "))
+}
+
+// String is the result for a person.
+func (r *exported) String() string {
+	text := fmt.Sprintf("%s: %s, %s\n", r.Out, r.Format, fileSize(uint64(r.Bytes)))
+	if r.Difference == nil {
+		return text
+	}
+	text += fmt.Sprintf("opset %d, %s -> %s\nlargest difference to our own output on %s:", r.Opset, export.Input, strings.Join(r.Outputs, ", "), r.Device)
+	for i, name := range r.Outputs {
+		difference := r.Difference.Reconstruction
+		if name == export.Code {
+			difference = r.Difference.Code
+		}
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprintf(" %.1e (%s)", difference, name)
+	}
+	return text + "\n"
+}
+
+func writeONNX(ctx context.Context, e *exporting) (*exported, error) {
+	if size := export.Size(e.saved.DAE); size > onnx.MaxBytes {
+		return nil, usage("--format", fmt.Sprintf("the model's %s do not fit an ONNX file, which ends at %s", fileSize(uint64(size)), fileSize(onnx.MaxBytes)),
+			"choose safetensors")
+	}
+	graph, err := export.ONNX(e.saved, export.Outputs{Reconstruction: e.output != outputCode, Code: e.output != outputReconstruction})
+	if err != nil {
+		return nil, err
+	}
+	content, err := onnx.Encode(graph)
+	if err != nil {
+		return nil, err
+	}
+	r := &exported{Bytes: int64(len(content)), Opset: onnx.Opset, Difference: &export.Difference{}}
+	read, err := onnx.Decode(content) // what others will read is what is checked
+	if err != nil {
+		return nil, err
+	}
+	r.Outputs = read.Outputs()
+	err = e.onDevice(func(dev device.Device) error {
+		r.Device = dev.Info().Name
+		*r.Difference, err = export.Check(ctx, dev, e.saved, read)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !r.Difference.Within() {
+		return nil, &failure{code: exitFailure, where: e.out,
+			problem: fmt.Sprintf("not written: the graph's reconstruction differs by %.1e, its code by %.1e from our own on %s, and %g is allowed",
+				r.Difference.Reconstruction, r.Difference.Code, r.Device, export.Tolerance),
+			remedy: "if the model's numbers are large, compare with exact ones by --device reference"}
+	}
+	return r, atomicfile.Write(e.out, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+func writeSafetensors(_ context.Context, e *exporting) (*exported, error) {
+	file, err := export.Safetensors(e.saved)
+	if err != nil {
+		return nil, err
+	}
+	if err := safetensors.WriteFile(e.out, file); err != nil {
+		return nil, err
+	}
+	return written(e.out)
+}
+
+func writeNPZ(ctx context.Context, e *exporting) (*exported, error) {
+	arrays, err := export.NPZ(e.saved)
+	if err != nil {
+		return nil, err
+	}
+	if err := data.WriteNPZ(ctx, e.out, arrays); err != nil {
+		return nil, err
+	}
+	return written(e.out)
+}
+
+// written measures a file.
+func written(path string) (*exported, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &exported{Bytes: info.Size()}, nil
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gpudae/data"
+	"gpudae/model"
+	"gpudae/train"
+)
+
+func (p *program) inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "say what a model is and where it comes from",
+		ArgsUsage: "MODEL",
+		Description: `Prints the layers, sizes and costs of a model, the data and the settings that it
+was trained with, its best epoch, and by which version, command and device, when.
+MODEL is a run folder or a model.safetensors.
+
+Examples:
+  gpudae inspect runs/mine
+  gpudae inspect model.safetensors --json`,
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: p.inspect,
+	}
+}
+
+// inspection is what inspect tells.
+type inspection struct {
+	Path       string           `json:"path"`
+	Bytes      int64            `json:"bytes"` // of the file
+	Version    string           `json:"version"`
+	Provenance train.Provenance `json:"provenance"`
+	Model      model.Config     `json:"model"`
+	Layers     []layerJSON      `json:"layers"`
+	Code       int              `json:"code_units"`
+	Parameters int              `json:"parameters"`
+	Buffers    int              `json:"buffers"`
+	FLOPs      flopsJSON        `json:"flops"`
+	Train      train.Config     `json:"train"`
+	Data       data.Info        `json:"data"`
+	Scaler     data.Scaler      `json:"scaler"`
+	Split      train.Split      `json:"split"`
+	Best       train.Row        `json:"best_epoch"`
+	Settings   string           `json:"settings"` // YAML, as in config.yaml
+}
+
+type layerJSON struct {
+	Name       string `json:"name"`
+	Shape      [2]int `json:"shape"` // of the weight: [out, in]
+	Activation string `json:"activation"`
+	Norm       string `json:"norm"`
+	Tied       string `json:"tied,omitempty"` // the layer whose weight it uses
+	Parameters int    `json:"parameters"`
+}
+
+// flopsJSON are those of the matrix products, for one example.
+type flopsJSON struct {
+	Forward  int64 `json:"forward"`
+	Training int64 `json:"training"`
+}
+
+func (p *program) inspect(c *cli.Context) error {
+	if err := arguments(c, "MODEL"); err != nil {
+		return err
+	}
+	saved, err := train.LoadModel(c.Args().First())
+	if err != nil {
+		return err
+	}
+	in, err := inspectionOf(saved)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return p.printJSON(in)
+	}
+	return p.printText(in.String())
+}
+
+func inspectionOf(s *train.Saved) (*inspection, error) {
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Path, err)
+	}
+	in := &inspection{Path: s.Path, Bytes: info.Size(), Version: s.Version, Provenance: s.Provenance, Model: s.DAE.Config(),
+		Code: s.DAE.CodeWidth(), Parameters: s.DAE.ParameterCount(), Buffers: s.DAE.BufferCount(),
+		FLOPs: flopsJSON{s.DAE.FLOPs(false), s.DAE.FLOPs(true)},
+		Train: s.Config, Data: s.Schema, Scaler: s.Scaler, Split: s.Split, Best: s.Row, Settings: string(s.Settings)}
+	for _, l := range s.DAE.Layers() {
+		in.Layers = append(in.Layers, layerJSON{l.Name, [2]int{l.Out, l.In}, l.Activation.String(), l.Norm, l.Tied, l.Parameters})
+	}
+	return in, nil
+}
+
+// String is the inspection for a person.
+func (in *inspection) String() string {
+	return in.facts().left() + "\n" + layerTable(in.Layers) + "\nsettings:\n" + indent(in.Settings)
+}
+
+func (in *inspection) facts() grid {
+	g := grid{}
+	add := func(name, text string) {
+		if text != "" {
+			g.add(name, text)
+		}
+	}
+	add("file", fmt.Sprintf("%s, %s", in.Path, fileSize(uint64(in.Bytes))))
+	add("model", fmt.Sprintf("%v -> code of %d -> p(x|h) %s, under %s", in.Model.Shape, in.Code, in.Model.Likelihood, in.Model.Corruption))
+	add("parameters", sizeText(in.Parameters, in.Buffers))
+	add("arithmetic", fmt.Sprintf("%s an example, %s in training", flopText(in.FLOPs.Forward), flopText(in.FLOPs.Training)))
+	add("data", dataText(in.Data))
+	add("SHA-256", in.Data.SHA256)
+	add("columns", columnsText(in.Data.Columns))
+	add("scaling", scalerText(in.Scaler))
+	add("rows", fmt.Sprintf("%d to train, %d held out", in.Split.Rows-in.Split.Held, in.Split.Held))
+	add("best epoch", epochText(in.Best))
+	add("seed", strconv.FormatUint(in.Train.Seed, 10))
+	add("version", in.Version)
+	add("command", in.Provenance.Command)
+	add("started", in.Provenance.Started)
+	if in.Provenance == (train.Provenance{}) {
+		add("command", "not recorded by the version that wrote the file")
+	} else {
+		add("machine", in.Provenance.Platform+", "+in.Provenance.Device)
+	}
+	return g
+}
+
+// columnsText lists names, of many the first and the last.
+func columnsText(names []string) string {
+	if len(names) <= listedColumns {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%d: %s ... %s", len(names), names[0], names[len(names)-1])
+}
+
+func sizeText(parameters, buffers int) string {
+	text := fmt.Sprintf("%d (%s)", parameters, fileSize(4*uint64(parameters)))
+	if buffers > 0 {
+		text += fmt.Sprintf(", and %d running statistics", buffers)
+	}
+	return text
+}
+
+// flopText writes a number of floating-point operations.
+func flopText(n int64) string {
+	return strings.TrimSuffix(fileSize(uint64(n)), "B") + "FLOP"
+}
+
+func dataText(info data.Info) string {
+	text := fmt.Sprintf("%s: %s of %v, %s, values from %v to %v", info.Name, count(info.Rows, "row"), info.Shape, info.Element, info.Min, info.Max)
+	if len(info.Classes) > 0 {
+		text += fmt.Sprintf(", %d classes", len(info.Classes))
+	}
+	return text
+}
+
+func scalerText(s data.Scaler) string {
+	if s.Kind == data.ScaleNone {
+		return string(s.Kind)
+	}
+	return fmt.Sprintf("%s: offsets from %s to %s, scales from %s to %s", s.Kind,
+		number(slices.Min(s.Offset)), number(slices.Max(s.Offset)), number(slices.Min(s.Scale)), number(slices.Max(s.Scale)))
+}
+
+func epochText(row train.Row) string {
+	return fmt.Sprintf("%d (step %d): validation NLL %s nats an example, MSE %s; training NLL %s", row.Epoch, row.Step,
+		number(row.ValNLL), number(row.ValMSE), number(row.TrainNLL))
+}
+
+// layerTable lists layers with their total.
+func layerTable(layers []layerJSON) string {
+	g := grid{{"layer", "weight", "norm", "activation", "parameters"}}
+	total := 0
+	for _, l := range layers {
+		weight := fmt.Sprintf("%d x %d", l.Shape[0], l.Shape[1])
+		if l.Tied != "" {
+			weight = "that of " + l.Tied + ", transposed"
+		}
+		g.add(l.Name, weight, l.Norm, l.Activation, strconv.Itoa(l.Parameters))
+		total += l.Parameters
+	}
+	g.add("all", "", "", "", strconv.Itoa(total))
+	return g.String()
+}

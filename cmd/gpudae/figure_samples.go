@@ -117,7 +117,7 @@ func (s *subject) walk(ctx context.Context, chains int, after []int) ([][]float3
 			return nil
 		}})
 	if err != nil {
-		return nil, chainError(err, "figure", sample.Samplers()[0])
+		return nil, chainError(err, "figure", remedyWalkback)
 	}
 	for i := range frames {
 		if s.info.Features != 2 {

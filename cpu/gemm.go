@@ -15,7 +15,7 @@ package cpu
 
 const (
 	longestK         = 1024    // k in one run of the micro-kernel
-	packedBytes      = 1 << 19 // of panels that a thread packs at a time: a share of the second-level cache
+	packedBytes      = 1 << 21 // of panels that a thread packs at a time: a share of the last-level cache
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
 	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
 	maxTile          = 14 * 32 // elements of the largest tile

@@ -88,20 +88,20 @@ func (d *Device) multiply(g *gemmCall) {
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	blocks := ceilDiv(g.m, g.tileRows)
 	g.byRows = g.splitsByRows(blocks, lanes)
-	g.turned = g.s.outer == 1 && g.s.crowded(g.kBlock) && g.panels > turningPays*lanes*max(1, packedBytes/(g.tile.columns*g.kBlock*wordBytes))
+	g.turned = g.s.outer == 1 && g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
 	if g.turned {
 		g.scalars = grown(g.scalars, blocks*g.slot(g.k))
 		g.turnStage.gemmCall = g
-		d.pool.split(&g.turnStage, blocks, min(lanes, blocks))
+		d.pool.split(&g.turnStage, blocks, min(lanes, blocks), piecesPerLane)
 	}
 	if !g.byRows {
-		d.pool.split(g, g.panels, min(lanes, g.panels))
+		d.pool.split(g, g.panels, min(lanes, g.panels), g.pieces(lanes))
 		return
 	}
 	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
 	g.packStage.gemmCall = g
-	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes)
-	d.pool.split(g, blocks, min(lanes, blocks))
+	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
+	d.pool.split(g, blocks, min(lanes, blocks), piecesPerLane)
 }
 
 // splitsByRows reports whether the threads share out the rows of tiles rather
@@ -110,8 +110,26 @@ func (d *Device) multiply(g *gemmCall) {
 func (g *gemmCall) splitsByRows(blocks, lanes int) bool {
 	const much, few = 0.1, 4
 	rows, columns := evenness(blocks, lanes), evenness(g.panels, lanes)
+	if lanes > 1 && g.m > g.n && g.crowdedTile() && rows >= columns {
+		return true
+	}
 	return rows > columns+much || g.flipped && lanes > 1 && g.panels < few*lanes && rows >= columns
 }
+
+// pieces is the number of pieces of a thread's share of the panels: where each
+// piece packs the rows of S anew, no more than pack as many panels at a time.
+func (g *gemmCall) pieces(lanes int) int {
+	if g.turned || !g.crowdedTile() {
+		return piecesPerLane
+	}
+	return max(1, min(piecesPerLane, g.panels/(lanes*g.chunk())))
+}
+
+// crowdedTile reports whether the tiles of S are crowded.
+func (g *gemmCall) crowdedTile() bool { return g.s.crowded(g.kBlock) }
+
+// chunk is the number of panels that are packed at a time.
+func (g *gemmCall) chunk() int { return max(1, packedBytes/(g.tile.columns*g.kBlock*wordBytes)) }
 
 // evenness is the share of their time that so many threads work if n equal
 // items are split over them.

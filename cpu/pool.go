@@ -6,17 +6,23 @@ import (
 	"sync/atomic"
 )
 
-// How long a thread looks for what it waits for before it lets the scheduler
-// run something else, and before it parks: long enough to bridge the gap between
-// two operations of a step, short enough to burden neither an idle machine nor
-// one that others use as well, where what it waits for may need its core.
+// How long a thread looks for what it waits for before it lets others have its
+// processor, and before it parks: long enough to bridge the gap between two
+// operations of a step, short enough to burden neither an idle machine nor one
+// that others use as well, where what it waits for may need its core.
 const (
 	spinsPerYield = 256
 	yieldsToPark  = 1000
 )
 
+// piecesPerLane is the number of pieces in which a thread takes its share of an
+// operation. Who has done with its share takes pieces of the others', so that a
+// thread whose core is taken away for a while holds up a piece, not a share.
+const piecesPerLane = 4
+
 // task is work on the items lo to hi of an operation. lane says which thread
-// runs it, for scratch memory; it must not change the result.
+// runs it, for scratch memory; it must not change the result, and nor must the
+// pieces in which the items come.
 type task interface {
 	run(lane, lo, hi int)
 }
@@ -27,17 +33,54 @@ type task interface {
 type pool struct {
 	workers []worker
 	exited  sync.WaitGroup
+	closed  atomic.Bool
+
+	// The operation in progress. It is written before its number is published
+	// in the shares, and read only by who has taken a piece under that number,
+	// before whose end no other operation begins.
+	task   task
+	items  int
+	pieces int // of the items, in all
+	number uint32
+	shares []share // one a lane
+	undone atomic.Int32
+	done   event // number of the last operation done
 }
 
-// worker is the mailbox of one goroutine. The owner of the pool writes the
-// order and then posted; the worker reads it and then writes finished.
+// share is what is left of a lane's pieces: the number of the operation in the
+// upper half of the word; in the lower half the next piece and, above it, the
+// piece that is no longer of the share.
+type share struct {
+	left atomic.Uint64
+	_    [cacheLine - 8]byte
+}
+
+// Fields of a share's word.
+const (
+	pieceBits = 16
+	pieceMask = 1<<pieceBits - 1
+)
+
+// take takes the next piece of operation number, if there is one.
+func (s *share) take(number uint32) (piece int, ok bool) {
+	for {
+		word := s.left.Load()
+		next, end := word&pieceMask, word>>pieceBits&pieceMask
+		if uint32(word>>32) != number || next == end {
+			return 0, false
+		}
+		if s.left.CompareAndSwap(word, word+1) {
+			return int(next), true
+		}
+	}
+}
+
+// worker is one goroutine of the pool.
 type worker struct {
-	order    order
-	posted   event
-	finished event
+	posted event // number of the last operation that it is wanted for
 }
 
-// event is a count that one goroutine raises and another waits for.
+// event is a number that one goroutine raises and another waits for.
 type event struct {
 	count  atomic.Uint32
 	parked atomic.Bool
@@ -45,45 +88,45 @@ type event struct {
 	_      [cacheLine]byte
 }
 
-// raise counts one more and wakes the goroutine that waits for it.
-func (e *event) raise() {
-	e.count.Add(1)
+// raise sets the number and wakes the goroutine that waits for it.
+func (e *event) raise(number uint32) {
+	e.count.Store(number)
 	if e.parked.Load() && e.parked.CompareAndSwap(true, false) {
 		e.wake <- struct{}{}
 	}
 }
 
-// await returns when the count is that number.
-func (e *event) await(number uint32) {
+// awaitChange returns the number as soon as it is not seen.
+func (e *event) awaitChange(seen uint32) uint32 {
 	for {
 		for range yieldsToPark {
 			for range spinsPerYield {
-				if e.count.Load() == number {
-					return
+				if n := e.count.Load(); n != seen {
+					return n
 				}
 			}
-			runtime.Gosched()
+			yield()
 		}
 		e.parked.Store(true)
-		if e.count.Load() == number && e.parked.CompareAndSwap(true, false) {
-			return // raised meanwhile, and no token is on its way
+		if n := e.count.Load(); n != seen && e.parked.CompareAndSwap(true, false) {
+			return n // raised meanwhile, and no token is on its way
 		}
-		<-e.wake // perhaps for the count before, by a raise that was held up
+		<-e.wake // perhaps for the number before, by a raise that was held up
 	}
 }
 
-// order is a task for one worker; a nil task ends it.
-type order struct {
-	task         task
-	lane, lo, hi int
+// yield lets another goroutine have the thread, or another thread the processor.
+func yield() {
+	runtime.Gosched()
+	yieldProcessor()
 }
 
 func newPool(threads int) *pool {
-	p := &pool{workers: make([]worker, threads-1)}
+	p := &pool{workers: make([]worker, threads-1), shares: make([]share, threads)}
+	p.done.wake = make(chan struct{}, 1)
 	for i := range p.workers {
-		w := &p.workers[i]
-		w.posted.wake, w.finished.wake = make(chan struct{}, 1), make(chan struct{}, 1)
-		p.exited.Go(w.serve)
+		p.workers[i].posted.wake = make(chan struct{}, 1)
+		p.exited.Go(func() { p.serve(i + 1) })
 	}
 	return p
 }
@@ -92,8 +135,10 @@ func (p *pool) threads() int { return len(p.workers) + 1 }
 
 // close ends the workers and waits for them.
 func (p *pool) close() {
+	p.closed.Store(true)
+	p.number++
 	for i := range p.workers {
-		p.workers[i].post(order{})
+		p.workers[i].posted.raise(p.number)
 	}
 	p.exited.Wait()
 }
@@ -107,36 +152,53 @@ func (p *pool) lanes(n, grain int) int {
 // run splits the items 0 to n over the threads, at least grain items to each,
 // and returns when all are done.
 func (p *pool) run(t task, n, grain int) {
-	p.split(t, n, p.lanes(n, grain))
+	p.split(t, n, p.lanes(n, grain), piecesPerLane)
 }
 
-// split cuts the items 0 to n into that many parts, one a thread.
-func (p *pool) split(t task, n, lanes int) {
-	for lane := 1; lane < lanes; lane++ {
-		p.workers[lane-1].post(order{t, lane, lane * n / lanes, (lane + 1) * n / lanes})
+// split cuts the items 0 to n into so many shares, one a thread, and each into
+// at most that many pieces.
+func (p *pool) split(t task, n, lanes, pieces int) {
+	if lanes <= 1 {
+		t.run(0, 0, n)
+		return
 	}
-	t.run(0, 0, n/lanes)
+	each := max(1, min(pieces, n/lanes))
+	p.task, p.items, p.pieces = t, n, lanes*each
+	p.undone.Store(int32(p.pieces))
+	p.number++
+	for lane := range lanes {
+		p.shares[lane].left.Store(uint64(p.number)<<32 | uint64((lane+1)*each)<<pieceBits | uint64(lane*each))
+	}
 	for lane := 1; lane < lanes; lane++ {
-		w := &p.workers[lane-1]
-		w.finished.await(w.posted.count.Load())
+		p.workers[lane-1].posted.raise(p.number)
+	}
+	p.work(0, p.number)
+	if p.done.count.Load() != p.number {
+		p.done.awaitChange(p.number - 1)
 	}
 }
 
-func (w *worker) post(o order) {
-	w.order = o
-	w.posted.raise()
+// work runs pieces of operation number, of the lane's own share and then of
+// the others', until there are none.
+func (p *pool) work(lane int, number uint32) {
+	for i := range p.shares {
+		s := &p.shares[(lane+i)%len(p.shares)]
+		for piece, ok := s.take(number); ok; piece, ok = s.take(number) {
+			p.task.run(lane, piece*p.items/p.pieces, (piece+1)*p.items/p.pieces)
+			if p.undone.Add(-1) == 0 {
+				p.done.raise(number)
+			}
+		}
+	}
 }
 
-// serve carries out orders until one without a task.
-func (w *worker) serve() {
-	for number := uint32(1); ; number++ {
-		w.posted.await(number)
-		o := w.order
-		if o.task == nil {
+// serve carries out the operations that lane is wanted for until the pool closes.
+func (p *pool) serve(lane int) {
+	for number := uint32(0); ; {
+		number = p.workers[lane-1].posted.awaitChange(number)
+		if p.closed.Load() {
 			return
 		}
-		o.task.run(o.lane, o.lo, o.hi)
-		w.order = order{}
-		w.finished.raise()
+		p.work(lane, number)
 	}
 }

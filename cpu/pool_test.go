@@ -12,8 +12,7 @@ func TestAwaitOutlastsALateWake(t *testing.T) {
 	e.count.Store(1)
 	returned := make(chan uint32)
 	go func() {
-		e.await(2)
-		returned <- e.count.Load()
+		returned <- e.awaitChange(1)
 	}()
 	untilParked := func() {
 		for !e.parked.Load() {
@@ -27,13 +26,13 @@ func TestAwaitOutlastsALateWake(t *testing.T) {
 	for !e.parked.Load() { // it parks again
 		select {
 		case count := <-returned:
-			t.Fatalf("await(2) returned at the count %d", count)
+			t.Fatalf("awaitChange(1) returned the number %d", count)
 		default:
 			runtime.Gosched()
 		}
 	}
-	e.raise()
+	e.raise(2)
 	if count := <-returned; count != 2 {
-		t.Errorf("await(2) returned at the count %d", count)
+		t.Errorf("awaitChange(1) returned the number %d", count)
 	}
 }

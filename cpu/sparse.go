@@ -76,8 +76,8 @@ func (d *Device) multiplySparse(g *gemmCall) {
 	s.lists.size(g)
 	lanes := min(d.pool.threads(), max(1, 2*g.m*g.n*g.k/mostlyZeroPer/g.kernels.flopsPerLane))
 	s.listing.sparseCall = s
-	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups))
-	d.pool.split(s, g.panels, min(lanes, g.panels))
+	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
+	d.pool.split(s, g.panels, min(lanes, g.panels), piecesPerLane)
 }
 
 // size makes room for the lists of a product.

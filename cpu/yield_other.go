@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cpu
+
+// yieldProcessor has no counterpart on this system.
+func yieldProcessor() {}

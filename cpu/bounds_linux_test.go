@@ -56,6 +56,10 @@ func TestKernelsStayInBounds(t *testing.T) {
 			for name, operation := range elementwise(k, o) {
 				inBounds(t, fmt.Sprint(name, " of ", n), func() { operation(y, 0, n) })
 			}
+			rows := atPageEnd[float32](t, 3*n)
+			inBounds(t, fmt.Sprint("rows of ", n), func() { k.addRows(rows, n, 3, o.a) })
+			memory := atPageEnd[uint8](t, 100*n)
+			inBounds(t, fmt.Sprint("prefetch of ", n), func() { k.prefetch(memory) })
 			inBounds(t, fmt.Sprint("sums of ", n), func() {
 				k.sum(o.a)
 				k.sumSquares(o.a)

@@ -54,6 +54,9 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 
 func (c *corruptCall) run(lane, lo, hi int) {
 	n := c.From.Columns
+	if destroysAll(c.Kind) {
+		fill(c.mask[lo*n:hi*n], 1)
+	}
 	for i := lo; i < hi; i++ {
 		row := corruptRow{
 			corruptCall: c, scratch: &c.lanes[lane],
@@ -88,7 +91,6 @@ func (r *corruptRow) corrupt() {
 		r.saltAndPepper()
 	case device.CorruptGaussian:
 		r.kernels.addNoise(r.y, r.x, r.normals(), r.Amount)
-		r.destroyAll()
 	case device.CorruptSpeckle:
 		r.speckle()
 	case device.CorruptUniform:
@@ -149,13 +151,23 @@ func (r *corruptRow) destroy(j int, value float32) {
 	r.m[j] = 1
 }
 
-// destroyAll marks every column.
-func (r *corruptRow) destroyAll() {
-	if len(r.m) > 0 {
-		r.m[0] = 1
+// destroysAll reports whether a kind marks every column as destroyed.
+func destroysAll(k device.Corruption) bool {
+	switch k {
+	case device.CorruptGaussian, device.CorruptSpeckle, device.CorruptUniform, device.CorruptPoisson:
+		return true
+	default:
+		return false
 	}
-	for done := 1; done < len(r.m); done *= 2 {
-		copy(r.m[done:], r.m[:done])
+}
+
+// fill sets every element.
+func fill(s []float32, value float32) {
+	if len(s) > 0 {
+		s[0] = value
+	}
+	for done := 1; done < len(s); done *= 2 {
+		copy(s[done:], s[:done])
 	}
 }
 
@@ -230,18 +242,16 @@ func (r *corruptRow) normals() []float32 {
 
 func (r *corruptRow) speckle() {
 	r.kernels.addSpeckle(r.y, r.x, r.normals(), r.Amount)
-	r.destroyAll()
 }
 
 func (r *corruptRow) uniform() {
 	r.kernels.addUniform(r.y, r.x, r.draw(&r.scratch.decisions, len(r.x), 0), r.Amount)
-	r.destroyAll()
 }
 
 func (r *corruptRow) poisson() {
 	for j, x := range r.x {
 		at := r.at
 		at.Block = uint32(j)
-		r.destroy(j, philox.Poisson(float32(r.Amount*x), at, r.key)/r.Amount)
+		r.y[j] = philox.Poisson(float32(r.Amount*x), at, r.key) / r.Amount
 	}
 }

@@ -1,6 +1,10 @@
 package cpu
 
-import "gpudae/device"
+import (
+	"iter"
+
+	"gpudae/device"
+)
 
 // Dense computes Y = act(X·Wᵀ + b). The weights are broadcast and the
 // minibatch is packed, so that the product comes out flipped. With Transposed,
@@ -20,7 +24,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
-	case sparse || a.X.Rows <= d.kernels.thin:
+	case sparse || a.X.Rows <= d.kernels.thin || turnsWeights(a.X.Rows, a.X.Columns, a.Y.Columns):
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
@@ -40,6 +44,14 @@ func (d *Device) Dense(a device.DenseArgs) {
 	}
 }
 
+// smallWeights is the number of weights up to which they stay in the cache
+// while they are packed.
+const smallWeights = 1 << 14
+
+// turnsWeights reports whether a layer has so few weights, of so few inputs,
+// that it is less work to turn them than to turn the layer's output.
+func turnsWeights(batch, in, out int) bool { return in < batch && in*out <= smallWeights }
+
 // forwardEpilogue adds the bias and applies the activation.
 type forwardEpilogue struct {
 	kernels *kernels
@@ -51,16 +63,32 @@ type forwardEpilogue struct {
 }
 
 func (e *forwardEpilogue) finish(r0, r1, c0, c1 int) {
-	for r := r0; r < r1; r++ {
-		y := e.y[r*e.columns+c0 : r*e.columns+c1]
-		if e.bias != nil {
-			e.kernels.add(y, e.bias[c0:c1])
-		}
+	if e.bias != nil {
+		e.kernels.addRows(e.y[r0*e.columns+c0:], e.columns, r1-r0, e.bias[c0:c1])
+	}
+	for lo, hi := range runs(e.columns, r0, r1, c0, c1) {
+		y := e.y[lo:hi]
 		if e.pre != nil {
-			copy(e.pre[r*e.columns+c0:], y)
+			copy(e.pre[lo:hi], y)
 		}
 		if e.act != device.Identity {
 			e.kernels.activate[e.act](y, y)
+		}
+	}
+}
+
+// runs are the elements of the rows r0 to r1, columns c0 to c1 of a matrix of
+// that many columns, in as few runs as they lie in.
+func runs(columns, r0, r1, c0, c1 int) iter.Seq2[int, int] {
+	return func(yield func(lo, hi int) bool) {
+		if c0 == 0 && c1 == columns {
+			yield(r0*columns, r1*columns)
+			return
+		}
+		for r := r0; r < r1; r++ {
+			if !yield(r*columns+c0, r*columns+c1) {
+				return
+			}
 		}
 	}
 }
@@ -124,8 +152,7 @@ type backwardEpilogue struct {
 }
 
 func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
-	for r := r0; r < r1; r++ {
-		lo, hi := r*e.columns+c0, r*e.columns+c1
+	for lo, hi := range runs(e.columns, r0, r1, c0, c1) {
 		e.kernels.activateBackward[e.act](e.dx[lo:hi], e.dx[lo:hi], e.from[lo:hi])
 	}
 }

@@ -20,6 +20,7 @@ var errClosed = errors.New("cpu: the device is closed")
 type Device struct {
 	pool    *pool
 	kernels *kernels
+	slab    slab
 	err     error // first failure; the operations after it do nothing
 
 	// The operation in progress, one record an operation, so that handing it to
@@ -126,7 +127,7 @@ func (d *Device) Alloc(t device.Type, n int) (device.Memory, error) {
 	if t == device.Word {
 		return &memory{words: make([]uint32, n)}, nil
 	}
-	return &memory{floats: alignedFloats(n)}, nil
+	return &memory{floats: d.slab.floats(n)}, nil
 }
 
 // Load copies the table.

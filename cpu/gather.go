@@ -44,6 +44,9 @@ func (c *gatherCall) run(_, lo, hi int) {
 		position := c.order.At(c.cursor + uint32(i/c.replicates))
 		row := c.part.At(c.lo + position)
 		c.rowNumbers[i], c.inPart[i] = row, position
-		c.data.copyRow(c.kernels, c.x[i*c.columnCount:(i+1)*c.columnCount], int(row))
+		c.data.prefetchRow(c.kernels, int(row))
+	}
+	for i := lo; i < hi; i++ {
+		c.data.copyRow(c.kernels, c.x[i*c.columnCount:(i+1)*c.columnCount], int(c.rowNumbers[i]))
 	}
 }

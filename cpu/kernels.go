@@ -27,6 +27,7 @@ type kernels struct {
 
 	exp     func(y, x []float32)                                                       // y = exp x; y may be x
 	add     func(y, x []float32)                                                       // y += x
+	addRows func(y []float32, stride, rows int, x []float32)                           // rows of y, at least one, += x; they begin stride elements apart
 	scale   func(dst []float32, alpha float32, a []float32)                            // dst = α·a
 	combine func(dst []float32, alpha float32, a []float32, beta float32, b []float32) // dst = α·a + β·b
 
@@ -65,6 +66,7 @@ type kernels struct {
 	addUniform    func(y, x []float32, words []uint32, amplitude float32) // y = x + a·(2u - 1), u = philox.Uniform(word), each operation rounded
 	saltAndPepper saltAndPepperFunc
 	widen         func(dst []float32, src []uint8, scale float32)
+	prefetch      func(memory []uint8) // asks for the first cache lines
 }
 
 // lossFunc returns Σ w·ℓ over a row with parameters a and clean x, and stores

@@ -39,14 +39,14 @@ var avx2Kernels = kernels{
 		copyBackwardGeneric, reluBackwardAVX2, leakyReLUBackwardAVX2, eluBackwardAVX2, geluBackwardAVX2,
 		siluBackwardAVX2, sigmoidBackwardAVX2, tanhBackwardAVX2, softplusBackwardAVX2,
 	},
-	exp: expAVX2, add: addAVX2, scale: scaleAVX2, combine: combineAVX2,
+	exp: expAVX2, add: addAVX2, addRows: addRowsAVX2, scale: scaleAVX2, combine: combineAVX2,
 	columnSums: columnSumsAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, sumSquaredDifferences: sumSquaredDifferencesAVX2,
 	bernoulli: bernoulliAVX2, poisson: poissonAVX2, gaussian: gaussianAVX2, gaussianLearned: gaussianLearnedAVX2,
 	deviations: deviationsAVX2, columnMoments: columnMomentsAVX2, normalizeRow: normalizeRowAVX2, normalizeColumns: normalizeColumnsAVX2, normalSumsOfRows: normalSumsOfRowsAVX2,
 	normalSumsOfColumns: normalSumsOfColumnsAVX2, normalRowSums: normalRowSumsAVX2, normalRowGradient: normalRowGradientAVX2, normalColumnGradient: normalColumnGradientAVX2,
 	sgd: sgdAVX2, nesterov: nesterovAVX2, adam: adamAVX2, rmsprop: rmspropAVX2,
 	words: wordsAVX2, maskWords: maskWordsAVX2, dropWords: dropWordsAVX2, normals: normalsAVX2, addNoise: addNoiseAVX2, addSpeckle: addSpeckleAVX2, addUniform: addUniformAVX2,
-	saltAndPepper: saltAndPepperAVX2, widen: widenAVX2,
+	saltAndPepper: saltAndPepperAVX2, widen: widenAVX2, prefetch: prefetchAVX2,
 }
 
 var avx512Kernels = kernels{
@@ -79,12 +79,12 @@ var avx512Kernels = kernels{
 		copyBackwardGeneric, reluBackwardAVX512, leakyReLUBackwardAVX512, eluBackwardAVX512, geluBackwardAVX512,
 		siluBackwardAVX512, sigmoidBackwardAVX512, tanhBackwardAVX512, softplusBackwardAVX512,
 	},
-	exp: expAVX512, add: addAVX512, scale: scaleAVX512, combine: combineAVX512,
+	exp: expAVX512, add: addAVX512, addRows: addRowsAVX512, scale: scaleAVX512, combine: combineAVX512,
 	columnSums: columnSumsAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, sumSquaredDifferences: sumSquaredDifferencesAVX512,
 	bernoulli: bernoulliAVX512, poisson: poissonAVX512, gaussian: gaussianAVX512, gaussianLearned: gaussianLearnedAVX512,
 	deviations: deviationsAVX512, columnMoments: columnMomentsAVX512, normalizeRow: normalizeRowAVX512, normalizeColumns: normalizeColumnsAVX512, normalSumsOfRows: normalSumsOfRowsAVX512,
 	normalSumsOfColumns: normalSumsOfColumnsAVX512, normalRowSums: normalRowSumsAVX512, normalRowGradient: normalRowGradientAVX512, normalColumnGradient: normalColumnGradientAVX512,
 	sgd: sgdAVX512, nesterov: nesterovAVX512, adam: adamAVX512, rmsprop: rmspropAVX512,
 	words: wordsAVX512, maskWords: maskWordsAVX512, dropWords: dropWordsAVX512, normals: normalsAVX512, addNoise: addNoiseAVX512, addSpeckle: addSpeckleAVX512, addUniform: addUniformAVX512,
-	saltAndPepper: saltAndPepperAVX512, widen: widenAVX512,
+	saltAndPepper: saltAndPepperAVX512, widen: widenAVX512, prefetch: prefetchAVX512,
 }

@@ -53,7 +53,7 @@ var genericKernels = kernels{
 		scaledBy(func(y float32) float32 { return (1 - y) * (1 + y) }),
 		scaledBy(func(y float32) float32 { return -expm1(-y) }), // σ(a) = 1 - exp(-softplus a)
 	},
-	exp: each(exp), add: addGeneric, scale: scaleGeneric, combine: combineGeneric,
+	exp: each(exp), add: addGeneric, addRows: addRowsGeneric, scale: scaleGeneric, combine: combineGeneric,
 	columnSums: columnSumsGeneric, sum: sumGeneric, sumSquares: sumSquaresGeneric, sumSquaredDifferences: sumSquaredDifferencesGeneric,
 	bernoulli: bernoulliGeneric, poisson: poissonGeneric, gaussian: gaussianGeneric, gaussianLearned: gaussianLearnedGeneric,
 	deviations: deviationsGeneric, columnMoments: columnMomentsGeneric, normalizeRow: normalizeRowGeneric, normalizeColumns: normalizeColumnsGeneric, normalSumsOfRows: normalSumsOfRowsGeneric,
@@ -61,7 +61,7 @@ var genericKernels = kernels{
 	sgd: sgdGeneric, nesterov: nesterovGeneric, adam: adamGeneric, rmsprop: rmspropGeneric,
 	words: wordsGeneric, maskWords: maskWordsGeneric, dropWords: dropWordsGeneric,
 	normals: normalsGeneric, addNoise: addNoiseGeneric, addSpeckle: addSpeckleGeneric, addUniform: addUniformGeneric,
-	saltAndPepper: saltAndPepperGeneric, widen: widenGeneric,
+	saltAndPepper: saltAndPepperGeneric, widen: widenGeneric, prefetch: func([]uint8) {},
 }
 
 func copyGeneric(y, x []float32) { copy(y, x) }
@@ -204,6 +204,13 @@ func gaussianLearnedGeneric(a, s, x, mask, d, ds []float32, destroyed, untouched
 		}
 	}
 	return sum
+}
+
+// addRowsGeneric adds x to every row.
+func addRowsGeneric(y []float32, stride, rows int, x []float32) {
+	for i := range rows {
+		addGeneric(y[i*stride:][:len(x)], x)
+	}
 }
 
 // wordsGeneric is the portable wordsFunc.

@@ -17,6 +17,7 @@ type likelihoodCall struct {
 	losses, gradient     []float32
 	lanes                [][]float32 // scratch of a row
 	offsets              []uint32    // of the fields; nil: every column is its own
+	precision, constant  float32     // Gaussian: 1/σ² and ln σ + ½ ln 2π
 }
 
 // Likelihood computes -log p(x|h) of each example and its gradient.
@@ -28,6 +29,9 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	d.loss = likelihoodCall{
 		LikelihoodArgs: a, kernels: d.kernels, lanes: d.loss.lanes, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
 		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields),
+	}
+	if sigma := float64(a.Sigma); a.Kind == device.Gaussian {
+		d.loss.precision, d.loss.constant = float32(1/(sigma*sigma)), float32(math.Log(sigma)+halfLogTwoPi)
 	}
 	d.pool.run(&d.loss, a.Target.Rows, d.perLane(a.Target.Columns*likelihoodCost))
 }
@@ -98,9 +102,7 @@ func (r *lossRow) weight(j int) float32 { return weightOf(r.m, j, r.Destroyed, r
 
 // gaussian: ½((x-μ)/σ)² + ln σ + ½ ln 2π.
 func (r *lossRow) gaussian() float64 {
-	sigma := float64(r.Sigma)
-	constant := math.Log(sigma) + halfLogTwoPi
-	return r.kernels.gaussian(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale, float32(1/(sigma*sigma)), float32(constant))
+	return r.kernels.gaussian(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale, r.precision, r.constant)
 }
 
 // gaussianLearned: ½(ln v + (x-μ)²/v + ln 2π), v = exp(s) + σ².

@@ -195,6 +195,18 @@ func (s *dataset) at(row, column int) float32 {
 	return s.floats[i]
 }
 
+// prefetchRow asks for the memory of a row that will be copied soon: its place
+// is random.
+func (s *dataset) prefetchRow(k *kernels, row int) {
+	from := row * s.columns
+	if s.bytes != nil {
+		k.prefetch(s.bytes[from : from+s.columns])
+		return
+	}
+	floats := s.floats[from : from+s.columns]
+	k.prefetch(unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(floats))), len(floats)*wordBytes))
+}
+
 // widenMultiple is what the kernel that widens bytes takes a multiple of.
 const widenMultiple = 16
 

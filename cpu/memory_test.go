@@ -3,6 +3,7 @@ package cpu
 import (
 	"context"
 	"testing"
+	"unsafe"
 
 	"gpudae/device"
 )
@@ -28,5 +29,36 @@ func TestDonors(t *testing.T) {
 	}
 	if len(data.tables) != mostTables {
 		t.Errorf("%d tables, want %d", len(data.tables), mostTables)
+	}
+}
+
+// TestSlab checks that memory cut from large pages is aligned, zero and
+// nobody else's.
+func TestSlab(t *testing.T) {
+	var s slab
+	var all [][]float32
+	for n := range 300 {
+		size := n * n
+		memory := s.floats(size)
+		if len(memory) != size {
+			t.Fatalf("%d elements of %d", len(memory), size)
+		}
+		if size > 0 && uintptr(unsafe.Pointer(&memory[0]))%cacheLine != 0 {
+			t.Fatalf("memory of %d elements does not begin at a cache line", size)
+		}
+		for _, v := range memory {
+			if v != 0 {
+				t.Fatalf("memory of %d elements holds %g", size, v)
+			}
+		}
+		fill(memory, float32(n))
+		all = append(all, memory)
+	}
+	for n, memory := range all {
+		for _, v := range memory {
+			if v != float32(n) {
+				t.Fatalf("memory %d holds %g", n, v)
+			}
+		}
 	}
 }

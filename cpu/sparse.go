@@ -13,7 +13,7 @@ import "gpudae/device"
 // safe to choose by a look at a few rows.
 
 const (
-	sampledRows   = 16 // rows of S that are looked at
+	sampledRows   = 8  // rows of S that are looked at
 	listSlack     = 16 // elements that compress may write beyond a list's end
 	leastBatch    = 32 // rows of a minibatch whose zeros are worth listing
 	leastWidth    = 64 // units on either side for which they are

@@ -187,6 +187,11 @@ func expAVX2(y []float32, x []float32)
 //go:noescape
 func addAVX2(y []float32, x []float32)
 
+// addRowsAVX2 adds x to rows of y that begin stride elements apart.
+//
+//go:noescape
+func addRowsAVX2(y []float32, stride int, rows int, x []float32)
+
 // scaleAVX2 computes dst = alpha·a.
 //
 //go:noescape
@@ -221,6 +226,11 @@ func columnSumsAVX2(sums []float32, x []float32, stride int, rows int)
 //
 //go:noescape
 func widenAVX2(dst []float32, src []uint8, scale float32)
+
+// prefetchAVX2 asks for the first cache lines of memory that is read soon.
+//
+//go:noescape
+func prefetchAVX2(memory []uint8)
 
 // bernoulliAVX2 sums softplus(a) - x·a: see lossFunc.
 //
@@ -612,6 +622,11 @@ func expAVX512(y []float32, x []float32)
 //go:noescape
 func addAVX512(y []float32, x []float32)
 
+// addRowsAVX512 adds x to rows of y that begin stride elements apart.
+//
+//go:noescape
+func addRowsAVX512(y []float32, stride int, rows int, x []float32)
+
 // scaleAVX512 computes dst = alpha·a.
 //
 //go:noescape
@@ -646,6 +661,11 @@ func columnSumsAVX512(sums []float32, x []float32, stride int, rows int)
 //
 //go:noescape
 func widenAVX512(dst []float32, src []uint8, scale float32)
+
+// prefetchAVX512 asks for the first cache lines of memory that is read soon.
+//
+//go:noescape
+func prefetchAVX512(memory []uint8)
 
 // bernoulliAVX512 sums softplus(a) - x·a: see lossFunc.
 //

@@ -4168,6 +4168,82 @@ done:
 	VZEROUPPER
 	RET
 
+// func addRowsAVX2(y []float32, stride int, rows int, x []float32)
+// Requires: AVX
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-64
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+40(FP), CX
+	MOVQ x_len+48(FP), DX
+	MOVQ stride+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Y0
+	MOVQ    rows+32(FP), R8
+	MOVQ    AX, DI
+
+row105:
+	VMOVUPS (DI)(SI*4), Y1
+	VADDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (DI)(SI*4)
+	ADDQ    BX, DI
+	DECQ    R8
+	JNZ     row105
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, DX
+	JMP     loop
+
+tail:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       firstLanes<>+32(SB), DI
+	MOVQ       DX, R8
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (CX)(SI*4), Y0, Y1
+	MOVQ       rows+32(FP), CX
+
+row106:
+	VMASKMOVPS   (AX)(SI*4), Y0, Y2
+	VADDPS       Y2, Y1, Y2
+	LEAQ         (AX)(SI*4), DI
+	VMOVAPS      X2, X3
+	TESTQ        $0x00000008, DX
+	JNZ          whole107
+	TESTQ        $0x00000004, DX
+	JZ           two108
+	VMOVUPS      X3, (DI)
+	VEXTRACTF128 $0x01, Y2, X3
+	ADDQ         $0x10, DI
+
+two108:
+	TESTQ     $0x00000002, DX
+	JZ        last109
+	VMOVLPS   X3, (DI)
+	VPERMILPS $0x0e, X3, X3
+	ADDQ      $0x08, DI
+
+last109:
+	TESTQ  $0x00000001, DX
+	JZ     end110
+	VMOVSS X3, (DI)
+	JMP    end110
+
+whole107:
+	VMOVUPS Y2, (DI)
+
+end110:
+	ADDQ BX, AX
+	DECQ CX
+	JNZ  row106
+
+done:
+	VZEROUPPER
+	RET
+
 // func scaleAVX2(dst []float32, alpha float32, a []float32)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-56
@@ -4199,30 +4275,30 @@ tail:
 	LEAQ         (AX)(BX*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole105
+	JNZ          whole111
 	TESTQ        $0x00000004, DX
-	JZ           two106
+	JZ           two112
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two106:
+two112:
 	TESTQ     $0x00000002, DX
-	JZ        last107
+	JZ        last113
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last107:
+last113:
 	TESTQ  $0x00000001, DX
-	JZ     end108
+	JZ     end114
 	VMOVSS X1, (AX)
-	JMP    end108
+	JMP    end114
 
-whole105:
+whole111:
 	VMOVUPS Y0, (AX)
 
-end108:
+end114:
 done:
 	VZEROUPPER
 	RET
@@ -4266,30 +4342,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole109
+	JNZ          whole115
 	TESTQ        $0x00000004, DX
-	JZ           two110
+	JZ           two116
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, AX
 
-two110:
+two116:
 	TESTQ     $0x00000002, DX
-	JZ        last111
+	JZ        last117
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last111:
+last117:
 	TESTQ  $0x00000001, DX
-	JZ     end112
+	JZ     end118
 	VMOVSS X0, (AX)
-	JMP    end112
+	JMP    end118
 
-whole109:
+whole115:
 	VMOVUPS Y1, (AX)
 
-end112:
+end118:
 done:
 	VZEROUPPER
 	RET
@@ -4451,12 +4527,12 @@ loop:
 	MOVQ   rows+56(FP), R8
 	MOVQ   CX, DI
 
-row113:
+row119:
 	VMOVUPS (DI)(SI*4), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     row113
+	JNZ     row119
 	VMOVUPS Y0, (AX)(SI*4)
 	ADDQ    $0x08, SI
 	SUBQ    $0x08, BX
@@ -4472,39 +4548,39 @@ tail:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    rows+56(FP), DI
 
-row114:
+row120:
 	VMASKMOVPS   (CX)(SI*4), Y0, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         DX, CX
 	DECQ         DI
-	JNZ          row114
+	JNZ          row120
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole115
+	JNZ          whole121
 	TESTQ        $0x00000004, BX
-	JZ           two116
+	JZ           two122
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, AX
 
-two116:
+two122:
 	TESTQ     $0x00000002, BX
-	JZ        last117
+	JZ        last123
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last117:
+last123:
 	TESTQ  $0x00000001, BX
-	JZ     end118
+	JZ     end124
 	VMOVSS X0, (AX)
-	JMP    end118
+	JMP    end124
 
-whole115:
+whole121:
 	VMOVUPS Y1, (AX)
 
-end118:
+end124:
 done:
 	VZEROUPPER
 	RET
@@ -4530,6 +4606,39 @@ loop:
 
 done:
 	VZEROUPPER
+	RET
+
+// func prefetchAVX2(memory []uint8)
+// Requires: MMX+
+TEXT ·prefetchAVX2(SB), NOSPLIT, $0-24
+	MOVQ       memory_base+0(FP), AX
+	MOVQ       memory_len+8(FP), CX
+	CMPQ       CX, $0x00000000
+	JLE        done
+	PREFETCHT0 (AX)
+	CMPQ       CX, $0x00000040
+	JLE        done
+	PREFETCHT0 64(AX)
+	CMPQ       CX, $0x00000080
+	JLE        done
+	PREFETCHT0 128(AX)
+	CMPQ       CX, $0x000000c0
+	JLE        done
+	PREFETCHT0 192(AX)
+	CMPQ       CX, $0x00000100
+	JLE        done
+	PREFETCHT0 256(AX)
+	CMPQ       CX, $0x00000140
+	JLE        done
+	PREFETCHT0 320(AX)
+	CMPQ       CX, $0x00000180
+	JLE        done
+	PREFETCHT0 384(AX)
+	CMPQ       CX, $0x000001c0
+	JLE        done
+	PREFETCHT0 448(AX)
+
+done:
 	RET
 
 // func bernoulliAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
@@ -4603,7 +4712,7 @@ loop:
 	VSUBPS       Y3, Y2, Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain119
+	JZ           plain125
 	VMOVUPS      (DX)(DI*4), Y3
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
@@ -4612,7 +4721,7 @@ loop:
 	VBLENDVPS    Y3, Y4, Y6, Y3
 	VMOVAPS      Y3, Y3
 
-plain119:
+plain125:
 	VMULPS       Y3, Y5, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -4620,13 +4729,13 @@ plain119:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed120
+	JZ           summed126
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, (SI)(DI*4)
 
-summed120:
+summed126:
 	ADDQ $0x08, DI
 	SUBQ $0x08, BX
 	JMP  loop
@@ -4694,7 +4803,7 @@ tail:
 	VSUBPS       Y4, Y3, Y3
 	VMOVUPS      lanes3f800000<>+0(SB), Y4
 	TESTQ        DX, DX
-	JZ           plain121
+	JZ           plain127
 	VMASKMOVPS   (DX)(DI*4), Y2, Y4
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y4, Y4
@@ -4703,7 +4812,7 @@ tail:
 	VBLENDVPS    Y4, Y5, Y7, Y4
 	VMOVAPS      Y4, Y4
 
-plain121:
+plain127:
 	VMULPS       Y4, Y6, Y5
 	VANDPS       Y2, Y5, Y2
 	VCVTPS2PD    X2, Y5
@@ -4712,38 +4821,38 @@ plain121:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y2, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed122
+	JZ           summed128
 	VBROADCASTSS scale+104(FP), Y2
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y3, Y2
 	LEAQ         (SI)(DI*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, BX
-	JNZ          whole123
+	JNZ          whole129
 	TESTQ        $0x00000004, BX
-	JZ           two124
+	JZ           two130
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two124:
+two130:
 	TESTQ     $0x00000002, BX
-	JZ        last125
+	JZ        last131
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last125:
+last131:
 	TESTQ  $0x00000001, BX
-	JZ     end126
+	JZ     end132
 	VMOVSS X3, (AX)
-	JMP    end126
+	JMP    end132
 
-whole123:
+whole129:
 	VMOVUPS Y2, (AX)
 
-end126:
-summed122:
+end132:
+summed128:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -4780,7 +4889,7 @@ loop:
 	VFMADD231PS  Y3, Y2, Y4
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	TESTQ        DX, DX
-	JZ           plain127
+	JZ           plain133
 	VMOVUPS      (DX)(DI*4), Y2
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y2, Y2
@@ -4789,7 +4898,7 @@ loop:
 	VBLENDVPS    Y2, Y5, Y6, Y2
 	VMOVAPS      Y2, Y2
 
-plain127:
+plain133:
 	VMULPS       Y2, Y4, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -4797,13 +4906,13 @@ plain127:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed128
+	JZ           summed134
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y2, Y2
 	VMULPS       Y2, Y3, Y2
 	VMOVUPS      Y2, (SI)(DI*4)
 
-summed128:
+summed134:
 	ADDQ $0x08, DI
 	SUBQ $0x08, BX
 	JMP  loop
@@ -4826,7 +4935,7 @@ tail:
 	VFMADD231PS  Y4, Y3, Y5
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain129
+	JZ           plain135
 	VMASKMOVPS   (DX)(DI*4), Y2, Y3
 	VXORPS       Y6, Y6, Y6
 	VCMPPS       $0x04, Y6, Y3, Y3
@@ -4835,7 +4944,7 @@ tail:
 	VBLENDVPS    Y3, Y6, Y7, Y3
 	VMOVAPS      Y3, Y3
 
-plain129:
+plain135:
 	VMULPS       Y3, Y5, Y5
 	VANDPS       Y2, Y5, Y2
 	VCVTPS2PD    X2, Y5
@@ -4844,38 +4953,38 @@ plain129:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y2, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed130
+	JZ           summed136
 	VBROADCASTSS scale+104(FP), Y2
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y2, Y4, Y2
 	LEAQ         (SI)(DI*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, BX
-	JNZ          whole131
+	JNZ          whole137
 	TESTQ        $0x00000004, BX
-	JZ           two132
+	JZ           two138
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two132:
+two138:
 	TESTQ     $0x00000002, BX
-	JZ        last133
+	JZ        last139
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last133:
+last139:
 	TESTQ  $0x00000001, BX
-	JZ     end134
+	JZ     end140
 	VMOVSS X3, (AX)
-	JMP    end134
+	JMP    end140
 
-whole131:
+whole137:
 	VMOVUPS Y2, (AX)
 
-end134:
-summed130:
+end140:
+summed136:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -4936,7 +5045,7 @@ loop:
 	VSUBPS       Y3, Y5, Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        DX, DX
-	JZ           plain135
+	JZ           plain141
 	VMOVUPS      (DX)(DI*4), Y3
 	VXORPS       Y5, Y5, Y5
 	VCMPPS       $0x04, Y5, Y3, Y3
@@ -4945,7 +5054,7 @@ loop:
 	VBLENDVPS    Y3, Y5, Y6, Y3
 	VMOVAPS      Y3, Y3
 
-plain135:
+plain141:
 	VMULPS       Y3, Y4, Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -4953,13 +5062,13 @@ plain135:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y4, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed136
+	JZ           summed142
 	VBROADCASTSS scale+104(FP), Y4
 	VMULPS       Y4, Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VMOVUPS      Y2, (SI)(DI*4)
 
-summed136:
+summed142:
 	ADDQ $0x08, DI
 	SUBQ $0x08, BX
 	JMP  loop
@@ -5006,7 +5115,7 @@ tail:
 	VSUBPS       Y4, Y6, Y3
 	VMOVUPS      lanes3f800000<>+0(SB), Y4
 	TESTQ        DX, DX
-	JZ           plain137
+	JZ           plain143
 	VMASKMOVPS   (DX)(DI*4), Y2, Y4
 	VXORPS       Y6, Y6, Y6
 	VCMPPS       $0x04, Y6, Y4, Y4
@@ -5015,7 +5124,7 @@ tail:
 	VBLENDVPS    Y4, Y6, Y7, Y4
 	VMOVAPS      Y4, Y4
 
-plain137:
+plain143:
 	VMULPS       Y4, Y5, Y5
 	VANDPS       Y2, Y5, Y2
 	VCVTPS2PD    X2, Y5
@@ -5024,38 +5133,38 @@ plain137:
 	VADDPD       Y5, Y0, Y0
 	VADDPD       Y2, Y1, Y1
 	TESTQ        SI, SI
-	JZ           summed138
+	JZ           summed144
 	VBROADCASTSS scale+104(FP), Y2
 	VMULPS       Y2, Y4, Y2
 	VMULPS       Y2, Y3, Y2
 	LEAQ         (SI)(DI*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, BX
-	JNZ          whole139
+	JNZ          whole145
 	TESTQ        $0x00000004, BX
-	JZ           two140
+	JZ           two146
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two140:
+two146:
 	TESTQ     $0x00000002, BX
-	JZ        last141
+	JZ        last147
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last141:
+last147:
 	TESTQ  $0x00000001, BX
-	JZ     end142
+	JZ     end148
 	VMOVSS X3, (AX)
-	JMP    end142
+	JMP    end148
 
-whole139:
+whole145:
 	VMOVUPS Y2, (AX)
 
-end142:
-summed138:
+end148:
+summed144:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -5160,7 +5269,7 @@ loop:
 	VFNMADD231PS Y2, Y3, Y4
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	TESTQ        BX, BX
-	JZ           plain143
+	JZ           plain149
 	VMOVUPS      (BX)(R9*4), Y2
 	VXORPS       Y3, Y3, Y3
 	VCMPPS       $0x04, Y3, Y2, Y2
@@ -5169,7 +5278,7 @@ loop:
 	VBLENDVPS    Y2, Y3, Y6, Y2
 	VMOVAPS      Y2, Y2
 
-plain143:
+plain149:
 	VMULPS       Y2, Y7, Y3
 	VCVTPS2PD    X3, Y6
 	VEXTRACTF128 $0x01, Y3, X3
@@ -5177,7 +5286,7 @@ plain143:
 	VADDPD       Y6, Y0, Y0
 	VADDPD       Y3, Y1, Y1
 	TESTQ        DI, DI
-	JZ           summed144
+	JZ           summed150
 	VBROADCASTSS scale+152(FP), Y3
 	VMULPS       Y3, Y2, Y2
 	VMULPS       Y2, Y5, Y3
@@ -5185,7 +5294,7 @@ plain143:
 	VMULPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (R8)(R9*4)
 
-summed144:
+summed150:
 	ADDQ $0x08, R9
 	SUBQ $0x08, SI
 	JMP  loop
@@ -5274,7 +5383,7 @@ tail:
 	VFNMADD231PS Y3, Y4, Y5
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        BX, BX
-	JZ           plain145
+	JZ           plain151
 	VMASKMOVPS   (BX)(R9*4), Y2, Y3
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
@@ -5283,7 +5392,7 @@ tail:
 	VBLENDVPS    Y3, Y4, Y7, Y3
 	VMOVAPS      Y3, Y3
 
-plain145:
+plain151:
 	VMULPS       Y3, Y8, Y4
 	VANDPS       Y2, Y4, Y2
 	VCVTPS2PD    X2, Y4
@@ -5292,66 +5401,66 @@ plain145:
 	VADDPD       Y4, Y0, Y0
 	VADDPD       Y2, Y1, Y1
 	TESTQ        DI, DI
-	JZ           summed146
+	JZ           summed152
 	VBROADCASTSS scale+152(FP), Y2
 	VMULPS       Y2, Y3, Y2
 	VMULPS       Y2, Y6, Y3
 	LEAQ         (DI)(R9*4), AX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, SI
-	JNZ          whole147
+	JNZ          whole153
 	TESTQ        $0x00000004, SI
-	JZ           two148
+	JZ           two154
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $0x10, AX
 
-two148:
+two154:
 	TESTQ     $0x00000002, SI
-	JZ        last149
+	JZ        last155
 	VMOVLPS   X4, (AX)
 	VPERMILPS $0x0e, X4, X4
 	ADDQ      $0x08, AX
 
-last149:
+last155:
 	TESTQ  $0x00000001, SI
-	JZ     end150
+	JZ     end156
 	VMOVSS X4, (AX)
-	JMP    end150
+	JMP    end156
 
-whole147:
+whole153:
 	VMOVUPS Y3, (AX)
 
-end150:
+end156:
 	VMULPS       Y2, Y5, Y2
 	LEAQ         (R8)(R9*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole151
+	JNZ          whole157
 	TESTQ        $0x00000004, SI
-	JZ           two152
+	JZ           two158
 	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y2, X3
 	ADDQ         $0x10, AX
 
-two152:
+two158:
 	TESTQ     $0x00000002, SI
-	JZ        last153
+	JZ        last159
 	VMOVLPS   X3, (AX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, AX
 
-last153:
+last159:
 	TESTQ  $0x00000001, SI
-	JZ     end154
+	JZ     end160
 	VMOVSS X3, (AX)
-	JMP    end154
+	JMP    end160
 
-whole151:
+whole157:
 	VMOVUPS Y2, (AX)
 
-end154:
-summed146:
+end160:
+summed152:
 done:
 	VADDPD       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -5635,59 +5744,59 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole155
+	JNZ          whole161
 	TESTQ        $0x00000004, BX
-	JZ           two156
+	JZ           two162
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, CX
 
-two156:
+two162:
 	TESTQ     $0x00000002, BX
-	JZ        last157
+	JZ        last163
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last157:
+last163:
 	TESTQ  $0x00000001, BX
-	JZ     end158
+	JZ     end164
 	VMOVSS X0, (CX)
-	JMP    end158
+	JMP    end164
 
-whole155:
+whole161:
 	VMOVUPS Y1, (CX)
 
-end158:
+end164:
 	VMOVAPS      Y5, Y0
 	VFNMADD231PS Y1, Y3, Y0
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole159
+	JNZ          whole165
 	TESTQ        $0x00000004, BX
-	JZ           two160
+	JZ           two166
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two160:
+two166:
 	TESTQ     $0x00000002, BX
-	JZ        last161
+	JZ        last167
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last161:
+last167:
 	TESTQ  $0x00000001, BX
-	JZ     end162
+	JZ     end168
 	VMOVSS X1, (AX)
-	JMP    end162
+	JMP    end168
 
-whole159:
+whole165:
 	VMOVUPS Y0, (AX)
 
-end162:
+end168:
 done:
 	VZEROUPPER
 	RET
@@ -5751,30 +5860,30 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X4, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole163
+	JNZ          whole169
 	TESTQ        $0x00000004, BX
-	JZ           two164
+	JZ           two170
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y4, X0
 	ADDQ         $0x10, CX
 
-two164:
+two170:
 	TESTQ     $0x00000002, BX
-	JZ        last165
+	JZ        last171
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last165:
+last171:
 	TESTQ  $0x00000001, BX
-	JZ     end166
+	JZ     end172
 	VMOVSS X0, (CX)
-	JMP    end166
+	JMP    end172
 
-whole163:
+whole169:
 	VMOVUPS Y4, (CX)
 
-end166:
+end172:
 	VMOVAPS      Y1, Y0
 	VFMADD231PS  Y4, Y2, Y0
 	VMOVAPS      Y5, Y1
@@ -5782,30 +5891,30 @@ end166:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X1, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole167
+	JNZ          whole173
 	TESTQ        $0x00000004, BX
-	JZ           two168
+	JZ           two174
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y1, X0
 	ADDQ         $0x10, AX
 
-two168:
+two174:
 	TESTQ     $0x00000002, BX
-	JZ        last169
+	JZ        last175
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last169:
+last175:
 	TESTQ  $0x00000001, BX
-	JZ     end170
+	JZ     end176
 	VMOVSS X0, (AX)
-	JMP    end170
+	JMP    end176
 
-whole167:
+whole173:
 	VMOVUPS Y1, (AX)
 
-end170:
+end176:
 done:
 	VZEROUPPER
 	RET
@@ -5880,30 +5989,30 @@ tail:
 	LEAQ         (DX)(DI*4), CX
 	VMOVAPS      X0, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole171
+	JNZ          whole177
 	TESTQ        $0x00000004, SI
-	JZ           two172
+	JZ           two178
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y0, X3
 	ADDQ         $0x10, CX
 
-two172:
+two178:
 	TESTQ     $0x00000002, SI
-	JZ        last173
+	JZ        last179
 	VMOVLPS   X3, (CX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, CX
 
-last173:
+last179:
 	TESTQ  $0x00000001, SI
-	JZ     end174
+	JZ     end180
 	VMOVSS X3, (CX)
-	JMP    end174
+	JMP    end180
 
-whole171:
+whole177:
 	VMOVUPS Y0, (CX)
 
-end174:
+end180:
 	VMASKMOVPS   (BX)(DI*4), Y10, Y3
 	VMULPS       Y1, Y1, Y1
 	VMULPS       Y6, Y1, Y1
@@ -5912,30 +6021,30 @@ end174:
 	LEAQ         (BX)(DI*4), CX
 	VMOVAPS      X1, X3
 	TESTQ        $0x00000008, SI
-	JNZ          whole175
+	JNZ          whole181
 	TESTQ        $0x00000004, SI
-	JZ           two176
+	JZ           two182
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y1, X3
 	ADDQ         $0x10, CX
 
-two176:
+two182:
 	TESTQ     $0x00000002, SI
-	JZ        last177
+	JZ        last183
 	VMOVLPS   X3, (CX)
 	VPERMILPS $0x0e, X3, X3
 	ADDQ      $0x08, CX
 
-last177:
+last183:
 	TESTQ  $0x00000001, SI
-	JZ     end178
+	JZ     end184
 	VMOVSS X3, (CX)
-	JMP    end178
+	JMP    end184
 
-whole175:
+whole181:
 	VMOVUPS Y1, (CX)
 
-end178:
+end184:
 	VMULPS       Y8, Y1, Y1
 	VSQRTPS      Y1, Y1
 	VADDPS       Y9, Y1, Y1
@@ -5945,30 +6054,30 @@ end178:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X11, X0
 	TESTQ        $0x00000008, SI
-	JNZ          whole179
+	JNZ          whole185
 	TESTQ        $0x00000004, SI
-	JZ           two180
+	JZ           two186
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y11, X0
 	ADDQ         $0x10, AX
 
-two180:
+two186:
 	TESTQ     $0x00000002, SI
-	JZ        last181
+	JZ        last187
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last181:
+last187:
 	TESTQ  $0x00000001, SI
-	JZ     end182
+	JZ     end188
 	VMOVSS X0, (AX)
-	JMP    end182
+	JMP    end188
 
-whole179:
+whole185:
 	VMOVUPS Y11, (AX)
 
-end182:
+end188:
 done:
 	VZEROUPPER
 	RET
@@ -6037,30 +6146,30 @@ tail:
 	LEAQ         (DX)(SI*4), CX
 	VMOVAPS      X3, X0
 	TESTQ        $0x00000008, BX
-	JNZ          whole183
+	JNZ          whole189
 	TESTQ        $0x00000004, BX
-	JZ           two184
+	JZ           two190
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y3, X0
 	ADDQ         $0x10, CX
 
-two184:
+two190:
 	TESTQ     $0x00000002, BX
-	JZ        last185
+	JZ        last191
 	VMOVLPS   X0, (CX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, CX
 
-last185:
+last191:
 	TESTQ  $0x00000001, BX
-	JZ     end186
+	JZ     end192
 	VMOVSS X0, (CX)
-	JMP    end186
+	JMP    end192
 
-whole183:
+whole189:
 	VMOVUPS Y3, (CX)
 
-end186:
+end192:
 	VSQRTPS      Y3, Y0
 	VADDPS       Y5, Y0, Y0
 	VMULPS       Y4, Y1, Y1
@@ -6069,30 +6178,30 @@ end186:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole187
+	JNZ          whole193
 	TESTQ        $0x00000004, BX
-	JZ           two188
+	JZ           two194
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two188:
+two194:
 	TESTQ     $0x00000002, BX
-	JZ        last189
+	JZ        last195
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last189:
+last195:
 	TESTQ  $0x00000001, BX
-	JZ     end190
+	JZ     end196
 	VMOVSS X1, (AX)
-	JMP    end190
+	JMP    end196
 
-whole187:
+whole193:
 	VMOVUPS Y0, (AX)
 
-end190:
+end196:
 done:
 	VZEROUPPER
 	RET
@@ -6371,30 +6480,30 @@ tail:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, SI
-	JNZ          whole191
+	JNZ          whole197
 	TESTQ        $0x00000004, SI
-	JZ           two192
+	JZ           two198
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $0x10, AX
 
-two192:
+two198:
 	TESTQ     $0x00000002, SI
-	JZ        last193
+	JZ        last199
 	VMOVLPS   X4, (AX)
 	VPERMILPS $0x0e, X4, X4
 	ADDQ      $0x08, AX
 
-last193:
+last199:
 	TESTQ  $0x00000001, SI
-	JZ     end194
+	JZ     end200
 	VMOVSS X4, (AX)
-	JMP    end194
+	JMP    end200
 
-whole191:
+whole197:
 	VMOVUPS Y3, (AX)
 
-end194:
+end200:
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	VMASKMOVPS   (DX)(DI*4), Y2, Y2
 	VANDPS       Y1, Y2, Y1
@@ -6402,30 +6511,30 @@ end194:
 	LEAQ         (DX)(DI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, SI
-	JNZ          whole195
+	JNZ          whole201
 	TESTQ        $0x00000004, SI
-	JZ           two196
+	JZ           two202
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two196:
+two202:
 	TESTQ     $0x00000002, SI
-	JZ        last197
+	JZ        last203
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last197:
+last203:
 	TESTQ  $0x00000001, SI
-	JZ     end198
+	JZ     end204
 	VMOVSS X1, (AX)
-	JMP    end198
+	JMP    end204
 
-whole195:
+whole201:
 	VMOVUPS Y0, (AX)
 
-end198:
+end204:
 done:
 	VZEROUPPER
 	RET
@@ -6491,30 +6600,30 @@ tail:
 	LEAQ         (AX)(R9*4), AX
 	VMOVAPS      X1, X4
 	TESTQ        $0x00000008, SI
-	JNZ          whole199
+	JNZ          whole205
 	TESTQ        $0x00000004, SI
-	JZ           two200
+	JZ           two206
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y1, X4
 	ADDQ         $0x10, AX
 
-two200:
+two206:
 	TESTQ     $0x00000002, SI
-	JZ        last201
+	JZ        last207
 	VMOVLPS   X4, (AX)
 	VPERMILPS $0x0e, X4, X4
 	ADDQ      $0x08, AX
 
-last201:
+last207:
 	TESTQ  $0x00000001, SI
-	JZ     end202
+	JZ     end208
 	VMOVSS X4, (AX)
-	JMP    end202
+	JMP    end208
 
-whole199:
+whole205:
 	VMOVUPS Y1, (AX)
 
-end202:
+end208:
 	VMOVUPS      lanes3f800000<>+0(SB), Y1
 	VMASKMOVPS   (DX)(R9*4), Y3, Y3
 	VANDPS       Y2, Y3, Y2
@@ -6522,30 +6631,30 @@ end202:
 	LEAQ         (DX)(R9*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, SI
-	JNZ          whole203
+	JNZ          whole209
 	TESTQ        $0x00000004, SI
-	JZ           two204
+	JZ           two210
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two204:
+two210:
 	TESTQ     $0x00000002, SI
-	JZ        last205
+	JZ        last211
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last205:
+last211:
 	TESTQ  $0x00000001, SI
-	JZ     end206
+	JZ     end212
 	VMOVSS X1, (AX)
-	JMP    end206
+	JMP    end212
 
-whole203:
+whole209:
 	VMOVUPS Y0, (AX)
 
-end206:
+end212:
 done:
 	VZEROUPPER
 	RET
@@ -6591,30 +6700,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole207
+	JNZ          whole213
 	TESTQ        $0x00000004, BX
-	JZ           two208
+	JZ           two214
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two208:
+two214:
 	TESTQ     $0x00000002, BX
-	JZ        last209
+	JZ        last215
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last209:
+last215:
 	TESTQ  $0x00000001, BX
-	JZ     end210
+	JZ     end216
 	VMOVSS X1, (AX)
-	JMP    end210
+	JMP    end216
 
-whole207:
+whole213:
 	VMOVUPS Y0, (AX)
 
-end210:
+end216:
 done:
 	VZEROUPPER
 	RET
@@ -6655,30 +6764,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole211
+	JNZ          whole217
 	TESTQ        $0x00000004, DX
-	JZ           two212
+	JZ           two218
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two212:
+two218:
 	TESTQ     $0x00000002, DX
-	JZ        last213
+	JZ        last219
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last213:
+last219:
 	TESTQ  $0x00000001, DX
-	JZ     end214
+	JZ     end220
 	VMOVSS X1, (AX)
-	JMP    end214
+	JMP    end220
 
-whole211:
+whole217:
 	VMOVUPS Y0, (AX)
 
-end214:
+end220:
 done:
 	VZEROUPPER
 	RET
@@ -6721,30 +6830,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, DX
-	JNZ          whole215
+	JNZ          whole221
 	TESTQ        $0x00000004, DX
-	JZ           two216
+	JZ           two222
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two216:
+two222:
 	TESTQ     $0x00000002, DX
-	JZ        last217
+	JZ        last223
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last217:
+last223:
 	TESTQ  $0x00000001, DX
-	JZ     end218
+	JZ     end224
 	VMOVSS X1, (AX)
-	JMP    end218
+	JMP    end224
 
-whole215:
+whole221:
 	VMOVUPS Y0, (AX)
 
-end218:
+end224:
 done:
 	VZEROUPPER
 	RET
@@ -6793,30 +6902,30 @@ tail:
 	LEAQ         (AX)(SI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, BX
-	JNZ          whole219
+	JNZ          whole225
 	TESTQ        $0x00000004, BX
-	JZ           two220
+	JZ           two226
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two220:
+two226:
 	TESTQ     $0x00000002, BX
-	JZ        last221
+	JZ        last227
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last221:
+last227:
 	TESTQ  $0x00000001, BX
-	JZ     end222
+	JZ     end228
 	VMOVSS X1, (AX)
-	JMP    end222
+	JMP    end228
 
-whole219:
+whole225:
 	VMOVUPS Y0, (AX)
 
-end222:
+end228:
 done:
 	VZEROUPPER
 	RET
@@ -7275,7 +7384,7 @@ loop:
 	MOVQ   rows+80(FP), R8
 	MOVQ   DX, R9
 
-row223:
+row229:
 	VMOVUPS      (R9)(DI*4), Y4
 	VCVTPS2PD    X4, Y5
 	VEXTRACTF128 $0x01, Y4, X4
@@ -7284,14 +7393,14 @@ row223:
 	VADDPD       Y4, Y1, Y1
 	ADDQ         BX, R9
 	DECQ         R8
-	JNZ          row223
+	JNZ          row229
 	VBROADCASTSD count+88(FP), Y4
 	VDIVPD       Y4, Y0, Y0
 	VDIVPD       Y4, Y1, Y1
 	MOVQ         rows+80(FP), R8
 	MOVQ         DX, R9
 
-row224:
+row230:
 	VMOVUPS      (R9)(DI*4), Y5
 	VCVTPS2PD    X5, Y10
 	VEXTRACTF128 $0x01, Y5, X5
@@ -7302,7 +7411,7 @@ row224:
 	VFMADD231PD  Y5, Y5, Y3
 	ADDQ         BX, R9
 	DECQ         R8
-	JNZ          row224
+	JNZ          row230
 	VDIVPD       Y4, Y2, Y2
 	VDIVPD       Y4, Y3, Y3
 	VCVTPD2PSY   Y0, X6
@@ -7331,7 +7440,7 @@ tail:
 	MOVQ    rows+80(FP), R8
 	MOVQ    DX, R9
 
-row225:
+row231:
 	VMASKMOVPS   (R9)(DI*4), Y0, Y5
 	VCVTPS2PD    X5, Y6
 	VEXTRACTF128 $0x01, Y5, X5
@@ -7340,13 +7449,13 @@ row225:
 	VADDPD       Y5, Y2, Y2
 	ADDQ         BX, R9
 	DECQ         R8
-	JNZ          row225
+	JNZ          row231
 	VBROADCASTSD count+88(FP), Y5
 	VDIVPD       Y5, Y1, Y1
 	VDIVPD       Y5, Y2, Y2
 	MOVQ         rows+80(FP), R8
 
-row226:
+row232:
 	VMASKMOVPS   (DX)(DI*4), Y0, Y6
 	VCVTPS2PD    X6, Y7
 	VEXTRACTF128 $0x01, Y6, X6
@@ -7357,7 +7466,7 @@ row226:
 	VFMADD231PD  Y6, Y6, Y4
 	ADDQ         BX, DX
 	DECQ         R8
-	JNZ          row226
+	JNZ          row232
 	VDIVPD       Y5, Y3, Y3
 	VDIVPD       Y5, Y4, Y4
 	VCVTPD2PSY   Y1, X8
@@ -7366,60 +7475,60 @@ row226:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X8, X0
 	TESTQ        $0x00000008, SI
-	JNZ          whole227
+	JNZ          whole233
 	TESTQ        $0x00000004, SI
-	JZ           two228
+	JZ           two234
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y8, X0
 	ADDQ         $0x10, AX
 
-two228:
+two234:
 	TESTQ     $0x00000002, SI
-	JZ        last229
+	JZ        last235
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last229:
+last235:
 	TESTQ  $0x00000001, SI
-	JZ     end230
+	JZ     end236
 	VMOVSS X0, (AX)
-	JMP    end230
+	JMP    end236
 
-whole227:
+whole233:
 	VMOVUPS Y8, (AX)
 
-end230:
+end236:
 	VCVTPD2PSY   Y3, X9
 	VCVTPD2PSY   Y4, X0
 	VINSERTF128  $0x01, X0, Y9, Y9
 	LEAQ         (CX)(DI*4), AX
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000008, SI
-	JNZ          whole231
+	JNZ          whole237
 	TESTQ        $0x00000004, SI
-	JZ           two232
+	JZ           two238
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $0x10, AX
 
-two232:
+two238:
 	TESTQ     $0x00000002, SI
-	JZ        last233
+	JZ        last239
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last233:
+last239:
 	TESTQ  $0x00000001, SI
-	JZ     end234
+	JZ     end240
 	VMOVSS X0, (AX)
-	JMP    end234
+	JMP    end240
 
-whole231:
+whole237:
 	VMOVUPS Y9, (AX)
 
-end234:
+end240:
 done:
 	VZEROUPPER
 	RET
@@ -7468,30 +7577,30 @@ tail:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X2, X0
 	TESTQ        $0x00000008, SI
-	JNZ          whole235
+	JNZ          whole241
 	TESTQ        $0x00000004, SI
-	JZ           two236
+	JZ           two242
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y2, X0
 	ADDQ         $0x10, AX
 
-two236:
+two242:
 	TESTQ     $0x00000002, SI
-	JZ        last237
+	JZ        last243
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last237:
+last243:
 	TESTQ  $0x00000001, SI
-	JZ     end238
+	JZ     end244
 	VMOVSS X0, (AX)
-	JMP    end238
+	JMP    end244
 
-whole235:
+whole241:
 	VMOVUPS Y2, (AX)
 
-end238:
+end244:
 done:
 	VZEROUPPER
 	RET
@@ -7544,30 +7653,30 @@ tail:
 	LEAQ         (AX)(R9*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, SI
-	JNZ          whole239
+	JNZ          whole245
 	TESTQ        $0x00000004, SI
-	JZ           two240
+	JZ           two246
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two240:
+two246:
 	TESTQ     $0x00000002, SI
-	JZ        last241
+	JZ        last247
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last241:
+last247:
 	TESTQ  $0x00000001, SI
-	JZ     end242
+	JZ     end248
 	VMOVSS X1, (AX)
-	JMP    end242
+	JMP    end248
 
-whole239:
+whole245:
 	VMOVUPS Y0, (AX)
 
-end242:
+end248:
 done:
 	VZEROUPPER
 	RET
@@ -7597,7 +7706,7 @@ loop:
 	MOVQ   SI, R12
 	MOVQ   DI, R13
 
-row243:
+row249:
 	VBROADCASTSS (R9), Y4
 	VBROADCASTSS (R10), Y5
 	ADDQ         $0x04, R9
@@ -7619,7 +7728,7 @@ row243:
 	ADDQ         BX, R12
 	ADDQ         BX, R13
 	DECQ         R11
-	JNZ          row243
+	JNZ          row249
 	VCVTPD2PSY   Y0, X7
 	VCVTPD2PSY   Y1, X0
 	VINSERTF128  $0x01, X0, Y7, Y7
@@ -7648,7 +7757,7 @@ tail:
 	MOVQ    rows+152(FP), R11
 	MOVQ    DI, DI
 
-row244:
+row250:
 	VBROADCASTSS (R9), Y5
 	VBROADCASTSS (R10), Y6
 	ADDQ         $0x04, R9
@@ -7670,67 +7779,67 @@ row244:
 	ADDQ         BX, SI
 	ADDQ         BX, DI
 	DECQ         R11
-	JNZ          row244
+	JNZ          row250
 	VCVTPD2PSY   Y1, X9
 	VCVTPD2PSY   Y2, X0
 	VINSERTF128  $0x01, X0, Y9, Y9
 	LEAQ         (AX)(R8*4), AX
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole245
+	JNZ          whole251
 	TESTQ        $0x00000004, DX
-	JZ           two246
+	JZ           two252
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $0x10, AX
 
-two246:
+two252:
 	TESTQ     $0x00000002, DX
-	JZ        last247
+	JZ        last253
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last247:
+last253:
 	TESTQ  $0x00000001, DX
-	JZ     end248
+	JZ     end254
 	VMOVSS X0, (AX)
-	JMP    end248
+	JMP    end254
 
-whole245:
+whole251:
 	VMOVUPS Y9, (AX)
 
-end248:
+end254:
 	VCVTPD2PSY   Y3, X10
 	VCVTPD2PSY   Y4, X0
 	VINSERTF128  $0x01, X0, Y10, Y10
 	LEAQ         (CX)(R8*4), AX
 	VMOVAPS      X10, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole249
+	JNZ          whole255
 	TESTQ        $0x00000004, DX
-	JZ           two250
+	JZ           two256
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y10, X0
 	ADDQ         $0x10, AX
 
-two250:
+two256:
 	TESTQ     $0x00000002, DX
-	JZ        last251
+	JZ        last257
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last251:
+last257:
 	TESTQ  $0x00000001, DX
-	JZ     end252
+	JZ     end258
 	VMOVSS X0, (AX)
-	JMP    end252
+	JMP    end258
 
-whole249:
+whole255:
 	VMOVUPS Y10, (AX)
 
-end252:
+end258:
 done:
 	VZEROUPPER
 	RET
@@ -7762,7 +7871,7 @@ loop:
 	MOVQ    SI, R10
 	MOVQ    DI, R11
 
-row253:
+row259:
 	VMOVUPS      (R10)(R8*4), Y6
 	VSUBPS       Y4, Y6, Y6
 	VMULPS       Y5, Y6, Y6
@@ -7780,7 +7889,7 @@ row253:
 	ADDQ         BX, R10
 	ADDQ         BX, R11
 	DECQ         R9
-	JNZ          row253
+	JNZ          row259
 	VCVTPD2PSY   Y0, X7
 	VCVTPD2PSY   Y1, X0
 	VINSERTF128  $0x01, X0, Y7, Y7
@@ -7811,7 +7920,7 @@ tail:
 	MOVQ       rows+152(FP), R9
 	MOVQ       DI, DI
 
-row254:
+row260:
 	VMASKMOVPS   (SI)(R8*4), Y0, Y7
 	VSUBPS       Y5, Y7, Y7
 	VMULPS       Y6, Y7, Y7
@@ -7829,67 +7938,67 @@ row254:
 	ADDQ         BX, SI
 	ADDQ         BX, DI
 	DECQ         R9
-	JNZ          row254
+	JNZ          row260
 	VCVTPD2PSY   Y1, X9
 	VCVTPD2PSY   Y2, X0
 	VINSERTF128  $0x01, X0, Y9, Y9
 	LEAQ         (AX)(R8*4), AX
 	VMOVAPS      X9, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole255
+	JNZ          whole261
 	TESTQ        $0x00000004, DX
-	JZ           two256
+	JZ           two262
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y9, X0
 	ADDQ         $0x10, AX
 
-two256:
+two262:
 	TESTQ     $0x00000002, DX
-	JZ        last257
+	JZ        last263
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last257:
+last263:
 	TESTQ  $0x00000001, DX
-	JZ     end258
+	JZ     end264
 	VMOVSS X0, (AX)
-	JMP    end258
+	JMP    end264
 
-whole255:
+whole261:
 	VMOVUPS Y9, (AX)
 
-end258:
+end264:
 	VCVTPD2PSY   Y3, X10
 	VCVTPD2PSY   Y4, X0
 	VINSERTF128  $0x01, X0, Y10, Y10
 	LEAQ         (CX)(R8*4), AX
 	VMOVAPS      X10, X0
 	TESTQ        $0x00000008, DX
-	JNZ          whole259
+	JNZ          whole265
 	TESTQ        $0x00000004, DX
-	JZ           two260
+	JZ           two266
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y10, X0
 	ADDQ         $0x10, AX
 
-two260:
+two266:
 	TESTQ     $0x00000002, DX
-	JZ        last261
+	JZ        last267
 	VMOVLPS   X0, (AX)
 	VPERMILPS $0x0e, X0, X0
 	ADDQ      $0x08, AX
 
-last261:
+last267:
 	TESTQ  $0x00000001, DX
-	JZ     end262
+	JZ     end268
 	VMOVSS X0, (AX)
-	JMP    end262
+	JMP    end268
 
-whole259:
+whole265:
 	VMOVUPS Y10, (AX)
 
-end262:
+end268:
 done:
 	VZEROUPPER
 	RET
@@ -8031,30 +8140,30 @@ tail:
 	LEAQ         (AX)(DI*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, CX
-	JNZ          whole263
+	JNZ          whole269
 	TESTQ        $0x00000004, CX
-	JZ           two264
+	JZ           two270
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two264:
+two270:
 	TESTQ     $0x00000002, CX
-	JZ        last265
+	JZ        last271
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last265:
+last271:
 	TESTQ  $0x00000001, CX
-	JZ     end266
+	JZ     end272
 	VMOVSS X1, (AX)
-	JMP    end266
+	JMP    end272
 
-whole263:
+whole269:
 	VMOVUPS Y0, (AX)
 
-end266:
+end272:
 done:
 	VZEROUPPER
 	RET
@@ -8119,30 +8228,30 @@ tail:
 	LEAQ         (AX)(R11*4), AX
 	VMOVAPS      X0, X1
 	TESTQ        $0x00000008, CX
-	JNZ          whole267
+	JNZ          whole273
 	TESTQ        $0x00000004, CX
-	JZ           two268
+	JZ           two274
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y0, X1
 	ADDQ         $0x10, AX
 
-two268:
+two274:
 	TESTQ     $0x00000002, CX
-	JZ        last269
+	JZ        last275
 	VMOVLPS   X1, (AX)
 	VPERMILPS $0x0e, X1, X1
 	ADDQ      $0x08, AX
 
-last269:
+last275:
 	TESTQ  $0x00000001, CX
-	JZ     end270
+	JZ     end276
 	VMOVSS X1, (AX)
-	JMP    end270
+	JMP    end276
 
-whole267:
+whole273:
 	VMOVUPS Y0, (AX)
 
-end270:
+end276:
 done:
 	VZEROUPPER
 	RET
@@ -12816,6 +12925,55 @@ done:
 	VZEROUPPER
 	RET
 
+// func addRowsAVX512(y []float32, stride int, rows int, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-64
+	MOVQ y_base+0(FP), AX
+	MOVQ x_base+40(FP), CX
+	MOVQ x_len+48(FP), DX
+	MOVQ stride+24(FP), BX
+	SHLQ $0x02, BX
+	XORQ SI, SI
+
+loop:
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Z0
+	MOVQ    rows+32(FP), R8
+	MOVQ    AX, DI
+
+row277:
+	VMOVUPS (DI)(SI*4), Z1
+	VADDPS  Z1, Z0, Z1
+	VMOVUPS Z1, (DI)(SI*4)
+	ADDQ    BX, DI
+	DECQ    R8
+	JNZ     row277
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, DX
+	JMP     loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     DX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	MOVQ      rows+32(FP), CX
+
+row278:
+	VMOVUPS.Z (AX)(SI*4), K1, Z1
+	VADDPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)(SI*4)
+	ADDQ      BX, AX
+	DECQ      CX
+	JNZ       row278
+
+done:
+	VZEROUPPER
+	RET
+
 // func scaleAVX512(dst []float32, alpha float32, a []float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleAVX512(SB), NOSPLIT, $0-56
@@ -13053,12 +13211,12 @@ loop:
 	MOVQ   rows+56(FP), R8
 	MOVQ   CX, DI
 
-row271:
+row279:
 	VMOVUPS (DI)(SI*4), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     row271
+	JNZ     row279
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	SUBQ    $0x10, BX
@@ -13073,12 +13231,12 @@ tail:
 	VPXORD Z2, Z2, Z2
 	MOVQ   rows+56(FP), BX
 
-row272:
+row280:
 	VMOVUPS.Z (CX)(SI*4), K1, Z0
 	VADDPS    Z0, Z2, Z2
 	ADDQ      DX, CX
 	DECQ      BX
-	JNZ       row272
+	JNZ       row280
 	VMOVUPS   Z2, K1, (AX)(SI*4)
 
 done:
@@ -13106,6 +13264,39 @@ loop:
 
 done:
 	VZEROUPPER
+	RET
+
+// func prefetchAVX512(memory []uint8)
+// Requires: MMX+
+TEXT ·prefetchAVX512(SB), NOSPLIT, $0-24
+	MOVQ       memory_base+0(FP), AX
+	MOVQ       memory_len+8(FP), CX
+	CMPQ       CX, $0x00000000
+	JLE        done
+	PREFETCHT0 (AX)
+	CMPQ       CX, $0x00000040
+	JLE        done
+	PREFETCHT0 64(AX)
+	CMPQ       CX, $0x00000080
+	JLE        done
+	PREFETCHT0 128(AX)
+	CMPQ       CX, $0x000000c0
+	JLE        done
+	PREFETCHT0 192(AX)
+	CMPQ       CX, $0x00000100
+	JLE        done
+	PREFETCHT0 256(AX)
+	CMPQ       CX, $0x00000140
+	JLE        done
+	PREFETCHT0 320(AX)
+	CMPQ       CX, $0x00000180
+	JLE        done
+	PREFETCHT0 384(AX)
+	CMPQ       CX, $0x000001c0
+	JLE        done
+	PREFETCHT0 448(AX)
+
+done:
 	RET
 
 // func bernoulliAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
@@ -13172,7 +13363,7 @@ loop:
 	VSUBPS       Z3, Z6, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain273
+	JZ           plain281
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z7, Z7, Z7
 	VCMPPS       $0x04, Z7, Z3, K1
@@ -13181,7 +13372,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z8
 	VMOVAPS      Z8, Z3
 
-plain273:
+plain281:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -13189,13 +13380,13 @@ plain273:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed274
+	JZ            summed282
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed274:
+summed282:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -13255,7 +13446,7 @@ tail:
 	VSUBPS       Z3, Z9, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain275
+	JZ           plain283
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z10, Z10, Z10
 	VCMPPS       $0x04, Z10, Z3, K2
@@ -13264,7 +13455,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z11
 	VMOVAPS      Z11, Z3
 
-plain275:
+plain283:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -13273,13 +13464,13 @@ plain275:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed276
+	JZ            summed284
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed276:
+summed284:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -13318,7 +13509,7 @@ loop:
 	VFMADD231PS  Z3, Z2, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain277
+	JZ           plain285
 	VMOVUPS      (DX)(DI*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -13327,7 +13518,7 @@ loop:
 	VBLENDMPS    Z2, Z9, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain277:
+plain285:
 	VMULPS        Z2, Z8, Z8
 	VCVTPS2PD     Y8, Z9
 	VEXTRACTF32X8 $0x01, Z8, Y8
@@ -13335,13 +13526,13 @@ plain277:
 	VADDPD        Z9, Z0, Z0
 	VADDPD        Z8, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed278
+	JZ            summed286
 	VBROADCASTSS  scale+104(FP), Z8
 	VMULPS        Z8, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed278:
+summed286:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -13363,7 +13554,7 @@ tail:
 	VFMADD231PS  Z3, Z2, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        DX, DX
-	JZ           plain279
+	JZ           plain287
 	VMOVUPS.Z    (DX)(DI*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -13372,7 +13563,7 @@ tail:
 	VBLENDMPS    Z2, Z5, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain279:
+plain287:
 	VMULPS        Z2, Z4, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -13381,13 +13572,13 @@ plain279:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed280
+	JZ            summed288
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z2, Z2
 	VMULPS        Z2, Z3, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed280:
+summed288:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -13442,7 +13633,7 @@ loop:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain281
+	JZ           plain289
 	VMOVUPS      (DX)(DI*4), Z3
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z3, K1
@@ -13451,7 +13642,7 @@ loop:
 	VBLENDMPS    Z3, Z4, K1, Z7
 	VMOVAPS      Z7, Z3
 
-plain281:
+plain289:
 	VMULPS        Z3, Z5, Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -13459,13 +13650,13 @@ plain281:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed282
+	JZ            summed290
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, (SI)(DI*4)
 
-summed282:
+summed290:
 	ADDQ $0x10, DI
 	SUBQ $0x10, BX
 	JMP  loop
@@ -13503,7 +13694,7 @@ tail:
 	VSUBPS       Z3, Z4, Z2
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	TESTQ        DX, DX
-	JZ           plain283
+	JZ           plain291
 	VMOVUPS.Z    (DX)(DI*4), K1, Z3
 	VPXORD       Z8, Z8, Z8
 	VCMPPS       $0x04, Z8, Z3, K2
@@ -13512,7 +13703,7 @@ tail:
 	VBLENDMPS    Z3, Z4, K2, Z9
 	VMOVAPS      Z9, Z3
 
-plain283:
+plain291:
 	VMULPS        Z3, Z5, Z4
 	VMOVAPS.Z     Z4, K1, Z4
 	VCVTPS2PD     Y4, Z5
@@ -13521,13 +13712,13 @@ plain283:
 	VADDPD        Z5, Z0, Z0
 	VADDPD        Z4, Z1, Z1
 	TESTQ         SI, SI
-	JZ            summed284
+	JZ            summed292
 	VBROADCASTSS  scale+104(FP), Z4
 	VMULPS        Z4, Z3, Z3
 	VMULPS        Z3, Z2, Z2
 	VMOVUPS       Z2, K1, (SI)(DI*4)
 
-summed284:
+summed292:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -13626,7 +13817,7 @@ loop:
 	VFNMADD231PS Z2, Z3, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain285
+	JZ           plain293
 	VMOVUPS      (BX)(R9*4), Z2
 	VPXORD       Z4, Z4, Z4
 	VCMPPS       $0x04, Z4, Z2, K1
@@ -13635,7 +13826,7 @@ loop:
 	VBLENDMPS    Z2, Z3, K1, Z5
 	VMOVAPS      Z5, Z2
 
-plain285:
+plain293:
 	VMULPS        Z2, Z11, Z3
 	VCVTPS2PD     Y3, Z10
 	VEXTRACTF32X8 $0x01, Z3, Y3
@@ -13643,7 +13834,7 @@ plain285:
 	VADDPD        Z10, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed286
+	JZ            summed294
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z9, Z3
@@ -13651,7 +13842,7 @@ plain285:
 	VMULPS        Z2, Z8, Z2
 	VMOVUPS       Z2, (R8)(R9*4)
 
-summed286:
+summed294:
 	ADDQ $0x10, R9
 	SUBQ $0x10, SI
 	JMP  loop
@@ -13731,7 +13922,7 @@ tail:
 	VFNMADD231PS Z2, Z3, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
-	JZ           plain287
+	JZ           plain295
 	VMOVUPS.Z    (BX)(R9*4), K1, Z2
 	VPXORD       Z6, Z6, Z6
 	VCMPPS       $0x04, Z6, Z2, K2
@@ -13740,7 +13931,7 @@ tail:
 	VBLENDMPS    Z2, Z3, K2, Z7
 	VMOVAPS      Z7, Z2
 
-plain287:
+plain295:
 	VMULPS        Z2, Z9, Z3
 	VMOVAPS.Z     Z3, K1, Z3
 	VCVTPS2PD     Y3, Z6
@@ -13749,7 +13940,7 @@ plain287:
 	VADDPD        Z6, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
-	JZ            summed288
+	JZ            summed296
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
 	VMULPS        Z2, Z5, Z3
@@ -13757,7 +13948,7 @@ plain287:
 	VMULPS        Z2, Z4, Z2
 	VMOVUPS       Z2, K1, (R8)(R9*4)
 
-summed288:
+summed296:
 done:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
@@ -14665,7 +14856,7 @@ loop:
 	MOVQ   rows+80(FP), R8
 	MOVQ   DX, R9
 
-row289:
+row297:
 	VMOVUPS       (R9)(DI*4), Z4
 	VCVTPS2PD     Y4, Z5
 	VEXTRACTF32X8 $0x01, Z4, Y4
@@ -14674,14 +14865,14 @@ row289:
 	VADDPD        Z4, Z1, Z1
 	ADDQ          BX, R9
 	DECQ          R8
-	JNZ           row289
+	JNZ           row297
 	VBROADCASTSD  count+88(FP), Z4
 	VDIVPD        Z4, Z0, Z0
 	VDIVPD        Z4, Z1, Z1
 	MOVQ          rows+80(FP), R8
 	MOVQ          DX, R9
 
-row290:
+row298:
 	VMOVUPS       (R9)(DI*4), Z5
 	VCVTPS2PD     Y5, Z14
 	VEXTRACTF32X8 $0x01, Z5, Y5
@@ -14692,7 +14883,7 @@ row290:
 	VFMADD231PD   Z5, Z5, Z3
 	ADDQ          BX, R9
 	DECQ          R8
-	JNZ           row290
+	JNZ           row298
 	VDIVPD        Z4, Z2, Z2
 	VDIVPD        Z4, Z3, Z3
 	VCVTPD2PS     Z0, Y6
@@ -14720,7 +14911,7 @@ tail:
 	MOVQ   rows+80(FP), SI
 	MOVQ   DX, R8
 
-row291:
+row299:
 	VMOVUPS.Z     (R8)(DI*4), K1, Z0
 	VCVTPS2PD     Y0, Z1
 	VEXTRACTF32X8 $0x01, Z0, Y0
@@ -14729,13 +14920,13 @@ row291:
 	VADDPD        Z0, Z9, Z9
 	ADDQ          BX, R8
 	DECQ          SI
-	JNZ           row291
+	JNZ           row299
 	VBROADCASTSD  count+88(FP), Z0
 	VDIVPD        Z0, Z8, Z8
 	VDIVPD        Z0, Z9, Z9
 	MOVQ          rows+80(FP), SI
 
-row292:
+row300:
 	VMOVUPS.Z     (DX)(DI*4), K1, Z1
 	VCVTPS2PD     Y1, Z2
 	VEXTRACTF32X8 $0x01, Z1, Y1
@@ -14746,7 +14937,7 @@ row292:
 	VFMADD231PD   Z1, Z1, Z11
 	ADDQ          BX, DX
 	DECQ          SI
-	JNZ           row292
+	JNZ           row300
 	VDIVPD        Z0, Z10, Z10
 	VDIVPD        Z0, Z11, Z11
 	VCVTPD2PS     Z8, Y12
@@ -14883,7 +15074,7 @@ loop:
 	MOVQ   SI, R12
 	MOVQ   DI, R13
 
-row293:
+row301:
 	VBROADCASTSS  (R9), Z4
 	VBROADCASTSS  (R10), Z5
 	ADDQ          $0x04, R9
@@ -14905,7 +15096,7 @@ row293:
 	ADDQ          BX, R12
 	ADDQ          BX, R13
 	DECQ          R11
-	JNZ           row293
+	JNZ           row301
 	VCVTPD2PS     Z0, Y7
 	VCVTPD2PS     Z1, Y4
 	VINSERTF32X8  $0x01, Y4, Z7, Z7
@@ -14933,7 +15124,7 @@ tail:
 	MOVQ   rows+152(FP), R10
 	MOVQ   DI, DI
 
-row294:
+row302:
 	VBROADCASTSS  (DX), Z0
 	VBROADCASTSS  (R9), Z1
 	ADDQ          $0x04, DX
@@ -14955,7 +15146,7 @@ row294:
 	ADDQ          BX, SI
 	ADDQ          BX, DI
 	DECQ          R10
-	JNZ           row294
+	JNZ           row302
 	VCVTPD2PS     Z9, Y13
 	VCVTPD2PS     Z10, Y0
 	VINSERTF32X8  $0x01, Y0, Z13, Z13
@@ -14996,7 +15187,7 @@ loop:
 	MOVQ    SI, R10
 	MOVQ    DI, R11
 
-row295:
+row303:
 	VMOVUPS       (R10)(R8*4), Z6
 	VSUBPS        Z4, Z6, Z6
 	VMULPS        Z5, Z6, Z6
@@ -15014,7 +15205,7 @@ row295:
 	ADDQ          BX, R10
 	ADDQ          BX, R11
 	DECQ          R9
-	JNZ           row295
+	JNZ           row303
 	VCVTPD2PS     Z0, Y7
 	VCVTPD2PS     Z1, Y4
 	VINSERTF32X8  $0x01, Y4, Z7, Z7
@@ -15044,7 +15235,7 @@ tail:
 	MOVQ      rows+152(FP), DX
 	MOVQ      DI, DI
 
-row296:
+row304:
 	VMOVUPS.Z     (SI)(R8*4), K1, Z2
 	VSUBPS        Z0, Z2, Z2
 	VMULPS        Z1, Z2, Z2
@@ -15062,7 +15253,7 @@ row296:
 	ADDQ          BX, SI
 	ADDQ          BX, DI
 	DECQ          DX
-	JNZ           row296
+	JNZ           row304
 	VCVTPD2PS     Z9, Y13
 	VCVTPD2PS     Z10, Y0
 	VINSERTF32X8  $0x01, Y0, Z13, Z13

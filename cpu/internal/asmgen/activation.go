@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -90,6 +92,21 @@ func (v vector) sums() {
 	v.function("add", "func(y, x []float32)", "%s computes y += x.")
 	y, x, n := base("y"), base("x"), length("y")
 	v.elements(n, func(at position) { at.put(v.add(at.element(y), at.element(x)), y) })
+	end()
+
+	v.function("addRows", "func(y []float32, stride, rows int, x []float32)", "%s adds x to rows of y that begin stride elements apart.")
+	y, x, n = base("y"), base("x"), length("x")
+	stride := argument("stride")
+	SHLQ(Imm(2), stride)
+	v.elements(n, func(at position) {
+		addend, row, rows, next := at.element(x), GP64(), argument("rows"), label("row")
+		MOVQ(y, row)
+		Label(next)
+		at.put(v.add(addend, at.element(row)), row)
+		ADDQ(stride, row)
+		DECQ(rows)
+		JNZ(LabelRef(next))
+	})
 	end()
 
 	v.function("scale", "func(dst []float32, alpha float32, a []float32)", "%s computes dst = alpha·a.")

@@ -27,6 +27,7 @@ func main() {
 		v.reductions()
 		v.columnSums()
 		v.widen()
+		v.prefetch()
 		v.likelihoods()
 		v.updates()
 		v.words()

@@ -123,3 +123,18 @@ func (v vector) widen() {
 	Label("done")
 	end()
 }
+
+// prefetch writes the kernel that asks for memory: for so much of it that the
+// processor foresees the rest.
+func (v vector) prefetch() {
+	const line, most = 64, 512
+	v.function("prefetch", "func(memory []uint8)", "%s asks for the first cache lines of memory that is read soon.")
+	from, n := base("memory"), length("memory")
+	for offset := 0; offset < most; offset += line {
+		CMPQ(n, U32(uint32(offset)))
+		JLE(LabelRef("done"))
+		PREFETCHT0(Mem{Base: from, Disp: offset})
+	}
+	Label("done")
+	RET()
+}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/device/philox"
+	"gpudae/model"
 	"gpudae/onnx"
 	"gpudae/train"
 )
@@ -43,46 +45,115 @@ func Check(ctx context.Context, dev device.Device, s *train.Saved, m *onnx.Model
 	x := examples(s)
 	features := s.Schema.Features
 	rows := len(x) / features
-	theirs, err := onnx.Run(ctx, m, map[string]onnx.Tensor{Input: onnx.NewTensor(x, append([]int{rows}, s.Schema.Shape...)...)})
-	if err != nil {
-		return Difference{}, fmt.Errorf("computing the ONNX graph: %w", err)
-	}
-	code, reconstruction, err := own(ctx, dev, s, tensor.New(tensor.WithShape(rows, features), tensor.WithBacking(x)))
+	net, _, err := s.Bind(dev, rows)
 	if err != nil {
 		return Difference{}, err
 	}
+	z, err := s.Scaler.Apply(tensor.New(tensor.WithShape(rows, features), tensor.WithBacking(x)))
+	if err != nil {
+		return Difference{}, err
+	}
+	c := &comparison{saved: s, net: net, graph: m, x: onnx.NewTensor(x, append([]int{rows}, s.Schema.Shape...)...), z: z, rows: rows}
 	var d Difference
-	if y, computed := theirs[Code]; computed {
-		d.Code = codeDifference(y.Values, code)
+	outputs := m.Outputs()
+	if slices.Contains(outputs, Code) {
+		if d.Code, err = c.codes(ctx); err != nil {
+			return d, err
+		}
 	}
-	if y, computed := theirs[Reconstruction]; computed {
-		d.Reconstruction = reconstructionDifference(y.Values, reconstruction, &s.Scaler)
+	if slices.Contains(outputs, Reconstruction) {
+		d.Reconstruction, err = c.reconstructions(ctx)
 	}
-	return d, nil
+	return d, err
 }
 
-// own computes what gpudae itself makes of x, in the scale of the data.
-func own(ctx context.Context, dev device.Device, s *train.Saved, x *tensor.Dense) (code, reconstruction []float32, err error) {
-	z, err := s.Scaler.Apply(x)
+// comparison is a graph beside a model.
+type comparison struct {
+	saved *train.Saved
+	net   *model.Net
+	graph *onnx.Model
+	x     onnx.Tensor   // in the scale of the data
+	z     *tensor.Dense // the same as the model sees it
+	rows  int
+}
+
+// output computes one of the graph's, under noise of sigma [rows].
+func (c *comparison) output(ctx context.Context, name string, sigma []float32) ([]float64, error) {
+	inputs := map[string]onnx.Tensor{Input: c.x}
+	if sigma != nil {
+		inputs[Sigma] = onnx.NewTensor(sigma, c.rows, 1)
+	}
+	y, err := onnx.Run(ctx, c.graph, inputs)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("computing the ONNX graph: %w", err)
 	}
-	net, _, err := s.Bind(dev, x.Shape()[0])
+	return y[name].Values, nil
+}
+
+// codes compares the codes, those of a score model at its least noise.
+func (c *comparison) codes(ctx context.Context) (float64, error) {
+	h, err := c.net.Encode(ctx, c.z)
 	if err != nil {
-		return nil, nil, err
+		return 0, err
 	}
-	h, err := net.Encode(ctx, z)
+	sigma := c.noise()
+	for i := range sigma {
+		sigma[i] = float32(c.saved.DAE.NoiseLevels()[0])
+	}
+	theirs, err := c.output(ctx, Code, sigma)
 	if err != nil {
-		return nil, nil, err
+		return 0, err
 	}
-	r, err := net.Denoise(ctx, z)
+	return codeDifference(theirs, data.Float32s(h)), nil
+}
+
+// reconstructions compares them, each row of a score model at a noise of its own.
+func (c *comparison) reconstructions(ctx context.Context) (float64, error) {
+	sigma := c.noise()
+	theirs, err := c.output(ctx, Reconstruction, sigma)
 	if err != nil {
-		return nil, nil, err
+		return 0, err
 	}
-	if r, err = s.Scaler.Invert(r); err != nil {
-		return nil, nil, err
+	ours, err := c.own(ctx, sigma)
+	if err != nil {
+		return 0, err
 	}
-	return data.Float32s(h), data.Float32s(r), nil
+	if ours, err = c.saved.Scaler.Invert(ours); err != nil {
+		return 0, err
+	}
+	return reconstructionDifference(theirs, data.Float32s(ours), &c.saved.Scaler), nil
+}
+
+// own is what the model itself makes of the examples.
+func (c *comparison) own(ctx context.Context, sigma []float32) (*tensor.Dense, error) {
+	if sigma == nil {
+		return c.net.Denoise(ctx, c.z)
+	}
+	z := data.Float32s(c.z)
+	d := make([]float32, len(z))
+	columns := len(z) / c.rows
+	for i, s := range sigma {
+		row := func(values []float32) []float32 { return values[i*columns : (i+1)*columns] }
+		if err := c.net.DenoiseAt(ctx, row(d), row(z), float64(s)); err != nil {
+			return nil, err
+		}
+	}
+	return tensor.New(tensor.WithShape(c.rows, columns), tensor.WithBacking(d)), nil
+}
+
+// noise is a σ for each row of a score model that takes one: from the least to
+// the greatest level, in equal ratios; otherwise nil.
+func (c *comparison) noise() []float32 {
+	conditioning := c.saved.DAE.Conditioning()
+	if conditioning == nil || len(conditioning.Levels) == 1 {
+		return nil
+	}
+	least, greatest := conditioning.Levels[0], conditioning.Levels[len(conditioning.Levels)-1]
+	sigma := make([]float32, c.rows)
+	for i := range sigma {
+		sigma[i] = float32(least * math.Pow(greatest/least, float64(i)/float64(max(1, c.rows-1))))
+	}
+	return sigma
 }
 
 // examples are rows in the scale of the data: one at the columns' least values,

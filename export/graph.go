@@ -15,6 +15,7 @@ import (
 // Names of an ONNX graph's input and outputs.
 const (
 	Input          = "x"
+	Sigma          = "sigma" // of score models with several noise levels
 	Reconstruction = "reconstruction"
 	Code           = "code"
 )
@@ -30,7 +31,8 @@ func Size(d *model.DAE) int64 {
 
 // ONNX returns the graph of a model, preprocessing included: x [N, shape of an
 // example] in the scale of the data to E[x|h] in the same shape and scale, and
-// to the code h [N, units].
+// to the code h [N, units]. A score model of several noise levels has a second
+// input, σ [N, 1].
 func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	b := &builder{Graph: onnx.NewGraph(Program), saved: s, weights: weightsOf(s)}
 	shape := append([]int{onnx.Batch}, s.Schema.Shape...)
@@ -39,6 +41,11 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		x = b.Node("rows", "Reshape", []string{x, b.Integers("rows.shape", 0, s.Schema.Features)})
 	}
 	x = b.scale(x)
+	corrupted, conditioning := x, (*noise)(nil)
+	if c := s.DAE.Conditioning(); c != nil {
+		conditioning = b.noise(c)
+		x = conditioning.condition(x)
+	}
 	layers := s.DAE.Layers()
 	depth := len(s.DAE.EncoderWidths())
 	for _, l := range layers[:depth] {
@@ -49,7 +56,12 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		for _, l := range layers[depth:] {
 			x = b.layer(l, x)
 		}
-		b.reshaped(b.unscale(b.mean(x)), Reconstruction, shape)
+		if conditioning != nil {
+			x = conditioning.denoise(corrupted, x)
+		} else {
+			x = b.mean(x)
+		}
+		b.reshaped(b.unscale(x), Reconstruction, shape)
 		b.Output(Reconstruction, "E[x|h], in the scale of "+Input, shape...)
 	}
 	if out.Code {

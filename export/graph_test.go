@@ -74,6 +74,16 @@ func configurations() map[string]model.Config {
 		}
 		all["likelihood "+l.String()] = c
 	}
+	for _, p := range model.Parameterizations() {
+		all["score model, "+p.Name] = model.Config{Features: 6, Hidden: []int{9, 4}, Objective: "dsm",
+			Score: model.Score{Noise: "geometric:min=0.01,max=20", Parameterization: p.Name, SigmaData: 0.7}}
+	}
+	for _, embedding := range []string{"none", "fourier:width=6,scale=10", "positional"} {
+		all["score model, embedding "+embedding] = model.Config{Features: 6, Hidden: []int{9}, Norm: "layer", Objective: "dsm",
+			Score: model.Score{Noise: "ddpm-linear", Embedding: embedding}}
+		all["score model of one level, embedding "+embedding] = model.Config{Features: 6, Hidden: []int{9}, Objective: "dsm",
+			Score: model.Score{Noise: "single:0.3", Embedding: embedding}}
+	}
 	for _, norm := range []string{"layer", "batch"} {
 		for _, tied := range []bool{false, true} {
 			all[fmt.Sprintf("%s norm, tied %t", norm, tied)] = model.Config{Features: 6, Hidden: []int{9, 4}, Code: 3, Norm: norm, Tied: tied, Likelihood: "gaussian"}

@@ -1,6 +1,10 @@
 package model
 
-import "gpudae/device"
+import (
+	"slices"
+
+	"gpudae/device"
+)
 
 // NormEpsilon is what layer and batch norm add to a variance before its root.
 const NormEpsilon = normEpsilon
@@ -32,4 +36,28 @@ func (d *DAE) Layers() []Layer {
 		}
 	}
 	return all
+}
+
+// Conditioning describes how a score model depends on the noise σ, to whoever
+// rebuilds it elsewhere:
+//
+//	D(x̃; σ) = c_skip·x̃ + c_out·F([c_in·x̃ | cos(at·f) | sin(at·f)]), c_in = 1/√(σ² + SigmaData²)
+type Conditioning struct {
+	Parameterization string    // its row in Parameterizations has c_skip and c_out
+	SigmaData        float64   // standard deviation of the data
+	Levels           []float64 // σ of the levels, rising
+	Frequencies      []float64 // f of the embedding; none if F sees x̃ alone
+	// ByLevel says that at is the number of the level of σ, interpolated in ln σ
+	// and bounded by the first and the last, rather than ln σ itself.
+	ByLevel bool
+}
+
+// Conditioning returns nil for a model that is not trained by score matching.
+func (d *DAE) Conditioning() *Conditioning {
+	l := d.resolved.levels
+	if l == nil {
+		return nil
+	}
+	return &Conditioning{Parameterization: l.parameterization.Name, SigmaData: l.data, Levels: slices.Clone(l.sigmas),
+		Frequencies: slices.Clone(l.frequencies), ByLevel: l.embedding == embedPositional}
 }

@@ -1,9 +1,12 @@
 package model
 
 import (
+	"context"
+	"math"
 	"testing"
 
 	"gpudae/device"
+	"gpudae/device/reference"
 )
 
 // TestLayersDescribeTheParameters: the layers' own parameters are all there
@@ -51,5 +54,32 @@ func TestLayersDescribeTheParameters(t *testing.T) {
 				t.Errorf("code of %d units, output layer %s", layers[depth-1].Out, layers[len(layers)-1].Activation)
 			}
 		})
+	}
+}
+
+// TestConditioningDescribesTheDenoiser: what is told of a score model suffices
+// to compute how D depends on σ where F is 0.
+func TestConditioningDescribesTheDenoiser(t *testing.T) {
+	d, err := New(Config{Features: 1, Hidden: []int{2}, Objective: ObjectiveDSM, Score: Score{Noise: "geometric:min=0.5,max=2,levels=3", SigmaData: 2, Embedding: "positional:width=4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := d.Conditioning()
+	if c.Parameterization != "edm" || c.SigmaData != 2 || !c.ByLevel || len(c.Frequencies) != 2 || len(c.Levels) != 3 || c.Levels[1] != 1 {
+		t.Fatalf("%+v", c)
+	}
+	net, err := Bind(reference.New(), d, Binding{Examples: 1}) // parameters of 0
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []float32{3}
+	if err := net.DenoiseAt(context.Background(), got, got, 1.5); err != nil {
+		t.Fatal(err)
+	}
+	if want := 3 * 4 / (1.5*1.5 + 4); math.Abs(float64(got[0])-want) > 1e-6 {
+		t.Errorf("D = %v, want c_skip·x̃ = %v", got[0], want)
+	}
+	if plain, err := New(Config{Features: 1, Hidden: []int{2}, Likelihood: "gaussian"}); err != nil || plain.Conditioning() != nil {
+		t.Errorf("a model without noise levels is described by %+v, %v", plain.Conditioning(), err)
 	}
 }

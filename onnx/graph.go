@@ -1,5 +1,6 @@
 // Package onnx builds, writes, reads and computes models in the Open Neural
 // Network Exchange format, opset 17: graphs of operations on tensors of float32
+// and, inside, float64
 // (https://github.com/onnx/onnx/blob/main/docs/IR.md, .../Operators.md).
 //
 // A Graph is built node by node. Encode and Decode are the file format. Run
@@ -75,6 +76,15 @@ func (g *Graph) Constant(name string, values []float32, shape ...int) string {
 	return g.constant(name, onnxpb.TensorProto_FLOAT, raw, len(values), shape)
 }
 
+// Doubles adds a constant of float64.
+func (g *Graph) Doubles(name string, values []float64, shape ...int) string {
+	raw := make([]byte, 0, 8*len(values))
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+	}
+	return g.constant(name, onnxpb.TensorProto_DOUBLE, raw, len(values), shape)
+}
+
 // Integers adds a vector of int64, such as a shape.
 func (g *Graph) Integers(name string, values ...int) string {
 	raw := make([]byte, 0, 8*len(values))
@@ -110,6 +120,12 @@ func Int(name string, v int) Attribute {
 func Float(name string, v float32) Attribute {
 	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOAT.Enum(), F: &v}
 }
+
+// Types of numbers, for the attribute "to" of Cast.
+const (
+	Float32 = int(onnxpb.TensorProto_FLOAT)
+	Float64 = int(onnxpb.TensorProto_DOUBLE)
+)
 
 // Node adds an operation, whose output has the node's name, and returns it.
 func (g *Graph) Node(name, op string, inputs []string, attributes ...Attribute) string {

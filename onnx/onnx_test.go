@@ -43,6 +43,34 @@ func cases() []graphCase {
 		{"Mul", func(g *Graph, x string) string {
 			return g.Node("y", "Mul", []string{x, g.Constant("scalar", []float32{2})})
 		}, []float64{-2, 4, 1, -6}, square},
+		{"Div", func(g *Graph, x string) string {
+			return g.Node("y", "Div", []string{g.Constant("c", []float32{3}, 1), x})
+		}, []float64{-3, 1.5, 6, -1}, square},
+		{"Sub", func(g *Graph, x string) string {
+			return g.Node("y", "Sub", []string{x, g.Constant("c", []float32{1, 2}, 2, 1)})
+		}, []float64{-2, 1, -1.5, -5}, square},
+		{"Mul", func(g *Graph, x string) string {
+			column := g.Node("c", "Slice", []string{x, g.Integers("from", 1), g.Integers("to", 2), g.Integers("axis", 1)})
+			return g.Node("y", "Mul", []string{column, g.Constant("row", []float32{1, 10, 100}, 3)})
+		}, []float64{2, 20, 200, -3, -30, -300}, []int{2, 3}},
+		{"Log", func(g *Graph, x string) string { return g.Node("y", "Log", []string{g.Node("e", "Exp", []string{x})}) }, []float64{-1, 2, 0.5, -3}, square},
+		{"Sqrt", func(g *Graph, x string) string {
+			return g.Node("y", "Sqrt", []string{g.Node("s", "Mul", []string{x, x})})
+		}, []float64{1, 2, 0.5, 3}, square},
+		{"Sin", unary("Sin"), []float64{-0.8414709848078965, 0.9092974268256817, 0.479425538604203, -0.1411200080598672}, square},
+		{"Cos", unary("Cos"), []float64{0.5403023058681398, -0.4161468365471424, 0.8775825618903728, -0.9899924966004454}, square},
+		{"Neg", unary("Neg"), []float64{1, -2, -0.5, 3}, square},
+		{"Cast", func(g *Graph, x string) string {
+			return g.Node("y", "Cast", []string{g.Node("sum", "Add", []string{x, g.Doubles("tiny", []float64{1e-12})})}, Int("to", Float32))
+		}, []float64{-1, 2, 0.5, -3}, square},
+		{"Cast", func(g *Graph, x string) string {
+			wide := g.Node("wide", "Cast", []string{x}, Int("to", Float64))
+			return g.Node("y", "Sub", []string{g.Node("sum", "Add", []string{wide, g.Doubles("tiny", []float64{1e-12})}), wide})
+		}, []float64{1e-12, 1e-12, 1e-12, 1e-12}, square},
+		{"Clip", func(g *Graph, x string) string {
+			return g.Node("y", "Clip", []string{x, g.Constant("a", []float32{-2}), g.Constant("b", []float32{1})})
+		}, []float64{-1, 1, 0.5, -2}, square},
+		{"ReduceSum", func(g *Graph, x string) string { return g.Node("y", "ReduceSum", []string{x, g.Integers("axes", -1)}) }, []float64{1, -2.5}, []int{2, 1}},
 		{"Relu", unary("Relu"), []float64{0, 2, 0.5, 0}, square},
 		{"LeakyRelu", unary("LeakyRelu", Float("alpha", 0.25)), []float64{-0.25, 2, 0.5, -0.75}, square},
 		{"Elu", unary("Elu", Float("alpha", 2)), []float64{2 * (e(-1) - 1), 2, 0.5, 2 * (e(-3) - 1)}, square},

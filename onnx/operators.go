@@ -35,6 +35,14 @@ var operators = map[string]operator{
 	"Tanh":               {1, elementwise(math.Tanh)},
 	"Erf":                {1, elementwise(math.Erf)},
 	"Exp":                {1, elementwise(math.Exp)},
+	"Log":                {1, elementwise(math.Log)},
+	"Sqrt":               {1, elementwise(math.Sqrt)},
+	"Sin":                {1, elementwise(math.Sin)},
+	"Cos":                {1, elementwise(math.Cos)},
+	"Neg":                {1, elementwise(func(a float64) float64 { return -a })},
+	"Cast":               {1, cast},
+	"Clip":               {3, clip},
+	"ReduceSum":          {2, reduceSum},
 	"Softplus":           {1, elementwise(func(a float64) float64 { return max(a, 0) + math.Log1p(math.Exp(-math.Abs(a))) })},
 	"LeakyRelu":          {1, leakyRelu},
 	"Elu":                {1, elu},
@@ -82,20 +90,46 @@ func elementwise(f func(float64) float64) func(*arguments) (Tensor, error) {
 	}
 }
 
-// elementwise2 is for two tensors of one shape, or of one whose shape is the
-// end of the other's: the case of broadcasting that occurs here.
-func elementwise2(f func(a, b float64) float64) func(*arguments) (Tensor, error) {
-	return func(a *arguments) (Tensor, error) {
-		x, c := a.inputs[0], a.inputs[1]
-		if from := len(x.Shape) - len(c.Shape); from < 0 || !slices.Equal(x.Shape[from:], c.Shape) {
-			return Tensor{}, fmt.Errorf("shapes %v and %v", x.Shape, c.Shape)
-		}
-		y, err := zeros(x.Shape...)
-		for i := range y.Values {
-			y.Values[i] = f(x.Values[i], c.Values[i%len(c.Values)])
-		}
-		return y, err
+// cast rounds to float32, or leaves float64 as it is.
+func cast(a *arguments) (Tensor, error) {
+	to, err := a.integer("to")
+	if err != nil {
+		return Tensor{}, err
 	}
+	switch onnxpb.TensorProto_DataType(to) {
+	case onnxpb.TensorProto_FLOAT:
+		return elementwise(func(v float64) float64 { return float64(float32(v)) })(a)
+	case onnxpb.TensorProto_DOUBLE:
+		return a.inputs[0], nil
+	}
+	return Tensor{}, fmt.Errorf("to type %d, which is not known here", to)
+}
+
+// clip bounds x by two scalars.
+func clip(a *arguments) (Tensor, error) {
+	low, high := a.inputs[1].Values, a.inputs[2].Values
+	if len(low) != 1 || len(high) != 1 {
+		return Tensor{}, errors.New("bounds that are no scalars")
+	}
+	return elementwise(func(v float64) float64 { return min(max(v, low[0]), high[0]) })(a)
+}
+
+// reduceSum sums along the last axis, which stays with a size of 1: axes must
+// be [-1].
+func reduceSum(a *arguments) (Tensor, error) {
+	x, axes := a.inputs[0], a.inputs[1].Values
+	if len(axes) != 1 || axes[0] != -1 || len(x.Shape) == 0 {
+		return Tensor{}, fmt.Errorf("axes %v of shape %v: only the last one, -1, is known here", axes, x.Shape)
+	}
+	last := len(x.Shape) - 1
+	shape := append(slices.Clone(x.Shape[:last]), 1)
+	y, err := zeros(shape...)
+	for i := range y.Values {
+		for _, v := range x.Values[i*x.Shape[last] : (i+1)*x.Shape[last]] {
+			y.Values[i] += v
+		}
+	}
+	return y, err
 }
 
 func leakyRelu(a *arguments) (Tensor, error) {

@@ -150,6 +150,8 @@ func widen(c *onnxpb.TensorProto) (Tensor, error) {
 	switch kind := onnxpb.TensorProto_DataType(c.GetDataType()); kind {
 	case onnxpb.TensorProto_FLOAT:
 		size, element = 4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }
+	case onnxpb.TensorProto_DOUBLE:
+		size, element = 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
 	case onnxpb.TensorProto_INT64:
 		size, element = 8, func(b []byte) float64 { return float64(int64(binary.LittleEndian.Uint64(b))) }
 	default:

@@ -85,6 +85,17 @@ func (n *Net) PullBackAt(ctx context.Context, dst, x, v []float32, sigma float64
 // these. There are none if the corruption is not Gaussian noise alone.
 func (d *DAE) NoiseLevels() []float64 { return slices.Clone(d.resolved.sigmas) }
 
+// IsScoreModel reports whether the model is trained by denoising score matching.
+func (d *DAE) IsScoreModel() bool { return d.resolved.levels != nil }
+
+// Level returns the coefficients of a score model at noise σ.
+func (d *DAE) Level(sigma float64) Level {
+	if !d.IsScoreModel() {
+		panic("model: the noise level of a model that is no score model")
+	}
+	return d.resolved.levels.at(sigma)
+}
+
 // gaussian is the standard deviation of a corruption that adds Gaussian noise
 // and does nothing else.
 func (c Corruption) gaussian() (sigma float64, ok bool) {

@@ -34,23 +34,25 @@ type Batch struct {
 }
 
 // Evaluate reconstructs every example of the part from one corruption of it,
-// in the order of the part. The noise, and its level if the model knows several,
-// is that of stream StreamValidation at step 0, so it is the same at each call; dropout is off and batch norm uses
-// its running statistics. The result does not depend on the size of the
-// minibatches: rows are independent of each other and their losses are summed
-// in their order in float64.
+// in the order of the part, or, if there are few examples and the model knows
+// several noise levels, from several. The noise is that of stream
+// StreamValidation at step 0, so it is the same at each call; dropout is off and
+// batch norm uses its running statistics. The result does not depend on the size
+// of the minibatches: rows are independent of each other and their losses are
+// summed in their order in float64.
 func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
 	return n.EvaluateEach(ctx, src, nil)
 }
 
-// EvaluateEach is Evaluate, and hands the examples to each, if it is not nil,
-// in order. An error of each ends the evaluation and is returned.
+// EvaluateEach is Evaluate, and hands the examples with their first corruption
+// to each, if it is not nil, in order. An error of each ends the evaluation and is returned.
 func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) error) (Evaluation, error) {
 	features := n.dae.resolved.Features
 	losses, squares := make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
 	var loss, square float64
-	err := n.stream(ctx, src, src.Part.Len(), func(first int, m *minibatch) error {
+	passes := n.passes(src.Part.Len())
+	err := n.streamPasses(ctx, src, src.Part.Len(), passes, func(first int, m *minibatch) error {
 		rows := m.rows
 		n.reconstruct(m)
 		n.judge(m)
@@ -65,7 +67,7 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 			loss += float64(losses[i])
 			square += float64(squares[i])
 		}
-		if each == nil {
+		if each == nil || m.pass > 0 {
 			return nil
 		}
 		batch, err := host.download(n, first, rows)
@@ -78,34 +80,58 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 		return Evaluation{}, fmt.Errorf("evaluating: %w", err)
 	}
 	e := Evaluation{N: src.Part.Len(), Peak: src.Range.Peak()}
-	e.Loss = loss / float64(e.N)
+	drawn := float64(e.N) * float64(passes)
+	e.Loss = loss / drawn
 	e.NLL, e.PerFeature = e.Loss, e.Loss/float64(features)
 	if n.scores() {
 		e.NLL, e.PerFeature = math.NaN(), math.NaN()
 	}
-	e.MSE = square / float64(e.N) / float64(features)
+	e.MSE = square / drawn / float64(features)
 	e.PSNR = min(10*math.Log10(e.Peak*e.Peak/e.MSE), MaxPSNR)
 	return e, nil
+}
+
+// A score model is evaluated on about so many draws of a noise level, for each
+// example on as many as that takes, but on no more than a few: with one draw the
+// losses of few examples would tell more about their levels than about the model.
+const (
+	levelDraws = 4096
+	mostPasses = 16
+)
+
+// passes is the number of times that rows are corrupted for an evaluation.
+func (n *Net) passes(rows int) int {
+	if !n.scores() || len(n.dae.resolved.sigmas) == 1 {
+		return 1
+	}
+	return min(max((levelDraws+rows-1)/max(rows, 1), 1), mostPasses)
 }
 
 // stream gathers and corrupts the first examples of a part, as many as limit,
 // minibatch by minibatch. The part itself is not narrowed, because it is where
 // swap finds its donors.
 func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first int, m *minibatch) error) error {
+	return n.streamPasses(ctx, src, limit, 1, body)
+}
+
+// streamPasses does so several times, each with noise of its own.
+func (n *Net) streamPasses(ctx context.Context, src Source, limit, passes int, body func(first int, m *minibatch) error) error {
 	limit = min(limit, src.Part.Len())
 	if err := n.checkSource(src, limit); err != nil {
 		return err
 	}
-	for first := 0; first < limit; first += n.rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		rows := min(n.rows, limit-first)
-		if err := n.dev.UploadWords(n.clock, device.Clock{Cursor: uint32(first)}.Words()); err != nil {
-			return err
-		}
-		if err := body(first, n.draw(src, rows)); err != nil {
-			return err
+	for pass := range passes {
+		for first := 0; first < limit; first += n.rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			rows := min(n.rows, limit-first)
+			if err := n.dev.UploadWords(n.clock, device.Clock{Cursor: uint32(first)}.Words()); err != nil {
+				return err
+			}
+			if err := body(first, n.draw(src, rows, pass)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -158,13 +158,13 @@ func (l *levels) embed(dst []float32, sigma float64) {
 	}
 }
 
-// coefficients are those of the network at noise σ.
-type coefficients struct{ in, skip, out, weight float64 }
+// Level holds the coefficients of a score model at noise σ (see precondition.go).
+type Level struct{ Sigma, In, Skip, Out, Weight float64 }
 
-func (l *levels) at(sigma float64) coefficients {
-	c := coefficients{in: 1 / math.Hypot(sigma, l.data)}
-	c.skip, c.out = l.parameterization.coefficients(sigma, l.data)
-	c.weight = l.weighting.weight(sigma, l.data, c.out, l.weightingValues)
+func (l *levels) at(sigma float64) Level {
+	c := Level{Sigma: sigma, In: 1 / math.Hypot(sigma, l.data)}
+	c.Skip, c.Out = l.parameterization.coefficients(sigma, l.data)
+	c.Weight = l.weighting.weight(sigma, l.data, c.Out, l.weightingValues)
 	return c
 }
 
@@ -175,8 +175,8 @@ func (l *levels) start() float64 {
 	var sum, weights float64
 	for _, sigma := range l.sigmas {
 		c := l.at(sigma)
-		w := c.weight * c.out * c.out
-		sum += w * (1 - c.skip) / c.out
+		w := c.Weight * c.Out * c.Out
+		sum += w * (1 - c.Skip) / c.Out
 		weights += w
 	}
 	return sum / weights
@@ -215,7 +215,7 @@ func (l *levels) fill(dst []float32, sigmas []float64) {
 	for i, sigma := range sigmas {
 		l.embed(dst[i*width:(i+1)*width], sigma)
 		c := l.at(sigma)
-		for k, v := range [columnsPerLevel]float64{sigma, c.in, c.skip, c.out, c.weight} {
+		for k, v := range [columnsPerLevel]float64{c.Sigma, c.In, c.Skip, c.Out, c.Weight} {
 			dst[count*(width+k)+i] = float32(v)
 		}
 	}

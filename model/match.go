@@ -65,7 +65,7 @@ func (n *Net) diffuse(m *minibatch) {
 	t := n.table(m)
 	n.dev.Diffuse(device.DiffuseArgs{
 		Sigma: t.sigma, From: n.clean.Top(m.rows), To: n.corrupted.Top(m.rows), Level: t.levelOf(m),
-		Seed: m.source.Seed, Stream: m.stream, Replicates: m.replicates, Index: n.indexOf(m), Clock: m.noise,
+		Seed: m.source.Seed, Stream: m.stream, Stage: uint32(m.pass), Replicates: m.replicates, Index: n.indexOf(m), Clock: m.noise,
 	})
 }
 

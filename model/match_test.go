@@ -78,34 +78,57 @@ type judged struct {
 	sigma, f, loss []float64
 }
 
-// evaluateRows evaluates a score model on one minibatch.
-func evaluateRows(t *testing.T, n *Net, src Source, rows int) judged {
+// judgeRows evaluates a score model on one minibatch.
+func judgeRows(t *testing.T, n *Net, src Source, rows int) (judged, Evaluation) {
 	t.Helper()
 	var out judged
+	level := make([]uint32, n.rows)
 	e, err := n.EvaluateEach(context.Background(), src, func(b Batch) error {
 		out.Batch = b
-		return nil
+		out.loss = append(out.loss, reference.Float64s(n.losses)[:rows]...)
+		out.f = append(out.f, reference.Float64s(n.params(&minibatch{rows: rows}))...)
+		return n.dev.DownloadWords(level, n.noise.trained.level)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	level := make([]uint32, n.rows)
-	if err := n.dev.DownloadWords(level, n.noise.trained.level); err != nil {
-		t.Fatal(err)
-	}
 	for i := range rows {
 		out.sigma = append(out.sigma, n.dae.resolved.sigmas[level[i]])
-		out.loss = append(out.loss, reference.Float64s(n.losses)[i])
 	}
-	out.f = append([]float64(nil), reference.Float64s(n.params(&minibatch{rows: rows}))...)
-	mean := 0.0
-	for _, l := range out.loss {
-		mean += l / float64(rows)
+	return out, e
+}
+
+// TestFewExamplesAreJudgedAtManyLevels: with so few the evaluation draws several
+// levels for each, the same ones at any size of minibatches.
+func TestFewExamplesAreJudgedAtManyLevels(t *testing.T) {
+	const rows = 40
+	values := uniform(1, rows*4)
+	var first Evaluation
+	for _, batch := range []int{rows, 7} {
+		net := perturbed(t, reference.New(), scoreConfig(someLevels), batch)
+		src := sourceOf(t, net.dev, values, 4, device.Clock{})
+		e, err := net.Evaluate(context.Background(), src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch == rows {
+			first = e
+			one, _ := judgeRows(t, net, src, rows)
+			mean := 0.0
+			for _, l := range one.loss {
+				mean += l / rows
+			}
+			if e.N != rows || !math.IsNaN(e.NLL) || !math.IsNaN(e.PerFeature) || math.Abs(e.Loss/mean-1) < 1e-3 || math.Abs(e.Loss/mean-1) > 0.2 {
+				t.Errorf("%+v: want no likelihood, and a loss near %.4g but not that of one draw", e, mean)
+			}
+		} else if e.Loss != first.Loss || e.MSE != first.MSE {
+			t.Errorf("in minibatches of %d: %+v, not %+v", batch, e, first)
+		}
 	}
-	if math.Abs(e.Loss-mean) > 1e-6*mean || !math.IsNaN(e.NLL) || !math.IsNaN(e.PerFeature) {
-		t.Errorf("evaluation %+v, want the loss %g and no likelihood", e, mean)
+	single := scoreConfig(Score{Noise: "single:0.3"})
+	if net := perturbed(t, reference.New(), single, 1); net.passes(rows) != 1 {
+		t.Errorf("%d draws of one level", net.passes(rows))
 	}
-	return out
 }
 
 // TestWeightingsAreLossesOfTheNetwork: with the unit weighting the loss is
@@ -130,7 +153,7 @@ func TestWeightingsAreLossesOfTheNetwork(t *testing.T) {
 			dev := reference.New()
 			net := perturbed(t, dev, c, rows)
 			src := sourceOf(t, dev, uniform(1, rows*c.Features), c.Features, device.Clock{})
-			e := evaluateRows(t, net, src, rows)
+			e, _ := judgeRows(t, net, src, rows)
 			for i := range rows {
 				s, want := e.sigma[i], 0.0
 				for j := range c.Features {

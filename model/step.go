@@ -26,9 +26,10 @@ func (n *Net) Gradient(src Source, examples int) {
 }
 
 // draw gathers and corrupts rows for evaluation, in the order of the part from
-// the cursor of the Net's own clock on: one replicate, the noise of step 0.
-func (n *Net) draw(src Source, rows int) *minibatch {
-	m := &minibatch{source: src, rows: rows, replicates: 1, order: n.clock, stream: philox.StreamValidation}
+// the cursor of the Net's own clock on: one replicate, the noise of step 0, in
+// each pass over the part another.
+func (n *Net) draw(src Source, rows, pass int) *minibatch {
+	m := &minibatch{source: src, rows: rows, replicates: 1, pass: pass, order: n.clock, stream: philox.StreamValidation}
 	n.gather(m)
 	n.corrupt(m)
 	return m
@@ -46,6 +47,7 @@ type minibatch struct {
 	source     Source
 	rows       int // replicates included
 	replicates int
+	pass       int          // of an evaluation over the part
 	training   bool         // dropout is on, and batch norm uses the minibatch's statistics
 	given      bool         // the rows come from the host, their noise level from setNoise
 	shuffle    bool         // the order of the epoch rather than that of the part

@@ -9,7 +9,6 @@ import (
 
 	"gpudae/device"
 	"gpudae/internal/atomicfile"
-	"gpudae/model"
 )
 
 // Pace of what costs time and changes no result.
@@ -328,7 +327,7 @@ func (r *run) row(ctx context.Context) (Row, error) {
 		LR: float64(r.table[clock.Index-1]), GradNorm: math.Sqrt(r.now.GradSqSum / float64(clock.Index)),
 		SamplesPerS: float64(clock.Cursor) / r.now.Spent,
 	}
-	if r.Model.Config().Objective != model.ObjectiveDSM {
+	if !r.Model.IsScoreModel() {
 		row.TrainNLL = row.TrainLoss
 	}
 	if r.split.Held > 0 {

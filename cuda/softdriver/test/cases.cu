@@ -122,3 +122,8 @@ extern "C" __global__ void __launch_bounds__(64) bug_uninitialised(const float* 
 extern "C" __global__ void __launch_bounds__(64) bug_undefined_shift(const float* x, unsigned* out) {
   out[threadIdx.x] = unsigned(1 << (int(x[threadIdx.x]) + 32));
 }
+
+extern "C" __global__ void __launch_bounds__(64) bug_misaligned(const float* x, float* out) {
+  const float4 v = *reinterpret_cast<const float4*>(x + 1);  // a device faults at any address that is no multiple of 16
+  out[threadIdx.x] = v.x + v.w;
+}

@@ -525,6 +525,10 @@ void shift_too_far() {
   OK(launch("bug_undefined_shift", 1, 64, {upload(ramp(64)), allocate(64)}));
   OK(finish());
 }
+void wide_access_off_its_alignment() {
+  OK(launch("bug_misaligned", 1, 64, {upload(ramp(64)), allocate(64)}));
+  OK(finish());
+}
 void freed_memory_is_used() {
   const CUdeviceptr x = upload(ramp(256));
   OK(cuMemFree(x));
@@ -578,6 +582,7 @@ const Case cases[] = {
     {"blocks_race", blocks_race, nullptr, nullptr, "cases.cu:115: race: "},
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
+    {"wide_access_off_its_alignment", wide_access_off_its_alignment, nullptr, "misaligned address", nullptr},
     {"work_after_a_free_is_too_late", work_after_a_free_is_too_late, "parameter 0 is no live memory", "parameter 0 is no live memory",
      "parameter 0 is no live memory"},
     {"freed_memory_is_used", freed_memory_is_used, "parameter 0 is no live memory", "parameter 0 is no live memory", "parameter 0 is no live memory"},

@@ -9,7 +9,8 @@
 // a panel is enough.
 //
 // Every element is one chain of fused multiply-adds in the order of k, whatever
-// the tile, so the tile may be chosen by the machine without changing a bit.
+// the tile, so the tile may be chosen by the machine without changing a bit. (But for
+// one: where the last product underflows to -0, a tile that pads k adds 0 and gives +0.)
 // All shapes and offsets are legal: what lies outside counts as zero and is not
 // stored.
 #pragma once

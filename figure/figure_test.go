@@ -43,6 +43,12 @@ func samples() map[string]func(path string) error {
 		"field": func(path string) error {
 			return VectorField(path, Field{Data: x, At: grid, To: append([]float32{5}, grid[1:]...), Columns: 3, Axes: [2]string{"u", "v"}})
 		},
+		"stream lines": func(path string) error {
+			return VectorField(path, Field{Data: x, At: grid, To: append([]float32{5}, grid[1:]...), Columns: 3, Sinks: x[:2], Lines: true})
+		},
+		"density": func(path string) error {
+			return DensityMap(path, Density{At: grid, Log: []float64{0, 1, 0, 1, 3, 1, 0, 1, 0}, Columns: 3, Data: x})
+		},
 		"sheet": func(path string) error {
 			return Images(path, Sheet{Values: append(slices.Repeat(x, 7), x...), Shape: []int{2, 2}, Columns: 8, Captions: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, Title: "chains"})
 		},

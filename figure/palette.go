@@ -24,7 +24,6 @@ var (
 	faint     = rgb(0xe4e7eb)
 	grey      = rgb(0x8c959f)
 	blue      = rgb(0x0072b2)
-	lineColor = rgb(0xb9c0c8) // of stream lines
 	vermilion = rgb(0xd55e00)
 	unknown   = rgb(0xff00ff) // stands for a number that is not finite
 )
@@ -55,6 +54,10 @@ var (
 	blueRed = gradient{
 		rgb(0x053061), rgb(0x2166ac), rgb(0x4393c3), rgb(0x92c5de), rgb(0xd1e5f0), rgb(0xf7f7f7),
 		rgb(0xfddbc7), rgb(0xf4a582), rgb(0xd6604d), rgb(0xb2182b), rgb(0x67001f),
+	}
+	// blues runs from white to dark (ColorBrewer's Blues).
+	blues = gradient{
+		rgb(0xffffff), rgb(0xdeebf7), rgb(0xc6dbef), rgb(0x9ecae1), rgb(0x6baed6), rgb(0x4292c6), rgb(0x2171b5), rgb(0x08519c), rgb(0x08306b),
 	}
 	// greys runs from black to white.
 	greys = gradient{rgb(0x000000), rgb(0xffffff)}

@@ -94,7 +94,7 @@ func findFigure(name string) (figureKind, error) {
 
 // subjectOf reads the examples that the figure needs, if it needs any.
 func (p *program) subjectOf(c *cli.Context, o *inferenceOptions, saved *train.Saved, kind figureKind) (*subject, error) {
-	s := &subject{saved: saved, info: saved.Schema}
+	s := &subject{saved: saved, info: saved.Schema, note: func(text string) { o.console.logf("figure %s: %s", kind.name, text) }}
 	if kind.planar && s.info.Features != 2 {
 		return nil, usage("figure "+kind.name, "the model's examples do not have two features", "choose another kind")
 	}

@@ -36,7 +36,8 @@ func figureKinds() []figureKind {
 		{"curves", "losses and learning rate by epoch", true, false, false, drawCurves},
 		{"filters", "the weights of the first layer", true, false, false, drawFilters},
 		{"manifold", "where corrupted points are sent, in the plane", true, true, true, drawManifold},
-		{"vector-field", "reconstruction minus input over a grid, in the plane", true, true, true, drawVectorField},
+		{"vector-field", "the lines of reconstruction minus input and where they end, in the plane", true, true, true, drawVectorField},
+		{"density", "the density that a model of Gaussian noise has learned, in the plane", false, true, true, drawDensity},
 		{"codes", "the codes' two principal components, by class", false, false, true, drawCodes},
 		{"samples", "what the model's Markov chain draws: images, or points in the plane", false, false, true, drawSamples},
 		{"chain", "a film strip of that chain: images from an example on, by steps", false, false, true, drawChain},
@@ -61,12 +62,13 @@ type subject struct {
 	info   data.Info
 	labels *data.Labels
 	table  device.Table
-	rows   device.Rows // shown, of the table
+	rows   device.Rows       // shown, of the table
+	note   func(text string) // says how a figure was made
 }
 
 // drawRun draws the figures of a run into its folder and returns their paths.
 func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *prepared, dir string) ([]string, error) {
-	s := &subject{saved: saved, dev: dev, info: in.info, labels: in.labels, table: in.table, rows: in.split.Validation()}
+	s := &subject{note: func(string) {}, saved: saved, dev: dev, info: in.info, labels: in.labels, table: in.table, rows: in.split.Validation()}
 	if s.rows.Len() == 0 {
 		s.rows = in.split.Training()
 	}

@@ -97,8 +97,8 @@ func (p *Pool) Trim(keep int) error {
 }
 
 // Alloc takes memory, of undefined content, for what is queued from now on. It
-// fails with an *Error that is OutOfMemory where there is no room, and within
-// Capture.
+// fails with an *Error that is OutOfMemory where there is no room. It is not for
+// Capture: a driver would make the memory part of the graph.
 func (p *Pool) Alloc(bytes int) (Address, error) {
 	defer runtime.UnlockOSThread()
 	if err := p.context.enter(); err != nil {

@@ -132,6 +132,9 @@ func (d *Device) reserve(n, size int, take func(bytes int) (cuda.Address, error)
 	if d.err != nil {
 		return 0, d.err
 	}
+	if d.recording != nil { // a driver would end the recording, or make the memory part of it
+		return 0, errors.New("gpu: memory cannot be allocated within a recording")
+	}
 	hi, wanted := bits.Mul64(uint64(n), uint64(size))
 	if hi != 0 {
 		wanted = math.MaxUint64

@@ -9,6 +9,7 @@ import (
 
 	"gpudae/cuda"
 	"gpudae/cuda/cudatest"
+	"gpudae/device"
 	"gpudae/gpu"
 )
 
@@ -82,6 +83,30 @@ func TestSeveralDevices(t *testing.T) {
 	for range 2 {
 		recordAndRun(t, first)
 		recordAndRun(t, second)
+	}
+}
+
+// TestNoMemoryWithinARecording: an allocation is refused there, and the recording
+// goes on.
+func TestNoMemoryWithinARecording(t *testing.T) {
+	dev := open(t, gpu.Options{})
+	defer dev.Close()
+	v, values := matrix(t, dev)
+	program, err := dev.Record(func() {
+		if _, err := dev.Alloc(device.Float, 1<<20); err == nil {
+			t.Error("memory was allocated")
+		}
+		if _, err := dev.Engine().Alloc(400); err == nil {
+			t.Error("a tensor was allocated")
+		}
+		dev.Combine(device.CombineArgs{Alpha: 2, A: v, Dst: v})
+	})
+	must(t, err)
+	must(t, program())
+	got := make([]float32, len(values))
+	must(t, dev.Download(got, v))
+	if got[3] != 2*values[3] {
+		t.Errorf("after the program the view holds %v", got)
 	}
 }
 

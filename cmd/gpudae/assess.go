@@ -8,7 +8,6 @@ import (
 	"gpudae/baseline"
 	"gpudae/device"
 	"gpudae/model"
-	"gpudae/sample"
 	"gpudae/train"
 )
 
@@ -38,6 +37,17 @@ type assessment struct {
 // removes: 100·(1 - MSE/MSE of the mean). It is negative for one that is worse.
 func (a *assessment) skill(mse float64) float64 { return 100 * (1 - mse/a.baseline.Mean.MSE) }
 
+// likely reports whether the model has a likelihood.
+func (a *assessment) likely() bool { return !math.IsNaN(a.NLL) }
+
+// legend explains the table.
+func (a *assessment) legend() string {
+	if a.likely() {
+		return "NLL in nats an example, skill against the mean"
+	}
+	return "loss " + number(a.Loss).String() + ", skill against the mean over all noise levels"
+}
+
 // assess evaluates a model and the baselines on the same rows under the same
 // noise. The baselines are fitted on the training rows, or on the rows
 // themselves where those of the training are not at hand, which flatters the
@@ -56,7 +66,10 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	if a.Evaluation, err = net.EvaluateEach(ctx, src, pairs.add); err != nil {
 		return nil, err
 	}
-	sigma, _ := sample.NoiseOf(saved.DAE.Corruption())
+	var sigma float64
+	if levels := saved.DAE.NoiseLevels(); len(levels) == 1 {
+		sigma = levels[0]
+	}
 	problem := baseline.Problem{Sigma: sigma, Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
 		Train: pairs.clean, MaxRows: baselineFitRows, Components: pcaComponents(exam.table.Columns)}
 	if exam.training.Len() > 0 {
@@ -145,7 +158,14 @@ func baselineLikelihood(dae *model.DAE) baseline.Likelihood {
 // table shows the assessment for a person.
 func (a *assessment) table() string {
 	g := grid{{"", "NLL", "NLL/feature", "MSE", "skill %"}}
+	if !a.likely() {
+		g = grid{{"", "MSE", "skill %"}}
+	}
 	row := func(name string, s baseline.Score) {
+		if !a.likely() {
+			g.add(withComponents(name, s.Components), number(s.MSE).String(), fmt.Sprintf("%.1f", a.skill(s.MSE)))
+			return
+		}
 		g.add(withComponents(name, s.Components), fmt.Sprintf("%.4f", s.NLL), fmt.Sprintf("%.5f", s.PerFeature), number(s.MSE).String(), fmt.Sprintf("%.1f", a.skill(s.MSE)))
 	}
 	b := a.baseline
@@ -188,6 +208,9 @@ type baselineJSON struct {
 
 func (a *assessment) baselines() *baselineJSON {
 	score := func(s baseline.Score) scoreJSON {
+		if !a.likely() {
+			s.NLL, s.PerFeature = math.NaN(), math.NaN()
+		}
 		return scoreJSON{number(s.NLL), number(s.PerFeature), number(s.MSE), number(a.skill(s.MSE)), s.Components}
 	}
 	b := a.baseline

@@ -20,18 +20,16 @@ type corruptionReport struct {
 	stages  []model.CorruptionMeasure // each alone, in the order of the composition
 	names   []string                  // of the stages
 	columns []string                  // of the data; nil if they have no names
+	levels  *levelsReport             // of a score model, in place of the stages
 }
 
 // measuredRows is how many training rows the report looks at.
 const measuredRows = 10_000
 
 // measureCorruption corrupts training rows on a device, by the composition and
-// by each of its stages.
-func measureCorruption(ctx context.Context, dev device.Device, in *prepared, c model.Config) (*corruptionReport, error) {
-	composition, err := model.ParseCorruption(c.Corruption)
-	if err != nil {
-		return nil, err
-	}
+// by each of its stages, or by the noise of a score model.
+func measureCorruption(ctx context.Context, dev device.Device, in *prepared, dae *model.DAE) (*corruptionReport, error) {
+	composition := dae.Corruption()
 	dataset, err := dev.Load(ctx, in.table)
 	if err != nil {
 		return nil, err
@@ -41,8 +39,13 @@ func measureCorruption(ctx context.Context, dev device.Device, in *prepared, c m
 		return nil, err
 	}
 	r := &corruptionReport{spec: composition.String(), columns: in.info.Columns}
+	c := dae.Config()
 	if r.whole, err = measureStage(ctx, dev, c, composition, src); err != nil {
 		return nil, err
+	}
+	if dae.IsScoreModel() {
+		r.spec, r.levels = noiseSpec(dae), &levelsReport{dae: dae, proposed: in.proposed, measure: r.whole}
+		return r, nil
 	}
 	for _, stage := range composition {
 		alone := model.Corruption{stage}
@@ -60,7 +63,7 @@ func measureCorruption(ctx context.Context, dev device.Device, in *prepared, c m
 // measureStage measures a corruption by the smallest model that has it.
 func measureStage(ctx context.Context, dev device.Device, c model.Config, corruption model.Corruption, src model.Source) (model.CorruptionMeasure, error) {
 	dae, err := model.New(model.Config{Features: c.Features, Shape: c.Shape, Fields: c.Fields, Corruption: corruption.String(),
-		Hidden: []int{1}, Likelihood: "gaussian"})
+		Hidden: []int{1}, Likelihood: "gaussian", Objective: c.Objective, Score: c.Score})
 	if err != nil {
 		return model.CorruptionMeasure{}, err
 	}
@@ -74,6 +77,9 @@ func measureStage(ctx context.Context, dev device.Device, c model.Config, corrup
 
 // String is the table that is printed before the first epoch.
 func (r *corruptionReport) String() string {
+	if r.levels != nil {
+		return r.levels.String()
+	}
 	g := grid{{"C(x̃|x)", "nominal", "destroyed", "changed", "rms change"}}
 	row := func(name string, m model.CorruptionMeasure) {
 		g.add(name, percent(m.Nominal), percent(m.Destroyed), percent(m.Changed), fmt.Sprintf("%.4f", m.RMS))
@@ -131,6 +137,7 @@ type corruptionJSON struct {
 	Effective float64     `json:"effective"` // the fraction of values that changed
 	RMS       float64     `json:"rms"`
 	Stages    []stageJSON `json:"stages"`
+	Levels    *levelsJSON `json:"levels,omitempty"`
 }
 
 type stageJSON struct {
@@ -142,6 +149,9 @@ type stageJSON struct {
 
 func (r *corruptionReport) json() corruptionJSON {
 	out := corruptionJSON{Spec: r.spec, Nominal: r.whole.Nominal, Destroyed: r.whole.Destroyed, Effective: r.whole.Changed, RMS: r.whole.RMS}
+	if r.levels != nil {
+		out.Levels = r.levels.json()
+	}
 	for i, m := range r.stages {
 		out.Stages = append(out.Stages, stageJSON{r.names[i], m.Nominal, m.Destroyed, m.Changed})
 	}

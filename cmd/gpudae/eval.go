@@ -20,7 +20,7 @@ func (p *program) evalCommand() *cli.Command {
 		Description: fmt.Sprintf(`Corrupts DATA as in training, but always with the same noise, and compares the
 reconstructions with the clean examples: negative log likelihood in nats, mean
 squared error, PSNR, and skill, the percentage of the mean's squared error that is
-removed. Doing nothing (identity), the mean, PCA, probabilistic PCA and factor
+removed. A score model has a loss in place of the likelihood. Doing nothing (identity), the mean, PCA, probabilistic PCA and factor
 analysis (up to %d features) stand beside the model. On the data that the model was
 trained on, the recorded validation rows are taken.
 
@@ -45,6 +45,7 @@ type evalJSON struct {
 	Device     string        `json:"device"`
 	Corruption string        `json:"corruption"`
 	N          int           `json:"n"`
+	Loss       number        `json:"loss"`
 	NLL        number        `json:"nll"`
 	PerFeature number        `json:"nll_per_feature"`
 	MSE        number        `json:"mse"`
@@ -86,11 +87,11 @@ func (p *program) eval(c *cli.Context) error {
 			return err
 		}
 		if !o.json {
-			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; PSNR %s; NLL in nats an example, skill against the mean\n",
-				o.model, a.N, split, o.input, saved.DAE.Config().Corruption, decibels(a.PSNR)) + indent(a.table()))
+			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; PSNR %s; %s\n",
+				o.model, a.N, split, o.input, noiseName(saved.DAE), decibels(a.PSNR), a.legend()) + indent(a.table()))
 		}
-		return p.printJSON(evalJSON{Model: o.model, Data: o.input, Split: split, Device: dev.Info().Name, Corruption: saved.DAE.Config().Corruption,
-			N: a.N, NLL: number(a.NLL), PerFeature: number(a.PerFeature), MSE: number(a.MSE), PSNR: number(a.PSNR),
+		return p.printJSON(evalJSON{Model: o.model, Data: o.input, Split: split, Device: dev.Info().Name, Corruption: noiseSpec(saved.DAE),
+			N: a.N, Loss: number(a.Loss), NLL: number(a.NLL), PerFeature: number(a.PerFeature), MSE: number(a.MSE), PSNR: number(a.PSNR),
 			Skill: number(a.skill(a.MSE)), Baseline: a.baselines()})
 	})
 }

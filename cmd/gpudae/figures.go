@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gorgonia.org/tensor"
@@ -178,8 +179,11 @@ func drawCurves(_ context.Context, s *subject, path string) error {
 		return err
 	}
 	h := figure.History{Best: s.saved.Row.Epoch}
+	if s.saved.DAE.IsScoreModel() {
+		h.Name = "loss of denoising score matching"
+	}
 	for _, r := range rows {
-		h.Epochs = append(h.Epochs, figure.Epoch{Number: r.Epoch, Train: r.TrainNLL, Validation: r.ValNLL, Rate: r.LR})
+		h.Epochs = append(h.Epochs, figure.Epoch{Number: r.Epoch, Train: r.TrainLoss, Validation: r.ValLoss, Rate: r.LR})
 	}
 	return figure.Curves(path, h)
 }
@@ -208,9 +212,13 @@ func readMetrics(path string) ([]train.Row, error) {
 }
 
 func drawFilters(_ context.Context, s *subject, path string) error {
-	first := s.saved.DAE.Parameters()[0] // encoder.0.weight, [units, features]
-	return figure.Filters(path, figure.Weights{Features: first.Columns, Shape: s.saved.Schema.Shape,
-		Values: s.saved.Params[first.Offset : first.Offset+first.Len()]})
+	first := s.saved.DAE.Parameters()[0] // encoder.0.weight, [units, features], and of a score model the noise level's inputs after them
+	features := s.saved.DAE.Config().Features
+	var weights []float32
+	for row := range slices.Chunk(s.saved.Params[first.Offset:first.Offset+first.Len()], first.Columns) {
+		weights = append(weights, row[:features]...)
+	}
+	return figure.Filters(path, figure.Weights{Features: features, Shape: s.saved.Schema.Shape, Values: weights})
 }
 
 func drawManifold(ctx context.Context, s *subject, path string) error {

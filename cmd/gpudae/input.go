@@ -39,6 +39,8 @@ type prepared struct {
 	table  device.Table
 	low    float64 // least and greatest value of the table
 	high   float64
+
+	proposed bool // whether the greatest noise level is that of the data
 }
 
 // prepare opens the data of a run, divides its rows, fits the scaling on the
@@ -98,6 +100,10 @@ func (in *prepared) onUnitInterval() bool { return in.low >= 0 && in.high <= 1 }
 func (in *prepared) settle(c *trainSettings) {
 	c.Scale = string(in.scaler.Kind)
 	c.Model.Features, c.Model.Shape = in.info.Features, in.info.Shape
+	if c.Model.Objective == model.ObjectiveDSM {
+		setAuto(&c.Model.Corruption, "none")
+		setAuto(&c.Model.Likelihood, "gaussian")
+	}
 	if c.Model.Corruption == auto {
 		c.Model.Corruption = "gaussian:0.5"
 		if in.onUnitInterval() {
@@ -112,6 +118,13 @@ func (in *prepared) settle(c *trainSettings) {
 	}
 	if c.Model.CodeActivation == auto {
 		c.Model.CodeActivation = c.Model.Activation
+	}
+}
+
+// setAuto decides a setting that is left to the program.
+func setAuto(s *string, value string) {
+	if *s == auto {
+		*s = value
 	}
 }
 

@@ -37,24 +37,24 @@ func defaultMachine() machineSettings { return machineSettings{Device: auto} }
 
 // trainSettings are everything that a run is determined by, and its machine.
 type trainSettings struct {
-	Data      string
-	Label     string // CSV column that holds classes
-	Header    string
-	Scale     string
-	Objective string
-	Model     model.Config
-	Train     train.Config
-	Machine   machineSettings
+	Data    string
+	Label   string // CSV column that holds classes
+	Header  string
+	Scale   string
+	Model   model.Config
+	Score   scoreSettings // for Model.Score, once they are settled
+	Train   train.Config
+	Machine machineSettings
 }
 
 // defaultTrainSettings do well on the embedded digits, and no harm elsewhere.
 func defaultTrainSettings() trainSettings {
 	c := trainSettings{
-		Data:      "digits",
-		Header:    auto,
-		Scale:     auto,
-		Objective: "nll",
+		Data:   "digits",
+		Header: auto,
+		Scale:  auto,
 		Model: model.Config{
+			Objective:      model.ObjectiveNLL,
 			Corruption:     auto,
 			Hidden:         []int{512, 512},
 			Activation:     "gelu",
@@ -65,6 +65,7 @@ func defaultTrainSettings() trainSettings {
 			Emphasis:       model.Emphasis{Destroyed: 1, Untouched: 1},
 			Replicates:     1,
 		},
+		Score:   defaultScore(),
 		Train:   train.DefaultConfig(),
 		Machine: defaultMachine(),
 	}
@@ -103,7 +104,8 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "emphasis_untouched", Group: "Model", Doc: "weight of untouched features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Untouched }},
 		{Key: "replicates", Group: "Model", Doc: "corruptions of each example in a minibatch", Field: func(c *c) any { return &c.Model.Replicates }},
 
-		{Key: "objective", Group: "Training", Doc: "nll: -log p(x|h) of the clean x, h the code of the corrupted x̃", Choices: []string{"nll"}, Field: func(c *c) any { return &c.Objective }},
+		{Key: "objective", Group: "Training", Doc: "nll: -log p(x|h) of the clean x, h the code of the corrupted x̃; dsm: denoising score matching at many noise levels",
+			Choices: model.Objectives(), Field: func(c *c) any { return &c.Model.Objective }},
 		{Key: "epochs", Group: "Training", Doc: "passes over the training rows", Field: func(c *c) any { return &c.Train.Epochs }},
 		{Key: "steps", Group: "Training", Doc: "end after so many steps, 0: no limit", Field: func(c *c) any { return &c.Train.Steps }},
 		{Key: "batch", Group: "Training", Doc: "examples of a minibatch", Field: func(c *c) any { return &c.Train.Batch }},
@@ -117,17 +119,23 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "clip", Group: "Training", Doc: "bound of the gradient's global norm, 0: none", Field: func(c *c) any { return &c.Train.Clip }},
 		{Key: "ema", Group: "Training", Doc: "decay of the moving average of the weights, 0: none", Field: func(c *c) any { return &c.Train.EMA }},
 		{Key: "patience", Group: "Training", Doc: "stop after so many epochs without improvement, 0: never", Field: func(c *c) any { return &c.Train.Patience }},
-		{Key: "min_delta", Group: "Training", Doc: "improvement that counts for patience, nats an example", Field: func(c *c) any { return &c.Train.MinDelta }},
+		{Key: "min_delta", Group: "Training", Doc: "improvement of the loss that counts for patience, nats an example for nll", Field: func(c *c) any { return &c.Train.MinDelta }},
 		{Key: "retries", Group: "Training", Doc: "repeats of diverged epochs, each at half the learning rate", Field: func(c *c) any { return &c.Train.Retries }},
 		{Key: "blow_up", Group: "Training", Doc: "a loss so many times beyond the first counts as diverged, 0: any finite one is fine", Field: func(c *c) any { return &c.Train.BlowUp }},
 		{Key: "checkpoint", Group: "Training", Doc: "seconds between checkpoints within an epoch, 0: none", Field: func(c *c) any { return &c.Train.Checkpoint }},
 	}
-	for _, s := range machineTable() {
-		field := s.Field
-		table = append(table, settings.Setting[c]{Key: s.Key, Group: s.Group, Doc: s.Doc, More: s.More, Choices: s.Choices,
-			Field: func(c *c) any { return field(&c.Machine) }})
+	table = append(table, within(scoreTable(), func(c *c) *scoreSettings { return &c.Score })...)
+	return append(table, within(machineTable(), func(c *c) *machineSettings { return &c.Machine })...)
+}
+
+// within makes a table of a part one of the whole.
+func within[C, P any](table settings.Table[P], part func(*C) *P) settings.Table[C] {
+	var whole settings.Table[C]
+	for _, s := range table {
+		whole = append(whole, settings.Setting[C]{Key: s.Key, Group: s.Group, Doc: s.Doc, More: s.More, Choices: s.Choices,
+			Field: func(c *C) any { return s.Field(part(c)) }})
 	}
-	return table
+	return whole
 }
 
 // preset is a named set of values for --preset.
@@ -152,6 +160,9 @@ func presets() []preset {
 		{"toy", "points in a plane: small noise, so that the field of reconstructions shows the density", map[string]string{
 			"scale": "standard", "corruption": "gaussian:0.15", "likelihood": "gaussian:0.15", "hidden": "128,128",
 			"batch": "64", "epochs": "200", "patience": "0"}},
+		{"score", "points in a plane: the score of their density at many noise levels, for sample and score", map[string]string{
+			"objective": "dsm", "scale": "standard", "hidden": "128,128", "activation": "silu",
+			"batch": "128", "epochs": "400", "lr": "0.003", "ema": "0.999", "patience": "0"}},
 	}
 }
 

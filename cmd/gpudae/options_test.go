@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gpudae/data"
+	"gpudae/device"
 	"gpudae/internal/settings"
 	"gpudae/model"
 	"gpudae/train"
@@ -38,9 +39,13 @@ func TestPresetsAreValid(t *testing.T) {
 		if err := c.Train.Validate(); err != nil {
 			t.Errorf("%s: %v", p.name, err)
 		}
-		in := &prepared{scaler: newScaler(c.Scale), high: 1}
+		in := &prepared{scaler: newScaler(c.Scale), high: 1, split: train.Split{Rows: 3},
+			table: device.Table{Rows: 3, Columns: 2, Float32: []float32{0, 0, 1, 0, 0, 1}}}
 		in.info.Features, in.info.Shape = 2, []int{2}
 		in.settle(&c)
+		if err := in.settleScore(t.Context(), &c, nil); err != nil {
+			t.Errorf("%s: %v", p.name, err)
+		}
 		if _, err := in.build(&c, nil); err != nil {
 			t.Errorf("%s: %v", p.name, err)
 		}
@@ -49,9 +54,9 @@ func TestPresetsAreValid(t *testing.T) {
 
 // TestEveryFieldHasASetting catches a configuration field that no flag reaches.
 func TestEveryFieldHasASetting(t *testing.T) {
-	decided := []string{"features", "shape", "emphasis"} // by the data, by the data, as two settings
+	decided := []string{"features", "shape", "emphasis", "score"} // by the data, by the data, as two settings, by its parts
 	keys := trainTable().Keys()
-	for _, config := range []any{model.Config{}, train.Config{}} {
+	for _, config := range []any{model.Config{}, model.Score{}, train.Config{}} {
 		for _, key := range yamlKeys(config) {
 			if !slices.Contains(keys, key) && !slices.Contains(decided, key) {
 				t.Errorf("no setting for %T's %s", config, key)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -79,11 +80,15 @@ func (c *console) step(p train.Progress) {
 // epoch writes the line of an epoch, or keeps its validation loss for the bar.
 func (c *console) epoch(r train.Row, epochs int) {
 	if c.bar != nil {
-		c.val, c.hasVal = r.ValNLL, true
+		c.val, c.hasVal = r.ValLoss, true
 		return
 	}
-	c.logf("epoch %*d/%d  train_nll %s  val_nll %s  val_mse %s  lr %s  %.0f samples/s  %s",
-		len(fmt.Sprint(epochs)), r.Epoch, epochs, number(r.TrainNLL), number(r.ValNLL), number(r.ValMSE), number(r.LR),
+	name := "nll"
+	if math.IsNaN(r.TrainNLL) {
+		name = "loss"
+	}
+	c.logf("epoch %*d/%d  train_%s %s  val_%s %s  val_mse %s  lr %s  %.0f samples/s  %s",
+		len(fmt.Sprint(epochs)), r.Epoch, epochs, name, number(r.TrainLoss), name, number(r.ValLoss), number(r.ValMSE), number(r.LR),
 		r.SamplesPerS, duration(r.Seconds))
 }
 

@@ -112,6 +112,9 @@ func (p *program) train(c *cli.Context) error {
 		return err
 	}
 	in.settle(s)
+	if err := in.settleScore(c.Context, s, origins); err != nil {
+		return err
+	}
 	dae, err := in.build(s, origins)
 	if err != nil {
 		return err
@@ -217,7 +220,7 @@ func (r *trainRun) do(ctx context.Context) error {
 	}
 	var corruption *corruptionReport
 	err = r.onDevice(plan, true, func(dev device.Device) error {
-		corruption, err = measureCorruption(ctx, dev, r.data, r.settings.Model)
+		corruption, err = measureCorruption(ctx, dev, r.data, r.dae)
 		return err
 	})
 	if err != nil {
@@ -238,7 +241,11 @@ func (r *trainRun) do(ctx context.Context) error {
 func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
 	info, log := r.data.info, r.options.console
 	log.logf("data: %s, %s of %v, %s; %d held out", info.Name, count(info.Rows, "row"), info.Shape, info.Element, plan.Held)
-	log.logf("model: %s, p(x|h) %s; %s of %s", count(plan.Parameters, "parameter"), r.settings.Model.Likelihood,
+	learned := "p(x|h) " + r.settings.Model.Likelihood
+	if r.dae.IsScoreModel() {
+		learned = "∇ log p at many noise levels"
+	}
+	log.logf("model: %s, %s; %s of %s", count(plan.Parameters, "parameter"), learned,
 		count(r.settings.Train.Epochs, "epoch"), count(plan.StepsPerEpoch, "step"))
 	log.print(corruption.String())
 }
@@ -454,6 +461,9 @@ type trainJSON struct {
 	Parameters  int            `json:"parameters"`
 	Seconds     number         `json:"seconds"`
 	SamplesPerS number         `json:"samples_per_s"`
+	Objective   string         `json:"objective"`
+	TrainLoss   number         `json:"train_loss"`
+	ValLoss     number         `json:"val_loss"`
 	TrainNLL    number         `json:"train_nll"`
 	ValNLL      number         `json:"val_nll"`
 	ValMSE      number         `json:"val_mse"`
@@ -473,6 +483,7 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 	}
 	out := trainJSON{Run: r.options.out, Data: r.data.info.Name, Reason: result.Reason, Epochs: result.Epochs, BestEpoch: result.Best.Epoch,
 		Steps: result.Steps, Parameters: r.dae.ParameterCount(), Seconds: number(result.Seconds), SamplesPerS: number(result.SamplesPerS),
+		Objective: r.settings.Model.Objective, TrainLoss: number(result.Best.TrainLoss), ValLoss: number(result.Best.ValLoss),
 		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
 		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Corruption: corruption.json()}
 	var a *assessment
@@ -502,9 +513,9 @@ func (r *trainRun) summary(result *train.Result, a *assessment) string {
 	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
 		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
 	if a != nil {
-		text += heldOut(r.data.split) + ", " + r.settings.Model.Corruption + "; NLL in nats an example, skill against the mean\n" + indent(a.table())
+		text += heldOut(r.data.split) + ", " + noiseName(r.dae) + "; " + a.legend() + "\n" + indent(a.table())
 	} else {
-		text += fmt.Sprintf("no rows held out; training NLL %s nats an example\n", number(result.Last.TrainNLL))
+		text += fmt.Sprintf("no rows held out; training %s %s an example\n", lossName(r.dae), number(result.Last.TrainLoss))
 	}
 	return text + "run: " + r.options.out + "\n"
 }
@@ -556,6 +567,6 @@ func (r *trainRun) overfit(ctx context.Context, job train.Job, plan train.Plan) 
 	if r.options.json {
 		return r.printJSON(fit)
 	}
-	return r.printText(fmt.Sprintf("one minibatch of %d examples: NLL %s before the first step, %s after %d steps (%s)\n",
-		fit.Examples, number(fit.First), number(fit.Last), fit.Steps, duration(fit.Seconds)))
+	return r.printText(fmt.Sprintf("one minibatch of %d examples: %s %s before the first step, %s after %d steps (%s)\n",
+		fit.Examples, lossName(r.dae), number(fit.First), number(fit.Last), fit.Steps, duration(fit.Seconds)))
 }

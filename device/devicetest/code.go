@@ -4,11 +4,12 @@ import (
 	"math"
 
 	"gpudae/device"
+	"gpudae/device/philox"
 )
 
 func codeChecks() []check {
 	return append(append(each("SampleCode", device.Codes(), checkSampleCode), each("SampleCodeBackward", device.Codes(), checkSampleCodeBackward)...),
-		check{"Importance", checkImportance}, check{"ScaleRows", checkScaleRows})
+		check{"ConcreteCodeAtTheEnds", checkConcreteAtTheEnds}, check{"Importance", checkImportance}, check{"ScaleRows", checkScaleRows})
 }
 
 // codeParams are an encoder's outputs, some of them extreme.
@@ -156,6 +157,39 @@ func boundCode(c codeCase, q codeUnit, noise, h float64) codeBound {
 		b.code = elementary*h + max(sigmoid(logit+slack)-h, h-sigmoid(logit-slack)) + tiny
 	}
 	return b
+}
+
+// checkConcreteAtTheEnds: with this seed the rows below draw the smallest and the
+// largest uniform number there is, 0 and 1 - 2⁻²⁴. The code of 0 is 0, whatever
+// the logarithm makes of it, and has no gradient.
+func checkConcreteAtTheEnds(r *rig) {
+	const seed, rowOfZero, rowOfLargest, units, lane = 0x0123456789abcdef, 386176, 4166072, 4, 3
+	for _, tau := range []float32{0.1, 1} {
+		t := r.trial("concrete codes at the ends, temperature %g", tau)
+		w := where{seed: seed, stream: philox.StreamCode, replicates: 1, index: t.inWords("index", []uint32{rowOfZero, rowOfLargest, 0, 1})}
+		c := codeCase{kind: device.CodeConcrete, rows: 2, units: units, temperature: tau}
+		params := t.in("params", 2, units, []float32{-3, 0, 1, 2, -3, 0, 1, -2})
+		noise, code, divergence := t.out("noise", 2, units), t.out("code", 2, units), t.out("divergence", 2, 1)
+		dCode, dParams := t.in("DCode", 2, units, r.normals(2*units, 1)), t.out("DParams", 2, units)
+		t.run(func(s side) {
+			s.SampleCode(device.SampleCodeArgs{Kind: c.kind, Temperature: tau, Params: s.v(params), Noise: s.v(noise), Code: s.v(code),
+				Divergence: s.v(divergence), Seed: w.seed, Stream: w.stream, Replicates: 1, Index: s.w(w.index)})
+			s.SampleCodeBackward(device.SampleCodeBackwardArgs{Kind: c.kind, Temperature: tau, Params: s.v(params), Noise: s.v(noise),
+				Code: s.v(code), DCode: s.v(dCode), DParams: s.v(dParams)})
+		})
+		t.exact(noise)
+		if noise.got[lane] != 0 || noise.got[units+lane] != 1-0x1p-24 || code.got[lane] != 0 || dParams.got[lane] != 0 {
+			r.report("%s: at u = %g, h = %g and its gradient %g; at the other end u = %g", t.label, noise.got[lane], code.got[lane], dParams.got[lane],
+				noise.got[units+lane])
+		}
+		bound := func(i int) float64 {
+			return boundCode(c, unitOf(c.kind, params.before, i, units), float64(noise.got[i]), code.want()[i]).code + tiny
+		}
+		t.within(code, bound)
+		t.within(dParams, func(i int) float64 { // by way of the code
+			return (derivativeBound + bound(i)) * math.Abs(float64(dCode.before[i])) / float64(tau)
+		})
+	}
 }
 
 // checkSampleCodeBackward compares the gradient with the reference's, with and

@@ -31,6 +31,12 @@ type Config struct {
 	// score matching at the noise levels of Score, in place of a corruption.
 	Objective string `yaml:"objective,omitempty" json:"objective,omitempty"`
 	Score     Score  `yaml:"score,omitempty" json:"score,omitzero"`
+
+	CodeDistribution string   `yaml:"code_distribution,omitempty" json:"code_distribution,omitempty"` // q(h|x̃), see ParseCodeDistribution; default none
+	Beta             *float64 `yaml:"beta,omitempty" json:"beta,omitempty"`                           // weight of the divergence of q from the prior; default 1
+	BetaWarmup       int      `yaml:"beta_warmup,omitempty" json:"beta_warmup,omitempty"`             // steps over which that weight rises from 0
+	Importance       int      `yaml:"importance,omitempty" json:"importance,omitempty"`               // samples K of an importance-weighted bound; 0: the divergence in closed form
+	Walkback         int      `yaml:"walkback,omitempty" json:"walkback,omitempty"`                   // links of the Markov chain that training follows from each example; default 1
 }
 
 // Emphasis weighs the loss of destroyed features against that of untouched ones
@@ -66,6 +72,7 @@ type resolved struct {
 	init       initializer
 	levels     *levels   // of denoising score matching, otherwise absent
 	sigmas     []float64 // of Gaussian noise, rising
+	codes      CodeDistribution
 }
 
 // resolve validates a configuration and fills in its defaults. It allocates
@@ -74,7 +81,8 @@ func (c Config) resolve() (*resolved, error) {
 	c.Shape, c.Fields, c.Hidden = slices.Clone(c.Shape), slices.Clone(c.Fields), slices.Clone(c.Hidden)
 	r := &resolved{Config: c}
 	r.setDefaults()
-	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective} {
+	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
+		r.checkCode, r.checkWalkback} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -85,6 +93,9 @@ func (c Config) resolve() (*resolved, error) {
 func (r *resolved) setDefaults() {
 	setDefault(&r.Corruption, device.CorruptNone.String())
 	setDefault(&r.Activation, device.ReLU.String())
+	if r.draws() {
+		setDefault(&r.CodeActivation, device.Identity.String())
+	}
 	setDefault(&r.CodeActivation, r.Activation)
 	setDefault(&r.Norm, normNone.String())
 	setDefault(&r.Init, autoInit)
@@ -93,6 +104,9 @@ func (r *resolved) setDefaults() {
 	}
 	if r.Replicates == 0 {
 		r.Replicates = 1
+	}
+	if r.Walkback == 0 {
+		r.Walkback = 1
 	}
 	if len(r.Shape) == 0 {
 		r.Shape = []int{r.Features}
@@ -151,6 +165,9 @@ func (r *resolved) checkNames() (err error) {
 		return err
 	}
 	if r.init, err = parseInit(r.Init); err != nil {
+		return err
+	}
+	if r.codes, err = ParseCodeDistribution(r.CodeDistribution); err != nil {
 		return err
 	}
 	if r.corruption, err = ParseCorruption(r.Corruption); err != nil {

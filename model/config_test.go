@@ -77,7 +77,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	given := Config{Features: 3, Hidden: []int{2}, Activation: "tanh", Likelihood: "gaussian"}
 	want := given
 	want.Shape, want.Corruption, want.CodeActivation, want.Norm, want.Init = []int{3}, "none", "tanh", "none", "auto"
-	want.Emphasis, want.Replicates = Emphasis{1, 1}, 1
+	want.Emphasis, want.Replicates, want.Walkback = Emphasis{1, 1}, 1, 1
 	d := mustNew(t, given)
 	if got := d.Config(); !reflect.DeepEqual(got, want) {
 		t.Errorf("resolved to %+v, want %+v", got, want)

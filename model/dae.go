@@ -111,7 +111,10 @@ func (d *DAE) Likelihood() Likelihood { return d.resolved.likelihood }
 func (d *DAE) EncoderWidths() []int { return slices.Clone(d.resolved.encoderWidths()) }
 
 // CodeWidth is the number of units of the code h.
-func (d *DAE) CodeWidth() int { return d.layers[d.depth-1].out }
+func (d *DAE) CodeWidth() int { return d.layers[d.depth].in }
+
+// CodeDistribution returns q(h|x̃).
+func (d *DAE) CodeDistribution() CodeDistribution { return d.resolved.codes }
 
 // Parameters lists the trained parameters in the order of their offsets, the decayed ones first.
 func (d *DAE) Parameters() []Parameter { return d.parameters }
@@ -171,7 +174,7 @@ func fill(values []float32, v float32) {
 }
 
 // FLOPs counts the floating-point operations of the matrix products for one
-// example, replicates included: forward, or forward and backward in training.
+// example, all its rows in a minibatch included: forward, or forward and backward in training.
 func (d *DAE) FLOPs(training bool) int64 {
 	var total int64
 	for i, l := range d.layers {
@@ -186,7 +189,7 @@ func (d *DAE) FLOPs(training bool) int64 {
 		}
 	}
 	if training {
-		total *= int64(d.resolved.Replicates)
+		total *= int64(d.resolved.rowsOfExample())
 	}
 	return total
 }

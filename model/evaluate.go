@@ -14,8 +14,9 @@ import (
 // data. A score model has no likelihood: its NLL is NaN.
 type Evaluation struct {
 	N          int
-	Loss       float64 // mean of the objective over examples: NLL, or that of denoising score matching
+	Loss       float64 // mean of the objective over examples: NLL + β·KL, or that of denoising score matching
 	NLL        float64 // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
+	KL         float64 // mean divergence of q(h|x̃) from the prior, 0 of deterministic codes: NLL + KL bounds -log p(x) from above
 	PerFeature float64 // NLL / features
 	MSE        float64 // mean of (x - E[x|h])² over examples and features
 	PSNR       float64 // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR
@@ -39,7 +40,7 @@ type Batch struct {
 // StreamValidation at step 0, so it is the same at each call; dropout is off and
 // batch norm uses its running statistics. The result does not depend on the size
 // of the minibatches: rows are independent of each other and their losses are
-// summed in their order in float64.
+// summed in their order in float64. A stochastic code is drawn once for each.
 func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
 	return n.EvaluateEach(ctx, src, nil)
 }
@@ -48,23 +49,27 @@ func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
 // to each, if it is not nil, in order. An error of each ends the evaluation and is returned.
 func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) error) (Evaluation, error) {
 	features := n.dae.resolved.Features
-	losses, squares := make([]float32, n.rows), make([]float32, n.rows)
+	losses, divergences, squares := make([]float32, n.rows), make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
-	var loss, square float64
+	var loss, kl, square float64
 	passes := n.passes(src.Part.Len())
-	err := n.streamPasses(ctx, src, src.Part.Len(), passes, func(first int, m *minibatch) error {
+	err := n.streamRepeats(ctx, src, src.Part.Len(), repeats{passes, 1}, func(first int, m *minibatch) error {
 		rows := m.rows
-		n.reconstruct(m)
-		n.judge(m)
-		n.squaredErrors(m)
+		n.examine(m)
 		if err := n.download(losses[:rows], n.losses.Top(rows)); err != nil {
 			return err
+		}
+		if n.stochastic() {
+			if err := n.download(divergences[:rows], n.code.divergence.Top(rows)); err != nil {
+				return err
+			}
 		}
 		if err := n.download(squares[:rows], n.squares.Top(rows)); err != nil {
 			return err
 		}
 		for i := range rows {
 			loss += float64(losses[i])
+			kl += float64(divergences[i])
 			square += float64(squares[i])
 		}
 		if each == nil || m.pass > 0 {
@@ -81,8 +86,9 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	}
 	e := Evaluation{N: src.Part.Len(), Peak: src.Range.Peak()}
 	drawn := float64(e.N) * float64(passes)
-	e.Loss = loss / drawn
-	e.NLL, e.PerFeature = e.Loss, e.Loss/float64(features)
+	loss, e.KL = loss/drawn, kl/drawn
+	e.Loss = loss + n.dae.resolved.beta()*e.KL
+	e.NLL, e.PerFeature = loss, loss/float64(features)
 	if n.scores() {
 		e.NLL, e.PerFeature = math.NaN(), math.NaN()
 	}
@@ -107,29 +113,51 @@ func (n *Net) passes(rows int) int {
 	return min(max((levelDraws+rows-1)/max(rows, 1), 1), mostPasses)
 }
 
+// examine computes losses, divergences and squared errors: the losses of one
+// code drawn from q(h|x̃), the errors of the reconstruction from its mean.
+func (n *Net) examine(m *minibatch) {
+	n.encode(m)
+	n.decode(m)
+	if n.stochastic() {
+		n.judge(m)
+		n.meanCode(m)
+		n.decode(m)
+		n.mean(m)
+	} else {
+		n.mean(m)
+		n.judge(m)
+	}
+	n.squaredErrors(m)
+}
+
 // stream gathers and corrupts the first examples of a part, as many as limit,
 // minibatch by minibatch. The part itself is not narrowed, because it is where
 // swap finds its donors.
 func (n *Net) stream(ctx context.Context, src Source, limit int, body func(first int, m *minibatch) error) error {
-	return n.streamPasses(ctx, src, limit, 1, body)
+	return n.streamRepeats(ctx, src, limit, repeats{1, 1}, body)
 }
 
-// streamPasses does so several times, each with noise of its own.
-func (n *Net) streamPasses(ctx context.Context, src Source, limit, passes int, body func(first int, m *minibatch) error) error {
+// repeats says how often an evaluation takes each example: in so many passes
+// over the part, each with noise of its own, and in each in so many rows one
+// after the other.
+type repeats struct{ passes, copies int }
+
+func (n *Net) streamRepeats(ctx context.Context, src Source, limit int, each repeats, body func(first int, m *minibatch) error) error {
 	limit = min(limit, src.Part.Len())
 	if err := n.checkSource(src, limit); err != nil {
 		return err
 	}
-	for pass := range passes {
-		for first := 0; first < limit; first += n.rows {
+	atATime := n.rows / each.copies
+	for pass := range each.passes {
+		for first := 0; first < limit; first += atATime {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			rows := min(n.rows, limit-first)
+			examples := min(atATime, limit-first)
 			if err := n.dev.UploadWords(n.clock, device.Clock{Cursor: uint32(first)}.Words()); err != nil {
 				return err
 			}
-			if err := body(first, n.draw(src, rows, pass)); err != nil {
+			if err := body(first, n.draw(src, examples, each.copies, pass)); err != nil {
 				return err
 			}
 		}

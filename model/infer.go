@@ -11,8 +11,8 @@ import (
 )
 
 // Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it
-// is. A score model takes the noise for that of its least level, here and in
-// Encode; DenoiseAt says otherwise.
+// is, at the mean of a stochastic code. A score model takes the noise for that of
+// its least level, here and in Encode; DenoiseAt says otherwise.
 func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
 	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
 		n.reconstruct(m)
@@ -24,7 +24,8 @@ func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, erro
 	return out[0], nil
 }
 
-// Encode returns the code h = f(x) [rows, CodeWidth] of each row of x [rows, features].
+// Encode returns the code h = f(x) [rows, CodeWidth] of each row of x [rows,
+// features], or the mean of q(h|x).
 func (n *Net) Encode(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
 	layers, err := n.EncodeLayers(ctx, x)
 	if err != nil {
@@ -36,12 +37,13 @@ func (n *Net) Encode(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error
 // EncodeLayers returns the output [rows, units] of every encoder layer, the code last.
 func (n *Net) EncodeLayers(ctx context.Context, x *tensor.Dense) ([]*tensor.Dense, error) {
 	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+		m.mean = true
 		n.encode(m)
 		var views []device.View
-		for i := range n.dae.depth {
+		for i := range n.dae.depth - 1 {
 			views = append(views, n.blocks[i].output(m))
 		}
-		return views
+		return append(views, n.codeOf(m))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)

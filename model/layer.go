@@ -24,7 +24,8 @@ func (l *layer) plain() bool { return l.norm == normNone && !l.dropout }
 
 // layers lists the encoder's layers, then the decoder's. Norm and dropout
 // concern the hidden layers; a separate code layer (Code > 0) and the output
-// layer have neither. Where the last hidden layer is the code it keeps them.
+// layer have neither. Where the last hidden layer is the code it keeps them,
+// unless it puts out the parameters of a distribution of codes.
 func (r *resolved) layers() []layer {
 	widths := r.encoderWidths()
 	depth := len(widths)
@@ -36,8 +37,8 @@ func (r *resolved) layers() []layer {
 	for i, out := range widths {
 		l := r.hiddenLayer(fmt.Sprintf("encoder.%d", i), in, out)
 		if i == depth-1 {
-			l.act = r.code
-			if r.Code > 0 {
+			l.act, l.out = r.code, r.codes.width(out)
+			if r.Code > 0 || r.codes.Stochastic {
 				l.norm, l.dropout = normNone, false
 			}
 		}

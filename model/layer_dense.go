@@ -50,7 +50,11 @@ func (n *Net) backwardThrough(i int, gradient device.View, m *minibatch) device.
 		// Tied weights: the decoder, which comes first, sets DW; the encoder adds to it.
 		Accumulate: i < n.dae.depth && n.dae.resolved.Tied,
 	}
-	if i > 0 {
+	switch {
+	case i == 0:
+	case n.readsDraw(i):
+		args.X, args.DX = n.codeOf(m), n.other(gradient, m.rows, b.in)
+	default:
 		below := &n.blocks[i-1]
 		args.X = below.output(m)
 		args.DX = n.other(gradient, m.rows, b.in)

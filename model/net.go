@@ -28,11 +28,13 @@ type Net struct {
 
 	dae    *DAE
 	dev    device.Device
-	rows   int // greatest number of rows of a minibatch, replicates included
+	rows   int // greatest number of rows of a minibatch, replicates and links included
 	blocks []block
 	fields device.Fields
 	memory
 	noise *noiseMemory   // absent unless trained by denoising score matching
+	code  codeMemory     // absent unless the code is stochastic
+	chain []links        // of walkback, by the size of a minibatch
 	probe minibatch      // of DenoiseAt and PullBackAt
 	pull  pullBackMemory // absent until PullBackAt
 }
@@ -51,11 +53,11 @@ type memory struct {
 // It fails with a *ConfigError if the minibatch is not positive or absurdly
 // large, and with the device's *device.OutOfMemoryError.
 func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
-	replicates := d.resolved.Replicates
-	if b.Examples < 1 || b.Examples > maxRows/replicates {
-		return nil, configErrorf("batch", fmt.Sprintf("choose 1 to %d", maxRows/replicates), "%d examples in a minibatch", b.Examples)
+	copies := d.resolved.rowsOfExample()
+	if b.Examples < 1 || b.Examples > maxRows/copies {
+		return nil, configErrorf("batch", fmt.Sprintf("choose 1 to %d", maxRows/copies), "%d examples in a minibatch", b.Examples)
 	}
-	n := &Net{dae: d, dev: dev, rows: b.Examples * replicates}
+	n := &Net{dae: d, dev: dev, rows: b.Examples * copies}
 	a := &allocator{dev: dev}
 	n.allocate(a, b)
 	if a.err != nil {
@@ -67,13 +69,16 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	if err := n.uploadNoise(); err != nil {
 		return nil, fmt.Errorf("copying the noise levels: %w", err)
 	}
+	if err := n.SetStep(0); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
 // Bytes is the device memory that Bind asks for, at 4 bytes an element, for a
 // binding that it accepts.
 func (d *DAE) Bytes(b Binding) uint64 {
-	n := &Net{dae: d, rows: b.Examples * d.resolved.Replicates}
+	n := &Net{dae: d, rows: b.Examples * d.resolved.rowsOfExample()}
 	a := &allocator{}
 	n.allocate(a, b)
 	return a.bytes
@@ -95,6 +100,7 @@ func (n *Net) allocate(a *allocator, b Binding) {
 		n.fields = device.Fields{Count: len(fields), OfColumn: a.words(features), Offsets: a.words(len(fields) + 1)}
 	}
 	n.allocateNoise(a)
+	n.allocateCode(a, b.Training)
 	n.blocks = make([]block, len(d.layers))
 	widest := 0
 	for i := range d.layers {
@@ -171,6 +177,7 @@ func (n *Net) WithParameters(params device.View) *Net {
 	other.Params = params
 	other.blocks = append([]block(nil), n.blocks...)
 	other.place()
+	other.chain = nil
 	return &other
 }
 

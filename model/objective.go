@@ -19,8 +19,11 @@ func (n *Net) loss(m *minibatch) {
 	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
 		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
 	}
-	args.DParams, args.Scale = args.Params, 1/float32(m.rows)
+	args.DParams, args.Scale = args.Params, n.share(m)
 	n.dev.Likelihood(args)
+	if n.stochastic() {
+		n.addDivergence(m)
+	}
 }
 
 // judge computes the loss of each row that has been reconstructed, -log p(x|h)

@@ -49,6 +49,9 @@ func (n *Net) pullBack(m *minibatch) device.View {
 	gradient := n.pullMean(m)
 	for i := len(n.blocks) - 1; i >= 0; i-- {
 		gradient = n.pullThrough(i, gradient, m)
+		if n.readsDraw(i) {
+			n.pullMeanCode(gradient, m)
+		}
 	}
 	if n.scores() {
 		return n.pullIn(gradient, m)
@@ -78,9 +81,13 @@ func (n *Net) pullThrough(i int, gradient device.View, m *minibatch) device.View
 	args := device.DenseBackwardArgs{DA: gradient, X: n.input(m), W: b.value.weight, Transposed: b.tied >= 0,
 		DX: n.pullScratch(gradient, m.rows, b.in)}
 	if !args.Transposed {
-		args.W = args.W.Top(gradient.Columns) // those of the means alone, where the variances are learned
+		args.W = args.W.Top(gradient.Columns) // those of the means alone, where a likelihood or a code has variances too
 	}
-	if i > 0 {
+	switch {
+	case i == 0:
+	case n.readsDraw(i):
+		args.X = n.codeOf(m)
+	default:
 		below := &n.blocks[i-1]
 		args.X = below.output(m)
 		if below.plain() {

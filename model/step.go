@@ -11,32 +11,52 @@ import (
 // the Net was bound for. Every step draws fresh noise from stream StreamTrain,
 // each of the K replicates of an example its own.
 func (n *Net) Gradient(src Source, examples int) {
-	k := n.dae.resolved.Replicates
+	k := n.dae.resolved.copies()
 	m := minibatch{
 		source: src, rows: examples * k, replicates: k, training: true,
 		shuffle: src.Shuffle, order: src.Clock, stream: philox.StreamTrain, noise: src.Clock,
 	}
-	n.gather(&m)
-	n.corrupt(&m)
-	n.encode(&m)
-	n.decode(&m)
+	n.warmUp()
+	n.walk(&m)
 	n.loss(&m)
 	n.backward(&m)
 	n.reduce(&m)
 }
 
-// draw gathers and corrupts rows for evaluation, in the order of the part from
-// the cursor of the Net's own clock on: one replicate, the noise of step 0, in
-// each pass over the part another.
-func (n *Net) draw(src Source, rows, pass int) *minibatch {
-	m := &minibatch{source: src, rows: rows, replicates: 1, pass: pass, order: n.clock, stream: philox.StreamValidation}
+// walk computes the parameters of p(x|h) for the links of a Markov chain that
+// starts at each example, x̃₁ ~ C(x̃|x), x' ~ p(x|h₁), x̃₂ ~ C(x̃|x'), ..., one
+// link after the other in memory (walkback: Bengio et al. 2013, algorithm 1).
+// The clean x is what all of them are trained on. Without walkback it is one
+// link.
+func (n *Net) walk(m *minibatch) {
+	links := n.linksOf(m.rows)
+	for i, link := range links {
+		m.link = i
+		link.gather(m)
+		link.corrupt(m)
+		link.encode(m)
+		link.decode(m)
+		if i+1 < len(links) {
+			link.emit(links[i+1], m)
+		}
+	}
+	m.rows *= len(links)
+}
+
+// draw gathers and corrupts examples for evaluation, in the order of the part
+// from the cursor of the Net's own clock on: so many copies of each, the noise of
+// step 0, in each pass over the part another.
+func (n *Net) draw(src Source, examples, copies, pass int) *minibatch {
+	m := &minibatch{source: src, rows: examples * copies, replicates: copies, pass: pass, order: n.clock, stream: philox.StreamValidation}
 	n.gather(m)
 	n.corrupt(m)
 	return m
 }
 
-// reconstruct computes E[x|h] of the rows that stand in corrupted.
+// reconstruct computes E[x|h] of the rows that stand in corrupted, h being the
+// mean of q(h|x̃).
 func (n *Net) reconstruct(m *minibatch) {
+	m.mean = true
 	n.encode(m)
 	n.decode(m)
 	n.mean(m)
@@ -48,6 +68,9 @@ type minibatch struct {
 	rows       int // replicates included
 	replicates int
 	pass       int          // of an evaluation over the part
+	link       int          // of the chain that walkback follows, counted from 0
+	mean       bool         // the code is the mean of q(h|x̃) rather than a draw
+	bound      bool         // the replicates are the samples of an importance-weighted bound
 	training   bool         // dropout is on, and batch norm uses the minibatch's statistics
 	given      bool         // the rows come from the host, their noise level from setNoise
 	shuffle    bool         // the order of the epoch rather than that of the part
@@ -71,12 +94,16 @@ func (n *Net) corrupt(m *minibatch) {
 		return
 	}
 	from, to := n.clean.Top(m.rows), n.corrupted.Top(m.rows)
+	if m.link > 0 {
+		from = to // where the link before has drawn x'
+	}
+	stages := len(n.dae.resolved.corruption)
 	for position, stage := range n.dae.resolved.corruption {
 		n.dev.Corrupt(device.CorruptArgs{
 			Kind: stage.Kind, Rate: philox.Threshold(stage.rate()), Amount: float32(stage.Amount),
 			From: from, To: to, Mask: n.mask.Top(m.rows), Accumulate: position > 0,
 			Low: m.source.Range.Low, High: m.source.Range.High, Fields: n.fields,
-			Seed: m.source.Seed, Stream: m.stream, Stage: uint32(position), Replicates: m.replicates,
+			Seed: m.source.Seed, Stream: m.stream, Stage: uint32(m.link*stages + position), Replicates: m.replicates,
 			Index: n.indexOf(m), Clock: m.noise, Data: m.source.Data, Part: m.source.Part,
 		})
 		from = to
@@ -91,20 +118,29 @@ func (n *Net) input(m *minibatch) device.View {
 	return n.corrupted.Top(m.rows)
 }
 
-// encode computes h = f(x̃).
+// encode computes h = f(x̃), or draws it from q(h|x̃).
 func (n *Net) encode(m *minibatch) {
 	if n.scores() {
 		n.condition(m)
 	}
 	x := n.input(m)
-	for i := range n.dae.depth {
+	last := n.dae.depth - 1
+	for i := range last {
 		x = n.forward(i, x, m)
+	}
+	if m.mean && n.stochastic() {
+		n.meanCode(m)
+		return
+	}
+	n.forward(last, x, m)
+	if n.stochastic() {
+		n.sampleCode(m)
 	}
 }
 
 // decode computes the parameters of p(x|h) from h.
 func (n *Net) decode(m *minibatch) {
-	h := n.blocks[n.dae.depth-1].output(m)
+	h := n.codeOf(m)
 	for i := n.dae.depth; i < len(n.blocks); i++ {
 		h = n.forward(i, h, m)
 	}
@@ -116,14 +152,17 @@ func (n *Net) backward(m *minibatch) {
 	gradient := n.params(m)
 	for i := len(n.blocks) - 1; i >= 0; i-- {
 		gradient = n.backwardThrough(i, gradient, m)
+		if n.readsDraw(i) {
+			gradient = n.codeBackward(gradient, m)
+		}
 	}
 }
 
 // reduce computes Values: the mean loss and the sum of squares of the gradient.
 func (n *Net) reduce(m *minibatch) {
-	loss := n.MeanLoss()
-	n.dev.Reduce(device.ReduceArgs{Kind: device.Sum, X: n.losses.Top(m.rows), Out: loss})
-	n.dev.Combine(device.CombineArgs{Alpha: 1 / float32(m.rows), A: loss, Dst: loss})
+	loss, terms := n.MeanLoss(), n.terms(m)
+	n.dev.Reduce(device.ReduceArgs{Kind: device.Sum, X: terms, Out: loss})
+	n.dev.Combine(device.CombineArgs{Alpha: n.share(m), A: loss, Dst: loss})
 	n.dev.Reduce(device.ReduceArgs{Kind: device.SumSquares, X: n.Grads, Out: n.GradSq()})
 }
 

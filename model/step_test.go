@@ -335,6 +335,9 @@ func TestGradientAllocatesNothing(t *testing.T) {
 		{Features: 12, Hidden: []int{9, 7}, Code: 3, Activation: "gelu", Norm: "batch", Dropout: 0.2, Likelihood: "bernoulli", Corruption: "masking:0.5+gaussian:0.1"},
 		{Features: 12, Fields: []int{5, 7}, Hidden: []int{9}, Tied: true, Norm: "layer", Likelihood: "categorical", Corruption: "swap:0.5", Replicates: 3, Emphasis: Emphasis{1, 0.5}},
 		{Features: 12, Hidden: []int{9, 4}, Activation: "relu", Likelihood: "gaussian-learned", Corruption: "salt-and-pepper:0.1+speckle:0.1+uniform:0.1+poisson:5"},
+		{Features: 12, Hidden: []int{9}, Code: 4, Likelihood: "bernoulli", CodeDistribution: "gaussian", Corruption: "masking:0.5", Importance: 3},
+		{Features: 12, Fields: []int{5, 7}, Hidden: []int{9}, Code: 4, Tied: true, Likelihood: "categorical", CodeDistribution: "bernoulli", Corruption: "swap:0.5", Walkback: 3, BetaWarmup: 5},
+		{Features: 12, Hidden: []int{9}, Code: 4, Norm: "layer", Likelihood: "poisson", CodeDistribution: "concrete", Walkback: 2, Replicates: 2},
 	} {
 		n := bound(t, dev, config, 8)
 		src := sourceOf(t, dev, oneHot(1, 20, []int{5, 7}), 12, device.Clock{})

@@ -33,6 +33,7 @@ const (
 	indexDescent           // the noise of a descent
 	indexGiven             // the noise of given features
 	indexProbe             // the vectors that estimate a trace
+	indexCode              // the codes that samples are decoded from
 )
 
 // Chains is what a sampler advances: independent chains, all by as many steps.

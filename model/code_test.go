@@ -47,7 +47,7 @@ func sampledCode(t *testing.T, n *Net, rows int) (params, code []float32) {
 		if err := dev.UploadWords(n.clock, device.Clock{}.Words()); err != nil {
 			t.Fatal(err)
 		}
-		return n.draw(src, rows, 1)
+		return n.draw(src, rows, 1, 0)
 	}()
 	n.encode(m)
 	return download(t, dev, n.codeParams(m)), download(t, dev, n.codeOf(m))

@@ -150,6 +150,12 @@ func (p *page) sink(at xy) {
 	p.disc(ink, at, 1.2)
 }
 
+// ring marks where something starts.
+func (p *page) ring(c color.Color, at xy) {
+	p.disc(c, at, 2.6)
+	p.disc(white, at, 1.6)
+}
+
 // lattice is a vector field on a grid of square cells.
 type lattice struct {
 	origin        xy // its first point, at the lower left

@@ -49,6 +49,9 @@ func samples() map[string]func(path string) error {
 		"density": func(path string) error {
 			return DensityMap(path, Density{At: grid, Log: []float64{0, 1, 0, 1, 3, 1, 0, 1, 0}, Columns: 3, Data: x})
 		},
+		"trajectories": func(path string) error {
+			return Paths(path, Trajectories{Steps: [][]float32{x, z, y}, Data: x, Names: [2]string{"start", "end"}, Scale: [2]string{"0", "2"}, Unit: "steps"})
+		},
 		"sheet": func(path string) error {
 			return Images(path, Sheet{Values: append(slices.Repeat(x, 7), x...), Shape: []int{2, 2}, Columns: 8, Captions: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, Title: "chains"})
 		},
@@ -139,6 +142,9 @@ func TestNonFiniteNumbersAreDrawn(t *testing.T) {
 		"field":   func(path string) error { return VectorField(path, Field{At: good, To: bad, Columns: 2}) },
 		"sheet":   func(path string) error { return Images(path, Sheet{Values: bad, Shape: []int{2, 2}, Columns: 1}) },
 		"cloud":   func(path string) error { return Scatter(path, Cloud{Data: bad, Samples: bad}) },
+		"trajectories": func(path string) error {
+			return Paths(path, Trajectories{Steps: [][]float32{good, bad, good}, Data: good})
+		},
 		"codes": func(path string) error {
 			return CodeMap(path, Codes{Values: bad, Labels: []string{"a", "b", "c", "d"}})
 		},
@@ -180,6 +186,8 @@ func TestInputsThatDoNotFitAreErrors(t *testing.T) {
 		"unpaired points":  func(p string) error { return Manifold(p, Pairs{Data: two, Corrupted: four, Reconstructed: two}) },
 		"ragged grid":      func(p string) error { return VectorField(p, Field{At: six, To: six, Columns: 2}) },
 		"no grid":          func(p string) error { return VectorField(p, Field{Columns: 2}) },
+		"one step":         func(p string) error { return Paths(p, Trajectories{Steps: [][]float32{two}}) },
+		"ragged steps":     func(p string) error { return Paths(p, Trajectories{Steps: [][]float32{two, four}}) },
 		"no codes":         func(p string) error { return CodeMap(p, Codes{}) },
 		"other labels":     func(p string) error { return CodeMap(p, Codes{Values: four, Labels: []string{"a"}}) },
 	} {

@@ -59,6 +59,8 @@ var (
 	blues = gradient{
 		rgb(0xffffff), rgb(0xdeebf7), rgb(0xc6dbef), rgb(0x9ecae1), rgb(0x6baed6), rgb(0x4292c6), rgb(0x2171b5), rgb(0x08519c), rgb(0x08306b),
 	}
+	// ways runs from a light orange to the blue of ends, and darkens on the way.
+	ways = gradient{rgb(0xf0b27a), rgb(0xd9899a), rgb(0xa273b5), rgb(0x5a6fc0), rgb(0x0072b2)}
 	// greys runs from black to white.
 	greys = gradient{rgb(0x000000), rgb(0xffffff)}
 )

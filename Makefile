@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container
+.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness fuzz python readme vulnerabilities
+check-all: check check-cuda container generated unfused race harness fuzz python onnx readme vulnerabilities
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -53,6 +53,10 @@ fuzz:
 
 python:
 	scripts/check/python
+
+# Exported models in onnxruntime, NumPy and safetensors.
+onnx:
+	scripts/check/onnx/run
 
 readme:
 	scripts/check/readme

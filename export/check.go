@@ -42,19 +42,11 @@ const (
 // Check computes an ONNX graph of the model beside the model on a device, for
 // examples drawn uniformly between the columns' extremes.
 func Check(ctx context.Context, dev device.Device, s *train.Saved, m *onnx.Model) (Difference, error) {
-	x := examples(s)
-	features := s.Schema.Features
-	rows := len(x) / features
-	net, _, err := s.Bind(dev, rows)
-	if err != nil {
-		return Difference{}, err
-	}
-	z, err := s.Scaler.Apply(tensor.New(tensor.WithShape(rows, features), tensor.WithBacking(x)))
-	if err != nil {
-		return Difference{}, err
-	}
-	c := &comparison{saved: s, net: net, graph: m, x: onnx.NewTensor(x, append([]int{rows}, s.Schema.Shape...)...), z: z, rows: rows}
 	var d Difference
+	c, err := compare(dev, s, m)
+	if err != nil {
+		return d, err
+	}
 	outputs := m.Outputs()
 	if slices.Contains(outputs, Code) {
 		if d.Code, err = c.codes(ctx); err != nil {
@@ -75,6 +67,22 @@ type comparison struct {
 	x     onnx.Tensor   // in the scale of the data
 	z     *tensor.Dense // the same as the model sees it
 	rows  int
+}
+
+// compare makes the examples and puts the model on the device.
+func compare(dev device.Device, s *train.Saved, m *onnx.Model) (*comparison, error) {
+	x := examples(s)
+	features := s.Schema.Features
+	rows := len(x) / features
+	net, _, err := s.Bind(dev, rows)
+	if err != nil {
+		return nil, err
+	}
+	z, err := s.Scaler.Apply(tensor.New(tensor.WithShape(rows, features), tensor.WithBacking(x)))
+	if err != nil {
+		return nil, err
+	}
+	return &comparison{saved: s, net: net, graph: m, x: onnx.NewTensor(x, append([]int{rows}, s.Schema.Shape...)...), z: z, rows: rows}, nil
 }
 
 // output computes one of the graph's, under noise of sigma [rows].

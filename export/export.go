@@ -30,8 +30,16 @@ type property struct {
 func properties(s *train.Saved) []property {
 	return []property{
 		{"version", s.Version}, {"data", s.Schema.Name}, {"data_sha256", s.Schema.SHA256}, {"epoch", s.Row.Epoch},
-		{"model", s.DAE.Config()}, {"layers", layersOf(s.DAE)}, {"scaler", s.Scaler}, {"columns", s.Schema.Columns},
+		{"noise_levels", noiseLevels(s.DAE)}, {"model", s.DAE.Config()}, {"layers", layersOf(s.DAE)}, {"scaler", s.Scaler}, {"columns", s.Schema.Columns},
 	}
+}
+
+// noiseLevels are those of a score model, rising; otherwise there are none.
+func noiseLevels(d *model.DAE) []float64 {
+	if c := d.Conditioning(); c != nil {
+		return c.Levels
+	}
+	return []float64{}
 }
 
 // text is a property's value where a format has strings only: JSON, unless it

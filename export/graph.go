@@ -69,7 +69,7 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		b.Output(Code, "h = f(x)", onnx.Batch, s.DAE.CodeWidth())
 	}
 	about := onnx.About{Producer: Program, Version: s.Version,
-		Doc: fmt.Sprintf("Denoising auto-encoder trained on %s: %s", s.Schema.Name, s.DAE.Config().Corruption)}
+		Doc: fmt.Sprintf("Denoising auto-encoder trained on %s under %s", s.Schema.Name, noiseName(s.DAE.Config()))}
 	for _, p := range properties(s) {
 		text, err := p.text()
 		if err != nil {
@@ -78,6 +78,14 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		about.Metadata = append(about.Metadata, onnx.Property{Key: Program + "." + p.key, Value: text})
 	}
 	return b.Model(about), nil
+}
+
+// noiseName is what a model was trained to remove.
+func noiseName(c model.Config) string {
+	if c.Score.Noise != "" {
+		return c.Score.Noise
+	}
+	return c.Corruption
 }
 
 func inputDoc(s *train.Saved) string {

@@ -53,13 +53,15 @@ func (n *noise) condition(x string) string {
 	}
 	angles := n.Node("noise.angles", "Mul", []string{at, n.Doubles("noise.frequencies", n.Frequencies, 1, len(n.Frequencies))})
 	parts := []string{scaled}
-	for _, f := range []string{"Cos", "Sin"} {
-		part := n.narrow("noise."+f+"_narrow", n.Node("noise."+f, f, []string{angles}))
+	// cos a = sin(a + π/2): runtimes that have a sine in float64 may lack a cosine.
+	turned := n.Node("noise.turned", "Add", []string{angles, n.Doubles("noise.quarter", []float64{math.Pi / 2})})
+	for _, part := range []struct{ name, of string }{{"noise.cos", turned}, {"noise.sin", angles}} {
+		wave := n.narrow(part.name+"_narrow", n.Node(part.name, "Sin", []string{part.of}))
 		if len(n.Levels) == 1 { // a row for each example
-			zero := n.Node("noise."+f+"_zero", "Mul", []string{n.columns("noise."+f+"_column", scaled, 0, 1), n.Constant("noise."+f+"_none", []float32{0})})
-			part = n.Node("noise."+f+"_rows", "Add", []string{zero, part})
+			zero := n.Node(part.name+"_zero", "Mul", []string{n.columns(part.name+"_column", scaled, 0, 1), n.Constant(part.name+"_none", []float32{0})})
+			wave = n.Node(part.name+"_rows", "Add", []string{zero, wave})
 		}
-		parts = append(parts, part)
+		parts = append(parts, wave)
 	}
 	return n.Node("noise.conditioned", "Concat", parts, onnx.Int("axis", -1))
 }
@@ -67,6 +69,9 @@ func (n *noise) condition(x string) string {
 // position: the number of the level, Σ clip((ln σ - ln σ_l)/(ln σ_{l+1} - ln σ_l), 0, 1).
 func (n *noise) position(log string) string {
 	gaps := len(n.Levels) - 1
+	if gaps == 0 {
+		return n.Doubles("noise.position", []float64{0}, 1, 1)
+	}
 	starts, widths := make([]float64, gaps), make([]float64, gaps)
 	for l := range gaps {
 		starts[l] = math.Log(n.Levels[l])

@@ -38,7 +38,6 @@ var operators = map[string]operator{
 	"Log":                {1, elementwise(math.Log)},
 	"Sqrt":               {1, elementwise(math.Sqrt)},
 	"Sin":                {1, elementwise(math.Sin)},
-	"Cos":                {1, elementwise(math.Cos)},
 	"Neg":                {1, elementwise(func(a float64) float64 { return -a })},
 	"Cast":               {1, cast},
 	"Clip":               {3, clip},

@@ -1,5 +1,6 @@
 """Fits the linear relatives with gpudae and with scikit-learn, and compares
-their log likelihoods, and what our files say with what the programs print.
+their log likelihoods, what our files say with what the programs print, and the
+subspaces of exact and randomised principal components.
 
 usage: linear_models.py GPUDAE_BINARY
 
@@ -104,8 +105,51 @@ def main(gpudae):
             failed += not ok
             print(f"{'ok ' if ok else 'BAD'} {kind}-{q} of {name}: {want[0]:.6f} and held out {want[1]:.6f} nats an example; "
                   f"off by {off[0]:.1e} and {off[1]:.1e}; dense {off[2]:.1e}, score {off[3]:.1e}; {printed.get('iterations', 'no')} iterations")
-    print(f"{len(cases) - failed} passed, {failed} failed")
+        for method, name, q, tolerance in SUBSPACES:
+            off = subspace(run, folder, tables[name], method, q)
+            ok = off <= tolerance
+            failed += not ok
+            print(f"{'ok ' if ok else 'BAD'} pca-{q} of {name}, {method}: the largest angle between the subspaces has the sine {off:.1e}")
+        off = missing(run, folder, tables["breast cancer, standardised"], 3)
+        ok = off <= TOLERANCE
+        failed += not ok
+        print(f"{'ok ' if ok else 'BAD'} ppca-3 with missing values: the density of what is there, off by {off:.1e}")
+    print(f"{len(cases) + len(SUBSPACES) + 1 - failed} passed, {failed} failed")
     return failed
+
+
+# Method, table, components, and the sine of the largest principal angle that is
+# allowed: rounding in float32 for the exact way, and for the randomised one what
+# (λ_{q+11}/λ_q)⁴ leaves.
+SUBSPACES = [
+    ("exact", "digits", 8, 1e-5),
+    ("randomized", "digits", 8, 3e-2),
+    ("randomized", "breast cancer, standardised", 5, 1e-3),
+]
+
+
+def subspace(run, folder, x, method, q):
+    """The sine of the largest angle between our components and scikit-learn's."""
+    np.save(folder / "x.npy", x)
+    run("pca", folder / "x.npy", "-q", q, "--method", method, "--val", 0, "--scale", "none", "--corruption", "gaussian:0.1", "-o", folder / "pca.json")
+    ours = json.loads((folder / "pca.json").read_text())["pca"]
+    ours = np.array(ours["components"]).reshape(x.shape[1], q)
+    theirs = PCA(q, svd_solver="full").fit(x.astype(np.float64)).components_.T
+    return np.linalg.norm(ours - theirs @ (theirs.T @ ours), 2)
+
+
+def missing(run, folder, x, q):
+    """How far the likelihood of what is there is off the marginal of a dense
+    covariance matrix, with a fifth of the values missing."""
+    x = x[:200].copy()
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    np.save(folder / "holes.npy", x)
+    printed = json.loads(run("ppca", folder / "holes.npy", "-q", q, "--missing", "--val", 0, "--scale", "none", "-o", folder / "holes.json", "--json"))
+    mean, w, noise = parameters(folder / "holes.json")
+    covariance = w @ w.T + np.diag(noise)
+    there = ~np.isnan(x)
+    want = np.mean([log_density(row[None, k].astype(np.float64), mean[k], covariance[np.ix_(k, k)])[0] for row, k in zip(x, there)])
+    return abs(want - printed["log_likelihood"]["train"])
 
 
 def standardized(x):

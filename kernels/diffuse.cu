@@ -22,9 +22,12 @@ extern "C" __global__ void __launch_bounds__(256) diffuse(
   if (!work.inside) return;
   const int64_t first = 4 * work.quad, count = columns - first, offset = work.row * columns + first;
   const Draws draws = {seed, stream, stage, replicates, index, clock};
-  Coordinates of_level = draws.at(work.row, 0);
-  of_level.draw = 1;
-  const uint32_t l = below(philox_block(of_level, seed).word[0], uint32_t(levels));
+  uint32_t l = 0;
+  if (levels > 1) {
+    Coordinates of_level = draws.at(work.row, 0);
+    of_level.draw = 1;
+    l = below(philox_block(of_level, seed).word[0], uint32_t(levels));
+  }
   if (work.quad == 0) level[work.row] = l;
   const Quad z = normal_quad(philox_block(draws.at(work.row, work.quad), seed));
   Quad x = load_quad(from + offset, count);

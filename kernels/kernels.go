@@ -181,8 +181,8 @@ var manifest = [Count]row{
 	Update: {"update", "update.cu", Quads, "int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
 		"pointer rates, pointer clock, pointer grad_sq, pointer loss, pointer params, pointer grads, pointer first, pointer second, pointer ema"},
 	Diffuse:            {"diffuse", "diffuse.cu", RowQuads, "int rows, int columns, int levels, pointer sigma, pointer from, pointer to, pointer level, " + draws},
-	Condition:          {"condition", "condition.cu", Elements, "int rows, int columns, int extra, pointer level, pointer scale, pointer embedding, pointer x, pointer out"},
-	Blend:              {"blend", "blend.cu", Elements, "int rows, int columns, int stride, pointer level, pointer alpha, pointer beta, pointer x, pointer y, pointer out"},
+	Condition:          {"condition", "condition.cu", RowQuads, "int rows, int columns, int extra, pointer level, pointer scale, pointer embedding, pointer x, pointer out"},
+	Blend:              {"blend", "blend.cu", RowQuads, "int rows, int columns, int stride, pointer level, pointer alpha, pointer beta, pointer x, pointer y, pointer out"},
 	ScoreMatch:         {"score_match", "score_match.cu", Rows, "int rows, int columns, pointer level, pointer weight, pointer out_scale, pointer denoised, pointer target, pointer losses, pointer df, float scale"},
 	SampleCode:         {"sample_code", "sample_code.cu", Rows, "int rows, int units, int kind, float temperature, pointer params, pointer noise, pointer code, pointer divergence, int sampled, " + draws},
 	SampleCodeBackward: {"sample_code_backward", "sample_code.cu", Elements, "int rows, int units, int kind, float temperature, pointer params, pointer noise, pointer code, pointer d_code, int sampled, float scale, pointer weights, pointer d_params"},

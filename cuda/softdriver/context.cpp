@@ -33,6 +33,7 @@ const ErrorText error_texts[] = {
     ERROR_TEXT(CUDA_ERROR_INVALID_DEVICE, "invalid device ordinal"),
     ERROR_TEXT(CUDA_ERROR_INVALID_IMAGE, "device kernel image is invalid"),
     ERROR_TEXT(CUDA_ERROR_INVALID_CONTEXT, "invalid device context"),
+    ERROR_TEXT(CUDA_ERROR_CONTEXT_IS_DESTROYED, "context is destroyed"),
     ERROR_TEXT(CUDA_ERROR_NO_BINARY_FOR_GPU, "no kernel image is available for execution on the device"),
     ERROR_TEXT(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, "the provided PTX was compiled with an unsupported toolchain."),
     ERROR_TEXT(CUDA_ERROR_FILE_NOT_FOUND, "file not found"),
@@ -114,6 +115,8 @@ Machine& machine() {
 int Function::most_threads() const { return std::min(kernel->bound, int(number(Setting::kBlock))); }
 
 Context* current_context() { return context_stack.empty() ? nullptr : context_stack.back(); }
+
+bool alive(Context* c) { return machine().contexts.find(c) || (c >= machine().primary && c < machine().primary + kMostDevices); }
 
 }  // namespace softdriver
 
@@ -262,6 +265,8 @@ SOFTDRIVER_API cuCtxDestroy(CUcontext handle) {
   return CUDA_SUCCESS;
 }
 SOFTDRIVER_API cuCtxSetCurrent(CUcontext handle) {
+  std::lock_guard lock(machine().mutex);
+  if (handle && !alive(reinterpret_cast<Context*>(handle))) return CUDA_ERROR_INVALID_CONTEXT;
   if (!context_stack.empty()) context_stack.pop_back();
   if (handle) context_stack.push_back(reinterpret_cast<Context*>(handle));
   return CUDA_SUCCESS;

@@ -178,8 +178,10 @@ struct Machine {
 
 Machine& machine();
 
-// current_context is the calling thread's, null if it has none.
+// current_context is the calling thread's, null if it has none. It may have been
+// destroyed by another thread, and is then not alive.
 Context* current_context();
+bool alive(Context* c);
 
 // find_allocation is the one that holds address p, null if none does.
 const Allocation* find_allocation(const void* p);
@@ -227,8 +229,9 @@ bool unsafe_in_capture();
 #define SOFTDRIVER_API extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI
 
 // ENTER begins every call that needs a healthy current context.
-#define ENTER                                                          \
-  std::lock_guard softdriver_lock(softdriver::machine().mutex);        \
-  softdriver::Context* const context = softdriver::current_context();  \
-  if (!context) return CUDA_ERROR_INVALID_CONTEXT;                     \
+#define ENTER                                                              \
+  std::lock_guard softdriver_lock(softdriver::machine().mutex);            \
+  softdriver::Context* const context = softdriver::current_context();      \
+  if (!context) return CUDA_ERROR_INVALID_CONTEXT;                         \
+  if (!softdriver::alive(context)) return CUDA_ERROR_CONTEXT_IS_DESTROYED; \
   if (context->error) return context->error

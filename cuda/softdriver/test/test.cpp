@@ -396,6 +396,22 @@ void a_context_takes_its_memory_with_it() {
   CHECK(cuMemFree(p) == CUDA_ERROR_INVALID_VALUE);
 }
 
+void a_destroyed_context_is_of_no_use() {
+  CUcontext context, before;
+  OK(cuCtxGetCurrent(&before));
+  OK(cuCtxCreate(&context, nullptr, 0, 0));
+  std::thread([&] {
+    OK(cuCtxSetCurrent(before));
+    OK(cuCtxDestroy(context));
+  }).join();
+  CUdeviceptr p;
+  CHECK(cuMemAlloc(&p, 4) == CUDA_ERROR_CONTEXT_IS_DESTROYED);  // still current here
+  CHECK(cuCtxSetCurrent(context) == CUDA_ERROR_INVALID_CONTEXT);
+  std::thread([&] { CHECK(cuMemAlloc(&p, 4) == CUDA_ERROR_INVALID_CONTEXT); }).join();  // a thread with no context
+  OK(cuCtxSetCurrent(before));
+  OK(cuMemAlloc(&p, 4));
+}
+
 void launches_fail_on_request() {
   const CUdeviceptr x = upload(std::vector<float>(256, 0));
   softdriver_set("SOFTDRIVER_REFUSE_LAUNCH", "2");
@@ -562,6 +578,7 @@ const Case cases[] = {
     SILENT(events_order_streams),
     SILENT(memory_ends),
     SILENT(a_context_takes_its_memory_with_it),
+    SILENT(a_destroyed_context_is_of_no_use),
     SILENT(unsupported_calls_say_so),
     SILENT(devices_are_as_set),
     {"launches_fail_on_request", launches_fail_on_request, "failed on request", "failed on request", "failed on request"},

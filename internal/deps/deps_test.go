@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},
 	"internal/deps":        {},
-	"internal/selftest":    {"device", "device/reference", "model", "optim"},
+	"internal/selftest":    {"device", "device/philox", "device/reference", "model", "optim"},
 	"internal/settings":    {"internal/spelling"},
 	"internal/spelling":    {},
 	"cmd/gpudae":           {"*"},

@@ -20,9 +20,10 @@ func (p *program) evalCommand() *cli.Command {
 		Description: fmt.Sprintf(`Corrupts DATA as in training, but always with the same noise, and compares the
 reconstructions with the clean examples: negative log likelihood in nats, mean
 squared error, PSNR, and skill, the percentage of the mean's squared error that is
-removed. A score model has a loss in place of the likelihood. Doing nothing (identity), the mean, PCA, probabilistic PCA and factor
-analysis (up to %d features) stand beside the model. On the data that the model was
-trained on, the recorded validation rows are taken.
+removed. A score model has a loss in place of the likelihood. Doing nothing
+(identity), the mean, PCA, probabilistic PCA and factor analysis (up to %d features)
+stand beside the model. On the data that the model was trained on, the recorded
+validation rows are taken.
 
 Examples:
   gpudae eval runs/mine digits

@@ -53,6 +53,11 @@ func cases() []trial {
 	tied := func(t *trial) { t.config.Tied = true }
 	averaged := func(t *trial) { t.config.Dropout, t.ema = 0.2, 0.9 }
 	replicated := func(t *trial) { t.config.Dropout, t.config.Replicates = 0.2, 3 }
+	levelled := func(t *trial) {
+		t.config.Objective, t.config.Score.Noise = model.ObjectiveDSM, "geometric:min=0.01,max=10"
+	}
+	weighted := func(t *trial) { t.config.CodeDistribution, t.config.Importance = "gaussian", 3 }
+	walked := func(t *trial) { t.config.CodeDistribution, t.config.Walkback = "concrete:0.5", 2 }
 	nothing := func(*trial) {}
 	var all []trial
 	for _, r := range []row{
@@ -66,6 +71,9 @@ func cases() []trial {
 		{false, "salt-and-pepper:0.3+speckle:0.2", "softplus", "relu", "layer", "poisson", "adagrad:epsilon=0.001", averaged},
 		{false, "masking:0.3+gaussian:0.2", "leaky-relu", "elu", "batch", "bernoulli", "adam:epsilon=0.001", replicated},
 		{true, "masking:0.3", "identity", "tanh", "layer", "bernoulli", "sgd:momentum=0.9", tied},
+		{false, "none", "silu", "silu", "none", "gaussian", "adam:epsilon=0.001", levelled},
+		{true, "masking:0.3", "tanh", "identity", "none", "bernoulli", "adam:epsilon=0.001", weighted},
+		{false, "gaussian:0.2", "softplus", "identity", "layer", "gaussian:0.5", "sgd:momentum=0.9", walked},
 	} {
 		t := trial{bytes: r.bytes, optimizer: r.optimizer, config: model.Config{Features: features, Hidden: []int{16, 8},
 			Corruption: r.corruption, Activation: r.hidden, CodeActivation: r.code, Norm: r.norm, Likelihood: r.likelihood}}
@@ -83,6 +91,12 @@ func (t trial) String() string {
 	}
 	rule, _, _ := strings.Cut(t.optimizer, ":")
 	kinds := []string{c.Corruption + " of " + element, c.Activation, c.CodeActivation, "norm " + c.Norm, c.Likelihood, rule}
+	if c.Objective != "" {
+		kinds = append(kinds, "objective "+c.Objective)
+	}
+	if c.CodeDistribution != "" {
+		kinds = append(kinds, c.CodeDistribution+" code")
+	}
 	if c.Tied {
 		kinds = append(kinds, "tied weights")
 	}
@@ -224,5 +238,5 @@ func (s *session) evaluate(ctx context.Context, all []array) ([]array, error) {
 		return nil, fmt.Errorf("after training: %w", err)
 	}
 	return append(all, array{"corrupted data", corrupted}, array{"reconstructions", reconstructed},
-		array{"NLL", []float32{float32(e.NLL)}}, array{"MSE", []float32{float32(e.MSE)}}), nil
+		array{"loss", []float32{float32(e.Loss)}}, array{"MSE", []float32{float32(e.MSE)}}), nil
 }

@@ -95,9 +95,9 @@ func compareLoss(t *testing.T, what string, got, want float64) {
 	t.Helper()
 	const tolerance = 1e-4
 	difference := math.Abs(got-want) / math.Abs(want)
-	t.Logf("%s NLL %.7f, the reference's %.7f, relative difference %.1e", what, got, want, difference)
+	t.Logf("%s loss %.7f, the reference's %.7f, relative difference %.1e", what, got, want, difference)
 	if !(difference <= tolerance) {
-		t.Errorf("%s NLL differs by %.1e, more than %.0e", what, difference, tolerance)
+		t.Errorf("%s loss differs by %.1e, more than %.0e", what, difference, tolerance)
 	}
 }
 

@@ -85,6 +85,9 @@ func (n *Net) PullBackAt(ctx context.Context, dst, x, v []float32, sigma float64
 // these. There are none if the corruption is not Gaussian noise alone.
 func (d *DAE) NoiseLevels() []float64 { return slices.Clone(d.resolved.sigmas) }
 
+// KnowsNoise reports whether DenoiseAt takes σ.
+func (d *DAE) KnowsNoise(sigma float64) bool { return d.resolved.checkNoise(sigma) == nil }
+
 // IsScoreModel reports whether the model is trained by denoising score matching.
 func (d *DAE) IsScoreModel() bool { return d.resolved.levels != nil }
 

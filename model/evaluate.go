@@ -27,7 +27,8 @@ type Evaluation struct {
 // infinite; it is beyond what float32 can tell from that.
 const MaxPSNR = 200
 
-// Batch is a run of consecutive examples of a part on the host, row-major.
+// Batch is a run of consecutive examples of a part, with one corruption of each,
+// on the host, row-major.
 // Its slices are valid until the callback returns.
 type Batch struct {
 	First, Rows, Features           int
@@ -45,8 +46,8 @@ func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
 	return n.EvaluateEach(ctx, src, nil)
 }
 
-// EvaluateEach is Evaluate, and hands the examples with their first corruption
-// to each, if it is not nil, in order. An error of each ends the evaluation and is returned.
+// EvaluateEach is Evaluate, and hands the examples to each, if it is not nil, in
+// order, as often as they are corrupted. An error of each ends the evaluation and is returned.
 func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) error) (Evaluation, error) {
 	features := n.dae.resolved.Features
 	losses, divergences, squares := make([]float32, n.rows), make([]float32, n.rows), make([]float32, n.rows)
@@ -72,7 +73,7 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 			kl += float64(divergences[i])
 			square += float64(squares[i])
 		}
-		if each == nil || m.pass > 0 {
+		if each == nil {
 			return nil
 		}
 		batch, err := host.download(n, first, rows)

@@ -114,19 +114,24 @@ func (n *Net) pullIn(gradient device.View, m *minibatch) device.View {
 	return v
 }
 
-// setNoise makes σ the noise of the rows that come from the host.
-func (n *Net) setNoise(sigma float64) error {
-	r := n.dae.resolved
+// checkNoise says what stands in the way of noise σ.
+func (r *resolved) checkNoise(sigma float64) error {
 	switch {
 	case len(r.sigmas) == 0:
-		return fmt.Errorf("the model was trained under %s, not under Gaussian noise alone", n.dae.Corruption())
+		return fmt.Errorf("the model was trained under %s, not under Gaussian noise alone", r.corruption)
 	case !(sigma > 0) || math.IsInf(sigma, 1):
 		return fmt.Errorf("noise of σ = %g: it must be positive", sigma)
 	case len(r.sigmas) == 1 && math.Abs(sigma-r.sigmas[0]) > sameNoise*r.sigmas[0]:
 		return fmt.Errorf("noise of σ = %g: the model knows that of its training alone, σ = %g", sigma, r.sigmas[0])
 	}
-	if !n.scores() || n.noise.sigma == sigma {
-		return nil
+	return nil
+}
+
+// setNoise makes σ the noise of the rows that come from the host.
+func (n *Net) setNoise(sigma float64) error {
+	r := n.dae.resolved
+	if err := r.checkNoise(sigma); err != nil || !n.scores() || n.noise.sigma == sigma {
+		return err
 	}
 	one := [1]float64{sigma}
 	r.levels.fill(n.noise.host, one[:])

@@ -148,7 +148,7 @@ type stageJSON struct {
 }
 
 func (r *corruptionReport) json() corruptionJSON {
-	out := corruptionJSON{Spec: r.spec, Nominal: r.whole.Nominal, Destroyed: r.whole.Destroyed, Effective: r.whole.Changed, RMS: r.whole.RMS}
+	out := corruptionJSON{Stages: []stageJSON{}, Spec: r.spec, Nominal: r.whole.Nominal, Destroyed: r.whole.Destroyed, Effective: r.whole.Changed, RMS: r.whole.RMS}
 	if r.levels != nil {
 		out.Levels = r.levels.json()
 	}

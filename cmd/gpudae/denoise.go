@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -20,7 +21,8 @@ func (p *program) denoiseCommand() *cli.Command {
 		Usage:     "reconstruct examples from corrupted ones",
 		ArgsUsage: "MODEL IN -o OUT",
 		Description: `Writes E[x|h] with h = f(x̃): the input is taken as the corrupted x̃, unless
---corrupt is given. MODEL is a run folder or a model.safetensors; IN is a file, a
+--corrupt is given. A score model (train --objective dsm) is told by --sigma how
+strong the Gaussian noise in it is. MODEL is a run folder or a model.safetensors; IN is a file, a
 built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, .gz after
 it compresses. Numbers are in the scale of the data (8-bit images: 0 to 1); only
 an IDX file of an 8-bit input holds 8-bit numbers again.
@@ -28,11 +30,13 @@ an IDX file of an 8-bit input holds 8-bit numbers again.
 Examples:
   gpudae denoise runs/mine noisy.npy -o clean.npy
   gpudae denoise runs/mine digits --corrupt masking:0.5 -o clean.idx.gz
+  gpudae denoise runs/score noisy.npy --sigma 0.3 -o clean.npy
   cat noisy.csv | gpudae denoise runs/mine - -o clean.csv`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write"},
 			&cli.StringFlag{Name: "corrupt", Category: "Data", Usage: "`SPEC` corrupt the input first, e.g. masking:0.25"},
 			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "`N` of the noise", DefaultText: "the run's"},
+			&cli.Float64Flag{Name: "sigma", Category: "Data", Usage: "`S` standard deviation of the noise in the input, in the scale of training", DefaultText: "that of training, if it is one"},
 		}, inferenceFlags()...),
 		Action: p.denoise,
 	}
@@ -49,6 +53,9 @@ func (p *program) denoise(c *cli.Context) error {
 	o, saved, err := p.inference(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("sigma") || saved.DAE.IsScoreModel() {
+		return p.denoiseAt(c, o, saved, out)
 	}
 	if c.IsSet("corrupt") {
 		if err := recorrupt(saved, c.String("corrupt"), "--corrupt"); err != nil {
@@ -71,10 +78,44 @@ func (p *program) denoise(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if y, err = asInput(y, saved, d.Info(), out); err != nil {
+	return p.writeAsInput(c.Context, o, saved, d.Info(), out, y)
+}
+
+// denoiseAt takes the input for data with Gaussian noise of --sigma.
+func (p *program) denoiseAt(c *cli.Context, o *inferenceOptions, saved *train.Saved, out string) error {
+	if levels := saved.DAE.NoiseLevels(); len(levels) > 1 && !c.IsSet("sigma") {
+		return usage(o.model, fmt.Sprintf("it knows noise from σ = %.3g to %.3g", levels[0], levels[len(levels)-1]), "say with --sigma how strong it is in the input")
+	}
+	if c.IsSet("corrupt") {
+		return usage("--corrupt", "with --sigma and for score models the input is taken as it is", "leave it out")
+	}
+	sigma, err := knownNoise(c, saved)
+	if err != nil {
 		return err
 	}
-	if err := data.Write(c.Context, out, y, d.Info().Columns); err != nil {
+	d, err := p.openFor(c.Context, saved, o.input, o.reading)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	y, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+		rows := data.Float32s(x)
+		clean := make([]float32, len(rows))
+		return tensor.New(tensor.WithShape(x.Shape()...), tensor.WithBacking(clean)), net.DenoiseAt(c.Context, clean, rows, sigma)
+	})
+	if err != nil {
+		return err
+	}
+	return p.writeAsInput(c.Context, o, saved, d.Info(), out, y)
+}
+
+// writeAsInput writes reconstructions in the form of the input.
+func (p *program) writeAsInput(ctx context.Context, o *inferenceOptions, saved *train.Saved, info data.Info, out string, y *tensor.Dense) error {
+	y, err := asInput(y, saved, info, out)
+	if err != nil {
+		return err
+	}
+	if err := data.Write(ctx, out, y, info.Columns); err != nil {
 		return err
 	}
 	return p.printWrote(o, out, y)

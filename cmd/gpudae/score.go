@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
 
@@ -17,19 +19,28 @@ func (p *program) scoreCommand() *cli.Command {
 		ArgsUsage: "MODEL IN -o OUT",
 		Description: `Writes the score (r(x) - x)/σ² of each example, which estimates ∇ log p at x: p is
 the density of the data after Gaussian noise σ, that of training, and tends to
-the density of the data for small σ. A model trained under another corruption has
-no such meaning, unless --sigma says what to divide by.
+the density of the data for small σ. A score model (train --objective dsm) takes
+any --sigma. A model trained under another corruption has no such meaning, unless
+--sigma says what to divide by.
+
+With --posterior, OUT holds for each example x the mean and then the variances of
+the clean example given that x is it after noise σ, by Tweedie's formula: E = r(x)
+and the diagonal of σ²·∂r/∂x. Of a learned r a variance may come out negative.
 
 Numbers are in the scale of the data: where training scaled a column, x = a + b·z,
-its component is that of z divided by b. σ is in the scale of training, as in
---corruption gaussian:σ.
+its score is that of z divided by b, its variance multiplied by b². σ is in the
+scale of training, as in --corruption gaussian:σ.
 
 Examples:
   gpudae train two-moons --preset toy -o runs/moons
-  gpudae score runs/moons two-moons -o score.npy`,
+  gpudae score runs/moons two-moons -o score.npy
+  gpudae train two-moons --preset score -o runs/score
+  gpudae score runs/score two-moons --sigma 0.5 --posterior -o posterior.csv`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv or .tsv, .gz after it compresses"},
 			sigmaFlag(),
+			&cli.BoolFlag{Name: "posterior", Category: "Score", Usage: "write mean and variances of the clean example instead"},
+			&cli.IntFlag{Name: "probes", Category: "Score", Usage: "`N` random vectors that estimate the variances, 0: exact, which takes one a feature", DefaultText: fmt.Sprintf("0 up to %d features, otherwise %[1]d", exactFeatures)},
 		}, inferenceFlags()...),
 		Action: p.score,
 	}
@@ -37,7 +48,7 @@ Examples:
 
 // sigmaFlag sets the σ of a score.
 func sigmaFlag() cli.Flag {
-	return &cli.Float64Flag{Name: "sigma", Category: "Score", Usage: "`S` standard deviation of the noise, in the scale of training", DefaultText: "that of the corruption"}
+	return &cli.Float64Flag{Name: "sigma", Category: "Score", Usage: "`S` standard deviation of the noise, in the scale of training", DefaultText: "that of training, of several levels the least"}
 }
 
 func (p *program) score(c *cli.Context) error {
@@ -61,6 +72,9 @@ func (p *program) score(c *cli.Context) error {
 		return err
 	}
 	defer d.Close()
+	if c.Bool("posterior") {
+		return p.posterior(c, o, saved, d, out, sigma)
+	}
 	s, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
 		return sample.Score(c.Context, net, x, sigma)
 	})
@@ -77,8 +91,11 @@ func (p *program) score(c *cli.Context) error {
 	return p.printWrote(o, out, s)
 }
 
-// scoreNoise is the σ by which a score divides.
+// scoreNoise is the σ of a score.
 func scoreNoise(c *cli.Context, saved *train.Saved) (float64, error) {
+	if saved.DAE.IsScoreModel() || c.Bool("posterior") {
+		return knownNoise(c, saved)
+	}
 	if c.IsSet("sigma") {
 		return positive(c, "sigma", "0.5")
 	}
@@ -88,6 +105,93 @@ func scoreNoise(c *cli.Context, saved *train.Saved) (float64, error) {
 			"train with --corruption gaussian:0.5, or say with --sigma what noise to take it for")
 	}
 	return sigma, nil
+}
+
+// knownNoise is the σ that --sigma names, by default the least that the model
+// was trained under; it must be one that the model knows.
+func knownNoise(c *cli.Context, saved *train.Saved) (float64, error) {
+	levels := saved.DAE.NoiseLevels()
+	if len(levels) == 0 {
+		return 0, usage(c.Args().First(), "trained under "+saved.DAE.Corruption().String()+", not under Gaussian noise alone", "train with --objective dsm or --corruption gaussian:0.5")
+	}
+	if !c.IsSet("sigma") {
+		return levels[0], nil
+	}
+	sigma, err := positive(c, "sigma", "0.5")
+	if err == nil && !saved.DAE.KnowsNoise(sigma) {
+		err = usage("--sigma", fmt.Sprintf("the model knows noise of σ = %g alone", levels[0]), "leave it out, or train with --objective dsm, whose models know many levels")
+	}
+	return sigma, err
+}
+
+// exactFeatures bounds the features whose posterior variances are computed
+// exactly by default, and is the number of probes beyond.
+const exactFeatures = 64
+
+// posterior writes mean and variances of the clean examples, [rows, 2, shape].
+func (p *program) posterior(c *cli.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string, sigma float64) error {
+	features, probes := d.Info().Features, c.Int("probes")
+	if probes < 0 {
+		return usage("--probes", fmt.Sprintf("%d is out of range", probes), "give 0 or a positive number")
+	}
+	if !c.IsSet("probes") && features > exactFeatures {
+		probes = exactFeatures
+	}
+	first := 0
+	y, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+		rows := data.Float32s(x)
+		mean, variance := make([]float32, len(rows)), make([]float32, len(rows))
+		if err := sample.Posterior(c.Context, net, mean, variance, rows, sigma, probes, first, saved.Config.Seed); err != nil {
+			return nil, err
+		}
+		first += len(rows) / features
+		return besideVariances(mean, variance, saved.Scaler), nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := y.Reshape(append([]int{d.Info().Rows, 2}, d.Info().Shape...)...); err != nil {
+		return err
+	}
+	if err := data.Write(c.Context, out, y, posteriorColumns(d.Info().Columns)); err != nil {
+		return err
+	}
+	return p.printWrote(o, out, y)
+}
+
+// besideVariances brings means and variances, both [rows, features], to the scale of
+// the data and puts them into one row each: x = a + b·z has the variance b²·Var z.
+func besideVariances(mean, variance []float32, scaler data.Scaler) *tensor.Dense {
+	features := len(scaler.Low)
+	var values []float32
+	for i := 0; i < len(mean); i += features {
+		for j := range features {
+			v := float64(mean[i+j])
+			if scaler.Kind != data.ScaleNone {
+				v = scaler.Offset[j] + scaler.Scale[j]*v
+			}
+			values = append(values, float32(v))
+		}
+		for j := range features {
+			v := float64(variance[i+j])
+			if scaler.Kind != data.ScaleNone {
+				v *= scaler.Scale[j] * scaler.Scale[j]
+			}
+			values = append(values, float32(v))
+		}
+	}
+	return tensor.New(tensor.WithShape(len(mean)/features, 2*features), tensor.WithBacking(values))
+}
+
+// posteriorColumns names the columns of a posterior; nil if there are no names.
+func posteriorColumns(columns []string) []string {
+	var names []string
+	for _, suffix := range []string{"_mean", "_variance"} {
+		for _, name := range columns {
+			names = append(names, name+suffix)
+		}
+	}
+	return names
 }
 
 // maxPositive keeps squares and reciprocals of a flag's value within float32.

@@ -73,13 +73,14 @@ func evenly(points []float32, most int) []float32 {
 
 // sinksOf finds the places where x ← r(x) comes to rest, from some starts in the
 // plane: the stable fixed points of r, each once. Starts that still move after
-// so many steps give none.
+// so many steps, or that have left for infinity, give none.
 func sinksOf(denoise func([]float32) ([]float32, error), starts []float32, steps int) ([]float32, error) {
 	x := starts
 	extent := 0.0
 	for _, v := range starts {
 		extent = math.Max(extent, math.Abs(float64(v)))
 	}
+	const gone = 1000 // times the extent of the starts: r does not draw back what is there
 	atRest, apart := 2e-6*extent, 2e-2*extent
 	var sinks []float32
 	for step := 0; step < steps && len(x) > 0; step++ {
@@ -90,7 +91,7 @@ func sinksOf(denoise func([]float32) ([]float32, error), starts []float32, steps
 		moving := x[:0:0]
 		for i := 0; i < len(r); i += 2 {
 			switch moved := math.Hypot(float64(r[i]-x[i]), float64(r[i+1]-x[i+1])); {
-			case moved > atRest:
+			case moved > atRest && math.Hypot(float64(r[i]), float64(r[i+1])) < gone*extent:
 				moving = append(moving, r[i], r[i+1])
 			case moved <= atRest && !close2(sinks, r[i], r[i+1], apart):
 				sinks = append(sinks, r[i], r[i+1])

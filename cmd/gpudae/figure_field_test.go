@@ -36,4 +36,12 @@ func TestSinksAreStableFixedPoints(t *testing.T) {
 	if sinks, err = sinksOf(nan, []float32{1, 1}, 5); err != nil || len(sinks) != 0 {
 		t.Errorf("sinks of NaN: %v, %v", sinks, err)
 	}
+	farthest := float32(0)
+	growing := func(x []float32) ([]float32, error) {
+		farthest = max(farthest, x[0])
+		return []float32{10 * x[0], 10 * x[1]}, nil
+	}
+	if sinks, err = sinksOf(growing, []float32{1, 1}, 100); err != nil || len(sinks) != 0 || farthest > 1e4 {
+		t.Errorf("a reconstruction that grows without bound is followed to %g: %v, %v", farthest, sinks, err)
+	}
 }

@@ -52,6 +52,15 @@ func (m *Model) Metadata() map[string]string {
 	return all
 }
 
+// Inputs lists the names of the inputs.
+func (m *Model) Inputs() []string {
+	var names []string
+	for _, in := range m.pb.Graph.Input {
+		names = append(names, in.GetName())
+	}
+	return names
+}
+
 // Outputs lists the names of the outputs.
 func (m *Model) Outputs() []string {
 	var names []string

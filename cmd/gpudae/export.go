@@ -57,6 +57,7 @@ type exported struct {
 	Format     string             `json:"format"`
 	Bytes      int64              `json:"bytes"`
 	Opset      int                `json:"opset,omitempty"`
+	Inputs     []string           `json:"inputs,omitempty"`
 	Outputs    []string           `json:"outputs,omitempty"`
 	Device     string             `json:"device,omitempty"` // whose output the graph was compared with
 	Difference *export.Difference `json:"difference,omitempty"`
@@ -74,7 +75,8 @@ func (p *program) exportCommand() *cli.Command {
 		Description: `Formats:
 ` + indent(formats.left()) + `
 An ONNX file (opset 17) takes x, float32 [N, shape of an example] in the scale of
-the data, and gives the reconstruction in the same shape and scale, and the code.
+the data, and gives the reconstruction in the same shape and scale, and the code;
+a score model takes sigma, float32 [N, 1], too, in units of the scaled data.
 Its graph is computed beside the model before it is written, and the largest
 difference is printed. docs/deploy.md shows how to load each format.
 
@@ -159,7 +161,7 @@ func (r *exported) String() string {
 	if r.Difference == nil {
 		return text
 	}
-	text += fmt.Sprintf("opset %d, %s -> %s\nlargest difference to our own output on %s:", r.Opset, export.Input, strings.Join(r.Outputs, ", "), r.Device)
+	text += fmt.Sprintf("opset %d, %s -> %s\nlargest difference to our own output on %s:", r.Opset, strings.Join(r.Inputs, ", "), strings.Join(r.Outputs, ", "), r.Device)
 	for i, name := range r.Outputs {
 		difference := r.Difference.Reconstruction
 		if name == export.Code {
@@ -191,7 +193,7 @@ func writeONNX(ctx context.Context, e *exporting) (*exported, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Outputs = read.Outputs()
+	r.Inputs, r.Outputs = read.Inputs(), read.Outputs()
 	err = e.onDevice(func(dev device.Device) error {
 		r.Device = dev.Info().Name
 		*r.Difference, err = export.Check(ctx, dev, e.saved, read)

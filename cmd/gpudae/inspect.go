@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -89,14 +90,19 @@ func inspectionOf(s *train.Saved) (*inspection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Path, err)
 	}
-	in := &inspection{Path: s.Path, Bytes: info.Size(), Version: s.Version, Provenance: s.Provenance, Model: s.DAE.Config(),
+	in := &inspection{Path: s.Path, Bytes: info.Size(), Version: s.Version, Provenance: s.Provenance, Model: s.DAE.Config(), Layers: layersJSON(s.DAE),
 		Code: s.DAE.CodeWidth(), Parameters: s.DAE.ParameterCount(), Buffers: s.DAE.BufferCount(),
 		FLOPs: flopsJSON{s.DAE.FLOPs(false), s.DAE.FLOPs(true)},
 		Train: s.Config, Data: s.Schema, Scaler: s.Scaler, Split: s.Split, Best: s.Row, Settings: string(s.Settings)}
-	for _, l := range s.DAE.Layers() {
-		in.Layers = append(in.Layers, layerJSON{l.Name, [2]int{l.Out, l.In}, l.Activation.String(), l.Norm, l.Tied, l.Parameters})
-	}
 	return in, nil
+}
+
+func layersJSON(d *model.DAE) []layerJSON {
+	var all []layerJSON
+	for _, l := range d.Layers() {
+		all = append(all, layerJSON{l.Name, [2]int{l.Out, l.In}, l.Activation.String(), l.Norm, l.Tied, l.Parameters})
+	}
+	return all
 }
 
 // String is the inspection for a person.
@@ -112,7 +118,7 @@ func (in *inspection) facts() grid {
 		}
 	}
 	add("file", fmt.Sprintf("%s, %s", in.Path, fileSize(uint64(in.Bytes))))
-	add("model", fmt.Sprintf("%v -> code of %d -> p(x|h) %s, under %s", in.Model.Shape, in.Code, in.Model.Likelihood, in.Model.Corruption))
+	add("model", in.modelText())
 	add("parameters", sizeText(in.Parameters, in.Buffers))
 	add("arithmetic", fmt.Sprintf("%s an example, %s in training", flopText(in.FLOPs.Forward), flopText(in.FLOPs.Training)))
 	add("data", dataText(in.Data))
@@ -139,6 +145,16 @@ func columnsText(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%d: %s ... %s", len(names), names[0], names[len(names)-1])
+}
+
+// modelText is the model in a line.
+func (in *inspection) modelText() string {
+	if in.Model.Objective == model.ObjectiveDSM {
+		c := in.Model.Score
+		return fmt.Sprintf("%v -> code of %d -> D(x̃; σ), under noise %s; %s, weighting %s, embedding %s, σ_data %s",
+			in.Model.Shape, in.Code, c.Noise, c.Parameterization, c.Weighting, c.Embedding, number(c.SigmaData))
+	}
+	return fmt.Sprintf("%v -> code of %d -> p(x|h) %s, under %s", in.Model.Shape, in.Code, in.Model.Likelihood, in.Model.Corruption)
 }
 
 func sizeText(parameters, buffers int) string {
@@ -171,8 +187,11 @@ func scalerText(s data.Scaler) string {
 }
 
 func epochText(row train.Row) string {
-	return fmt.Sprintf("%d (step %d): validation NLL %s nats an example, MSE %s; training NLL %s", row.Epoch, row.Step,
-		number(row.ValNLL), number(row.ValMSE), number(row.TrainNLL))
+	text := fmt.Sprintf("%d (step %d): validation loss %s, MSE %s", row.Epoch, row.Step, number(row.ValLoss), number(row.ValMSE))
+	if !math.IsNaN(row.ValNLL) {
+		text += fmt.Sprintf(", NLL %s nats an example", number(row.ValNLL))
+	}
+	return text + "; training loss " + number(row.TrainLoss).String()
 }
 
 // layerTable lists layers with their total.

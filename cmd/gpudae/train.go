@@ -404,6 +404,9 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		return nil, err
 	}
 	r.folder, r.options.out = folder, folder.dir
+	if err := removeCard(r.options.out); err != nil {
+		return nil, err
+	}
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
 	job.Dir = r.options.out
@@ -500,6 +503,9 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := (&modelCard{saved: saved, corruption: corruption, quality: a}).write(r.options.out); err != nil {
 		return err
 	}
 	if r.options.json {

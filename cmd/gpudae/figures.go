@@ -40,6 +40,7 @@ func figureKinds() []figureKind {
 		{"vector-field", "the lines of reconstruction minus input and where they end, in the plane", true, true, true, drawVectorField},
 		{"density", "the density that a model of Gaussian noise has learned, in the plane", false, true, true, drawDensity},
 		{"codes", "the codes' two principal components, by class", false, false, true, drawCodes},
+		{"interpolation", "what lies between the codes of two examples, images", false, false, true, drawInterpolation},
 		{"trajectories", "what becomes of noise that is reconstructed again and again: images, or paths in the plane", false, false, true, drawTrajectories},
 		{"samples", "what the model's Markov chain draws: images, or points in the plane", false, false, true, drawSamples},
 		{"chain", "a film strip of that chain: images from an example on, by steps", false, false, true, drawChain},

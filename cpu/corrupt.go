@@ -249,9 +249,8 @@ func (r *corruptRow) uniform() {
 }
 
 func (r *corruptRow) poisson() {
+	words := r.draw(&r.scratch.decisions, 4*len(r.x), 1)
 	for j, x := range r.x {
-		at := r.at
-		at.Block = uint32(j)
-		r.y[j] = philox.Poisson(float32(r.Amount*x), at, r.key) / r.Amount
+		r.y[j] = poissonAt(float32(r.Amount*x), j, words, r.at, r.key) / r.Amount
 	}
 }

@@ -121,11 +121,22 @@ func (r *drawRow) categorical() {
 
 // poisson: N ~ Poisson(exp a).
 func (r *drawRow) poisson() {
-	rate := r.scratch.take(0, len(r.x))
+	rate, at := r.scratch.take(0, len(r.x)), r.at
 	r.kernels.exp(rate, r.a)
+	at.Draw = 1
+	words := drawWords(r.kernels, r.scratch.noise.decisions, 4*len(r.x), at, r.key)
+	r.scratch.noise.decisions = words
 	for j, v := range rate {
-		at := r.at
-		at.Block = uint32(j)
-		r.x[j] = philox.Poisson(v, at, r.key)
+		r.x[j] = poissonAt(v, j, words, r.at, r.key)
 	}
+}
+
+// poissonAt is philox.Poisson at the block of column j, given the words of the
+// blocks of all columns at Draw 1, which are enough for a small λ.
+func poissonAt(lambda float32, j int, words []uint32, at philox.Coordinates, key philox.Key) float32 {
+	if lambda <= philox.PoissonOfWordLimit {
+		return philox.PoissonOfWord(lambda, words[4*j])
+	}
+	at.Block = uint32(j)
+	return philox.Poisson(lambda, at, key)
 }

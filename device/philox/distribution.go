@@ -122,6 +122,10 @@ func Poisson(lambda float32, at Coordinates, k Key) float32 {
 		n := float32(math.Floor(float64(lambda + float32(sqrt(lambda)*z) + 0.5)))
 		return max(n, 0)
 	}
+	if lambda <= PoissonOfWordLimit {
+		at.Draw = 1
+		return PoissonOfWord(lambda, Block(at.Counter(), k)[0])
+	}
 	chunks := int(math.Ceil(float64(lambda * (1.0 / poissonChunk))))
 	rate := lambda / float32(chunks)
 	start := expNegative(rate)
@@ -135,6 +139,18 @@ func Poisson(lambda float32, at Coordinates, k Key) float32 {
 		total += invertPoisson(Uniform(words[i%4]), rate, start)
 	}
 	return float32(total)
+}
+
+// PoissonOfWordLimit is the largest λ of which a draw takes a single word.
+const PoissonOfWordLimit = poissonChunk
+
+// PoissonOfWord is what Poisson draws for λ up to PoissonOfWordLimit from the
+// first word of the block at Draw 1, for a caller that makes words in bulk.
+func PoissonOfWord(lambda float32, word uint32) float32 {
+	if !(lambda > 0) {
+		return 0
+	}
+	return float32(invertPoisson(Uniform(word), lambda, expNegative(lambda)))
 }
 
 func normalPair(b [4]uint32) (z0, z1 float32) { return Normal(b[0], b[1]) }

@@ -77,14 +77,15 @@ func (d *Device) useKernels(k *kernels) {
 	d.gemm.kernels = k
 }
 
-// Close stops the workers. The device's memory is left to the garbage collector.
+// Close stops the workers and gives small memory back; the rest is left to the
+// garbage collector.
 func (d *Device) Close() error {
 	if d.err == errClosed {
 		return nil
 	}
 	d.err = errClosed
 	d.pool.close()
-	return nil
+	return d.slab.close()
 }
 
 // Sync returns the first failure: the operations themselves have run at their calls.
@@ -130,7 +131,7 @@ func (d *Device) Alloc(t device.Type, n int) (device.Memory, error) {
 	return &memory{floats: d.slab.floats(n)}, nil
 }
 
-// Load copies the table.
+// Load takes the table where it lies.
 func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
 	if d.err != nil {
 		return nil, d.err

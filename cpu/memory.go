@@ -100,7 +100,7 @@ func mustEqualLength(what string, onDevice, onHost int) {
 	}
 }
 
-// dataset is device.Dataset: a copy of the table in its own type; one of the
+// dataset is device.Dataset: the host's table, which nobody changes; one of the
 // slices is nil.
 type dataset struct {
 	rows, columns int
@@ -113,40 +113,19 @@ type dataset struct {
 // Shape returns the numbers of rows and columns.
 func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
 
-// load copies a table, after it has seen that there is room.
+// load takes a table where it lies.
 func load(ctx context.Context, t device.Table) (*dataset, error) {
-	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale, tables: map[device.Rows][]uint32{}}
-	n := t.Rows * t.Columns
-	if t.Uint8 != nil {
-		mustEqualLength("load", n, len(t.Uint8))
-		if err := reserve(n, 1); err != nil {
-			return nil, err
-		}
-		s.bytes = make([]uint8, n)
-		return s, copyTable(ctx, s.bytes, t.Uint8)
-	}
-	mustEqualLength("load", n, len(t.Float32))
-	if err := reserve(n, wordBytes); err != nil {
-		return nil, err
-	}
-	s.floats = make([]float32, n)
-	return s, copyTable(ctx, s.floats, t.Float32)
-}
-
-// copyTable copies in pieces between which it looks at the context.
-func copyTable[T any](ctx context.Context, dst, src []T) error {
-	const piece = 1 << 20
-	for len(src) > 0 {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("cpu: load: %w", err)
-		}
-		n := copy(dst, src[:min(piece, len(src))])
-		dst, src = dst[n:], src[n:]
-	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("cpu: load: %w", err)
+		return nil, fmt.Errorf("cpu: load: %w", err)
 	}
-	return nil
+	held := len(t.Float32)
+	if t.Uint8 != nil {
+		held = len(t.Uint8)
+	}
+	mustEqualLength("load", t.Rows*t.Columns, held)
+	return &dataset{
+		rows: t.Rows, columns: t.Columns, scale: t.Scale, bytes: t.Uint8, floats: t.Float32, tables: map[device.Rows][]uint32{},
+	}, nil
 }
 
 // donors are the rows of a part, by their position in it: a walk through the

@@ -61,4 +61,7 @@ func TestSlab(t *testing.T) {
 			}
 		}
 	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -33,7 +33,8 @@ type Device interface {
 	// Alloc returns n zeroed elements. It fails with *OutOfMemoryError.
 	Alloc(t Type, n int) (Memory, error)
 	// Load makes a table resident in the type in which it is stored. It fails
-	// with *OutOfMemoryError or the context's error.
+	// with *OutOfMemoryError or the context's error. The table must not be
+	// changed until Close: a device that shares the host's memory reads it there.
 	Load(ctx context.Context, t Table) (Dataset, error)
 	// Upload copies src to dst, which has as many elements.
 	Upload(dst View, src []float32) error

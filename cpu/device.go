@@ -20,6 +20,7 @@ var errClosed = errors.New("cpu: the device is closed")
 type Device struct {
 	pool    *pool
 	kernels *kernels
+	pairs   bool // products are of bfloat16
 	slab    slab
 	err     error // first failure; the operations after it do nothing
 
@@ -28,6 +29,7 @@ type Device struct {
 	gather        gatherCall
 	corrupt       corruptCall
 	gemm          gemmCall
+	pairing       pairCall
 	sparseProduct sparseCall
 	columns       columnSumsCall
 	activate      activateCall
@@ -105,9 +107,13 @@ func (d *Device) Record(body func()) (device.Program, error) {
 // Info describes the machine.
 func (d *Device) Info() device.Info {
 	total, free := systemMemory()
+	products := ""
+	if d.pairs {
+		products = ", products of bfloat16"
+	}
 	return device.Info{
 		Name:        deviceName,
-		Description: fmt.Sprintf("%s, %d cores, %s; %s kernels", cpuModel(), runtime.NumCPU(), features(), d.kernels.name),
+		Description: fmt.Sprintf("%s, %d cores, %s; %s kernels%s", cpuModel(), runtime.NumCPU(), features(), d.kernels.name, products),
 		Threads:     d.pool.threads(),
 		MemoryTotal: total,
 		MemoryFree:  free,

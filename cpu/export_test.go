@@ -25,3 +25,16 @@ func NewWith(threads int, name string) (*Device, error) {
 	}
 	return d, nil
 }
+
+// NewBFloat16With is NewBFloat16 for a device that uses all its threads even
+// for little work.
+func NewBFloat16With(threads int) (*Device, error) {
+	d, err := NewBFloat16(threads)
+	if err != nil {
+		return nil, err
+	}
+	eager := *d.kernels
+	eager.flopsPerLane, eager.elementsPerLane = 1<<10, 1<<8
+	d.useKernels(&eager)
+	return d, nil
+}

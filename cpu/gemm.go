@@ -56,6 +56,7 @@ type gemmCall struct {
 	turned    bool      // S is packed beforehand
 	scalars   []float32 // if so, all of S: [k block][tile][k][row]
 	lanes     []gemmLane
+	pairs     [2][]float32 // S and V in bfloat16, if they are rounded to it
 	packStage packCall
 	turnStage turnCall
 }
@@ -81,11 +82,16 @@ func (d *Device) multiply(g *gemmCall) {
 	if g.k == 0 && !g.accumulate {
 		clear(g.c)
 	}
-	g.tile = g.kernels.tileFor(g.n)
+	tiles := g.kernels.tiles
+	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
+	if d.pairs && g.k > 0 {
+		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.k, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.k, lanes)
+		g.k, tiles = ceilDiv(g.k, 2), g.kernels.pairTiles
+	}
+	g.tile = tileFor(tiles, g.n)
 	g.tileRows = balanced(g.m, g.tile.rows())
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
-	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	blocks := ceilDiv(g.m, g.tileRows)
 	g.byRows = g.splitsByRows(blocks, lanes)
 	g.turned = g.s.outer == 1 && g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()

@@ -13,6 +13,13 @@ type kernels struct {
 	square    int // most rows that transpose takes
 	thin      int // most rows of a minibatch for which the weights had better be transposed than its tile left half empty
 
+	// Of bfloat16: tiles of pairs, nil without such arithmetic, and the rounding
+	// of a row's neighbours, a multiple of pairBlock elements, and of the
+	// elements of two rows.
+	pairTiles   []tile
+	pairsInRow  func(pairs, x []float32)
+	pairsOfRows func(pairs, x, y []float32)
+
 	sparseTile     tile // of products whose S is mostly zeros
 	multiplySparse sparseFunc
 	compress       compressFunc
@@ -115,10 +122,10 @@ type transposeFunc func(dst []float32, dstStride int, src []float32, srcStride, 
 
 // tileFor returns the tile for products of n columns: the widest, unless it
 // would leave a tenth of its columns unused that a narrower one does not.
-func (k *kernels) tileFor(n int) *tile {
-	best := &k.tiles[len(k.tiles)-1]
-	for i := range k.tiles {
-		t := &k.tiles[i]
+func tileFor(tiles []tile, n int) *tile {
+	best := &tiles[len(tiles)-1]
+	for i := range tiles {
+		t := &tiles[i]
 		if 10*ceilDiv(n, best.columns)*best.columns > 11*ceilDiv(n, t.columns)*t.columns {
 			best = t
 		}

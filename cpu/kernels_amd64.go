@@ -4,6 +4,20 @@ import "golang.org/x/sys/cpu"
 
 //go:generate go run -C internal/asmgen . -out ../../vector_amd64.s -stubs ../../vector_amd64.go -pkg cpu
 
+// avx512PairTiles are the products of bfloat16, of AVX512-BF16.
+var avx512PairTiles = []tile{
+	{16, []tileFunc{
+		multiplyPairs1x16AVX512, multiplyPairs2x16AVX512, multiplyPairs3x16AVX512, multiplyPairs4x16AVX512, multiplyPairs5x16AVX512,
+		multiplyPairs6x16AVX512, multiplyPairs7x16AVX512, multiplyPairs8x16AVX512, multiplyPairs9x16AVX512, multiplyPairs10x16AVX512,
+		multiplyPairs11x16AVX512, multiplyPairs12x16AVX512, multiplyPairs13x16AVX512, multiplyPairs14x16AVX512,
+	}, packRows16AVX512},
+	{32, []tileFunc{
+		multiplyPairs1x32AVX512, multiplyPairs2x32AVX512, multiplyPairs3x32AVX512, multiplyPairs4x32AVX512, multiplyPairs5x32AVX512,
+		multiplyPairs6x32AVX512, multiplyPairs7x32AVX512, multiplyPairs8x32AVX512, multiplyPairs9x32AVX512, multiplyPairs10x32AVX512,
+		multiplyPairs11x32AVX512, multiplyPairs12x32AVX512, multiplyPairs13x32AVX512, multiplyPairs14x32AVX512,
+	}, packRows32AVX512},
+}
+
 // supportedKernels returns the kernels that this machine can run, best first.
 // The operating system's support for the registers is part of the test.
 func supportedKernels() []*kernels {
@@ -11,7 +25,11 @@ func supportedKernels() []*kernels {
 	x := &cpu.X86
 	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
-			all = append(all, &avx512Kernels)
+			best := avx512Kernels
+			if x.HasAVX512BF16 {
+				best.pairTiles = avx512PairTiles
+			}
+			all = append(all, &best)
 		}
 		all = append(all, &avx2Kernels)
 	}
@@ -63,6 +81,7 @@ var avx512Kernels = kernels{
 			multiply11x32AVX512, multiply12x32AVX512, multiply13x32AVX512, multiply14x32AVX512,
 		}, packRows32AVX512},
 	},
+	pairsInRow: pairsInRowAVX512, pairsOfRows: pairsOfRowsAVX512,
 	transpose: transposeAVX512,
 	square:    16,
 	thin:      14,

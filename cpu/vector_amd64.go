@@ -362,70 +362,140 @@ func normalColumnGradientAVX2(dx []float32, x []float32, dy []float32, gain []fl
 //go:noescape
 func multiply1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs1x16AVX512 computes a tile of 1×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply2x16AVX512 computes a tile of 2×16: see tileFunc.
 //
 //go:noescape
 func multiply2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs2x16AVX512 computes a tile of 2×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply3x16AVX512 computes a tile of 3×16: see tileFunc.
 //
 //go:noescape
 func multiply3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs3x16AVX512 computes a tile of 3×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply4x16AVX512 computes a tile of 4×16: see tileFunc.
 //
 //go:noescape
 func multiply4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs4x16AVX512 computes a tile of 4×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply5x16AVX512 computes a tile of 5×16: see tileFunc.
 //
 //go:noescape
 func multiply5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs5x16AVX512 computes a tile of 5×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply6x16AVX512 computes a tile of 6×16: see tileFunc.
 //
 //go:noescape
 func multiply6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs6x16AVX512 computes a tile of 6×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply7x16AVX512 computes a tile of 7×16: see tileFunc.
 //
 //go:noescape
 func multiply7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs7x16AVX512 computes a tile of 7×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply8x16AVX512 computes a tile of 8×16: see tileFunc.
 //
 //go:noescape
 func multiply8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs8x16AVX512 computes a tile of 8×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply9x16AVX512 computes a tile of 9×16: see tileFunc.
 //
 //go:noescape
 func multiply9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs9x16AVX512 computes a tile of 9×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply10x16AVX512 computes a tile of 10×16: see tileFunc.
 //
 //go:noescape
 func multiply10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs10x16AVX512 computes a tile of 10×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply11x16AVX512 computes a tile of 11×16: see tileFunc.
 //
 //go:noescape
 func multiply11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs11x16AVX512 computes a tile of 11×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply12x16AVX512 computes a tile of 12×16: see tileFunc.
 //
 //go:noescape
 func multiply12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs12x16AVX512 computes a tile of 12×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply13x16AVX512 computes a tile of 13×16: see tileFunc.
 //
 //go:noescape
 func multiply13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs13x16AVX512 computes a tile of 13×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply14x16AVX512 computes a tile of 14×16: see tileFunc.
 //
 //go:noescape
 func multiply14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs14x16AVX512 computes a tile of 14×16: see tileFunc.
+//
+//go:noescape
+func multiplyPairs14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // packRows16AVX512 copies 16 elements from each of kc rows: see packRows.
 //
@@ -437,75 +507,155 @@ func packRows16AVX512(panel []float32, from []float32, stride int, kc int)
 //go:noescape
 func multiply1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs1x32AVX512 computes a tile of 1×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply2x32AVX512 computes a tile of 2×32: see tileFunc.
 //
 //go:noescape
 func multiply2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs2x32AVX512 computes a tile of 2×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply3x32AVX512 computes a tile of 3×32: see tileFunc.
 //
 //go:noescape
 func multiply3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs3x32AVX512 computes a tile of 3×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply4x32AVX512 computes a tile of 4×32: see tileFunc.
 //
 //go:noescape
 func multiply4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs4x32AVX512 computes a tile of 4×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply5x32AVX512 computes a tile of 5×32: see tileFunc.
 //
 //go:noescape
 func multiply5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs5x32AVX512 computes a tile of 5×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply6x32AVX512 computes a tile of 6×32: see tileFunc.
 //
 //go:noescape
 func multiply6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs6x32AVX512 computes a tile of 6×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply7x32AVX512 computes a tile of 7×32: see tileFunc.
 //
 //go:noescape
 func multiply7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs7x32AVX512 computes a tile of 7×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply8x32AVX512 computes a tile of 8×32: see tileFunc.
 //
 //go:noescape
 func multiply8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs8x32AVX512 computes a tile of 8×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply9x32AVX512 computes a tile of 9×32: see tileFunc.
 //
 //go:noescape
 func multiply9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs9x32AVX512 computes a tile of 9×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply10x32AVX512 computes a tile of 10×32: see tileFunc.
 //
 //go:noescape
 func multiply10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs10x32AVX512 computes a tile of 10×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply11x32AVX512 computes a tile of 11×32: see tileFunc.
 //
 //go:noescape
 func multiply11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs11x32AVX512 computes a tile of 11×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply12x32AVX512 computes a tile of 12×32: see tileFunc.
 //
 //go:noescape
 func multiply12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
+// multiplyPairs12x32AVX512 computes a tile of 12×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
 // multiply13x32AVX512 computes a tile of 13×32: see tileFunc.
 //
 //go:noescape
 func multiply13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs13x32AVX512 computes a tile of 13×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // multiply14x32AVX512 computes a tile of 14×32: see tileFunc.
 //
 //go:noescape
 func multiply14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 
+// multiplyPairs14x32AVX512 computes a tile of 14×32: see tileFunc.
+//
+//go:noescape
+func multiplyPairs14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+
 // packRows32AVX512 copies 32 elements from each of kc rows: see packRows.
 //
 //go:noescape
 func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
+
+// pairsInRowAVX512 rounds a multiple of 16 elements, neighbours to a pair.
+//
+//go:noescape
+func pairsInRowAVX512(pairs []float32, x []float32)
+
+// pairsOfRowsAVX512 rounds the elements of two rows, those of a column to a pair.
+//
+//go:noescape
+func pairsOfRowsAVX512(pairs []float32, x []float32, y []float32)
 
 // packRows64AVX512 copies 64 elements from each of kc rows: see packRows.
 //

@@ -8292,6 +8292,47 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs1x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), CX
+	VPXORD Z0, Z0, Z0
+
+term:
+	VMOVUPS      (BX), Z1
+	VBROADCASTSS (CX), Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x6e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	ADDQ         DX, CX
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply2x16AVX512(SB), NOSPLIT, $0-105
@@ -8311,6 +8352,59 @@ term:
 	VFMADD231PS  Z2, Z3, Z0
 	VBROADCASTSS (SI)(CX*1), Z3
 	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         DX, SI
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs2x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+term:
+	VMOVUPS      (BX), Z2
+	VBROADCASTSS (SI), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (SI)(CX*1), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
 	ADDQ         DX, SI
 	ADDQ         $0x40, BX
 	DECQ         AX
@@ -8357,6 +8451,71 @@ term:
 	VFMADD231PS  Z3, Z4, Z1
 	VBROADCASTSS (SI)(CX*2), Z4
 	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         DX, SI
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs3x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+
+term:
+	VMOVUPS      (BX), Z3
+	VBROADCASTSS (SI), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (SI)(CX*1), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (SI)(CX*2), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
 	ADDQ         DX, SI
 	ADDQ         $0x40, BX
 	DECQ         AX
@@ -8445,6 +8604,86 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs4x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+term:
+	VMOVUPS      (BX), Z4
+	VBROADCASTSS (SI), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (SI)(CX*1), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (SI)(CX*2), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (DI), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply5x16AVX512(SB), NOSPLIT, $0-105
@@ -8475,6 +8714,98 @@ term:
 	VFMADD231PS  Z5, Z6, Z3
 	VBROADCASTSS (DI)(CX*1), Z6
 	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs5x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+
+term:
+	VMOVUPS      (BX), Z5
+	VBROADCASTSS (SI), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (SI)(CX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*2), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (DI), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (DI)(CX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         $0x40, BX
@@ -8586,6 +8917,110 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+term:
+	VMOVUPS      (BX), Z6
+	VBROADCASTSS (SI), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (SI)(CX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (SI)(CX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (DI), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (DI)(CX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (DI)(CX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply7x16AVX512(SB), NOSPLIT, $0-105
@@ -8624,6 +9059,125 @@ term:
 	VFMADD231PS  Z7, Z8, Z5
 	VBROADCASTSS (R8), Z8
 	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+
+term:
+	VMOVUPS      (BX), Z7
+	VBROADCASTSS (SI), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc7
+	VBROADCASTSS (SI)(CX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (SI)(CX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd7
+	VBROADCASTSS (DI), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (DI)(CX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe7
+	VBROADCASTSS (DI)(CX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R8), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf7
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -8761,6 +9315,137 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+term:
+	VMOVUPS      (BX), Z8
+	VBROADCASTSS (SI), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS (SI)(CX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS (SI)(CX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS (DI), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS (DI)(CX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS (DI)(CX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS (R8), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS (R8)(CX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf8
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply9x16AVX512(SB), NOSPLIT, $0-105
@@ -8805,6 +9490,149 @@ term:
 	VFMADD231PS  Z9, Z10, Z7
 	VBROADCASTSS (R8)(CX*2), Z10
 	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+
+term:
+	VMOVUPS      (BX), Z9
+	VBROADCASTSS (SI), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VBROADCASTSS (SI)(CX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (SI)(CX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd1
+	VBROADCASTSS (DI), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (DI)(CX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe1
+	VBROADCASTSS (DI)(CX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf1
+	VBROADCASTSS (R8)(CX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(CX*2), Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -8967,6 +9795,164 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+
+term:
+	VMOVUPS      (BX), Z10
+	VBROADCASTSS (SI), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (SI)(CX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VBROADCASTSS (SI)(CX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	VBROADCASTSS (DI), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xda
+	VBROADCASTSS (DI)(CX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	VBROADCASTSS (DI)(CX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xea
+	VBROADCASTSS (R8), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	VBROADCASTSS (R8)(CX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfa
+	VBROADCASTSS (R8)(CX*2), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (R9), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+	VADDPS       (DX), Z9, Z9
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply11x16AVX512(SB), NOSPLIT, $0-105
@@ -9019,6 +10005,176 @@ term:
 	VFMADD231PS  Z11, Z12, Z9
 	VBROADCASTSS (R9)(CX*1), Z12
 	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+	VADDPS       (DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+
+term:
+	VMOVUPS      (BX), Z11
+	VBROADCASTSS (SI), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (SI)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (SI)(CX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VBROADCASTSS (DI), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (DI)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe3
+	VBROADCASTSS (DI)(CX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R8), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf3
+	VBROADCASTSS (R8)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R8)(CX*2), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (R9), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -9204,6 +10360,188 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+term:
+	VMOVUPS      (BX), Z12
+	VBROADCASTSS (SI), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (SI)(CX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (SI)(CX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (DI), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS (DI)(CX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS (DI)(CX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS (R8), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS (R8)(CX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS (R8)(CX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R9), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R9)(CX*1), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R9)(CX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+	VADDPS       (DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	ADDQ         AX, DX
+	VADDPS       (DX), Z11, Z11
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply13x16AVX512(SB), NOSPLIT, $0-105
@@ -9264,6 +10602,203 @@ term:
 	VFMADD231PS  Z13, Z14, Z11
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+	VADDPS       (DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	ADDQ         AX, DX
+	VADDPS       (DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs13x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	LEAQ   (R9)(CX*2), R10
+	ADDQ   CX, R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+
+term:
+	VMOVUPS      (BX), Z13
+	VBROADCASTSS (SI), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (SI)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (DI), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (DI)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VBROADCASTSS (DI)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R8), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf5
+	VBROADCASTSS (R8)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R8)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (R9), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (R9)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R10), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -9475,6 +11010,215 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs14x16AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	LEAQ   (R9)(CX*2), R10
+	ADDQ   CX, R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+
+term:
+	VMOVUPS      (BX), Z14
+	VBROADCASTSS (SI), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (SI)(CX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (SI)(CX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (DI), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (DI)(CX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (DI)(CX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VBROADCASTSS (R8), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf6
+	VBROADCASTSS (R8)(CX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfe
+	VBROADCASTSS (R8)(CX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (R9), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (R9)(CX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (R9)(CX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (R10), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (R10)(CX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         $0x40, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	ADDQ         AX, DX
+	VADDPS       (DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	ADDQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	ADDQ         AX, DX
+	VADDPS       (DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	ADDQ         AX, DX
+	VADDPS       (DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	ADDQ         AX, DX
+	VADDPS       (DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	ADDQ         AX, DX
+	VADDPS       (DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	ADDQ         AX, DX
+	VADDPS       (DX), Z13, Z13
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z1, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z3, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z5, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z7, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z9, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z11, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	ADDQ    AX, CX
+	VMOVUPS Z13, (CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func packRows16AVX512(panel []float32, from []float32, stride int, kc int)
 // Requires: AVX, AVX512F
 TEXT ·packRows16AVX512(SB), NOSPLIT, $0-64
@@ -9513,6 +11257,57 @@ term:
 	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         DX, CX
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs1x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+term:
+	VMOVUPS      (BX), Z2
+	VMOVUPS      64(BX), Z3
+	VBROADCASTSS (CX), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
 	ADDQ         DX, CX
 	ADDQ         $0x80, BX
 	DECQ         AX
@@ -9587,6 +11382,78 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs2x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+term:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (SI), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         DX, SI
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-105
@@ -9616,6 +11483,99 @@ term:
 	VBROADCASTSS (SI)(CX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         DX, SI
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+
+term:
+	VMOVUPS      (BX), Z6
+	VMOVUPS      64(BX), Z7
+	VBROADCASTSS (SI), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (SI)(CX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (SI)(CX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
 	ADDQ         DX, SI
 	ADDQ         $0x80, BX
 	DECQ         AX
@@ -9727,6 +11687,123 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+term:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (SI), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (SI)(CX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (SI)(CX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (DI), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply5x32AVX512(SB), NOSPLIT, $0-105
@@ -9768,6 +11845,144 @@ term:
 	VBROADCASTSS (DI)(CX*1), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+
+term:
+	VMOVUPS      (BX), Z10
+	VMOVUPS      64(BX), Z11
+	VBROADCASTSS (SI), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (SI)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (SI)(CX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (DI), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (DI)(CX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         $0x80, BX
@@ -9914,6 +12129,165 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+
+term:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (SI), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (SI)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (DI), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (DI)(CX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (DI)(CX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply7x32AVX512(SB), NOSPLIT, $0-105
@@ -9967,6 +12341,189 @@ term:
 	VBROADCASTSS (R8), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+
+term:
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VBROADCASTSS (SI), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (SI)(CX*1), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (SI)(CX*2), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (DI), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (DI)(CX*1), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (DI)(CX*2), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R8), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -10151,6 +12708,210 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+
+term:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (SI), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (SI)(CX*1), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (SI)(CX*2), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (DI), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (DI)(CX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(CX*2), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R8), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8)(CX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply9x32AVX512(SB), NOSPLIT, $0-105
@@ -10214,6 +12975,231 @@ term:
 	VBROADCASTSS (R8)(CX*2), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+
+term:
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VBROADCASTSS (SI), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (SI)(CX*1), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (SI)(CX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (DI), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (DI)(CX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (DI)(CX*2), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R8), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R8)(CX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R8)(CX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -10435,6 +13421,255 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+
+term:
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (SI), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (SI)(CX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (DI), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (DI)(CX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (DI)(CX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R8), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R8)(CX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R8)(CX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+	VADDPS       (DX), Z18, Z18
+	VADDPS       64(DX), Z19, Z19
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply11x32AVX512(SB), NOSPLIT, $0-105
@@ -10510,6 +13745,276 @@ term:
 	VBROADCASTSS (R9)(CX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+	VADDPS       (DX), Z18, Z18
+	VADDPS       64(DX), Z19, Z19
+	ADDQ         AX, DX
+	VADDPS       (DX), Z20, Z20
+	VADDPS       64(DX), Z21, Z21
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+
+term:
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VBROADCASTSS (SI), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (SI)(CX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (SI)(CX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (DI), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (DI)(CX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (DI)(CX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R8), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R8)(CX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R8)(CX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R9)(CX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -10766,6 +14271,297 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+
+term:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (SI), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (SI)(CX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (SI)(CX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (DI), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (DI)(CX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (DI)(CX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R8), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R8)(CX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R8)(CX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9)(CX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R9)(CX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+	VADDPS       (DX), Z18, Z18
+	VADDPS       64(DX), Z19, Z19
+	ADDQ         AX, DX
+	VADDPS       (DX), Z20, Z20
+	VADDPS       64(DX), Z21, Z21
+	ADDQ         AX, DX
+	VADDPS       (DX), Z22, Z22
+	VADDPS       64(DX), Z23, Z23
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func multiply13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
 // Requires: AVX, AVX512F
 TEXT ·multiply13x32AVX512(SB), NOSPLIT, $0-105
@@ -10853,6 +14649,321 @@ term:
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+	VADDPS       (DX), Z18, Z18
+	VADDPS       64(DX), Z19, Z19
+	ADDQ         AX, DX
+	VADDPS       (DX), Z20, Z20
+	VADDPS       64(DX), Z21, Z21
+	ADDQ         AX, DX
+	VADDPS       (DX), Z22, Z22
+	VADDPS       64(DX), Z23, Z23
+	ADDQ         AX, DX
+	VADDPS       (DX), Z24, Z24
+	VADDPS       64(DX), Z25, Z25
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
+// func multiplyPairs13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs13x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	LEAQ   (R9)(CX*2), R10
+	ADDQ   CX, R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+
+term:
+	VMOVUPS      (BX), Z26
+	VMOVUPS      64(BX), Z27
+	VBROADCASTSS (SI), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (SI)(CX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (SI)(CX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (DI), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (DI)(CX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (DI)(CX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R8), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R8)(CX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R8)(CX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R9)(CX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R9)(CX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R10), Z28
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
 	ADDQ         DX, SI
 	ADDQ         DX, DI
 	ADDQ         DX, R8
@@ -11147,6 +15258,342 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyPairs14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+// Requires: AVX, AVX512F
+TEXT ·multiplyPairs14x32AVX512(SB), NOSPLIT, $0-105
+	MOVQ   kc+0(FP), AX
+	MOVQ   outer+32(FP), CX
+	MOVQ   inner+40(FP), DX
+	MOVQ   panel_base+48(FP), BX
+	SHLQ   $0x02, CX
+	SHLQ   $0x02, DX
+	MOVQ   s_base+8(FP), SI
+	LEAQ   (SI)(CX*2), DI
+	ADDQ   CX, DI
+	LEAQ   (DI)(CX*2), R8
+	ADDQ   CX, R8
+	LEAQ   (R8)(CX*2), R9
+	ADDQ   CX, R9
+	LEAQ   (R9)(CX*2), R10
+	ADDQ   CX, R10
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
+
+term:
+	VMOVUPS      (BX), Z28
+	VMOVUPS      64(BX), Z29
+	VBROADCASTSS (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (SI)(CX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (SI)(CX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (DI), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (DI)(CX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (DI)(CX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R8), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R8)(CX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R8)(CX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(CX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R9)(CX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(CX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         DX, SI
+	ADDQ         DX, DI
+	ADDQ         DX, R8
+	ADDQ         DX, R9
+	ADDQ         DX, R10
+	ADDQ         $0x80, BX
+	DECQ         AX
+	JNZ          term
+	MOVQ         ld+96(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         c_base+72(FP), CX
+	MOVB         add+104(FP), DL
+	TESTB        DL, DL
+	JZ           store
+	MOVQ         CX, DX
+	VADDPS       (DX), Z0, Z0
+	VADDPS       64(DX), Z1, Z1
+	ADDQ         AX, DX
+	VADDPS       (DX), Z2, Z2
+	VADDPS       64(DX), Z3, Z3
+	ADDQ         AX, DX
+	VADDPS       (DX), Z4, Z4
+	VADDPS       64(DX), Z5, Z5
+	ADDQ         AX, DX
+	VADDPS       (DX), Z6, Z6
+	VADDPS       64(DX), Z7, Z7
+	ADDQ         AX, DX
+	VADDPS       (DX), Z8, Z8
+	VADDPS       64(DX), Z9, Z9
+	ADDQ         AX, DX
+	VADDPS       (DX), Z10, Z10
+	VADDPS       64(DX), Z11, Z11
+	ADDQ         AX, DX
+	VADDPS       (DX), Z12, Z12
+	VADDPS       64(DX), Z13, Z13
+	ADDQ         AX, DX
+	VADDPS       (DX), Z14, Z14
+	VADDPS       64(DX), Z15, Z15
+	ADDQ         AX, DX
+	VADDPS       (DX), Z16, Z16
+	VADDPS       64(DX), Z17, Z17
+	ADDQ         AX, DX
+	VADDPS       (DX), Z18, Z18
+	VADDPS       64(DX), Z19, Z19
+	ADDQ         AX, DX
+	VADDPS       (DX), Z20, Z20
+	VADDPS       64(DX), Z21, Z21
+	ADDQ         AX, DX
+	VADDPS       (DX), Z22, Z22
+	VADDPS       64(DX), Z23, Z23
+	ADDQ         AX, DX
+	VADDPS       (DX), Z24, Z24
+	VADDPS       64(DX), Z25, Z25
+	ADDQ         AX, DX
+	VADDPS       (DX), Z26, Z26
+	VADDPS       64(DX), Z27, Z27
+	ADDQ         AX, DX
+
+store:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, 64(CX)
+	ADDQ    AX, CX
+	VMOVUPS Z26, (CX)
+	VMOVUPS Z27, 64(CX)
+	ADDQ    AX, CX
+	VZEROUPPER
+	RET
+
 // func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
 // Requires: AVX, AVX512F
 TEXT ·packRows32AVX512(SB), NOSPLIT, $0-64
@@ -11165,6 +15612,140 @@ row:
 	ADDQ    $0x00000080, AX
 	DECQ    BX
 	JNZ     row
+	VZEROUPPER
+	RET
+
+// func pairsInRowAVX512(pairs []float32, x []float32)
+// Requires: AVX, AVX512F
+TEXT ·pairsInRowAVX512(SB), NOSPLIT, $0-48
+	MOVQ pairs_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ x_len+32(FP), DX
+
+row:
+	TESTQ     DX, DX
+	JZ        rounded
+	VMOVUPS   (CX), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z2
+	VPMOVDW   Z2, (AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x20, AX
+	SUBQ      $0x10, DX
+	JMP       row
+
+rounded:
+	VZEROUPPER
+	RET
+
+DATA lanes00007fff<>+0(SB)/4, $0x00007fff
+DATA lanes00007fff<>+4(SB)/4, $0x00007fff
+DATA lanes00007fff<>+8(SB)/4, $0x00007fff
+DATA lanes00007fff<>+12(SB)/4, $0x00007fff
+DATA lanes00007fff<>+16(SB)/4, $0x00007fff
+DATA lanes00007fff<>+20(SB)/4, $0x00007fff
+DATA lanes00007fff<>+24(SB)/4, $0x00007fff
+DATA lanes00007fff<>+28(SB)/4, $0x00007fff
+DATA lanes00007fff<>+32(SB)/4, $0x00007fff
+DATA lanes00007fff<>+36(SB)/4, $0x00007fff
+DATA lanes00007fff<>+40(SB)/4, $0x00007fff
+DATA lanes00007fff<>+44(SB)/4, $0x00007fff
+DATA lanes00007fff<>+48(SB)/4, $0x00007fff
+DATA lanes00007fff<>+52(SB)/4, $0x00007fff
+DATA lanes00007fff<>+56(SB)/4, $0x00007fff
+DATA lanes00007fff<>+60(SB)/4, $0x00007fff
+GLOBL lanes00007fff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes00007fc0<>+0(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+4(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+8(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+12(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+16(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+20(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+24(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+28(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+32(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+36(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+40(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+44(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+48(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+52(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+56(SB)/4, $0x00007fc0
+DATA lanes00007fc0<>+60(SB)/4, $0x00007fc0
+GLOBL lanes00007fc0<>(SB), RODATA|NOPTR, $64
+
+// func pairsOfRowsAVX512(pairs []float32, x []float32, y []float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·pairsOfRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ pairs_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ pairs_len+8(FP), DX
+	MOVQ y_base+48(FP), BX
+	XORQ SI, SI
+
+loop:
+	CMPQ      DX, $0x10
+	JLT       tail
+	VMOVUPS   (BX)(SI*4), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z2
+	VPSLLD    $0x10, Z2, Z2
+	VMOVUPS   (CX)(SI*4), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z3
+	VORPS     Z3, Z2, Z0
+	VMOVUPS   Z0, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	SUBQ      $0x10, DX
+	JMP       loop
+
+tail:
+	TESTQ     DX, DX
+	JZ        done
+	MOVL      $-1, DI
+	BZHIL     DX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX)(SI*4), K1, Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K2, Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K2, Z5
+	VORPS     Z5, Z4, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done:
 	VZEROUPPER
 	RET
 

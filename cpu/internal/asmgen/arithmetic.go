@@ -77,9 +77,10 @@ func (v vector) round(x reg.VecVirtual) reg.VecVirtual {
 
 // Predicates of VCMPPS.
 const (
-	less     = 1
-	notEqual = 4
-	greater  = 14
+	less      = 1
+	unordered = 3
+	notEqual  = 4
+	greater   = 14
 )
 
 // compare is the mask of the lanes where a stands in the relation to b.

@@ -17,6 +17,9 @@ import . "github.com/mmcloughlin/avo/build"
 func main() {
 	for _, v := range []vector{{"AVX2", 8}, {"AVX512", 16}} {
 		v.products()
+		if v.wide() {
+			v.pairs()
+		}
 		v.sparseProduct()
 		v.compress()
 		v.nonzeros()

@@ -23,40 +23,53 @@ func (v vector) products() {
 	}
 	for _, columns := range []int{1, 2} {
 		for r := 1; r <= rows; r++ {
-			v.product(r, columns)
+			v.product("multiply", r, columns, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
+			if v.wide() {
+				v.product("multiplyPairs", r, columns, addPairs)
+			}
 		}
 		v.packRows(columns)
 	}
 }
 
-// product writes the micro-kernel of a tile of that many rows and vectors.
-func (v vector) product(rows, columns int) {
-	v.function(fmt.Sprintf("multiply%dx%d", rows, columns*v.lanes),
+// product writes the micro-kernel of a tile of that many rows and vectors; term
+// adds the product of its first two operands to the third.
+func (v vector) product(name string, rows, columns int, term func(a, b, sum reg.VecPhysical)) {
+	v.function(fmt.Sprintf("%s%dx%d", name, rows, columns*v.lanes),
 		"func(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool)",
 		fmt.Sprintf("%%s computes a tile of %d×%d: see tileFunc.", rows, columns*v.lanes))
 	kc, outer, inner, panel := argument("kc"), argument("outer"), argument("inner"), base("panel")
 	SHLQ(Imm(2), outer)
 	SHLQ(Imm(2), inner)
 	bases := v.rowGroups("s", outer, rows)
-	sums := make([][]reg.VecVirtual, rows)
+	free := v.registers()
+	next := func() reg.VecPhysical {
+		r := free[0]
+		free = free[1:]
+		return r
+	}
+	sums := make([][]reg.VecPhysical, rows)
 	for i := range sums {
 		for range columns {
-			sums[i] = append(sums[i], v.zero())
+			sum := next()
+			v.clear(sum)
+			sums[i] = append(sums[i], sum)
 		}
 	}
-	panels := make([]reg.VecVirtual, columns)
+	panels := make([]reg.VecPhysical, columns)
 	for j := range panels {
-		panels[j] = v.new()
+		panels[j] = next()
 	}
+	a := next()
 
 	Label("term")
 	for j, p := range panels {
 		VMOVUPS(Mem{Base: panel, Disp: j * v.bytes()}, p)
 	}
 	for i := range sums {
-		a := v.spread(inGroup(bases, outer, i))
+		VBROADCASTSS(inGroup(bases, outer, i), a)
 		for j, p := range panels {
-			VFMADD231PS(p, a, sums[i][j])
+			term(a, p, sums[i][j])
 		}
 	}
 	for _, b := range bases {
@@ -66,6 +79,19 @@ func (v vector) product(rows, columns int) {
 	DECQ(kc)
 	JNZ(LabelRef("term"))
 	v.storeTile(sums)
+}
+
+// registers are the vector registers, by their names in the machine.
+func (v vector) registers() []reg.VecPhysical {
+	if v.wide() {
+		return []reg.VecPhysical{
+			reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+			reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
+		}
+	}
+	return []reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+	}
 }
 
 // rowGroups returns the addresses of every third row from a slice's start on;
@@ -91,7 +117,7 @@ func inGroup(groups []reg.GPVirtual, stride reg.GPVirtual, i int) Mem {
 }
 
 // storeTile stores the sums, or adds them, to c.
-func (v vector) storeTile(sums [][]reg.VecVirtual) {
+func (v vector) storeTile(sums [][]reg.VecPhysical) {
 	ld := argument("ld")
 	SHLQ(Imm(2), ld)
 	row := base("c")

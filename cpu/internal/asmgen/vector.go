@@ -46,12 +46,17 @@ func (v vector) new() reg.VecVirtual {
 // zero returns a register of zeros.
 func (v vector) zero() reg.VecVirtual {
 	z := v.new()
-	if v.wide() {
-		VPXORD(z, z, z)
-	} else {
-		VXORPS(z, z, z)
-	}
+	v.clear(z)
 	return z
+}
+
+// clear fills a register with zeros.
+func (v vector) clear(r reg.Register) {
+	if v.wide() {
+		VPXORD(r, r, r)
+	} else {
+		VXORPS(r, r, r)
+	}
 }
 
 // constants are the tables already written, by name.

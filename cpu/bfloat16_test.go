@@ -1,0 +1,143 @@
+package cpu_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gpudae/cpu"
+	"gpudae/device"
+)
+
+// openBFloat16 returns a device of bfloat16 products, or skips the test on a
+// machine without.
+func openBFloat16(t *testing.T, threads int) *cpu.Device {
+	t.Helper()
+	dev, err := cpu.NewBFloat16With(threads)
+	if errors.Is(err, cpu.ErrNoBFloat16) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return dev
+}
+
+// TestBFloat16Products checks every transposition: exactly on small integers,
+// which bfloat16 holds, and on normal deviates within the bound of factors that
+// are each off by 2⁻⁹ of themselves.
+func TestBFloat16Products(t *testing.T) {
+	shapes := [][3]int{{1, 1, 1}, {2, 3, 5}, {7, 17, 31}, {15, 33, 29}, {33, 65, 14}, {5, 2070, 3}, {1, 40, 70}, {130, 512, 20}, {28, 96, 65}, {40, 1024, 70}}
+	for _, threads := range []int{1, 3} {
+		dev := openBFloat16(t, threads)
+		for _, shape := range shapes {
+			t.Run(fmt.Sprint(threads, " threads ", shape), func(t *testing.T) {
+				random := rand.New(rand.NewPCG(1, uint64(shape[0])))
+				checkRounded(t, dev, shape, 0, func(n int) []float32 {
+					m := make([]float32, n)
+					for i := range m {
+						m[i] = float32(random.IntN(17) - 8)
+					}
+					return m
+				})
+				checkRounded(t, dev, shape, 0x1p-7+0x1p-16, func(n int) []float32 { return randomMatrix(random, n, 1) })
+			})
+		}
+	}
+}
+
+// checkRounded checks products of matrices made by fill, whose terms may be off
+// by that part of themselves and, unless it is 0, by what float32 adds.
+func checkRounded(t *testing.T, dev device.Device, shape [3]int, off float64, fill func(n int) []float32) {
+	t.Helper()
+	batch, in, out := shape[0], shape[1], shape[2]
+	x, w, da := fill(batch*in), fill(out*in), fill(batch*out)
+	X, W, DA := upload(t, dev, batch, in, x), upload(t, dev, out, in, w), upload(t, dev, batch, out, da)
+	Y, DX, DW := upload(t, dev, batch, out, make([]float32, batch*out)), upload(t, dev, batch, in, make([]float32, batch*in)), upload(t, dev, out, in, make([]float32, out*in))
+	dev.Dense(device.DenseArgs{X: X, W: W, Y: Y})
+	dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: W, DX: DX, DW: DW})
+	for _, p := range []struct {
+		name    string
+		m, n, k int
+		a, b    func(i, k int) float32
+		c       []float32
+	}{
+		{"Y", batch, out, in, func(i, k int) float32 { return x[i*in+k] }, func(j, k int) float32 { return w[j*in+k] }, download(t, dev, Y)},
+		{"DX", batch, in, out, func(i, k int) float32 { return da[i*out+k] }, func(j, k int) float32 { return w[k*in+j] }, download(t, dev, DX)},
+		{"DW", out, in, batch, func(i, k int) float32 { return da[k*out+i] }, func(j, k int) float32 { return x[k*in+j] }, download(t, dev, DW)},
+	} {
+		for i := range p.m {
+			for j := range p.n {
+				var sum, size float64
+				for k := range p.k {
+					term := float64(p.a(i, k)) * float64(p.b(j, k))
+					sum += term
+					size += math.Abs(term)
+				}
+				bound := off * size
+				if off > 0 {
+					bound += float64(p.k+1) * 0x1p-23 * size
+				}
+				if e := math.Abs(float64(p.c[i*p.n+j]) - sum); !(e <= bound) {
+					t.Fatalf("%s: element (%d, %d) is %g, want %g within %g", p.name, i, j, p.c[i*p.n+j], sum, bound)
+				}
+			}
+		}
+	}
+}
+
+// TestBFloat16Trains compares a training run in bfloat16 with one in float32:
+// the loss falls as far within a hundredth, and threads do not change the bits.
+func TestBFloat16Trains(t *testing.T) {
+	size := sizes{rows: 100, features: 101, hidden: 133, batch: 45}
+	k := kinds{corruption: device.CorruptMasking, act: device.Tanh, likelihood: device.Bernoulli, optimizer: device.Adam}
+	run := func(dev device.Device) (first, last float32, state []float32) {
+		n := newNetwork(t, dev, size, k)
+		for step := range 60 {
+			if err := dev.UploadWords(n.clock, device.Clock{Step: uint64(step)}.Words()); err != nil {
+				t.Fatal(err)
+			}
+			n.step()
+			last = download(t, dev, n.value(0))[0]
+			if step == 0 {
+				first = last
+			}
+		}
+		return first, last, n.state(t)
+	}
+	_, _, state := run(openBFloat16(t, 1))
+	first, last, threaded := run(openBFloat16(t, 3))
+	wantFirst, want, _ := run(open(t, 1))
+	for i := range state {
+		if math.Float32bits(state[i]) != math.Float32bits(threaded[i]) {
+			t.Fatalf("element %d is %g with one thread, %g with three", i, state[i], threaded[i])
+		}
+	}
+	if !(wantFirst-want > 1) || math.Abs(float64(last-want)) > 0.01*float64(wantFirst-want) {
+		t.Errorf("the loss falls from %g to %g, in float32 from %g to %g", first, last, wantFirst, want)
+	}
+}
+
+// TestBFloat16KeepsCorruption: x̃ does not depend on the precision of products.
+func TestBFloat16KeepsCorruption(t *testing.T) {
+	size := sizes{rows: 50, features: 40, hidden: 40, batch: 20}
+	k := kinds{corruption: device.CorruptGaussian}
+	noisy := func(dev device.Device) []float32 {
+		n := newNetwork(t, dev, size, k)
+		n.step()
+		return download(t, dev, n.noisy)
+	}
+	got, want := noisy(openBFloat16(t, 1)), noisy(open(t, 1))
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("element %d of x̃ is %g, in float32 %g", i, got[i], want[i])
+		}
+	}
+}

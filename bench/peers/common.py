@@ -42,6 +42,7 @@ class Workload:
     warmup: int  # steps before the clock runs
     loss_after: int  # steps before the losses of programs are compared
     goals: dict
+    bf16: bool = False  # whether bfloat16 is measured too
 
     @property
     def noise(self):

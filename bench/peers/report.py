@@ -7,6 +7,7 @@ import dataclasses
 import statistics
 
 OURS = "gpudae"
+FLOAT32, BF16 = "float32", "bf16"  # precisions of the factors of products
 
 
 class Mismatch(Exception):
@@ -19,6 +20,10 @@ def check(result, workload):
     batch = result["samples_per_s"] / result["steps_per_s"]
     if result["workload"] != workload.name:
         raise Mismatch(f"asked for {workload.name}, got {result['workload']}")
+    for field in ("layers", "activation", "corruption", "likelihood"):
+        said, wanted = result.get(field), getattr(workload, field)
+        if said is not None and said != (list(wanted) if field == "layers" else wanted):
+            raise Mismatch(f"{workload.name}: {field} {said}, the table has {wanted}")
     if abs(flops / workload.flops - 1) > 1e-3:
         raise Mismatch(f"{workload.name}: {flops:.0f} operations an example, the table's layers need {workload.flops}")
     if abs(batch / workload.batch - 1) > 1e-3:
@@ -198,15 +203,23 @@ def disagreements(results, tolerance):
 
 def page(bench, circumstances, product_rows, goals):
     """The page of a comparison."""
-    chosen = bench.plan.table
+    chosen, steps = bench.plan.table, [r for r in bench.steps if r["precision"] == FLOAT32]
+    rounded = [r for r in bench.steps if r["precision"] == BF16]
     parts = [
         "# gpudae beside its peers\n",
         "".join(f"- {line}\n" for line in circumstances),
         "Figures are medians of the rounds, ± half their range. Of a family's programs the best one counts.\n"
         "A gap below the wider of the two ranges is a tie. [How this is made](../README.md).\n",
         "## Training\n",
-        speed(bench.steps, chosen),
+        speed(steps, chosen),
     ]
+    if rounded:
+        parts += [
+            "## Training with bfloat16\n",
+            "Products of factors that are rounded to bfloat16: `--precision bf16` here, autocast in PyTorch. Their\n"
+            "losses stand beside those of float32 below.\n",
+            speed(rounded, [dataclasses.replace(w, goals={"PyTorch": 1}) for w in chosen]),
+        ]
     if bench.products:
         parts += [
             "## Matrix products\n",
@@ -217,9 +230,9 @@ def page(bench, circumstances, product_rows, goals):
         "## Peak memory\n",
         "MB of the process, data included, 8 bits a pixel in all programs. The PyTorch that PyPI has for Linux\n"
         "is the CUDA build, whose libraries count.\n",
-        frugality(bench.steps, chosen, "peak_rss_mb", "MB", goals["peak_rss_mb"]),
+        frugality(steps, chosen, "peak_rss_mb", "MB", goals["peak_rss_mb"]),
         "## From the start of the process to the end of the first step\n",
-        frugality(bench.steps, chosen, "startup_s", "seconds", goals["startup_s"]),
+        frugality(steps, chosen, "startup_s", "seconds", goals["startup_s"]),
         "## Loss\n",
         "Cross-entropy or squared error a feature of one minibatch, to see that all compute the same.\n"
         "The draws differ, so a few per cent between programs mean nothing, nor does a tenth in the deep\n"

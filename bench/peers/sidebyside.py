@@ -33,8 +33,11 @@ class Program:
     environment: str = ""  # of environments.py; none for ours
     script: tuple = ()
     short_only: bool = False  # of use for short steps alone
+    precision: str = report.FLOAT32  # of the factors of products; each is compared with its like
 
     def suits(self, workload):
+        if self.precision == report.BF16 and not (workload.bf16 and "avx512_bf16" in machine.processor().get("flags", "").split()):
+            return False
         return not self.short_only or workload.flops * workload.batch < SHORT
 
 
@@ -46,6 +49,8 @@ PEERS = (
     Program("JAX step", "JAX", "jax", ("peer_jax.py", "--mode", "step")),
     Program("JAX scan", "JAX", "jax", ("peer_jax.py", "--mode", "scan"), short_only=True),
     NUMPY,
+    Program("gpudae bf16", report.OURS, precision=report.BF16),
+    Program("PyTorch bf16", "PyTorch", "torch", ("peer_torch.py", "--mode", "bf16"), precision=report.BF16),
 )
 LIBRARIES = (
     Program("PyTorch", "PyTorch", "torch", ("gemm.py", "torch")),
@@ -70,14 +75,14 @@ class Bench:
 
     def __init__(self, plan, python_of):
         self.plan = plan
-        self.pythons = {name: python_of(name) for name in {p.environment for p in plan.peers}}
+        self.pythons = {name: python_of(name) for name in {p.environment for p in plan.peers if p.environment}}
         self.gpudae = build("gpudae", ["go", "build", "-trimpath"], "./cmd/gpudae")
         self.images = plan.data or synthetic_images(self.pythons)
         self.steps, self.products, self.loads, self.failures = [], [], [], []
 
     def command(self, program):
-        if program == OURS:
-            return [self.gpudae, "bench", "--json", "--quiet"]
+        if program.family == report.OURS:
+            return [self.gpudae, "bench", "--json", "--quiet", "--precision", program.precision]
         return [self.pythons[program.environment], HERE / program.script[0], *program.script[1:]]
 
     def run(self, name, threads, command):
@@ -126,7 +131,7 @@ class Bench:
         for line in self.run(f"{program.name} on {w.name}", threads, command)[-1:]:
             result = json.loads(line)
             report.check(result, w)
-            result.update(program=program.name, family=program.family, round=round_, steps=warmup, last=last,
+            result.update(program=program.name, family=program.family, precision=program.precision, round=round_, steps=warmup, last=last,
                           threads=threads, rank=[OURS, *self.plan.peers].index(program))
             self.steps.append(result)
             say(f"round {round_ + 1}  {w.name:18} {threads} threads  {program.name:18} {result['samples_per_s']:>10,.0f} examples/s")

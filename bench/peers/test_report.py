@@ -62,7 +62,8 @@ class Workloads(unittest.TestCase):
         w = workloads()["tabular-b32"]
         good = {"workload": w.name, "samples_per_s": 3200.0, "steps_per_s": 100.0, "gflops": 3200 * w.flops / 1e9}
         report.check(good, w)
-        for wrong in ({"workload": "deep-b256"}, {"steps_per_s": 50.0}, {"gflops": good["gflops"] * 1.1}):
+        report.check({**good, "layers": list(w.layers), "corruption": w.corruption}, w)
+        for wrong in ({"workload": "deep-b256"}, {"steps_per_s": 50.0}, {"gflops": good["gflops"] * 1.1}, {"layers": [64, 64]}, {"corruption": "none"}):
             with self.assertRaises(report.Mismatch):
                 report.check({**good, **wrong}, w)
 

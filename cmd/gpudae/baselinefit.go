@@ -148,7 +148,7 @@ func (f *linearFit) load(ctx context.Context, p *program, console *console) (str
 		f.hide(rowsOf(f.in.table, scored, f.in.table.Rows))
 		return "", nil
 	}
-	dev, err := openDevice(s.Machine.Device, origin(f.origins, "device"), s.Machine.Threads, console.logf)
+	dev, err := openDevice(s.Machine, f.origins, console.logf)
 	if err != nil {
 		return "", err
 	}

@@ -54,14 +54,20 @@ Examples:
 // benchJSON is the measurement of one workload.
 type benchJSON struct {
 	Workload      string  `json:"workload"`
+	Layers        []int   `json:"layers"` // widths from the input to the output
+	Activation    string  `json:"activation"`
+	Batch         int     `json:"batch"`
+	Corruption    string  `json:"corruption"`
+	Likelihood    string  `json:"likelihood"`
 	Framework     string  `json:"framework"`
 	Device        string  `json:"device"`
 	Threads       int     `json:"threads"`
+	Precision     string  `json:"precision"`          // of the factors of products
 	SamplesPerS   float64 `json:"samples_per_s"`      // median of the windows
 	BestPerS      float64 `json:"best_samples_per_s"` // best window
 	StepsPerS     float64 `json:"steps_per_s"`
 	GFLOPs        float64 `json:"gflops"`       // matrix products of forward and backward a second, those with zeros included
-	PeakGFLOPs    float64 `json:"sgemm_gflops"` // of a large matrix product on the same device
+	PeakGFLOPs    float64 `json:"sgemm_gflops"` // of a large matrix product on the same device, in turn with the windows
 	PeakShare     float64 `json:"peak_share"`
 	AllocsPerStep float64 `json:"allocs_per_step"`
 	PeakRSS       float64 `json:"peak_rss_mb"`
@@ -156,7 +162,7 @@ func chooseWorkloads(names []string) ([]workload, error) {
 // measure runs a workload; began is when the time to the first step started.
 func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time) (*benchJSON, error) {
 	resetPeakMemory()
-	dev, err := openDevice(o.machine.Device, origin(o.origins, "device"), o.machine.Threads, func(string, ...any) {})
+	dev, err := openDevice(o.machine, o.origins, func(string, ...any) {})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,8 @@ func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time)
 	if err != nil {
 		return nil, err
 	}
-	r := &benchJSON{Workload: w.name, Framework: "gpudae", Device: dev.Info().Name, Threads: dev.Info().Threads}
+	r := &benchJSON{Workload: w.name, Layers: w.widths(), Activation: w.activation, Batch: w.batch, Corruption: w.corruption, Likelihood: w.likelihood,
+		Framework: "gpudae", Device: dev.Info().Name, Threads: dev.Info().Threads, Precision: o.machine.Precision}
 	if err := s.steps(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -177,21 +184,17 @@ func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time)
 		return nil, err
 	}
 	r.WarmupLoss = w.perFeature(r.WarmupLoss)
-	before, err := sgemmPeak(dev)
+	peak, err := newPeak(dev)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.windows(ctx, o.seconds, r); err != nil {
+	if err := s.windows(ctx, o.seconds, peak, r); err != nil {
 		return nil, err
 	}
 	r.StepsPerS = r.SamplesPerS / float64(w.batch)
 	r.GFLOPs = r.SamplesPerS * float64(s.net.DAE().FLOPs(true)) / 1e9
 	r.PeakRSS = float64(peakMemory()) / 1e6
-	after, err := sgemmPeak(dev)
-	if err != nil {
-		return nil, err
-	}
-	r.PeakGFLOPs = max(before, after) // a busy machine has better moments and worse
+	r.PeakGFLOPs = peak.gflops
 	r.PeakShare = r.GFLOPs / r.PeakGFLOPs
 	return r, nil
 }
@@ -307,8 +310,9 @@ func (s *stepper) loss() (float64, error) {
 // windowCount is the number of windows whose median counts.
 const windowCount = 10
 
-// windows times the steps.
-func (s *stepper) windows(ctx context.Context, seconds float64, r *benchJSON) error {
+// windows times the steps, in turn with large matrix products: what a busy
+// machine takes from the one it takes from the other.
+func (s *stepper) windows(ctx context.Context, seconds float64, peak *peak, r *benchJSON) error {
 	perWindow := 0
 	for began := time.Now(); time.Since(began).Seconds() < seconds/windowCount; perWindow++ {
 		if err := s.steps(ctx, 1); err != nil {
@@ -319,6 +323,9 @@ func (s *stepper) windows(ctx context.Context, seconds float64, r *benchJSON) er
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range rates {
+		if err := peak.measure(); err != nil {
+			return err
+		}
 		began := time.Now()
 		if err := s.steps(ctx, perWindow); err != nil {
 			return err
@@ -334,14 +341,20 @@ func (s *stepper) windows(ctx context.Context, seconds float64, r *benchJSON) er
 }
 
 // sgemmSize is the size of the matrix product that counts as the device's peak,
-// sgemmSeconds how long it is repeated, and its best time counts.
+// sgemmSeconds how long it is repeated at a time.
 const (
 	sgemmSize    = 1024
-	sgemmSeconds = 0.2
+	sgemmSeconds = 0.02
 )
 
-// sgemmPeak is the best rate of large square matrix products, GFLOP/s.
-func sgemmPeak(dev device.Device) (float64, error) {
+// peak is the best rate of large square matrix products.
+type peak struct {
+	dev     device.Device
+	product device.DenseArgs
+	gflops  float64
+}
+
+func newPeak(dev device.Device) (*peak, error) {
 	var views [3]device.View
 	values := make([]float32, sgemmSize*sgemmSize)
 	for i := range values {
@@ -350,22 +363,27 @@ func sgemmPeak(dev device.Device) (float64, error) {
 	for i := range views {
 		memory, err := dev.Alloc(device.Float, len(values))
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		views[i] = device.MatrixOf(memory, 0, sgemmSize, sgemmSize)
 		if err := dev.Upload(views[i], values); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	best := math.Inf(1)
+	p := &peak{dev: dev, product: device.DenseArgs{X: views[0], W: views[1], Y: views[2]}}
+	return p, p.measure()
+}
+
+// measure repeats the product for a while; its best time so far counts.
+func (p *peak) measure() error {
 	for spent := 0.0; spent < sgemmSeconds; {
 		began := time.Now()
-		dev.Dense(device.DenseArgs{X: views[0], W: views[1], Y: views[2]})
-		if err := dev.Sync(); err != nil {
-			return 0, err
+		p.dev.Dense(p.product)
+		if err := p.dev.Sync(); err != nil {
+			return err
 		}
 		took := time.Since(began).Seconds()
-		best, spent = min(best, took), spent+took
+		p.gflops, spent = max(p.gflops, 2*float64(sgemmSize)*sgemmSize*sgemmSize/took/1e9), spent+took
 	}
-	return 2 * float64(sgemmSize) * sgemmSize * sgemmSize / best / 1e9, nil
+	return nil
 }

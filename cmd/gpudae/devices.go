@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	cpuName       = "cpu"
 	cudaName      = "cuda" // has a memory of its own
 	referenceName = "reference"
 )
@@ -30,7 +31,7 @@ type deviceKind struct {
 // the real one in a build with the tag cuda.
 func deviceKinds() []deviceKind {
 	return []deviceKind{
-		{"cpu", "vector instructions and threads", func(_, threads int) (device.Device, error) { return cpu.New(threads) }},
+		{cpuName, "vector instructions and threads", func(_, threads int) (device.Device, error) { return cpu.New(threads) }},
 		{cudaName, "an NVIDIA GPU; cuda:N is the one with ordinal N", openCUDA},
 		{referenceName, "plain loops in float64: slow, and the oracle of the tests", func(int, int) (device.Device, error) { return reference.New(), nil }},
 	}
@@ -42,17 +43,45 @@ const maxThreads = 1024
 // deviceDoc is the flag's documentation.
 const deviceDoc = "auto, cpu, cuda[:N] or reference"
 
-// openDevice opens the device that a name stands for. auto prefers a GPU and
+// Precisions of the factors of matrix products; all else is float32, or what the
+// device's own arithmetic is.
+const (
+	precisionFloat32  = "float32"
+	precisionBFloat16 = "bf16"
+)
+
+func precisions() []string { return []string{precisionFloat32, precisionBFloat16} }
+
+// openDevice opens the device that the settings name. auto prefers a GPU and
 // otherwise takes the CPU; log is told so.
-func openDevice(name, where string, threads int, log func(format string, args ...any)) (device.Device, error) {
-	if name == "auto" {
-		return openBest(threads, log)
+func openDevice(m machineSettings, origins settings.Origins, log func(format string, args ...any)) (device.Device, error) {
+	if m.Precision == precisionBFloat16 {
+		return openBFloat16(m, origins)
 	}
-	kind, ordinal, err := parseDevice(name, where)
+	if m.Device == auto {
+		return openBest(m.Threads, log)
+	}
+	kind, ordinal, err := parseDevice(m.Device, origin(origins, "device"))
 	if err != nil {
 		return nil, err
 	}
-	return openNamed(kind, ordinal, threads)
+	return openNamed(kind, ordinal, m.Threads)
+}
+
+// openBFloat16 opens the one device that has products of bfloat16.
+func openBFloat16(m machineSettings, origins settings.Origins) (device.Device, error) {
+	where := origin(origins, "precision")
+	if m.Device != auto && m.Device != cpuName {
+		return nil, usage(where, precisionBFloat16+" on "+m.Device, "use --device cpu, or --precision float32")
+	}
+	dev, err := cpu.NewBFloat16(m.Threads)
+	if errors.Is(err, cpu.ErrNoBFloat16) {
+		return nil, usage(where, "this processor has no AVX512-BF16", "use --precision float32")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return dev, nil
 }
 
 func openBest(threads int, log func(format string, args ...any)) (device.Device, error) {
@@ -60,7 +89,7 @@ func openBest(threads int, log func(format string, args ...any)) (device.Device,
 	if why == nil {
 		return dev, nil
 	}
-	dev, err := openNamed("cpu", 0, threads)
+	dev, err := openNamed(cpuName, 0, threads)
 	if err == nil {
 		log("device: cpu (%s), since %s", dev.Info().Description, reason(why))
 	}

@@ -82,7 +82,7 @@ func checkHeader(header string) error {
 
 // onDevice opens the device of the options for as long as use runs.
 func (o *inferenceOptions) onDevice(use func(device.Device) error) error {
-	dev, err := openDevice(o.machine.Device, origin(o.origins, "device"), o.machine.Threads, o.console.logf)
+	dev, err := openDevice(o.machine, o.origins, o.console.logf)
 	if err != nil {
 		return err
 	}

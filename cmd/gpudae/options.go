@@ -23,6 +23,9 @@ const auto = "auto"
 type machineSettings struct {
 	Device  string
 	Threads int
+	// Precision is that of the factors of matrix products: float32, or bf16 on
+	// the CPU.
+	Precision string
 }
 
 func machineTable() settings.Table[machineSettings] {
@@ -30,10 +33,14 @@ func machineTable() settings.Table[machineSettings] {
 	return settings.Table[machineSettings]{
 		{Key: "device", Group: group, Doc: deviceDoc, Field: func(c *machineSettings) any { return &c.Device }},
 		{Key: "threads", Group: group, Doc: "CPU threads, 0: one a core", Field: func(c *machineSettings) any { return &c.Threads }},
+		{Key: "precision", Group: group, Doc: "factors of matrix products: float32, or bf16 on a CPU with AVX512-BF16",
+			Choices: precisions(), Field: func(c *machineSettings) any { return &c.Precision }},
 	}
 }
 
-func defaultMachine() machineSettings { return machineSettings{Device: auto} }
+func defaultMachine() machineSettings {
+	return machineSettings{Device: auto, Precision: precisionFloat32}
+}
 
 // trainSettings are everything that a run is determined by, and its machine.
 type trainSettings struct {

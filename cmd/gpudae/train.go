@@ -258,7 +258,7 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 		log = func(string, ...any) {}
 	}
 	machine := r.settings.Machine
-	dev, err := openDevice(machine.Device, origin(r.origins, "device"), machine.Threads, log)
+	dev, err := openDevice(machine, r.origins, log)
 	if err != nil {
 		return err
 	}

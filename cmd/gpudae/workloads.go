@@ -73,6 +73,15 @@ func (w workload) table(ctx context.Context, d data.Dataset) (device.Table, erro
 	return t, nil
 }
 
+// widths are the layers' from the input to the output.
+func (w workload) widths() []int {
+	widths := append([]int{w.features}, w.hidden...)
+	for i := len(w.hidden) - 2; i >= 0; i-- {
+		widths = append(widths, w.hidden[i])
+	}
+	return append(widths, w.features)
+}
+
 // perFeature brings a minibatch's NLL to the form in which other programs report
 // the loss: cross-entropy a feature, or squared error a feature.
 func (w workload) perFeature(nll float64) float64 {

@@ -11,7 +11,8 @@ import (
 // mean over many, against their distributions. Their seeds are fixed.
 func samplingChecks() []check {
 	all := append(each("MomentsOfDraw", device.Likelihoods(), momentsOfDraw), each("MomentsOfCode", device.Codes(), momentsOfCode)...)
-	return append(all, check{"MomentsOfDiffuse", momentsOfDiffuse}, check{"ProgramRepeatsDraws", checkProgramOfDraws})
+	return append(all, check{"MomentsOfDiffuse", momentsOfDiffuse}, check{"ProgramRepeatsDraws", checkProgramOfDraws},
+		check{"ClosedDeviceDrawsNothing", checkClosedDevice})
 }
 
 // numbered is the index of rows 0, 1, ...
@@ -238,5 +239,16 @@ func checkProgramOfDraws(r *rig) {
 			r.report("two steps draw the same code")
 		}
 		last = noise
+	}
+}
+
+// checkClosedDevice: after a failure, of which being closed is one, operations are
+// ignored, and Sync still reports it.
+func checkClosedDevice(r *rig) {
+	x := r.newDrawing()
+	r.must(r.dev.Close())
+	x.step()
+	if err := r.dev.Sync(); err == nil {
+		r.report("a closed device reports no failure after operations")
 	}
 }

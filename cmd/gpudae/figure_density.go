@@ -17,8 +17,8 @@ import (
 // Sizes of a density's grid and of the equation that gives it.
 const (
 	densityColumns = 120 // where a score is enough
-	flowColumns    = 64  // where the probability flow is solved from every point
-	flowSteps      = 24
+	flowColumns    = 96  // where the probability flow is solved from every point
+	flowSteps      = 32
 )
 
 // drawDensity draws the density that the model has learned of points in the

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 
 	"gpudae/data"
 	"gpudae/figure"
+	"gpudae/model"
 )
 
 // Sizes of a vector field.
@@ -47,16 +51,42 @@ func (s *subject) denoiser(ctx context.Context) (func(values []float32) ([]float
 	if err != nil {
 		return nil, err
 	}
+	sigma := fieldSigma(s.saved.DAE)
+	if sigma > 0 {
+		s.note(fmt.Sprintf("the reconstruction is that of noise σ = %.3g", sigma))
+	}
 	return func(values []float32) ([]float32, error) {
 		x, err := s.saved.Scaler.Apply(tensor.New(tensor.WithShape(len(values)/s.info.Features, s.info.Features), tensor.WithBacking(values)))
 		if err != nil {
 			return nil, err
 		}
-		if x, err = net.Denoise(ctx, x); err != nil {
+		if sigma > 0 {
+			z := data.Float32s(x)
+			if err := net.DenoiseAt(ctx, z, z, sigma); err != nil {
+				return nil, err
+			}
+		} else if x, err = net.Denoise(ctx, x); err != nil {
 			return nil, err
 		}
 		return s.invert(data.Float32s(x))
 	}, nil
+}
+
+// fieldShare is the noise at which a score model's field is drawn, beside the
+// spread of the data: enough to be felt between them, and too little to blur them.
+const fieldShare = 0.15
+
+// fieldSigma is the noise level of a score model that shows its field best, 0 for
+// a denoising auto-encoder, which has one of its own.
+func fieldSigma(dae *model.DAE) float64 {
+	levels := dae.NoiseLevels()
+	if len(levels) < 2 {
+		return 0
+	}
+	wanted := fieldShare * dae.Config().Score.SigmaData
+	return slices.MinFunc(levels, func(a, b float64) int {
+		return cmp.Compare(math.Abs(math.Log(a/wanted)), math.Abs(math.Log(b/wanted)))
+	})
 }
 
 // evenly takes at most so many of the points, evenly spaced.

@@ -31,18 +31,11 @@ Examples:
 }
 
 func (p *program) encode(c *cli.Context) error {
-	if err := arguments(c, "MODEL", "IN"); err != nil {
-		return err
-	}
-	out, err := outputFile(c)
-	if err != nil {
-		return err
-	}
 	all := c.String("layer") == "all"
 	if !all && c.String("layer") != "code" {
 		return usage("--layer", "unknown layer "+quoted(c.String("layer")), "choose code or all")
 	}
-	o, saved, err := p.inference(c)
+	o, saved, out, err := p.inferenceTo(c, "MODEL", "IN")
 	if err != nil {
 		return err
 	}

@@ -73,6 +73,19 @@ func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, er
 	return o, saved, checkHeader(o.reading.header)
 }
 
+// inferenceTo is inference for a command that writes a file: it first checks the
+// positional arguments and -o.
+func (p *program) inferenceTo(c *cli.Context, names ...string) (o *inferenceOptions, saved *train.Saved, out string, err error) {
+	if err = arguments(c, names...); err != nil {
+		return nil, nil, "", err
+	}
+	if out, err = outputFile(c); err != nil {
+		return nil, nil, "", err
+	}
+	o, saved, err = p.inference(c)
+	return o, saved, out, err
+}
+
 func checkHeader(header string) error {
 	if !slices.Contains(headerChoices(), header) {
 		return usage("--header", "unknown header "+quoted(header), "choose one of "+strings.Join(headerChoices(), ", "))

@@ -52,14 +52,7 @@ func sigmaFlag() cli.Flag {
 }
 
 func (p *program) score(c *cli.Context) error {
-	if err := arguments(c, "MODEL", "IN"); err != nil {
-		return err
-	}
-	out, err := outputFile(c)
-	if err != nil {
-		return err
-	}
-	o, saved, err := p.inference(c)
+	o, saved, out, err := p.inferenceTo(c, "MODEL", "IN")
 	if err != nil {
 		return err
 	}

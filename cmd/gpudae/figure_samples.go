@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"gorgonia.org/tensor"
@@ -22,25 +23,42 @@ const (
 	sheetRows     = 6
 	sheetColumns  = 16
 	filmChains    = 8 // rows of a film strip
+	filmColumns   = 12
+	descentLevels = 40 // noise levels that samples come down
 )
 
 // filmSteps are the numbers of steps after which a film strip shows a chain.
 func filmSteps() []int { return []int{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144} }
 
-// drawSamples draws the ends of walkback chains that start at the examples:
-// points over the data, or reconstructions of images.
+// drawSamples draws samples: points over the data, or images. They are the ends
+// of walkback chains that start at the examples, reconstructed if they are
+// images, or what the probability flow of a score model brings down.
 func drawSamples(ctx context.Context, s *subject, path string) error {
+	draw := func(n int) ([]float32, error) {
+		if len(s.saved.DAE.NoiseLevels()) > 1 {
+			frames, err := s.descend(ctx, n, []int{descentLevels})
+			if err != nil {
+				return nil, err
+			}
+			return s.invert(frames[0].states)
+		}
+		frames, err := s.walk(ctx, n, []int{sampledSteps})
+		if err != nil {
+			return nil, err
+		}
+		return frames[0], nil
+	}
 	if s.info.Features != 2 {
 		if err := s.checkImages(); err != nil {
 			return err
 		}
-		frames, err := s.walk(ctx, sheetRows*sheetColumns, []int{sampledSteps})
+		samples, err := draw(sheetRows * sheetColumns)
 		if err != nil {
 			return err
 		}
-		return s.drawSheet(path, frames[0], sheetColumns, nil)
+		return s.drawSheet(path, samples, sheetColumns, nil)
 	}
-	frames, err := s.walk(ctx, sampledPoints, []int{sampledSteps})
+	samples, err := draw(sampledPoints)
 	if err != nil {
 		return err
 	}
@@ -48,14 +66,18 @@ func drawSamples(ctx context.Context, s *subject, path string) error {
 	if err != nil {
 		return err
 	}
-	return figure.Scatter(path, figure.Cloud{Data: all, Samples: frames[0], Axes: s.axes()})
+	return figure.Scatter(path, figure.Cloud{Data: all, Samples: samples, Axes: s.axes()})
 }
 
 // drawChain draws a film strip: a row is a chain from an example on, and a
-// column the reconstruction of its state after as many steps.
+// column the reconstruction of its state after as many steps; of a score model, a
+// sample on its way from noise, and the noise levels that it passes.
 func drawChain(ctx context.Context, s *subject, path string) error {
 	if err := s.checkImages(); err != nil {
 		return err
+	}
+	if len(s.saved.DAE.NoiseLevels()) > 1 {
+		return s.drawDescent(ctx, path)
 	}
 	frames, err := s.walk(ctx, filmChains, filmSteps())
 	if err != nil {
@@ -132,4 +154,75 @@ func (s *subject) walk(ctx context.Context, chains int, after []int) ([][]float3
 		}
 	}
 	return frames, nil
+}
+
+// levelFrame are the states at a noise level, in the scale of training.
+type levelFrame struct {
+	sigma  float64
+	states []float32
+}
+
+// descend draws samples by Heun's method and returns their states after each
+// number of moves, which increase; 0 is the start.
+func (s *subject) descend(ctx context.Context, n int, after []int) ([]levelFrame, error) {
+	net, src, err := s.saved.Bind(s.dev, min(inferenceBatch, n))
+	if err != nil {
+		return nil, err
+	}
+	known := s.saved.DAE.NoiseLevels()
+	levels, err := sample.KarrasLevels(known[len(known)-1], known[0], descentLevels, karrasRho)
+	if err != nil {
+		return nil, err
+	}
+	start, err := sample.StartAt(ctx, net, n, levels[0], src.Seed)
+	if err != nil {
+		return nil, err
+	}
+	frames := make([]levelFrame, len(after))
+	for i := range frames {
+		frames[i] = levelFrame{levels[0], slices.Clone(start)}
+	}
+	_, err = sample.Heun(ctx, sample.Descent{Denoiser: net, Levels: levels, Start: start, Together: net.Rows(), Seed: src.Seed,
+		Observe: func(move, first int, x []float32, sigma float64) error {
+			if i := slices.Index(after, move+1); i >= 0 {
+				frames[i].sigma = sigma
+				copy(frames[i].states[first*s.info.Features:], x)
+			}
+			return nil
+		}})
+	return frames, chainError(err, "figure", "train for longer")
+}
+
+// drawDescent draws the film strip of a score model. The states are drawn with
+// the contrast of the data: their distance from grey is divided by
+// √(1 + σ²/σ_data²).
+func (s *subject) drawDescent(ctx context.Context, path string) error {
+	var after []int
+	for i := range filmColumns {
+		after = append(after, i*descentLevels/(filmColumns-1))
+	}
+	frames, err := s.descend(ctx, filmChains, after)
+	if err != nil {
+		return err
+	}
+	spread := s.saved.DAE.Config().Score.SigmaData
+	features := s.info.Features
+	film := make([]float32, 0, filmChains*filmColumns*features)
+	var captions []string
+	for _, frame := range frames {
+		captions = append(captions, fmt.Sprintf("σ = %.2g", frame.sigma))
+	}
+	for chain := range filmChains {
+		for _, frame := range frames {
+			shrink := spread / math.Hypot(spread, frame.sigma)
+			for j, v := range frame.states[chain*features : (chain+1)*features] {
+				grey := float64(s.saved.Scaler.Low[j]+s.saved.Scaler.High[j]) / 2
+				film = append(film, float32(grey+shrink*(float64(v)-grey)))
+			}
+		}
+	}
+	if film, err = s.invert(film); err != nil {
+		return err
+	}
+	return s.drawSheet(path, film, filmColumns, captions)
 }

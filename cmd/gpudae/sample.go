@@ -13,7 +13,6 @@ import (
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/internal/settings"
-	"gpudae/model"
 	"gpudae/sample"
 	"gpudae/train"
 )
@@ -200,15 +199,12 @@ func findSampler(name string) (sampler, error) {
 	return sampler{}, usage("--method", "unknown method "+quoted(name), settings.Suggest(name, names, "")+"choose one of "+strings.Join(names, ", "))
 }
 
-// matchesScores reports whether a model was trained by denoising score matching.
-func matchesScores(d *model.DAE) bool { return d.Config().Objective == model.ObjectiveDSM }
-
 // samplingOf reads the flags in the light of the model.
 func (p *program) samplingOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*sampling, error) {
 	method := c.String("method")
 	if method == "" {
 		method = methodWalkback
-		if matchesScores(saved.DAE) {
+		if saved.DAE.IsScoreModel() {
 			method = methodHeun
 		}
 	}

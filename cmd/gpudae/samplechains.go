@@ -90,7 +90,7 @@ func stepSize(c *cli.Context, otherwise float64) (float64, error) {
 }
 
 func (plan *chainPlan) fitWalkback(c *cli.Context, o *inferenceOptions, saved *train.Saved) (err error) {
-	if matchesScores(saved.DAE) {
+	if saved.DAE.IsScoreModel() {
 		return usage("--method", "walkback draws from p(x|h), which a model of score matching does not have", "leave it out, or choose "+methodLangevin+" or "+methodAnnealed)
 	}
 	likelihood := saved.DAE.Likelihood()

@@ -66,7 +66,7 @@ func descentOf(c *cli.Context, saved *train.Saved, s *sampling) (*descentPlan, e
 	known := saved.DAE.NoiseLevels()
 	if len(known) < 2 {
 		trained := "under " + saved.DAE.Corruption().String()
-		if matchesScores(saved.DAE) {
+		if saved.DAE.IsScoreModel() {
 			trained = "at one noise level"
 		}
 		return nil, usage(c.Args().First(), "trained "+trained+", so "+s.name+" has no noise levels to come down",

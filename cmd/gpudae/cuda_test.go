@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,6 +78,7 @@ func TestCUDA(t *testing.T) {
 		{"AutoFallsBack", testCUDAAuto},
 		{"Doctor", testCUDADoctor},
 		{"LossCurve", testCUDALossCurve},
+		{"Posterior", testCUDAPosterior},
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},
@@ -154,11 +156,18 @@ func TestDriverReleaseCUDA(t *testing.T) {
 
 // testCUDALossCurve: the run that a user makes, on the GPU and on the reference.
 func testCUDALossCurve(t *testing.T, p cudaProgram) {
+	t.Run("likelihood", func(t *testing.T) { compareLossCurves(t, p, "train_nll", "val_nll") })
+	t.Run("score", func(t *testing.T) {
+		compareLossCurves(t, p, "train_loss", "val_loss", "--objective", "dsm", "--embedding", "positional")
+	})
+}
+
+func compareLossCurves(t *testing.T, p cudaProgram, training, validation string, flags ...string) {
 	const tolerance = 1e-4
 	curves := map[string][]map[string]any{}
 	for _, device := range []string{"cuda", "reference"} {
 		dir := t.TempDir()
-		p.run(t, dir, exitOK, nil, "train", "digits", "--device", device, "--epochs", "2", "--hidden", "64,32", "-o", "run")
+		p.run(t, dir, exitOK, nil, append([]string{"train", "digits", "--device", device, "--epochs", "2", "--hidden", "64,32", "-o", "run"}, flags...)...)
 		content, err := os.ReadFile(filepath.Join(dir, "run", "metrics.jsonl"))
 		if err != nil {
 			t.Fatal(err)
@@ -175,11 +184,38 @@ func testCUDALossCurve(t *testing.T, p cudaProgram) {
 		t.Fatalf("the run has %d epochs", len(curves["cuda"]))
 	}
 	for i, want := range curves["reference"] {
-		for _, key := range []string{"train_nll", "val_nll"} {
+		for _, key := range []string{training, validation} {
 			a, b := curves["cuda"][i][key].(float64), want[key].(float64)
 			if difference := math.Abs(a-b) / b; !(difference <= tolerance) {
 				t.Errorf("epoch %d: %s is %g, the reference's %g", i+1, key, a, b)
 			}
+		}
+	}
+}
+
+// testCUDAPosterior: what a score model of the GPU says, forward and backward, is
+// what the reference computes of it.
+func testCUDAPosterior(t *testing.T, p cudaProgram) {
+	const tolerance = 2e-5
+	dir := t.TempDir()
+	p.run(t, dir, exitOK, nil, "train", "two-moons:n=200", "--preset", "score", "--norm", "layer", "--hidden", "16", "--epochs", "2", "--device", "cuda", "-o", "run")
+	numbers := map[string][]string{}
+	for _, device := range []string{"cuda", "reference"} {
+		p.run(t, dir, exitOK, nil, "score", "run", "two-moons:n=50", "--sigma", "0.5", "--posterior", "--device", device, "-o", device+".csv")
+		content, err := os.ReadFile(filepath.Join(dir, device+".csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers[device] = strings.FieldsFunc(string(content), func(r rune) bool { return r == ',' || r == '\n' })
+	}
+	if len(numbers["cuda"]) < 50*4 || len(numbers["cuda"]) != len(numbers["reference"]) {
+		t.Fatalf("%d numbers, %d of the reference", len(numbers["cuda"]), len(numbers["reference"]))
+	}
+	for i, text := range numbers["cuda"] {
+		got, err := strconv.ParseFloat(text, 64)
+		want, wrong := strconv.ParseFloat(numbers["reference"][i], 64)
+		if (err == nil) != (wrong == nil) || err == nil && math.Abs(got-want) > tolerance {
+			t.Errorf("number %d is %s, the reference's %s", i, text, numbers["reference"][i])
 		}
 	}
 }

@@ -142,6 +142,31 @@ func (e *autoEncoder) step() {
 	e.update()
 }
 
+// BenchmarkInference times the reconstruction of minibatches, 784-1000-784: what
+// denoise, encode and eval spend their time on. GFLOP/s compare with those of
+// BenchmarkDense, which is one product: the weights are read where they lie, so
+// that nothing is left to pack once for all minibatches.
+func BenchmarkInference(b *testing.B) {
+	for _, batch := range []int{16, 128, 1024} {
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("b%d/threads=%d", batch, threads), func(b *testing.B) {
+				dev := openAsUsed(b, threads)
+				e := newAutoEncoder(b, dev, batch, []int{784, 1000, 784}, device.ReLU, device.CorruptArgs{}, device.Bernoulli)
+				random := rand.New(rand.NewPCG(5, 6))
+				x := upload(b, dev, batch, 784, randomMatrix(random, batch, 784))
+				h, a := e.layers[0], e.layers[1]
+				best := fastest(b, func() {
+					dev.Dense(device.DenseArgs{X: x, W: h.w, Bias: h.b, Act: device.ReLU, Y: h.y})
+					dev.Dense(device.DenseArgs{X: h.y, W: a.w, Bias: a.b, Y: a.y})
+					dev.Mean(device.MeanArgs{Kind: device.Bernoulli, Params: a.y, Out: a.y})
+				})
+				b.ReportMetric(4*float64(batch*784*1000)/best.Seconds()/1e9, "GFLOP/s")
+				b.ReportMetric(float64(batch)/best.Seconds(), "examples/s")
+			})
+		}
+	}
+}
+
 // BenchmarkStep times whole training steps with Adam; examples/s are those of
 // the fastest step.
 func BenchmarkStep(b *testing.B) {

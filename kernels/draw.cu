@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(256) draw(
   const Draws draws = {seed, stream, stage, replicates, index, clock};
   const Coordinates at = draws.at(work.row, work.quad);
   const Block words = philox_block(at, seed);
-  const Quad z = normal_quad(words);
+  const Quad z = learned || kind == kGaussian ? normal_quad(words) : Quad{};
   const float* row = params + work.row * (learned ? 2 * columns : columns) + first;
   Quad x = load_quad(row, count), s = {};
   if (learned) s = load_quad(row + columns, count);

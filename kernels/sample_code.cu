@@ -33,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(256) sample_code(
   float sum = 0;
   for (int64_t quad = threadIdx.x; 4 * quad < units; quad += blockDim.x) {
     const Block words = philox_block(draws.at(i, quad), seed);
-    const Quad z = normal_quad(words);
+    const Quad z = gaussian ? normal_quad(words) : Quad{};
 #pragma unroll
     for (int l = 0; l < 4; ++l) {
       const int64_t j = 4 * quad + l;

@@ -32,7 +32,7 @@ type Config struct {
 	Objective string `yaml:"objective,omitempty" json:"objective,omitempty"`
 	Score     Score  `yaml:"score,omitempty" json:"score,omitzero"`
 
-	CodeDistribution string   `yaml:"code_distribution,omitempty" json:"code_distribution,omitempty"` // q(h|x̃), see ParseCodeDistribution; default none
+	CodeDistribution string   `yaml:"code_distribution,omitempty" json:"code_distribution,omitempty"` // q(h|x̃), see ParseCodeDistribution; none, the default, is left out of files
 	Beta             *float64 `yaml:"beta,omitempty" json:"beta,omitempty"`                           // weight of the divergence of q from the prior; default 1
 	BetaWarmup       int      `yaml:"beta_warmup,omitempty" json:"beta_warmup,omitempty"`             // steps over which that weight rises from 0
 	Importance       int      `yaml:"importance,omitempty" json:"importance,omitempty"`               // samples K of an importance-weighted bound; 0: the divergence in closed form
@@ -169,6 +169,9 @@ func (r *resolved) checkNames() (err error) {
 	}
 	if r.codes, err = ParseCodeDistribution(r.CodeDistribution); err != nil {
 		return err
+	}
+	if !r.codes.Stochastic {
+		r.CodeDistribution = "" // which files leave out
 	}
 	if r.corruption, err = ParseCorruption(r.Corruption); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 type Row struct {
 	Epoch       int     // counted from 1
 	Step        uint64  // optimiser steps made
-	TrainNLL    float64 // TrainLoss, if the objective is a likelihood
+	TrainNLL    float64 // TrainLoss, if the objective is a likelihood and no more
 	ValNLL      float64 // mean -log p(x|h) of the validation rows in nats an example, if the objective is a likelihood
 	ValMSE      float64 // mean squared error a feature of E[x|h]
 	ValPSNR     float64 // 10·log₁₀(peak²/ValMSE) dB, the peak being the range of the data
@@ -23,25 +23,29 @@ type Row struct {
 	SamplesPerS float64 // examples trained per second, validation excluded
 	Seconds     float64 // since the start of the run, validation included
 	TrainLoss   float64 // mean loss of the epoch's examples while it ran, with emphasis and dropout if the model has them: nats an example for nll
-	ValLoss     float64 // mean loss of the validation rows, which chooses the model: ValNLL, or that of denoising score matching
+	ValLoss     float64 // mean loss of the validation rows, which chooses the model: ValNLL + β·ValKL, or that of denoising score matching
+	ValKL       float64 // mean divergence of q(h|x̃) from the prior, if the code is stochastic
 }
 
 // columns are the names in both files, in the order of Row's fields.
-var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds", "train_loss", "val_loss"}
+var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds", "train_loss", "val_loss", "val_kl"}
 
 // likelihoodColumns is the number of columns, the first of all, of files that
 // knew no other objective than nll.
-const likelihoodColumns = len(columns) - 2
+const likelihoodColumns = 10
 
 func (r Row) values() [len(columns)]float64 {
-	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds, r.TrainLoss, r.ValLoss}
+	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds, r.TrainLoss, r.ValLoss, r.ValKL}
 }
 
 func rowOf(v []float64) Row {
 	r := Row{Epoch: int(v[0]), Step: uint64(v[1]), TrainNLL: v[2], ValNLL: v[3], ValMSE: v[4], ValPSNR: v[5], LR: v[6], GradNorm: v[7], SamplesPerS: v[8], Seconds: v[9]}
-	r.TrainLoss, r.ValLoss = r.TrainNLL, r.ValNLL
+	r.TrainLoss, r.ValLoss, r.ValKL = r.TrainNLL, r.ValNLL, math.NaN()
 	if len(v) > likelihoodColumns {
 		r.TrainLoss, r.ValLoss = v[10], v[11]
+	}
+	if len(v) == len(columns) {
+		r.ValKL = v[12]
 	}
 	return r
 }

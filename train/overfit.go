@@ -59,6 +59,9 @@ func (d *session) recordFixed(ctx context.Context, part device.Rows) (device.Pro
 	if err := d.Device.UploadWords(d.clock, device.Clock{}.Words()); err != nil {
 		return nil, fmt.Errorf("setting the clock: %w", err)
 	}
+	if err := d.net.SetStep(math.MaxUint64); err != nil { // where β is whole
+		return nil, err
+	}
 	src := d.source(part)
 	var err error
 	if src.Clock, err = d.newClock(); err != nil {

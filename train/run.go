@@ -184,6 +184,9 @@ func (r *run) train(ctx context.Context) (*Rollback, error) {
 	if err := r.Device.UploadWords(r.clock, clock.Words()); err != nil {
 		return nil, fmt.Errorf("setting the clock: %w", err)
 	}
+	if err := r.net.SetStep(clock.Step); err != nil {
+		return nil, err
+	}
 	looked := time.Now()
 	for made := int(clock.Index); made < steps && ctx.Err() == nil; {
 		if err := r.program(made)(); err != nil {
@@ -323,11 +326,12 @@ func (r *run) row(ctx context.Context) (Row, error) {
 	clock := r.now.Clock
 	row := Row{
 		Epoch: int(clock.Epoch) + 1, Step: clock.Step,
-		TrainLoss: r.now.LossSum / float64(clock.Cursor), ValLoss: math.NaN(), TrainNLL: math.NaN(), ValNLL: math.NaN(), ValMSE: math.NaN(), ValPSNR: math.NaN(),
+		TrainLoss: r.now.LossSum / float64(clock.Cursor), ValLoss: math.NaN(), TrainNLL: math.NaN(), ValNLL: math.NaN(), ValMSE: math.NaN(), ValPSNR: math.NaN(), ValKL: math.NaN(),
 		LR: float64(r.table[clock.Index-1]), GradNorm: math.Sqrt(r.now.GradSqSum / float64(clock.Index)),
 		SamplesPerS: float64(clock.Cursor) / r.now.Spent,
 	}
-	if !r.Model.IsScoreModel() {
+	stochastic := r.Model.CodeDistribution().Stochastic
+	if !r.Model.IsScoreModel() && !stochastic {
 		row.TrainNLL = row.TrainLoss
 	}
 	if r.split.Held > 0 {
@@ -336,6 +340,9 @@ func (r *run) row(ctx context.Context) (Row, error) {
 			return row, err
 		}
 		row.ValLoss, row.ValNLL, row.ValMSE, row.ValPSNR = e.Loss, e.NLL, e.MSE, e.PSNR
+		if stochastic {
+			row.ValKL = e.KL
+		}
 	}
 	row.Seconds = r.earlier + time.Since(r.began).Seconds()
 	return row, nil

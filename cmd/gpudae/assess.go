@@ -25,12 +25,16 @@ type examination struct {
 	table    device.Table
 	rows     device.Rows // of the table
 	training device.Rows // rows of the table that the model was trained on; empty if it was trained on other data
+	samples  int         // of an importance-weighted bound, 0 for none
 }
 
 // assessment is how well a model reconstructs, beside the closed forms.
 type assessment struct {
 	model.Evaluation
-	baseline *baseline.Table
+	stochastic bool    // whether the code is, so that there are bounds
+	samples    int     // of the importance-weighted bound
+	bound      float64 // on ln p(x), nats an example
+	baseline   *baseline.Table
 }
 
 // skill is the percentage of the mean's squared error that a reconstruction
@@ -53,7 +57,7 @@ func (a *assessment) legend() string {
 // themselves where those of the training are not at hand, which flatters the
 // baselines.
 func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam examination) (*assessment, error) {
-	net, src, err := saved.Bind(dev, min(saved.Config.Batch, max(exam.rows.Len(), 1)))
+	net, src, err := saved.Bind(dev, max(min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +66,16 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	}
 	src.Part = exam.rows
 	pairs := newPairs(exam.rows.Len(), exam.table.Columns)
-	a := &assessment{}
+	a := &assessment{stochastic: saved.DAE.CodeDistribution().Stochastic, samples: exam.samples}
 	if a.Evaluation, err = net.EvaluateEach(ctx, src, pairs.add); err != nil {
 		return nil, err
+	}
+	if exam.samples > 0 {
+		bound, err := net.ImportanceBound(ctx, src, exam.samples)
+		if err != nil {
+			return nil, err
+		}
+		a.bound = -bound
 	}
 	var sigma float64
 	if levels := saved.DAE.NoiseLevels(); len(levels) == 1 {

@@ -9,6 +9,7 @@ import (
 	"gpudae/baseline"
 	"gpudae/data"
 	"gpudae/device"
+	"gpudae/internal/settings"
 	"gpudae/train"
 )
 
@@ -20,18 +21,20 @@ func (p *program) evalCommand() *cli.Command {
 		Description: fmt.Sprintf(`Corrupts DATA as in training, but always with the same noise, and compares the
 reconstructions with the clean examples: negative log likelihood in nats, mean
 squared error, PSNR, and skill, the percentage of the mean's squared error that is
-removed. A score model has a loss in place of the likelihood. Doing nothing
-(identity), the mean, PCA, probabilistic PCA and factor analysis (up to %d features)
-stand beside the model. On the data that the model was trained on, the recorded
-validation rows are taken.
+removed. A score model has a loss in place of the likelihood; a model with a
+stochastic code also has bounds on ln p(x). Doing nothing (identity), the mean, PCA,
+probabilistic PCA and factor analysis (up to %d features) stand beside the model. On
+the data that the model was trained on, the recorded validation rows are taken.
 
 Examples:
   gpudae eval runs/mine digits
   gpudae eval runs/mine test.npy --json
-  gpudae eval runs/mine digits --split all --corruption masking:0.5`, baseline.FactorFeatures),
+  gpudae eval runs/mine digits --split all --corruption masking:0.5
+  gpudae eval runs/vae digits --importance 500`, baseline.FactorFeatures),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "split", Category: "Data", Usage: "`ROWS` rows to take: all, train or val", DefaultText: "val on the training data, otherwise all"},
 			&cli.StringFlag{Name: "corruption", Category: "Data", Usage: "`SPEC` another corruption", DefaultText: "that of training"},
+			&cli.IntFlag{Name: "importance", Category: "Data", Usage: "`K` of a model with gaussian codes, also the importance-weighted bound of K samples"},
 			&cli.Uint64Flag{Name: "seed", Category: "Data", Usage: "`N` of the noise", DefaultText: "the run's"},
 		}, inferenceFlags()...),
 		Action: p.eval,
@@ -40,19 +43,20 @@ Examples:
 
 // evalJSON is what --json prints.
 type evalJSON struct {
-	Model      string        `json:"model"`
-	Data       string        `json:"data"`
-	Split      string        `json:"split"`
-	Device     string        `json:"device"`
-	Corruption string        `json:"corruption"`
-	N          int           `json:"n"`
-	Loss       number        `json:"loss"`
-	NLL        number        `json:"nll"`
-	PerFeature number        `json:"nll_per_feature"`
-	MSE        number        `json:"mse"`
-	PSNR       number        `json:"psnr"`
-	Skill      number        `json:"skill"`
-	Baseline   *baselineJSON `json:"baseline"`
+	Model      string `json:"model"`
+	Data       string `json:"data"`
+	Split      string `json:"split"`
+	Device     string `json:"device"`
+	Corruption string `json:"corruption"`
+	N          int    `json:"n"`
+	Loss       number `json:"loss"`
+	NLL        number `json:"nll"`
+	PerFeature number `json:"nll_per_feature"`
+	*boundsJSON
+	MSE      number        `json:"mse"`
+	PSNR     number        `json:"psnr"`
+	Skill    number        `json:"skill"`
+	Baseline *baselineJSON `json:"baseline"`
 }
 
 func (p *program) eval(c *cli.Context) error {
@@ -82,17 +86,21 @@ func (p *program) eval(c *cli.Context) error {
 	if exam.training.Len() == 0 {
 		o.console.logf("eval: other data than those of training, so the baselines are fitted on the rows themselves, which flatters them")
 	}
+	exam.samples = c.Int("importance")
+	if c.IsSet("importance") && exam.samples < 1 {
+		return usage("--importance", count(exam.samples, "sample"), "give 1 or more")
+	}
 	return o.onDevice(func(dev device.Device) error {
 		a, err := assess(c.Context, dev, saved, exam)
 		if err != nil {
-			return err
+			return located(err, settings.Origins{"importance": "--importance"})
 		}
 		if !o.json {
 			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; PSNR %s; %s\n",
-				o.model, a.N, split, o.input, noiseName(saved.DAE), decibels(a.PSNR), a.legend()) + indent(a.table()))
+				o.model, a.N, split, o.input, noiseName(saved.DAE), decibels(a.PSNR), a.legend()) + indent(a.table()) + a.boundsText())
 		}
 		return p.printJSON(evalJSON{Model: o.model, Data: o.input, Split: split, Device: dev.Info().Name, Corruption: noiseSpec(saved.DAE),
-			N: a.N, Loss: number(a.Loss), NLL: number(a.NLL), PerFeature: number(a.PerFeature), MSE: number(a.MSE), PSNR: number(a.PSNR),
+			N: a.N, Loss: number(a.Loss), NLL: number(a.NLL), PerFeature: number(a.PerFeature), boundsJSON: a.bounds(), MSE: number(a.MSE), PSNR: number(a.PSNR),
 			Skill: number(a.skill(a.MSE)), Baseline: a.baselines()})
 	})
 }

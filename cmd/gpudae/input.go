@@ -116,6 +116,9 @@ func (in *prepared) settle(c *trainSettings) {
 			c.Model.Likelihood = "bernoulli"
 		}
 	}
+	if q, err := model.ParseCodeDistribution(c.Model.CodeDistribution); err == nil && q.Stochastic {
+		setAuto(&c.Model.CodeActivation, "identity")
+	}
 	if c.Model.CodeActivation == auto {
 		c.Model.CodeActivation = c.Model.Activation
 	}
@@ -131,7 +134,7 @@ func setAuto(s *string, value string) {
 // build makes the model that the settings describe, and checks that the data
 // lie where its likelihood and its corruption have support.
 func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DAE, error) {
-	if c.Model.Replicates == 0 || c.Model.Emphasis == (model.Emphasis{}) { // which New takes for the defaults
+	if c.Model.Replicates == 0 || c.Model.Walkback == 0 || c.Model.Emphasis == (model.Emphasis{}) { // which New takes for the defaults
 		return nil, zeroSetting(c.Model, origins)
 	}
 	dae, err := model.New(c.Model)
@@ -151,6 +154,9 @@ func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DA
 func zeroSetting(c model.Config, origins settings.Origins) error {
 	if c.Replicates == 0 {
 		return usage(origin(origins, "replicates"), "no corruption of an example to train on", "give 1 or more")
+	}
+	if c.Walkback == 0 {
+		return usage(origin(origins, "walkback"), "a chain of no links", "give 1 or more")
 	}
 	return usage(origin(origins, "emphasis"), "no feature counts in the loss", "give one of the weights more than 0")
 }

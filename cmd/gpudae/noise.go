@@ -124,7 +124,7 @@ func noiseName(d *model.DAE) string {
 
 // lossName is what a model's loss is called.
 func lossName(d *model.DAE) string {
-	if d.IsScoreModel() {
+	if d.IsScoreModel() || d.CodeDistribution().Stochastic {
 		return "loss"
 	}
 	return "NLL"

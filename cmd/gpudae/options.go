@@ -71,6 +71,9 @@ func defaultTrainSettings() trainSettings {
 			Init:           "auto",
 			Emphasis:       model.Emphasis{Destroyed: 1, Untouched: 1},
 			Replicates:     1,
+
+			CodeDistribution: "none",
+			Walkback:         1,
 		},
 		Score:   defaultScore(),
 		Train:   train.DefaultConfig(),
@@ -110,6 +113,12 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "emphasis_destroyed", Group: "Model", Doc: "weight of destroyed features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Destroyed }},
 		{Key: "emphasis_untouched", Group: "Model", Doc: "weight of untouched features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Untouched }},
 		{Key: "replicates", Group: "Model", Doc: "corruptions of each example in a minibatch", Field: func(c *c) any { return &c.Model.Replicates }},
+		{Key: "code_distribution", Group: "Model", Doc: "distribution q(h|x̃) of the code",
+			More: "none (h = f(x̃)), gaussian, bernoulli or concrete:τ; gaussian with --corruption none is a variational auto-encoder, with another a denoising one", Field: func(c *c) any { return &c.Model.CodeDistribution }},
+		{Key: "beta", Group: "Model", Doc: "weight of the divergence of q(h|x̃) from the prior in the loss, auto: 1", Field: func(c *c) any { return &c.Model.Beta }},
+		{Key: "beta_warmup", Group: "Model", Doc: "steps over which that weight rises from 0", Field: func(c *c) any { return &c.Model.BetaWarmup }},
+		{Key: "importance", Group: "Model", Doc: "samples of an importance-weighted bound of gaussian codes, 0: the divergence in closed form", Field: func(c *c) any { return &c.Model.Importance }},
+		{Key: "walkback", Group: "Model", Doc: "links of the Markov chain that training follows from each example, 1: its corruption alone", Field: func(c *c) any { return &c.Model.Walkback }},
 
 		{Key: "objective", Group: "Training", Doc: "nll: -log p(x|h) of the clean x, h the code of the corrupted x̃; dsm: denoising score matching at many noise levels",
 			Choices: model.Objectives(), Field: func(c *c) any { return &c.Model.Objective }},
@@ -162,6 +171,8 @@ func presets() []preset {
 		{"tied", "one layer of sigmoid units, tied weights, gradient descent (Vincent et al. 2010)", map[string]string{
 			"hidden": "1000", "activation": "sigmoid", "tied": "true", "corruption": "masking:0.25", "likelihood": "bernoulli",
 			"optimizer": "sgd:momentum=0", "lr": "0.02", "schedule": "constant", "clip": "0", "batch": "20"}},
+		{"vae", "a variational auto-encoder: a Gaussian code of 16 units, no corruption (Kingma and Welling 2014)", map[string]string{
+			"corruption": "none", "code": "16", "code_distribution": "gaussian", "beta_warmup": "500", "epochs": "200", "patience": "30", "lr": "0.001"}},
 		{"table", "columns of numbers: standardised, values swapped between rows (Jahrer 2017)", map[string]string{
 			"scale": "standard", "corruption": "swap:0.15", "likelihood": "gaussian:1", "activation": "relu", "lr": "0.001", "epochs": "200"}},
 		{"toy", "points in a plane: small noise, so that the field of reconstructions shows the density", map[string]string{

@@ -87,8 +87,12 @@ func (c *console) epoch(r train.Row, epochs int) {
 	if math.IsNaN(r.TrainNLL) {
 		name = "loss"
 	}
-	c.logf("epoch %*d/%d  train_%s %s  val_%s %s  val_mse %s  lr %s  %.0f samples/s  %s",
-		len(fmt.Sprint(epochs)), r.Epoch, epochs, name, number(r.TrainLoss), name, number(r.ValLoss), number(r.ValMSE), number(r.LR),
+	divergence := ""
+	if !math.IsNaN(r.ValKL) {
+		divergence = fmt.Sprintf("  val_kl %s", number(r.ValKL))
+	}
+	c.logf("epoch %*d/%d  train_%s %s  val_%s %s%s  val_mse %s  lr %s  %.0f samples/s  %s",
+		len(fmt.Sprint(epochs)), r.Epoch, epochs, name, number(r.TrainLoss), name, number(r.ValLoss), divergence, number(r.ValMSE), number(r.LR),
 		r.SamplesPerS, duration(r.Seconds))
 }
 

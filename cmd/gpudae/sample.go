@@ -13,6 +13,7 @@ import (
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/internal/settings"
+	"gpudae/model"
 	"gpudae/sample"
 	"gpudae/train"
 )
@@ -24,7 +25,8 @@ const (
 	mostSteps      = 1_000_000
 )
 
-// sampler is a way to draw samples: a Markov chain or a descent of noise levels.
+// sampler is a way to draw samples: a Markov chain, a descent of noise levels, or
+// neither: from the prior of the codes.
 type sampler struct {
 	name, formula string
 	chain         *sample.Method
@@ -39,7 +41,7 @@ func samplers() []sampler {
 	for _, d := range sample.Diffusions() {
 		all = append(all, sampler{name: d.Name, formula: d.Formula, diffusion: &d})
 	}
-	return all
+	return append(all, sampler{name: methodPrior, formula: "h ~ p(h), x ~ p(x|h)"})
 }
 
 func samplerNames(keep func(sampler) bool) []string {
@@ -63,14 +65,16 @@ const (
 	methodEuler    = "euler"
 	methodDDIM     = "ddim"
 	methodAnnealed = "annealed-langevin"
+	methodPrior    = "prior"
 )
 
 // samplerFlags are the flags that not all methods take, with those that do.
 func samplerFlags() map[string][]string {
 	chains, diffusions := samplerNames(sampler.isChain), samplerNames(sampler.isDiffusion)
 	return map[string][]string{
-		"burn-in": chains, "start": chains, "data": chains, "denoise": chains,
-		"spread": {methodWalkback}, "sigma": {methodLangevin}, "step-size": {methodLangevin, methodAnnealed},
+		"burn-in": chains, "start": chains, "data": chains, "denoise": append(slices.Clone(chains), methodPrior),
+		"steps": slices.Concat(chains, diffusions), "given": slices.Concat(chains, diffusions), "given-from": slices.Concat(chains, diffusions), "given-columns": slices.Concat(chains, diffusions),
+		"spread": {methodWalkback, methodPrior}, "sigma": {methodLangevin}, "step-size": {methodLangevin, methodAnnealed},
 		"grid": diffusions, "rho": diffusions, "sigma-max": diffusions, "sigma-min": diffusions,
 		"inner": {methodAnnealed}, "eta": {methodDDIM}, "churn": {methodHeun, methodEuler},
 		"conditioning": diffusions, "resample": diffusions, "jump": diffusions,
@@ -92,8 +96,9 @@ The first two are Markov chains, whose last states are written: walkback takes a
 model but one of score matching, langevin one trained under Gaussian noise, or
 --sigma. The effective sample size and R̂ (1 when the chains have forgotten their
 starts) tell whether --burn-in and --steps are enough. The others come down from
-noise to data along the levels that a model of --objective dsm knows; their samples
-are independent.
+noise to data along the levels that a model of --objective dsm knows, or, as prior
+does for models with a stochastic code, decode random codes; their samples are
+independent.
 
 --given holds columns to values in the scale of the data, and draws the others;
 --given-from takes the values from the rows of a file, one sample each.
@@ -104,7 +109,8 @@ Examples:
   gpudae sample runs/moons -n 2000 --method langevin --steps 1000 -o moons.csv
   gpudae train two-moons --objective dsm -o runs/score
   gpudae sample runs/score -n 2000 --method heun --steps 40 -o moons.csv
-  gpudae sample runs/score -n 500 --given x=0.5 -o given.csv`,
+  gpudae sample runs/score -n 500 --given x=0.5 -o given.csv
+  gpudae sample runs/vae -n 100 --denoise -o digits.idx.gz`,
 		Flags:  slices.Concat(samplingFlags(), chainFlags(), descentFlags(), givenFlags(), inferenceFlags()),
 		Action: p.sample,
 	}
@@ -114,7 +120,7 @@ func samplingFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"},
 		&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Category: "Sampling", Usage: "`N` samples", DefaultText: fmt.Sprintf("%d, or the rows of --given-from", defaultSamples)},
-		&cli.StringFlag{Name: "method", Category: "Sampling", Usage: "`METHOD` sampler", DefaultText: methodHeun + " for a model of score matching, otherwise " + methodWalkback},
+		&cli.StringFlag{Name: "method", Category: "Sampling", Usage: "`METHOD` sampler", DefaultText: methodHeun + " for a model of score matching, " + methodPrior + " for one with a stochastic code, otherwise " + methodWalkback},
 		&cli.IntFlag{Name: "steps", Category: "Sampling", Usage: "`K` steps of each chain that the diagnosis looks at, or noise levels", DefaultText: fmt.Sprintf("%d of a chain; by the method", defaultSteps)},
 		&cli.Uint64Flag{Name: "seed", Category: "Sampling", Usage: "`N` of the draws", DefaultText: "the run's"},
 	}
@@ -127,6 +133,7 @@ type sampling struct {
 	given   *givenColumns // nil without
 	chains  *chainPlan    // of a chain
 	descent *descentPlan  // of a diffusion
+	prior   *priorPlan    // of decoded codes
 	console *console
 }
 
@@ -203,10 +210,7 @@ func findSampler(name string) (sampler, error) {
 func (p *program) samplingOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*sampling, error) {
 	method := c.String("method")
 	if method == "" {
-		method = methodWalkback
-		if saved.DAE.IsScoreModel() {
-			method = methodHeun
-		}
+		method = defaultMethod(saved.DAE)
 	}
 	row, err := findSampler(method)
 	if err != nil {
@@ -228,20 +232,37 @@ func (p *program) samplingOf(c *cli.Context, o *inferenceOptions, saved *train.S
 	if c.IsSet("number") {
 		s.number = c.Int("number")
 	}
-	if s.isChain() {
+	switch {
+	case s.isChain():
 		s.chains, err = p.chainsOf(c, o, saved, s)
-	} else {
+	case s.isDiffusion():
 		s.descent, err = descentOf(c, saved, s)
+	default:
+		s.prior, err = priorOf(c, o, saved)
 	}
 	return s, err
 }
 
+// defaultMethod is the sampler that suits a model without more being known.
+func defaultMethod(d *model.DAE) string {
+	switch {
+	case d.IsScoreModel():
+		return methodHeun
+	case d.CodeDistribution().Stochastic:
+		return methodPrior
+	}
+	return methodWalkback
+}
+
 // run returns the samples in the scale of training.
 func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Saved) (*tensor.Dense, error) {
-	if s.isChain() {
+	switch {
+	case s.isChain():
 		return s.runChains(ctx, dev, saved)
+	case s.isDiffusion():
+		return s.runDescent(ctx, dev, saved)
 	}
-	return s.runDescent(ctx, dev, saved)
+	return s.runPrior(ctx, dev, saved)
 }
 
 // sampledJSON is the result of sample: of a chain its steps and diagnosis, of a
@@ -260,18 +281,22 @@ func (p *program) printSampled(o *inferenceOptions, s *sampling, out string, sta
 		if s.given != nil {
 			result.Given = s.given.names
 		}
-		if s.isChain() {
+		switch {
+		case s.isChain():
 			result.chainJSON = s.chains.json(s)
-		} else {
+		case s.isDiffusion():
 			result.descentJSON = s.descent.json()
 		}
 		return p.printJSON(result)
 	}
 	text := fmt.Sprintf("%s: %v\n", out, []int(states.Shape()))
-	if s.isChain() {
+	switch {
+	case s.isChain():
 		text += s.chains.text(s)
-	} else {
+	case s.isDiffusion():
 		text += s.descent.text(s)
+	default:
+		text += s.prior.text(s)
 	}
 	if s.given != nil {
 		text += s.given.text()

@@ -93,19 +93,24 @@ func (plan *chainPlan) fitWalkback(c *cli.Context, o *inferenceOptions, saved *t
 	if saved.DAE.IsScoreModel() {
 		return usage("--method", "walkback draws from p(x|h), which a model of score matching does not have", "leave it out, or choose "+methodLangevin+" or "+methodAnnealed)
 	}
+	plan.spread, err = spreadOf(c, o, saved)
+	return err
+}
+
+// spreadOf is the σ that replaces that of a gaussian likelihood, or 0.
+func spreadOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (float64, error) {
 	likelihood := saved.DAE.Likelihood()
 	if c.IsSet("spread") {
 		if likelihood.Kind != device.Gaussian {
-			return usage("--spread", "the likelihood is "+likelihood.String()+", whose spread is not fixed", "leave it out")
+			return 0, usage("--spread", "the likelihood is "+likelihood.String()+", whose spread is not fixed", "leave it out")
 		}
-		plan.spread, err = positive(c, "spread", "0.1")
-		return err
+		return positive(c, "spread", "0.1")
 	}
 	if rms := math.Sqrt(saved.Row.ValMSE); likelihood.Kind == device.Gaussian && rms > 0 &&
 		(likelihood.Sigma > spreadFactor*rms || likelihood.Sigma < rms/spreadFactor) {
 		o.console.logf("sample: p(x|h) has σ = %g, while reconstructions err by %.3g: consider --spread %.3g, or train with --likelihood gaussian-learned", likelihood.Sigma, rms, rms)
 	}
-	return nil
+	return 0, nil
 }
 
 // examplesFor reads the data where chains start in them, or where the corruption

@@ -454,28 +454,29 @@ func (r *trainRun) explain(err error) error {
 
 // trainJSON is what --json prints.
 type trainJSON struct {
-	Run         string         `json:"run"`
-	Device      string         `json:"device"`
-	Data        string         `json:"data"`
-	Reason      train.Reason   `json:"reason"`
-	Epochs      int            `json:"epochs"`
-	BestEpoch   int            `json:"best_epoch"`
-	Steps       uint64         `json:"steps"`
-	Parameters  int            `json:"parameters"`
-	Seconds     number         `json:"seconds"`
-	SamplesPerS number         `json:"samples_per_s"`
-	Objective   string         `json:"objective"`
-	TrainLoss   number         `json:"train_loss"`
-	ValLoss     number         `json:"val_loss"`
-	TrainNLL    number         `json:"train_nll"`
-	ValNLL      number         `json:"val_nll"`
-	ValMSE      number         `json:"val_mse"`
-	ValPSNR     number         `json:"val_psnr"`
-	Skill       number         `json:"skill"`
-	Rollbacks   int            `json:"rollbacks"`
-	Baseline    *baselineJSON  `json:"baseline"`
-	Corruption  corruptionJSON `json:"corruption"`
-	Figures     []string       `json:"figures"`
+	Run         string       `json:"run"`
+	Device      string       `json:"device"`
+	Data        string       `json:"data"`
+	Reason      train.Reason `json:"reason"`
+	Epochs      int          `json:"epochs"`
+	BestEpoch   int          `json:"best_epoch"`
+	Steps       uint64       `json:"steps"`
+	Parameters  int          `json:"parameters"`
+	Seconds     number       `json:"seconds"`
+	SamplesPerS number       `json:"samples_per_s"`
+	Objective   string       `json:"objective"`
+	TrainLoss   number       `json:"train_loss"`
+	ValLoss     number       `json:"val_loss"`
+	TrainNLL    number       `json:"train_nll"`
+	ValNLL      number       `json:"val_nll"`
+	*boundsJSON
+	ValMSE     number         `json:"val_mse"`
+	ValPSNR    number         `json:"val_psnr"`
+	Skill      number         `json:"skill"`
+	Rollbacks  int            `json:"rollbacks"`
+	Baseline   *baselineJSON  `json:"baseline"`
+	Corruption corruptionJSON `json:"corruption"`
+	Figures    []string       `json:"figures"`
 }
 
 // report assesses the best model, draws the figures and prints the result.
@@ -497,7 +498,7 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 			if a, err = assess(ctx, dev, saved, exam); err != nil {
 				return err
 			}
-			out.Baseline, out.Skill = a.baselines(), number(a.skill(a.MSE))
+			out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.skill(a.MSE)), a.bounds()
 		}
 		out.Figures, err = drawRun(ctx, dev, saved, r.data, r.options.out)
 		return err
@@ -519,7 +520,7 @@ func (r *trainRun) summary(result *train.Result, a *assessment) string {
 	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
 		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
 	if a != nil {
-		text += heldOut(r.data.split) + ", " + noiseName(r.dae) + "; " + a.legend() + "\n" + indent(a.table())
+		text += heldOut(r.data.split) + ", " + noiseName(r.dae) + "; " + a.legend() + "\n" + indent(a.table()) + a.boundsText()
 	} else {
 		text += fmt.Sprintf("no rows held out; training %s %s an example\n", lossName(r.dae), number(result.Last.TrainLoss))
 	}

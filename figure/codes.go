@@ -41,12 +41,43 @@ func CodeMap(path string, c Codes) error {
 				f.disc(faded(shade[c.Labels[k]], 0.75), f.at(all[k].x, all[k].y), 1.9)
 			}
 		}
+		var named []string
+		var places []xy
 		for _, class := range classes[:min(len(classes), len(classColors))] {
 			if at, ok := medianOf(class, c.Labels, all); ok {
-				f.tag(class, f.at(at.x, at.y), shade[class])
+				named, places = append(named, class), append(places, f.at(at.x, at.y))
 			}
 		}
+		pushApart(places, tagDistance)
+		for i, class := range named {
+			f.tag(class, places[i], shade[class])
+		}
 	})
+}
+
+// tagDistance keeps the names of classes from covering each other, in points.
+const tagDistance = 18
+
+// pushApart moves places that are closer than a distance away from each other, a
+// little at a time.
+func pushApart(places []xy, by float64) {
+	const rounds = 100
+	for range rounds {
+		for i := range places {
+			for k := range i {
+				a, b := &places[i], &places[k]
+				dx, dy, d := a.x-b.x, a.y-b.y, distance(*a, *b)
+				if d >= by {
+					continue
+				}
+				if d == 0 {
+					dx, dy, d = 0, 1, 1
+				}
+				step := (by - distance(*a, *b)) / 2 / d
+				a.x, a.y, b.x, b.y = a.x+step*dx, a.y+step*dy, b.x-step*dx, b.y-step*dy
+			}
+		}
+	}
 }
 
 // distinct lists the classes in order: by value if all are numbers, otherwise by

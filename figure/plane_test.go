@@ -142,6 +142,21 @@ func TestClassesAreInOrder(t *testing.T) {
 	}
 }
 
+func TestNamesArePushedApart(t *testing.T) {
+	places := []xy{{0, 0}, {0, 0}, {1, 0}, {100, 100}}
+	pushApart(places, 18)
+	for i, a := range places {
+		for _, b := range places[:i] {
+			if distance(a, b) < 17.9 {
+				t.Errorf("names at %v and %v", a, b)
+			}
+		}
+	}
+	if places[3] != (xy{100, 100}) {
+		t.Errorf("a name that was free went to %v", places[3])
+	}
+}
+
 func TestGradients(t *testing.T) {
 	for a, want := range map[float64]color.NRGBA{-1: viridis[0], 0: viridis[0], 1: viridis[9], 2: viridis[9], 1. / 9: viridis[1]} {
 		if got := viridis.at(a); got != want {

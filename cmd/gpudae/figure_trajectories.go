@@ -16,20 +16,29 @@ import (
 const (
 	pathSteps   = 12
 	pathColumns = 13 // of the grid that paths start from in the plane
+	pathsShown  = 120
 )
 
 // settlingSteps are the numbers of reconstructions after which a strip of images
 // shows them.
 func settlingSteps() []int { return []int{0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64} }
 
-// drawTrajectories draws how noise becomes what the model takes for data by
-// reconstructing it again and again: paths in the plane, or strips of images.
+// drawTrajectories draws how noise becomes what the model takes for data: by
+// reconstructing it again and again, or of a score model along its probability
+// flow; as paths in the plane, or as strips of images.
 func drawTrajectories(ctx context.Context, s *subject, path string) error {
+	flows := len(s.saved.DAE.NoiseLevels()) > 1
 	if s.info.Features != 2 {
 		if err := s.checkImages(); err != nil {
 			return err
 		}
+		if flows {
+			return s.drawDescent(ctx, path)
+		}
 		return s.drawSettling(ctx, path)
+	}
+	if flows {
+		return s.drawFlow(ctx, path)
 	}
 	cloud, err := s.cloud()
 	if err != nil {
@@ -50,6 +59,33 @@ func drawTrajectories(ctx context.Context, s *subject, path string) error {
 	}
 	return figure.Paths(path, figure.Trajectories{Steps: steps, Data: cloud, Inside: grid, Axes: s.axes(),
 		Names: [2]string{"start", "end"}, Scale: [2]string{"0", fmt.Sprint(pathSteps)}, Unit: "reconstructions"})
+}
+
+// drawFlow draws the paths of samples down all noise levels, in the frame of the
+// data, which most of them enter from outside.
+func (s *subject) drawFlow(ctx context.Context, path string) error {
+	cloud, err := s.cloud()
+	if err != nil {
+		return err
+	}
+	var after []int
+	for i := range descentLevels + 1 {
+		after = append(after, i)
+	}
+	frames, err := s.descend(ctx, pathsShown, after)
+	if err != nil {
+		return err
+	}
+	var steps [][]float32
+	for _, frame := range frames {
+		x, err := s.invert(frame.states)
+		if err != nil {
+			return err
+		}
+		steps = append(steps, x)
+	}
+	return figure.Paths(path, figure.Trajectories{Steps: steps, Data: cloud, Inside: figure.GridPoints(cloud, pathColumns), Axes: s.axes(),
+		Names: [2]string{"noise", "sample"}, Scale: [2]string{fmt.Sprintf("%.2g", frames[0].sigma), "0"}, Unit: "σ, by steps"})
 }
 
 // drawSettling draws strips of images that start as noise, uniform over the range

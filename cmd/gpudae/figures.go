@@ -41,7 +41,7 @@ func figureKinds() []figureKind {
 		{"density", "the density that a model of Gaussian noise has learned, in the plane", false, true, true, drawDensity},
 		{"codes", "the codes' two principal components, by class", false, false, true, drawCodes},
 		{"interpolation", "what lies between the codes of two examples, images", false, false, true, drawInterpolation},
-		{"trajectories", "what becomes of noise that is reconstructed again and again: images, or paths in the plane", false, false, true, drawTrajectories},
+		{"trajectories", "how noise becomes data, reconstructed again and again or level by level: images, or paths in the plane", false, false, true, drawTrajectories},
 		{"samples", "what the model's Markov chain draws: images, or points in the plane", false, false, true, drawSamples},
 		{"chain", "a film strip of that chain: images from an example on, by steps", false, false, true, drawChain},
 	}

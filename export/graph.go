@@ -51,6 +51,7 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	for _, l := range layers[:depth] {
 		x = b.layer(l, x)
 	}
+	x = b.code(x)
 	h := x
 	if out.Reconstruction {
 		for _, l := range layers[depth:] {
@@ -66,7 +67,7 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	}
 	if out.Code {
 		b.Node(Code, "Identity", []string{h})
-		b.Output(Code, "h = f(x)", onnx.Batch, s.DAE.CodeWidth())
+		b.Output(Code, codeDoc(s.DAE), onnx.Batch, s.DAE.CodeWidth())
 	}
 	about := onnx.About{Producer: Program, Version: s.Version,
 		Doc: fmt.Sprintf("Denoising auto-encoder trained on %s under %s", s.Schema.Name, noiseName(s.DAE.Config()))}
@@ -78,6 +79,13 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		about.Metadata = append(about.Metadata, onnx.Property{Key: Program + "." + p.key, Value: text})
 	}
 	return b.Model(about), nil
+}
+
+func codeDoc(d *model.DAE) string {
+	if d.CodeDistribution().Stochastic {
+		return "the mean of q(h|x), " + d.CodeDistribution().String()
+	}
+	return "h = f(x)"
 }
 
 // noiseName is what a model was trained to remove.
@@ -216,6 +224,22 @@ func (b *builder) activation(kind device.Activation, name, x string) string {
 		return b.Node(name, "Softplus", []string{x})
 	}
 	panic(fmt.Sprintf("export: activation %s", kind))
+}
+
+// code: h, or its mean, from the output of the encoder, which for a stochastic
+// code are the parameters of q(h|x̃): of a gaussian its means and the logarithms
+// of its variances, of the others the logits of probabilities.
+func (b *builder) code(a string) string {
+	const name = "code.mean"
+	q := b.saved.DAE.CodeDistribution()
+	switch {
+	case !q.Stochastic:
+		return a
+	case q.Kind == device.CodeGaussian:
+		return b.columns(name, a, 0, b.saved.DAE.CodeWidth())
+	default:
+		return b.Node(name, "Sigmoid", []string{a})
+	}
 }
 
 // mean: E[x|h] from the parameters of p(x|h).

@@ -74,6 +74,10 @@ func configurations() map[string]model.Config {
 		}
 		all["likelihood "+l.String()] = c
 	}
+	for _, q := range []string{"gaussian", "bernoulli", "concrete:0.5"} {
+		all["code "+q] = model.Config{Features: 6, Hidden: []int{9}, Code: 4, CodeDistribution: q, CodeActivation: "identity", Likelihood: "gaussian"}
+		all["code and last hidden layer "+q] = model.Config{Features: 6, Hidden: []int{9, 4}, Norm: "layer", CodeDistribution: q, CodeActivation: "identity", Likelihood: "gaussian"}
+	}
 	for _, p := range model.Parameterizations() {
 		all["score model, "+p.Name] = model.Config{Features: 6, Hidden: []int{9, 4}, Objective: "dsm",
 			Score: model.Score{Noise: "geometric:min=0.01,max=20", Parameterization: p.Name, SigmaData: 0.7}}

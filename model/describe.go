@@ -10,7 +10,9 @@ import (
 const NormEpsilon = normEpsilon
 
 // Layer describes a layer of a DAE, dense → norm → activation, to whoever
-// rebuilds it elsewhere. Dropout is left out: it concerns training only.
+// rebuilds it elsewhere. Dropout is left out: it concerns training only. Out of
+// the encoder's last layer is the number of parameters of a stochastic code, two
+// for each unit of a gaussian one; a decoder's In is its units.
 type Layer struct {
 	Name       string            // as in the names of its parameters: encoder.0
 	In, Out    int               // units

@@ -154,7 +154,11 @@ func (in *inspection) modelText() string {
 		return fmt.Sprintf("%v -> code of %d -> D(x̃; σ), under noise %s; %s, weighting %s, embedding %s, σ_data %s",
 			in.Model.Shape, in.Code, c.Noise, c.Parameterization, c.Weighting, c.Embedding, number(c.SigmaData))
 	}
-	return fmt.Sprintf("%v -> code of %d -> p(x|h) %s, under %s", in.Model.Shape, in.Code, in.Model.Likelihood, in.Model.Corruption)
+	code := fmt.Sprintf("code of %d", in.Code)
+	if q := in.Model.CodeDistribution; q != "" {
+		code += " drawn from a " + q
+	}
+	return fmt.Sprintf("%v -> %s -> p(x|h) %s, under %s", in.Model.Shape, code, in.Model.Likelihood, in.Model.Corruption)
 }
 
 func sizeText(parameters, buffers int) string {

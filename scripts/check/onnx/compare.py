@@ -40,6 +40,10 @@ CASES |= {
     "table, unit": ("table", ["--hidden", "16", "--scale", "unit", "--corruption", "masking:0.2"]),
     "table, min-max": ("table", ["--hidden", "16", "--scale", "min-max", "--corruption", "masking:0.2"]),
     "plane": ("two-moons", ["--preset", "toy", "--hidden", "32,32"]),
+    "score model": ("two-moons", ["--hidden", "32", "--objective", "dsm"]),
+    "score model, table": ("table", ["--hidden", "16", "--norm", "layer", "--objective", "dsm", "--noise", "edm", "--parameterization", "v"]),
+    "score model, levels by number": ("two-moons", ["--hidden", "16", "--objective", "dsm", "--noise", "ddpm-linear", "--embedding", "positional"]),
+    "score model, one level": ("two-moons", ["--hidden", "16", "--objective", "dsm", "--noise", "single:0.2"]),
 }
 
 
@@ -86,14 +90,22 @@ def main(gpudae):
             model, graph = folder / f"run{number}", folder / f"{number}.onnx"
             run("train", source, "-o", model, "--epochs", 10, *flags)
             np.save(folder / "x.npy", x)
-            run("denoise", model, folder / "x.npy", "-o", folder / "y.npy")
             run("encode", model, folder / "x.npy", "-o", folder / "h.npy")
             said = json.loads(run("export", model, "-o", graph, "--json"))
             onnx.checker.check_model(str(graph), full_check=True)
             session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
             metadata = session.get_modelmeta().custom_metadata_map
             scaler, feed = json.loads(metadata["gpudae.scaler"]), {"x": x}
-            y, h = session.run(["reconstruction", "code"], feed)
+            strength = []
+            if "sigma" in said["inputs"]:
+                levels = json.loads(metadata["gpudae.noise_levels"])
+                feed["sigma"] = np.full((len(x), 1), levels[0], np.float32)  # as encode
+                strength = ["--sigma", float(np.float32(levels[len(levels) // 2]))]
+            h = session.run(["code"], feed)[0]
+            if strength:
+                feed["sigma"][:] = strength[1]
+            y = session.run(["reconstruction"], feed)[0]
+            run("denoise", model, folder / "x.npy", "-o", folder / "y.npy", *strength)
             dy = difference(y, np.load(folder / "y.npy").reshape(y.shape), scaler)
             ours = np.load(folder / "h.npy")
             dh = float(np.abs(h - ours).max() / max(1, np.abs(ours).max()))
@@ -101,6 +113,8 @@ def main(gpudae):
                 part = session.run(["reconstruction"], {k: v[:rows] for k, v in feed.items()})[0]
                 assert difference(part, y[:rows], scaler) <= TOLERANCE, case
             weights = check_weights(run, model, folder)
+            if case == "default":
+                check_documented(graph)
             ok = dy <= TOLERANCE and dh <= TOLERANCE and y.shape == x.shape and y.std() > 0 and h.std() > 0
             ok = ok and max(said["difference"].values()) <= TOLERANCE and onnx.load(graph).opset_import[0].version == said["opset"]
             failed += not ok
@@ -133,6 +147,16 @@ def check_random(folder):
         print(f"{'ok ' if ok else 'BAD'} random {graph.stem}: reconstruction within {max(dy, 0):.1e}, code within {dh:.1e} of float64")
     assert total > 40, total
     return total, bad
+
+
+def check_documented(graph):
+    """The code of docs/deploy.md runs."""
+    page = (Path(__file__).parents[3] / "docs" / "deploy.md").read_text()
+    section = page.split("\n## ONNX\n")[1].split("\n## ")[0]
+    code = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    scope = {}
+    exec(code.replace("digits.onnx", str(graph)), scope)
+    assert scope["y"].shape == (5, 8, 8) and scope["h"].shape == (5, 512)
 
 
 def check_weights(run, model, folder):

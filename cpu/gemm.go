@@ -112,7 +112,7 @@ func (d *Device) multiply(g *gemmCall) {
 
 // splitsByRows reports whether the threads share out the rows of tiles rather
 // than the columns: where that is much more even, or is as even and spares them
-// from reading all of the weights each.
+// from reading all of the weights each, or from packing the more numerous rows.
 func (g *gemmCall) splitsByRows(blocks, lanes int) bool {
 	const much, few = 0.1, 4
 	rows, columns := evenness(blocks, lanes), evenness(g.panels, lanes)

@@ -174,6 +174,32 @@ func TestGraphAgreesWithTheCPU(t *testing.T) {
 	}
 }
 
+// Where large numbers cancel the device's rounding is not held against a graph,
+// and a graph that is wrong is not excused by it.
+func TestVerifyTellsRoundingFromMistakes(t *testing.T) {
+	c := model.Config{Features: 1, Hidden: []int{2}, Activation: "identity", Likelihood: "gaussian"}
+	s, other := savedModel(t, c, unscaled(1)), savedModel(t, c, unscaled(1))
+	for _, m := range []*train.Saved{s, other} {
+		copy(m.Params, []float32{12345.678, 12345.179, 1.1, -1.1}) // y = 1.1·h₁ - 1.1·h₂
+	}
+	other.Params[2] *= 1.001
+	dev, err := cpu.New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	for _, of := range []*train.Saved{s, other} {
+		v, err := Verify(context.Background(), dev, reference.New(), s, encoded(t, of, Outputs{true, true}))
+		if err != nil || v.Within() || v.Exact == nil || v.Right() != (of == s) {
+			t.Errorf("verdict %+v, %v", v, err)
+		}
+	}
+	v, err := Verify(context.Background(), reference.New(), dev, s, encoded(t, s, Outputs{true, true}))
+	if err != nil || !v.Right() || v.Exact != nil {
+		t.Errorf("in float64: %+v, %v", v, err)
+	}
+}
+
 func TestOutputs(t *testing.T) {
 	s := savedModel(t, model.Config{Features: 4, Hidden: []int{50}, Likelihood: "gaussian"}, unscaled(4))
 	sizes := map[bool]int{}

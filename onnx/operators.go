@@ -192,7 +192,7 @@ func softmax(a *arguments) (Tensor, error) {
 	return y, err
 }
 
-// gemm: Y = A·B + C or A·Bᵀ + C, for C a row.
+// gemm: Y = A·B + C or A·Bᵀ + C, for C a row. Each row of B is read once.
 func gemm(a *arguments) (Tensor, error) {
 	transposed, err := a.integer("transB")
 	if err != nil {
@@ -203,24 +203,44 @@ func gemm(a *arguments) (Tensor, error) {
 		return Tensor{}, fmt.Errorf("shapes %v, %v and %v", x.Shape, w.Shape, c.Shape)
 	}
 	rows, in, out := x.Shape[0], w.Shape[0], w.Shape[1]
-	next, step := 1, out // from a column of B to the next, and from a row
 	if transposed == 1 {
 		in, out = out, in
-		next, step = in, 1
 	}
 	if x.Shape[1] != in || c.Shape[0] != out {
 		return Tensor{}, fmt.Errorf("shapes %v, %v and %v", x.Shape, w.Shape, c.Shape)
 	}
 	y, err := zeros(rows, out)
-	for i := range y.Values {
-		row, column := i/out, i%out
-		sum := c.Values[column]
-		for k, v := range x.Values[row*in : (row+1)*in] {
-			sum += v * w.Values[column*next+k*step]
-		}
-		y.Values[i] = sum
+	if err != nil {
+		return y, err
 	}
-	return y, err
+	for r := range rows {
+		copy(y.Values[r*out:(r+1)*out], c.Values)
+	}
+	for i := range w.Shape[0] {
+		b := w.Values[i*w.Shape[1] : (i+1)*w.Shape[1]]
+		for r := range rows {
+			if transposed == 1 {
+				y.Values[r*out+i] += dot(x.Values[r*in:(r+1)*in], b)
+			} else {
+				addScaled(y.Values[r*out:(r+1)*out], x.Values[r*in+i], b)
+			}
+		}
+	}
+	return y, nil
+}
+
+func dot(a, b []float64) (sum float64) {
+	for k, v := range a {
+		sum += v * b[k]
+	}
+	return sum
+}
+
+// addScaled: y += scale·b.
+func addScaled(y []float64, scale float64, b []float64) {
+	for k, v := range b {
+		y[k] += scale * v
+	}
 }
 
 // layerNormalization: gain·(x-mean)/√(variance+ε) + shift along the last axis,

@@ -161,6 +161,9 @@ func (r *run) takeArenas(path string, file *safetensors.File, prefix string, a *
 // it impossible to go on from a checkpoint. How long to train, when to stop and
 // when to save may change.
 func (o origin) continues(from origin) error {
+	if then, err := model.New(from.Model); err == nil {
+		from.Model = then.Config() // with the defaults of what was added to the model since
+	}
 	from.Config.Steps, o.Config.Steps = 0, 0
 	from.Config.Epochs, from.Config.Patience, from.Config.MinDelta = o.Config.Epochs, o.Config.Patience, o.Config.MinDelta
 	from.Config.Retries, from.Config.Checkpoint = o.Config.Retries, o.Config.Checkpoint

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"gpudae/data"
 	"gpudae/device"
+	"gpudae/internal/safetensors"
 	"gpudae/model"
 )
 
@@ -101,6 +103,42 @@ func TestRowsWithoutALossHaveThatOfTheirLikelihood(t *testing.T) {
 	old := rowOf([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
 	if old.TrainLoss != 3 || old.ValLoss != 4 || old.Seconds != 10 {
 		t.Errorf("%+v", old)
+	}
+}
+
+// TestCheckpointsWithoutALossAreResumed: those of likelihoods that were written
+// before there was another objective.
+func TestCheckpointsWithoutALossAreResumed(t *testing.T) {
+	job := folderJob(t, 80, 2)
+	mustRun(t, job)
+	f := &folder{dir: job.Dir}
+	file, err := readSealed(f.path(CheckpointFile), checkpointKind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := safetensors.Values[float64](file, "", historyTensor, 2, len(columns))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old []float64
+	for row := range slices.Chunk(rows, len(columns)) {
+		old = append(old, row[:likelihoodColumns]...)
+	}
+	file.Tensors[historyTensor] = safetensors.New([]int{2, likelihoodColumns}, old)
+	file.Metadata["origin"] = strings.Replace(file.Metadata["origin"], `,"walkback":1`, "", 1) // nor was there a default of this
+	f.saved = func(string) {}
+	if err := f.writeSealed(CheckpointFile, file); err != nil {
+		t.Fatal(err)
+	}
+	job.Resume, job.Config.Epochs = true, 4
+	got := mustRun(t, job)
+	if len(got.History) != 4 {
+		t.Fatalf("%d epochs", len(got.History))
+	}
+	for i, row := range got.History {
+		if row.ValLoss != row.ValNLL || row.TrainLoss != row.TrainNLL || !finite(row.ValLoss) || row.Epoch != i+1 {
+			t.Errorf("%+v", row)
+		}
 	}
 }
 

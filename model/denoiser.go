@@ -99,9 +99,9 @@ func (d *DAE) Level(sigma float64) Level {
 	return d.resolved.levels.at(sigma)
 }
 
-// gaussian is the standard deviation of a corruption that adds Gaussian noise
-// and does nothing else.
-func (c Corruption) gaussian() (sigma float64, ok bool) {
+// Noise is the σ of a corruption that adds Gaussian noise and does nothing else,
+// √Σσ² over its stages. ok is false for any other corruption.
+func (c Corruption) Noise() (sigma float64, ok bool) {
 	for _, stage := range c {
 		switch stage.Kind {
 		case device.CorruptNone:

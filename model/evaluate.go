@@ -53,7 +53,7 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	losses, divergences, squares := make([]float32, n.rows), make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
 	var loss, kl, square float64
-	passes := n.passes(src.Part.Len())
+	passes := n.dae.Passes(src.Part.Len())
 	err := n.streamRepeats(ctx, src, src.Part.Len(), repeats{passes, 1}, func(first int, m *minibatch) error {
 		rows := m.rows
 		n.examine(m)
@@ -102,13 +102,13 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 // example on as many as that takes, but on no more than a few: with one draw the
 // losses of few examples would tell more about their levels than about the model.
 const (
-	levelDraws = 4096
-	mostPasses = 16
+	levelDraws = 2048
+	mostPasses = 8
 )
 
-// passes is the number of times that rows are corrupted for an evaluation.
-func (n *Net) passes(rows int) int {
-	if !n.scores() || len(n.dae.resolved.sigmas) == 1 {
+// Passes is the number of times that Evaluate corrupts each of so many examples.
+func (d *DAE) Passes(rows int) int {
+	if !d.IsScoreModel() || len(d.resolved.sigmas) == 1 {
 		return 1
 	}
 	return min(max((levelDraws+rows-1)/max(rows, 1), 1), mostPasses)

@@ -3,28 +3,15 @@ package sample
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"gorgonia.org/tensor"
 
-	"gpudae/device"
 	"gpudae/model"
 )
 
 // NoiseOf returns the σ of a corruption that adds Gaussian noise and does
 // nothing else: √Σσ² over its stages. ok is false for any other corruption.
-func NoiseOf(c model.Corruption) (sigma float64, ok bool) {
-	for _, stage := range c {
-		switch stage.Kind {
-		case device.CorruptNone:
-		case device.CorruptGaussian:
-			sigma = math.Hypot(sigma, stage.Amount)
-		default:
-			return 0, false
-		}
-	}
-	return sigma, sigma > 0
-}
+func NoiseOf(c model.Corruption) (sigma float64, ok bool) { return c.Noise() }
 
 // Score returns the estimate of the score at each row of x [rows, features],
 //

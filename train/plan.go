@@ -131,7 +131,7 @@ func (s *setup) plan() Plan {
 		Optimizer:     s.rule.String(),
 		Schedule:      s.schedule.String(),
 	}
-	p.FLOPsPerEpoch = s.Model.FLOPs(true)*int64(p.Training) + s.Model.FLOPs(false)*int64(p.Held)
+	p.FLOPsPerEpoch = s.Model.FLOPs(true)*int64(p.Training) + s.Model.FLOPs(false)*int64(p.Held)*int64(s.Model.Passes(p.Held))
 	weights, state := 4*uint64(p.Parameters+p.Buffers), 4*uint64(optim.StateSize(s.rule, p.Parameters, s.Config.EMA))
 	p.Bytes = Bytes{
 		Data:      uint64(len(s.Table.Uint8)) + 4*uint64(len(s.Table.Float32)),

@@ -172,6 +172,14 @@ func TestPath(t *testing.T) {
 	}
 }
 
+// TestStartHasTheSpreadOfTheData beside that of the noise, also where the noise
+// is not so large.
+func TestStartHasTheSpreadOfTheData(t *testing.T) {
+	const sigma = 4
+	want := oracleCovariance.plus(sigma*sigma, identity2)
+	checkGaussian(t, mustStart(t, one(), 20000, sigma, 3), oracleMean, want)
+}
+
 func TestKarrasLevels(t *testing.T) {
 	levels := mustLevels(t, 80, 0.002, 18)
 	// those of the published code, at the ends and in the middle

@@ -18,6 +18,7 @@ type Problem struct {
 
 	Likelihood Likelihood
 	Sigma      float64 // of the Gaussian noise that made Corrupted; 0 where it was made otherwise
+	ManyLevels bool    // whether Corrupted has noise of another strength in each row, which PPCA and FA would have to be told
 	Components int     // of PCA, PPCA and FA, 0 for DefaultComponents
 	MaxRows    int     // at most so many training rows are used, evenly spaced; 0 for DefaultMaxRows
 }
@@ -91,6 +92,11 @@ func Compare(ctx context.Context, p Problem) (Table, error) {
 		}
 	}
 	t.PCA.Components = len(pca.Variances)
+	if p.ManyLevels {
+		const reason = "the noise is of many levels, and it removes that of one"
+		t.Skipped = append(t.Skipped, Skip{"ppca", reason}, Skip{"fa", reason})
+		return t, nil
+	}
 	if t.PPCA, err = p.latent(ctx, &t, "ppca", func() (LatentGaussian, error) { return PPCAOf(pca, p.Components) }); err != nil {
 		return Table{}, err
 	}

@@ -100,22 +100,25 @@ func TestCompareScoresTheGaussians(t *testing.T) {
 
 func TestCompareSaysWhatItSkips(t *testing.T) {
 	one := column(0, 1, 2, 4)
+	const levels = "the noise is of many levels, and it removes that of one"
 	many, _ := withSpectrum(FactorFeatures+1, 0, []float64{3, 2, 1}, 2)
 	for name, c := range map[string]struct {
 		rows Rows
 		want []Skip
 	}{
 		"a column":      {one, []Skip{{"ppca", "2 components: a single feature leaves no room for components"}, {"fa", "2 components: a single feature leaves no room for components"}}},
+		"many levels":   {randomRows(1, 30, 4, 0), []Skip{{"ppca", levels}, {"fa", levels}}},
 		"many features": {many, []Skip{{"fa", "257 features, more than 256"}}},
 	} {
-		table, err := Compare(t.Context(), Problem{Train: c.rows, Clean: c.rows, Corrupted: c.rows, Likelihood: Likelihood{Name: "gaussian", Sigma: 1}, Components: 2})
+		table, err := Compare(t.Context(), Problem{Train: c.rows, Clean: c.rows, Corrupted: c.rows, Likelihood: Likelihood{Name: "gaussian", Sigma: 1}, Components: 2,
+			ManyLevels: name == "many levels"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(table.Skipped, c.want) {
 			t.Errorf("%s: skipped %v, want %v", name, table.Skipped, c.want)
 		}
-		if (table.PPCA == nil) != (name == "a column") || table.FA != nil {
+		if (table.PPCA == nil) != (name != "many features") || table.FA != nil {
 			t.Errorf("%s: %+v", name, table)
 		}
 	}

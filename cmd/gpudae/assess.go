@@ -81,7 +81,7 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	if levels := saved.DAE.NoiseLevels(); len(levels) == 1 {
 		sigma = levels[0]
 	}
-	problem := baseline.Problem{Sigma: sigma, Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
+	problem := baseline.Problem{Sigma: sigma, ManyLevels: len(saved.DAE.NoiseLevels()) > 1, Clean: pairs.clean, Corrupted: pairs.corrupted, Likelihood: baselineLikelihood(saved.DAE),
 		Train: pairs.clean, MaxRows: baselineFitRows, Components: pcaComponents(exam.table.Columns)}
 	if exam.training.Len() > 0 {
 		problem.Train = rowsOf(exam.table, exam.training, baselineFitRows)

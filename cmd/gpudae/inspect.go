@@ -134,7 +134,7 @@ func (in *inspection) facts() grid {
 	if in.Provenance == (train.Provenance{}) {
 		add("command", "not recorded by the version that wrote the file")
 	} else {
-		add("machine", in.Provenance.Platform+", "+in.Provenance.Device)
+		add("machine", strings.TrimPrefix(in.Provenance.Platform+", "+in.Provenance.Device, ", "))
 	}
 	return g
 }

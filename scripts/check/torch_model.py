@@ -52,7 +52,10 @@ class DAE(torch.nn.Module):
     def encode(self, x):
         for i in range(self.sides["encoder"]):
             x = self.layer("encoder", i, x)
-        return x
+        distribution = self.config.get("code_distribution", "none").split(":")[0]
+        if distribution == "gaussian":  # the means, then the logarithms of the variances
+            return x[:, : x.shape[1] // 2]
+        return torch.sigmoid(x) if distribution in ("bernoulli", "concrete") else x
 
     def forward(self, x):
         h = self.encode(x)
@@ -95,6 +98,15 @@ def check_documented(path, x, ours):
     print("ok  the snippet of docs/pytorch.md")
 
 
+def divergence(dae, x):
+    """KL(q(h|x) || p(h)) of a Gaussian code by PyTorch's distributions, the mean over rows."""
+    for i in range(dae.sides["encoder"]):
+        x = dae.layer("encoder", i, x)
+    mean, log_variance = x.chunk(2, dim=1)
+    q, p = torch.distributions.Normal(mean, torch.exp(log_variance / 2)), torch.distributions.Normal(0, 1)
+    return float(torch.distributions.kl_divergence(q, p).sum(1).mean())
+
+
 CASES = {
     "plain": [],
     "tied": ["--tied", "--hidden", "48,24", "--activation", "sigmoid"],
@@ -104,6 +116,9 @@ CASES = {
     "dropout, average of weights": ["--dropout", "0.2", "--hidden", "40", "--activation", "leaky-relu", "--ema", "0.99"],
     "gaussian": ["--likelihood", "gaussian:0.5", "--activation", "silu", "--hidden", "40"],
     "gaussian-learned": ["--likelihood", "gaussian-learned", "--activation", "softplus", "--hidden", "40"],
+    "gaussian code": ["--preset", "vae", "--hidden", "40", "--code", "5"],
+    "concrete code, walkback": ["--hidden", "40", "--code", "5", "--code-distribution", "concrete:0.5", "--walkback", "2"],
+    "bernoulli code, tied": ["--hidden", "40", "--code", "5", "--code-distribution", "bernoulli", "--tied"],
     "poisson": ["--likelihood", "poisson", "--hidden", "40", "--corruption", "poisson:20"],
 }
 
@@ -117,7 +132,7 @@ def main(gpudae):
         np.save(folder / "x.npy", x)
 
         def run(*args):
-            subprocess.run([gpudae, *map(str, args)], check=True, capture_output=True, text=True)
+            return subprocess.run([gpudae, *map(str, args)], check=True, capture_output=True, text=True).stdout
 
         for number, (name, flags) in enumerate(CASES.items()):
             model = folder / f"run{number}"
@@ -131,6 +146,11 @@ def main(gpudae):
             assert ours_y.shape == y.shape and ours_h.shape == h.shape, (name, ours_y.shape, y.shape, ours_h.shape, h.shape)
             if name == "plain":
                 check_documented(model / "model.safetensors", x, ours_y)
+            if name == "gaussian code":
+                kl = json.loads(run("eval", model, folder / "x.npy", "--json"))["kl"]
+                with torch.no_grad():
+                    theirs = divergence(dae, torch.from_numpy(x))
+                assert kl > 0 and abs(kl - theirs) <= TOLERANCE * theirs, (kl, theirs)
             scale = max(1.0, float(np.abs(h).max()))
             dy, dh = float(np.abs(y - ours_y).max()), float(np.abs(h - ours_h).max()) / scale
             ok = dy <= TOLERANCE and dh <= TOLERANCE and y.std() > 1e-3

@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"gpudae/model"
+)
 
 // boundsJSON are the bounds on ln p(x) of a model with a stochastic code, in nats
 // an example.
@@ -42,4 +46,21 @@ func (a *assessment) boundsText() string {
 		text += fmt.Sprintf("; ≥ %.4f with %s", a.bound, count(a.samples, "sample"))
 	}
 	return text + "\n"
+}
+
+// codeText says what distribution a stochastic code has, and what that adds to
+// the objective.
+func codeText(d *model.DAE) string {
+	q, c := d.CodeDistribution(), d.Config()
+	row := model.CodeDistributions()[1+q.Kind]
+	text := fmt.Sprintf("q(h|x̃) %s: %s (%s)", q, row.Formula, row.Source)
+	switch {
+	case c.Importance > 0:
+		text += fmt.Sprintf("; the objective is the importance-weighted bound of %s (Burda et al. 2016)", count(c.Importance, "sample"))
+	case c.Beta != nil && *c.Beta != 1:
+		text += fmt.Sprintf("; the objective adds %s·KL", number(*c.Beta))
+	default:
+		text += "; the objective adds the KL"
+	}
+	return text
 }

@@ -79,6 +79,12 @@ func (m *modelCard) architecture() string {
 		l := model.Likelihoods()[d.Likelihood().Kind]
 		facts = append(facts, fmt.Sprintf("objective: -log p(x|h), %s: %s (%s)", d.Likelihood(), l.Formula, l.Source))
 	}
+	if d.CodeDistribution().Stochastic {
+		facts = append(facts, "code: "+codeText(d))
+	}
+	if links := d.Config().Walkback; links > 1 {
+		facts = append(facts, fmt.Sprintf("walkback: trained along Markov chains of %d links (Bengio et al. 2013)", links))
+	}
 	facts = append(facts, "optimizer: "+s.Config.Optimizer+", learning rate "+number(s.Config.LR).String())
 	return bullets(facts) + "\n\n" + fenced(layerTable(layersJSON(d)))
 }
@@ -102,7 +108,7 @@ func (m *modelCard) results() string {
 		return "No rows were held out, so nothing is known about examples that the model has not seen."
 	}
 	return fmt.Sprintf("Best epoch %d; %s, under the same noise; %s.\n\n", m.saved.Row.Epoch, heldOut(m.saved.Split), m.quality.legend()) +
-		fenced(m.quality.table())
+		fenced(m.quality.table()+m.quality.boundsText())
 }
 
 // limits are stated only where they hold.

@@ -32,7 +32,8 @@ func filmSteps() []int { return []int{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144}
 
 // drawSamples draws samples: points over the data, or images. They are the ends
 // of walkback chains that start at the examples, reconstructed if they are
-// images, or what the probability flow of a score model brings down.
+// images, what the probability flow of a score model brings down, or what a
+// model with a stochastic code makes of codes from their prior.
 func drawSamples(ctx context.Context, s *subject, path string) error {
 	draw := func(n int) ([]float32, error) {
 		if len(s.saved.DAE.NoiseLevels()) > 1 {
@@ -41,6 +42,9 @@ func drawSamples(ctx context.Context, s *subject, path string) error {
 				return nil, err
 			}
 			return s.invert(frames[0].states)
+		}
+		if s.saved.DAE.CodeDistribution().Stochastic {
+			return s.decodePrior(ctx, n)
 		}
 		frames, err := s.walk(ctx, n, []int{sampledSteps})
 		if err != nil {
@@ -154,6 +158,20 @@ func (s *subject) walk(ctx context.Context, chains int, after []int) ([][]float3
 		}
 	}
 	return frames, nil
+}
+
+// decodePrior draws samples from the prior of the codes, reconstructed if they
+// are images.
+func (s *subject) decodePrior(ctx context.Context, n int) ([]float32, error) {
+	net, src, err := s.saved.Bind(s.dev, min(inferenceBatch, n))
+	if err != nil {
+		return nil, err
+	}
+	states, err := sample.Prior(ctx, sample.PriorDraws{Net: net, Number: n, Seed: src.Seed, Mean: s.info.Features != 2})
+	if err != nil {
+		return nil, err
+	}
+	return s.invert(states)
 }
 
 // levelFrame are the states at a noise level, in the scale of training.

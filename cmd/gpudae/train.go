@@ -245,6 +245,9 @@ func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
 	if r.dae.IsScoreModel() {
 		learned = "∇ log p at many noise levels"
 	}
+	if r.dae.CodeDistribution().Stochastic {
+		learned += ", q(h|x̃) " + r.dae.CodeDistribution().String()
+	}
 	log.logf("model: %s, %s; %s of %s", count(plan.Parameters, "parameter"), learned,
 		count(r.settings.Train.Epochs, "epoch"), count(plan.StepsPerEpoch, "step"))
 	log.print(corruption.String())

@@ -63,8 +63,9 @@ func TestGivenRowsAreTakenInTurn(t *testing.T) {
 	}
 }
 
-// TestSolvePositive against a product, and with a matrix that is not positive.
-func TestSolvePositive(t *testing.T) {
+// TestSolveRidge: but for the ridge it is the inverse; a matrix that is not
+// positive definite gives numbers of the size that its entries allow.
+func TestSolveRidge(t *testing.T) {
 	a := []float64{4, 1, 0.5, 1, 3, -1, 0.5, -1, 2}
 	want := []float64{1, -2, 3}
 	b := make([]float64, 3)
@@ -72,19 +73,33 @@ func TestSolvePositive(t *testing.T) {
 		for j, w := range want {
 			b[i] += a[3*i+j] * w
 		}
+		b[i] += 4 * leastRidge * want[i]
 	}
-	solvePositive(a, b)
+	solveRidge(a, b)
 	for i, w := range want {
 		if math.Abs(b[i]-w) > 1e-12 {
 			t.Errorf("%v, want %v", b, want)
 		}
 	}
-	bad := []float64{1, 1}
-	solvePositive([]float64{1, 2, 2, 1}, bad)
-	for _, v := range bad {
-		if math.IsNaN(v) || math.Abs(v) > 10/leastPivot {
-			t.Errorf("%v", bad)
+	const n = 40
+	bad, right := make([]float64, n*n), make([]float64, n)
+	for i := range n {
+		right[i] = 1
+		for j := range i + 1 {
+			bad[i*n+j] = math.Sin(float64(7*i*i + 3*j))
+			bad[j*n+i] = bad[i*n+j]
 		}
+	}
+	solveRidge(bad, right)
+	for _, v := range right {
+		if !(math.Abs(v) < 10) {
+			t.Fatalf("%v", right)
+		}
+	}
+	zero := []float64{0}
+	solveRidge([]float64{0}, zero)
+	if zero[0] != 0 {
+		t.Errorf("%v of nothing", zero)
 	}
 }
 

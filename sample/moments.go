@@ -61,7 +61,7 @@ func (p *projection) apply(ctx context.Context, d Denoiser, denoised, x []float3
 				matrix[k*n+l] = (float64(p.rows[k][row+i]) + float64(p.rows[l][row+j])) / 2
 			}
 		}
-		solvePositive(matrix, right)
+		solveRidge(matrix, right)
 		for j := range features {
 			sum := float64(denoised[row+j])
 			for k := range p.index {
@@ -73,41 +73,56 @@ func (p *projection) apply(ctx context.Context, d Denoiser, denoised, x []float3
 	return nil
 }
 
-// leastPivot bounds the pivots of J_gg, relative to the greatest of its diagonal:
-// a learned Jacobian need not be positive definite.
-const leastPivot = 1e-3
+// leastRidge is the least that is added to the diagonal of J_gg, relative to the
+// greatest of its diagonal.
+const leastRidge = 1e-3
 
-// solvePositive replaces b [n] by A⁻¹b, A [n, n] being symmetric, by Cholesky's
-// factors with pivots held above leastPivot. A is overwritten.
-func solvePositive(a, b []float64) {
+// solveRidge replaces b [n] by (A + λI)⁻¹b, A [n, n] being symmetric, with a λ
+// that is twice what makes it positive definite or more: a learned Jacobian need
+// not be, and how far it is from that tells how uncertain it is.
+func solveRidge(a, b []float64) {
 	n, most := len(b), 0.0
 	for k := range n {
-		most = max(most, a[k*n+k])
+		most = max(most, math.Abs(a[k*n+k]))
 	}
-	floor := max(leastPivot*most, math.SmallestNonzeroFloat32)
+	factor := make([]float64, n*n)
+	ridge := max(leastRidge*most, math.SmallestNonzeroFloat32)
+	for !cholesky(factor, a, ridge) {
+		ridge *= 4
+	}
+	for k := range n {
+		for i := range k {
+			b[k] -= factor[k*n+i] * b[i]
+		}
+		b[k] /= factor[k*n+k]
+	}
+	for k := n - 1; k >= 0; k-- {
+		for i := k + 1; i < n; i++ {
+			b[k] -= factor[i*n+k] * b[i]
+		}
+		b[k] /= factor[k*n+k]
+	}
+}
+
+// cholesky writes the lower factor of A + λI and reports whether its pivots are
+// λ/2 or more. Not finite numbers give a factor that is not finite.
+func cholesky(factor, a []float64, ridge float64) bool {
+	n := int(math.Sqrt(float64(len(a))))
 	for k := range n {
 		for l := range k + 1 {
 			sum := a[k*n+l]
 			for i := range l {
-				sum -= a[k*n+i] * a[l*n+i]
+				sum -= factor[k*n+i] * factor[l*n+i]
 			}
-			if l == k {
-				a[k*n+k] = math.Sqrt(max(sum, floor))
-			} else {
-				a[k*n+l] = sum / a[l*n+l]
+			if l < k {
+				factor[k*n+l] = sum / factor[l*n+l]
+				continue
 			}
+			if sum+ridge < ridge/2 {
+				return false
+			}
+			factor[k*n+k] = math.Sqrt(sum + ridge)
 		}
 	}
-	for k := range n {
-		for i := range k {
-			b[k] -= a[k*n+i] * b[i]
-		}
-		b[k] /= a[k*n+k]
-	}
-	for k := n - 1; k >= 0; k-- {
-		for i := k + 1; i < n; i++ {
-			b[k] -= a[i*n+k] * b[i]
-		}
-		b[k] /= a[k*n+k]
-	}
+	return true
 }

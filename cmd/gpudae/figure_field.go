@@ -19,7 +19,7 @@ const (
 	gridColumns = 28 // arrows across
 	gridFine    = 5  // points of the grid to an arrow, between which stream lines are interpolated
 	sinkStarts  = 250
-	sinkSteps   = 2000
+	sinkSteps   = 1000
 )
 
 func drawVectorField(ctx context.Context, s *subject, path string) error {

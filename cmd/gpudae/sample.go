@@ -299,7 +299,7 @@ func (p *program) printSampled(o *inferenceOptions, s *sampling, out string, sta
 		text += s.prior.text(s)
 	}
 	if s.given != nil {
-		text += s.given.text()
+		text += s.given.text(s.number)
 	}
 	return p.printText(text)
 }

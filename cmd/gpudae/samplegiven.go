@@ -45,12 +45,12 @@ func (g *givenColumns) values() *sample.Given {
 // columnsNamed bounds the names that are printed.
 const columnsNamed = 8
 
-func (g *givenColumns) text() string {
+func (g *givenColumns) text(samples int) string {
 	names := strings.Join(g.names[:min(len(g.names), columnsNamed)], ", ")
 	if len(g.names) > columnsNamed {
 		names += fmt.Sprintf(" and %d more", len(g.names)-columnsNamed)
 	}
-	return fmt.Sprintf("given %s by %s\n", names, count(g.rows, "row"))
+	return fmt.Sprintf("given %s by %s\n", names, count(min(g.rows, samples), "row"))
 }
 
 func (p *program) givenOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*givenColumns, error) {

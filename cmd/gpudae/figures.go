@@ -42,8 +42,8 @@ func figureKinds() []figureKind {
 		{"codes", "the codes' two principal components, by class", false, false, true, drawCodes},
 		{"interpolation", "what lies between the codes of two examples, images", false, false, true, drawInterpolation},
 		{"trajectories", "how noise becomes data, reconstructed again and again or level by level: images, or paths in the plane", false, false, true, drawTrajectories},
-		{"samples", "what the model's Markov chain draws: images, or points in the plane", false, false, true, drawSamples},
-		{"chain", "a film strip of that chain: images from an example on, by steps", false, false, true, drawChain},
+		{"samples", "what the model draws: images, or points in the plane", false, false, true, drawSamples},
+		{"chain", "a film strip: images of the Markov chain by steps, or of a score model from noise on", false, false, true, drawChain},
 	}
 }
 

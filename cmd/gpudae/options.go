@@ -179,7 +179,7 @@ func presets() []preset {
 			"scale": "standard", "corruption": "gaussian:0.15", "likelihood": "gaussian:0.15", "hidden": "128,128",
 			"batch": "64", "epochs": "200", "patience": "0"}},
 		{"score", "points in a plane: the score of their density at many noise levels, for sample and score", map[string]string{
-			"objective": "dsm", "scale": "standard", "hidden": "128,128", "activation": "silu",
+			"objective": "dsm", "noise": "edm", "scale": "standard", "hidden": "128,128", "activation": "silu",
 			"batch": "128", "epochs": "400", "lr": "0.003", "ema": "0.999", "patience": "0"}},
 	}
 }

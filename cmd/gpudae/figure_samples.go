@@ -180,6 +180,27 @@ type levelFrame struct {
 	states []float32
 }
 
+// levels are the noise levels that samples come down.
+func (s *subject) levels() ([]float64, error) {
+	known := s.saved.DAE.NoiseLevels()
+	return sample.KarrasLevels(known[len(known)-1], known[0], descentLevels, karrasRho)
+}
+
+// filmLevels are the numbers of moves after which a film strip shows a descent:
+// its start, noise from four times the spread of the data to an eighth of it,
+// where images come about, and its end.
+func filmLevels(levels []float64, spread float64) []int {
+	after := []int{0}
+	for i := range filmColumns - 2 {
+		sigma := 4 * spread * math.Pow(32, -float64(i)/(filmColumns-3))
+		below := slices.IndexFunc(levels, func(level float64) bool { return level <= sigma })
+		if below > after[len(after)-1] {
+			after = append(after, below)
+		}
+	}
+	return append(after, len(levels))
+}
+
 // descend draws samples by Heun's method and returns their states after each
 // number of moves, which increase; 0 is the start.
 func (s *subject) descend(ctx context.Context, n int, after []int) ([]levelFrame, error) {
@@ -187,8 +208,7 @@ func (s *subject) descend(ctx context.Context, n int, after []int) ([]levelFrame
 	if err != nil {
 		return nil, err
 	}
-	known := s.saved.DAE.NoiseLevels()
-	levels, err := sample.KarrasLevels(known[len(known)-1], known[0], descentLevels, karrasRho)
+	levels, err := s.levels()
 	if err != nil {
 		return nil, err
 	}
@@ -215,17 +235,17 @@ func (s *subject) descend(ctx context.Context, n int, after []int) ([]levelFrame
 // the contrast of the data: their distance from grey is divided by
 // √(1 + σ²/σ_data²).
 func (s *subject) drawDescent(ctx context.Context, path string) error {
-	var after []int
-	for i := range filmColumns {
-		after = append(after, i*descentLevels/(filmColumns-1))
-	}
-	frames, err := s.descend(ctx, filmChains, after)
+	levels, err := s.levels()
 	if err != nil {
 		return err
 	}
 	spread := s.saved.DAE.Config().Score.SigmaData
+	frames, err := s.descend(ctx, filmChains, filmLevels(levels, spread))
+	if err != nil {
+		return err
+	}
 	features := s.info.Features
-	film := make([]float32, 0, filmChains*filmColumns*features)
+	film := make([]float32, 0, filmChains*len(frames)*features)
 	var captions []string
 	for _, frame := range frames {
 		captions = append(captions, fmt.Sprintf("σ = %.2g", frame.sigma))
@@ -242,5 +262,5 @@ func (s *subject) drawDescent(ctx context.Context, path string) error {
 	if film, err = s.invert(film); err != nil {
 		return err
 	}
-	return s.drawSheet(path, film, filmColumns, captions)
+	return s.drawSheet(path, film, len(frames), captions)
 }

@@ -79,6 +79,7 @@ func TestCUDA(t *testing.T) {
 		{"Doctor", testCUDADoctor},
 		{"LossCurve", testCUDALossCurve},
 		{"Posterior", testCUDAPosterior},
+		{"Samples", testCUDASamples},
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},

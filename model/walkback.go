@@ -26,7 +26,8 @@ func (n *Net) linksOf(rows int) []*Net {
 	return c.nets
 }
 
-// band is n on rows of its memory from first on, with parameters in common.
+// band is n on rows of its memory from first on. Parameters and the index, since
+// all links follow the same examples, are in common.
 func (n *Net) band(first, rows int) *Net {
 	cut := func(v *device.View) {
 		if !v.IsZero() {
@@ -39,9 +40,6 @@ func (n *Net) band(first, rows int) *Net {
 		&b.code.noise, &b.code.value, &b.code.divergence} {
 		cut(v)
 	}
-	// A band's words end where the next's row numbers stand, which are written later:
-	// after the last, those of all bands stand side by side.
-	b.index = device.WordsOf(n.index.Memory, n.index.Offset+first, device.IndexWords(rows))
 	b.blocks = append([]block(nil), n.blocks...)
 	for i := range b.blocks {
 		l := &b.blocks[i]

@@ -62,6 +62,38 @@ func TestChainOfOneLinkIsPlainTraining(t *testing.T) {
 	}
 }
 
+// TestLinksDrawTheirOwnNoise: of the state and of the code.
+func TestLinksDrawTheirOwnNoise(t *testing.T) {
+	const examples, features, units, links, sigma = 6, 5, 3, 4, 0.7
+	for name, dev := range devices(t) {
+		config := codeConfig("gaussian")
+		config.Corruption, config.Walkback = "none", links
+		n := bound(t, dev, config, examples)
+		n.Gradient(sourceOf(t, dev, uniform(1, examples*features), features, device.Clock{Step: 4}), examples)
+		corrupted, noise := download(t, dev, n.corrupted), download(t, dev, n.code.noise)
+		// The means are computed again, since their gradient has taken their place.
+		whole := &minibatch{rows: examples * links, replicates: 1}
+		n.decode(whole)
+		means := download(t, dev, n.params(whole))
+		var drawn [links - 1][]float32 // (x' - μ)/σ
+		for link := range drawn {
+			for i := range examples * features {
+				drawn[link] = append(drawn[link], (corrupted[(link+1)*examples*features+i]-means[link*examples*features+i])/sigma)
+			}
+		}
+		for a := range links {
+			for b := range a {
+				if close32(noise[a*examples*units:(a+1)*examples*units], noise[b*examples*units:(b+1)*examples*units], 1e-3) {
+					t.Errorf("%s: links %d and %d draw codes by the same noise", name, b+1, a+1)
+				}
+				if a < len(drawn) && close32(drawn[a], drawn[b], 1e-3) {
+					t.Errorf("%s: links %d and %d draw states by the same noise", name, b+1, a+1)
+				}
+			}
+		}
+	}
+}
+
 // bits is the state of two binary features.
 func bits(x []float32) int { return int(x[0]) + 2*int(x[1]) }
 

@@ -17,7 +17,7 @@ func (p *program) encodeCommand() *cli.Command {
 		Usage:     "compute codes",
 		ArgsUsage: "MODEL IN -o OUT",
 		Description: `Writes the code h = f(x) of each example, or with --layer all the outputs of all
-encoder layers side by side, the code last.
+encoder layers side by side, the code last. A stochastic code is at the mean of q(h|x).
 
 Examples:
   gpudae encode runs/mine data.npy -o codes.npy

@@ -25,8 +25,8 @@ func mustDescend(t testing.TB, run func(context.Context, Descent) ([]float32, er
 // TestDiffusionsReproduceAMixture: with the exact denoiser no two-sample test
 // tells their samples from draws.
 func TestDiffusionsReproduceAMixture(t *testing.T) {
-	const n = 400
-	levels := map[string]int{"heun": 20, "euler": 60, "ddim": 60, "ancestral": 100, "annealed-langevin": 30}
+	const n = 300
+	levels := map[string]int{"heun": 20, "euler": 50, "ddim": 50, "ancestral": 80, "annealed-langevin": 25}
 	for _, m := range []*gaussianMixture{plane(), space(4)} {
 		want := m.draw(n, 9)
 		for _, method := range Diffusions() {

@@ -11,7 +11,7 @@ import (
 // TestCompletionsAreConditional: given some features of a mixture, no two-sample
 // test tells the others from draws of the exact conditional.
 func TestCompletionsAreConditional(t *testing.T) {
-	const n = 400
+	const n = 300
 	for name, c := range map[string]struct {
 		m     *gaussianMixture
 		known []bool
@@ -23,7 +23,7 @@ func TestCompletionsAreConditional(t *testing.T) {
 		"annealed Langevin of a mixture":     {space(4), []bool{true, false, false, true}, []float32{0.3, 0, 0, -0.5}, AnnealedLangevin},
 		"annealed Langevin of one component": {plane(), []bool{true, false}, []float32{-1.1, 0}, AnnealedLangevin},
 	} {
-		d := descentOf(t, c.m, n, 40)
+		d := descentOf(t, c.m, n, 30)
 		d.Given = &Given{c.known, c.x}
 		x := mustDescend(t, c.run, d)
 		for i, v := range x {

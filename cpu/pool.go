@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// How long a thread looks for what it waits for before it lets others have its
-// processor, and before it parks: long enough to bridge the gap between two
+// How long a thread looks for what it waits for before it lets the scheduler
+// run something else, and before it parks: long enough to bridge the gap between two
 // operations of a step, short enough to burden neither an idle machine nor one
 // that others use as well, where what it waits for may need its core.
 const (
@@ -105,7 +105,7 @@ func (e *event) awaitChange(seen uint32) uint32 {
 					return n
 				}
 			}
-			yield()
+			runtime.Gosched()
 		}
 		e.parked.Store(true)
 		if n := e.count.Load(); n != seen && e.parked.CompareAndSwap(true, false) {
@@ -113,12 +113,6 @@ func (e *event) awaitChange(seen uint32) uint32 {
 		}
 		<-e.wake // perhaps for the number before, by a raise that was held up
 	}
-}
-
-// yield lets another goroutine have the thread, or another thread the processor.
-func yield() {
-	runtime.Gosched()
-	yieldProcessor()
 }
 
 func newPool(threads int) *pool {

@@ -257,3 +257,29 @@ func TestDerivativeThroughAMeanCode(t *testing.T) {
 		}
 	}
 }
+
+// TestInferenceTakesOneRowAnExample: replicates, samples and links take memory in
+// training alone.
+func TestInferenceTakesOneRowAnExample(t *testing.T) {
+	config := codeConfig("gaussian")
+	plain := mustNew(t, config)
+	for name, change := range map[string]func(*Config){
+		"replicates": func(c *Config) { c.Replicates = 4 },
+		"importance": func(c *Config) { c.Importance = 4 },
+		"walkback":   func(c *Config) { c.Walkback = 4 },
+	} {
+		c := config
+		change(&c)
+		d := mustNew(t, c)
+		if got, want := d.Bytes(Binding{Examples: 10}), plain.Bytes(Binding{Examples: 10}); got != want {
+			t.Errorf("%s: %d bytes to infer, without %d", name, got, want)
+		}
+		if got, want := d.Bytes(Binding{Examples: 10, Training: true}), plain.Bytes(Binding{Examples: 40, Training: true}); got != want {
+			t.Errorf("%s: %d bytes to train 10 examples, 40 without take %d", name, got, want)
+		}
+		n, err := Bind(reference.New(), d, Binding{Examples: 10})
+		if err != nil || n.Rows() != 10 {
+			t.Errorf("%s: %v, %v", name, n, err)
+		}
+	}
+}

@@ -8,7 +8,8 @@ import (
 	"gpudae/device/philox"
 )
 
-// Rows is the greatest number of rows of a minibatch, replicates included.
+// Rows is the greatest number of rows of a minibatch, in training replicates and
+// links included.
 func (n *Net) Rows() int { return n.rows }
 
 // Link computes one link of a Markov chain (Bengio et al. 2013) for each row of

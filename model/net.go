@@ -8,7 +8,7 @@ import (
 
 // Binding says what a Net is for.
 type Binding struct {
-	Examples int  // greatest number of examples in a minibatch
+	Examples int  // greatest number of examples in a minibatch of training, of rows in one of inference
 	Training bool // whether Gradient will be called
 }
 
@@ -53,7 +53,7 @@ type memory struct {
 // It fails with a *ConfigError if the minibatch is not positive or absurdly
 // large, and with the device's *device.OutOfMemoryError.
 func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
-	copies := d.resolved.rowsOfExample()
+	copies := d.rowsOfExample(b)
 	if b.Examples < 1 || b.Examples > maxRows/copies {
 		return nil, configErrorf("batch", fmt.Sprintf("choose 1 to %d", maxRows/copies), "%d examples in a minibatch", b.Examples)
 	}
@@ -75,10 +75,19 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	return n, nil
 }
 
+// rowsOfExample is the number of rows that an example takes in a minibatch:
+// replicates and links are of training alone.
+func (d *DAE) rowsOfExample(b Binding) int {
+	if !b.Training {
+		return 1
+	}
+	return d.resolved.rowsOfExample()
+}
+
 // Bytes is the device memory that Bind asks for, at 4 bytes an element, for a
 // binding that it accepts.
 func (d *DAE) Bytes(b Binding) uint64 {
-	n := &Net{dae: d, rows: b.Examples * d.resolved.rowsOfExample()}
+	n := &Net{dae: d, rows: b.Examples * d.rowsOfExample(b)}
 	a := &allocator{}
 	n.allocate(a, b)
 	return a.bytes

@@ -20,8 +20,8 @@ func (p *program) denoiseCommand() *cli.Command {
 		Name:      "denoise",
 		Usage:     "reconstruct examples from corrupted ones",
 		ArgsUsage: "MODEL IN -o OUT",
-		Description: `Writes E[x|h] with h = f(x̃): the input is taken as the corrupted x̃, unless
---corrupt is given. A score model (train --objective dsm) is told by --sigma how
+		Description: `Writes E[x|h] with h = f(x̃), or the mean of a stochastic code: the input is taken as
+the corrupted x̃, unless --corrupt is given. A score model (train --objective dsm) is told by --sigma how
 strong the Gaussian noise in it is. MODEL is a run folder or a model.safetensors; IN is a file, a
 built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, .gz after
 it compresses. Numbers are in the scale of the data (8-bit images: 0 to 1); only

@@ -101,7 +101,9 @@ does for models with a stochastic code, decode random codes; their samples are
 independent.
 
 --given holds columns to values in the scale of the data, and draws the others;
---given-from takes the values from the rows of a file, one sample each.
+--given-from takes the values from the rows of a file, one sample each. Of a model
+of score matching the method is then annealed-langevin by default, which comes
+closest to the conditional distribution; the others are quicker.
 
 Examples:
   gpudae sample runs/mine -n 100 -o samples.npy
@@ -210,7 +212,7 @@ func findSampler(name string) (sampler, error) {
 func (p *program) samplingOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*sampling, error) {
 	method := c.String("method")
 	if method == "" {
-		method = defaultMethod(saved.DAE)
+		method = defaultMethod(saved.DAE, c.IsSet("given") || c.IsSet("given-from"))
 	}
 	row, err := findSampler(method)
 	if err != nil {
@@ -243,12 +245,16 @@ func (p *program) samplingOf(c *cli.Context, o *inferenceOptions, saved *train.S
 	return s, err
 }
 
-// defaultMethod is the sampler that suits a model without more being known.
-func defaultMethod(d *model.DAE) string {
+// defaultMethod is the sampler that suits a model without more being known. Of
+// those that complete given columns it is the one that comes closest to the
+// conditional distribution.
+func defaultMethod(d *model.DAE, given bool) string {
 	switch {
+	case d.IsScoreModel() && given:
+		return methodAnnealed
 	case d.IsScoreModel():
 		return methodHeun
-	case d.CodeDistribution().Stochastic:
+	case d.CodeDistribution().Stochastic && !given:
 		return methodPrior
 	}
 	return methodWalkback

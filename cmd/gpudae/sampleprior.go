@@ -20,7 +20,7 @@ type priorPlan struct {
 
 func priorOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*priorPlan, error) {
 	if !saved.DAE.CodeDistribution().Stochastic {
-		return nil, usage("--method", "the code of "+o.model+" is deterministic, so it has no prior", "train with --code-distribution gaussian, or choose "+defaultMethod(saved.DAE))
+		return nil, usage("--method", "the code of "+o.model+" is deterministic, so it has no prior", "train with --code-distribution gaussian, or choose "+defaultMethod(saved.DAE, false))
 	}
 	plan := &priorPlan{denoise: c.Bool("denoise")}
 	if plan.denoise {

@@ -131,7 +131,7 @@ func TestOpenFailures(t *testing.T) {
 		"mnits.csv":         "mnits.csv: file not found; check the path",
 		folder + "/digit":   folder + "/digit: file not found",
 		"unheard-of":        "unheard-of: file not found",
-		folder:              "is a folder; name a file in it",
+		folder:              "is a folder without a .png or .jpg file",
 		"-":                 "standard input: is not connected",
 		"digits:n=3":        "takes no arguments",
 		"circle:n=0":        "n=0 is not a number of points",

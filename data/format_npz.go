@@ -81,6 +81,7 @@ func memberOf(ctx context.Context, in *input, entry *zip.File, content io.Reader
 	member := &input{path: in.path + ":" + strings.TrimSuffix(entry.Name, ".npy"), sha256: in.sha256, Close: in.Close}
 	member.stream = bufio.NewReaderSize(contextReader{ctx, content}, 1<<16)
 	if entry.Method != zip.Store {
+		member.stream = bufio.NewReaderSize(contextReader{ctx, limitInflation(content, member.path, int64(entry.CompressedSize64))}, 1<<16)
 		return member, nil
 	}
 	offset, err := entry.DataOffset()

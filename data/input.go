@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // remedyRewrite is the advice for damaged files.
@@ -23,7 +25,7 @@ const remedyRewrite = "download or write the file again"
 // input is an open file of some format.
 type input struct {
 	path   string        // in messages
-	name   string        // without its folder and .gz, in lower case: what suffixes are compared with
+	name   string        // without its folder and .gz or .zst, in lower case: what suffixes are compared with
 	file   io.ReaderAt   // the bytes, or nil if they are compressed
 	size   int64         // of file
 	stream *bufio.Reader // the bytes from the start, decompressed
@@ -75,7 +77,7 @@ func (in *input) fromFile(ctx context.Context, file *os.File) error {
 	}
 	in.name = strings.ToLower(filepath.Base(in.path))
 	switch {
-	case info.IsDir():
+	case info.IsDir(): // as the file of labels
 		return &Error{Path: in.path, Problem: "is a folder", Remedy: "name a file in it"}
 	case !info.Mode().IsRegular():
 		defer file.Close()
@@ -106,20 +108,7 @@ func (in *input) start(ctx context.Context, file io.ReaderAt, size int64) error 
 	in.sha256 = hex.EncodeToString(digest.Sum(nil))
 	in.file, in.size = file, size
 	in.stream = bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(file, 0, size)}, 1<<16)
-	if magic, _ := in.stream.Peek(2); string(magic) != "\x1f\x8b" {
-		return nil
-	}
-	inflated, err := gzip.NewReader(in.stream)
-	if err != nil {
-		return in.readError(err)
-	}
-	in.name = strings.TrimSuffix(in.name, ".gz")
-	in.file, in.size = nil, 0
-	in.stream = bufio.NewReaderSize(inflated, 1<<16)
-	if _, err := in.stream.Peek(1); err == io.EOF {
-		return &Error{Path: in.path, Problem: "holds nothing but its compression", Remedy: remedyRewrite}
-	}
-	return nil
+	return in.inflated()
 }
 
 // payload returns length bytes that start at offset, where the stream stands,
@@ -174,6 +163,11 @@ func (in *input) readError(err error) error {
 		e.Problem = "ends early"
 	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
 		e.Problem = "is a damaged gzip file"
+	case errors.Is(err, zstd.ErrMagicMismatch), errors.Is(err, zstd.ErrCRCMismatch), errors.Is(err, zstd.ErrReservedBlockType), errors.Is(err, zstd.ErrBlockTooSmall):
+		e.Problem = "is a damaged zstd file"
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		e.Problem = fmt.Sprintf("is a zstd file that needs a window of more than %d bytes", zstdWindow)
+		e.Remedy = "compress it again without --long"
 	default:
 		e.Problem = "cannot be read: " + err.Error()
 	}

@@ -14,7 +14,7 @@ type Options struct {
 	// Labels is the path of a file with a class for each row: whole numbers in one
 	// dimension, IDX or NPY.
 	Labels string
-	// LabelColumn is the name of a CSV column, or its number from 1, that holds
+	// LabelColumn is the name of a CSV or Parquet column, or its number from 1, that holds
 	// classes and is no feature. One of Labels and LabelColumn may be set.
 	LabelColumn string
 	// Header says whether the first line of a CSV file names the columns.
@@ -23,14 +23,15 @@ type Options struct {
 	// 1/255. Data that go to a trained model want the Info.Scale that it was
 	// trained with.
 	Scale float32
-	// Missing keeps missing values of CSV, NPY and NPZ files as NaN, which are
-	// refused otherwise: NaN itself, and the cells of a text that are empty or
+	// Missing keeps missing values as NaN, which are refused otherwise: NaN
+	// itself, null in a Parquet file, and the cells of a text that are empty or
 	// one of MissingCells. Only what knows of missing values can use such data.
 	Missing bool
 	// Standard is what the path "-" stands for.
 	Standard io.Reader
 
-	key string // of an array within an NPZ
+	key    string // of an array within an NPZ or a safetensors file
+	resize string // "WxH" of images, or empty
 }
 
 // Header says whether a text file starts with the names of its columns.
@@ -54,12 +55,17 @@ type format struct {
 	array    func(*input) (*array, error) // nil for a format that is not one array
 }
 
+// magicLongest is the number of bytes that a format is recognised by.
+const magicLongest = 9
+
 // formats is the table of formats that are read.
 func formats() []format {
 	return []format{
 		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY},
 		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil},
 		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX},
+		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil},
+		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil},
 		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil},
 	}
 }
@@ -67,7 +73,7 @@ func formats() []format {
 // detect finds the format by the first bytes, then by the suffix. Standard
 // input has no suffix: what nothing else claims is text there.
 func detect(in *input) (format, error) {
-	head, _ := in.stream.Peek(8)
+	head, _ := in.stream.Peek(magicLongest)
 	for _, f := range formats() {
 		if f.magic != nil && f.magic(head) {
 			return f, nil
@@ -80,7 +86,7 @@ func detect(in *input) (format, error) {
 			}
 		}
 	}
-	return format{}, &Error{Path: in.path, Problem: "is of an unknown format", Remedy: "use .npy, .npz, .idx or .csv (.idx, .npy and .csv also with .gz)"}
+	return format{}, &Error{Path: in.path, Problem: "is of an unknown format", Remedy: "use .npy, .npz, .idx, .csv, .parquet or .safetensors (.idx, .npy and .csv also with .gz or .zst), or a folder of .png or .jpg"}
 }
 
 // Open opens a data set and checks all of it. nameOrPath is a built-in name,
@@ -101,9 +107,16 @@ func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
 	if _, err := os.Stat(path); err != nil && path != "-" {
 		if file, key, ok := cutLast(path, ".npz:"); ok {
 			path, o.key = file+".npz", key
+		} else if file, key, ok := cutLast(path, ".safetensors:"); ok {
+			path, o.key = file+".safetensors", key
+		} else if file, size, ok := cutLast(path, resizeOption); ok {
+			path, o.resize = file, size
 		} else if suggestion := nearest(name); suggestion != "" {
 			return nil, &Error{Path: nameOrPath, Problem: "no such file, and no built-in data set of that name", Remedy: fmt.Sprintf("did you mean %q?", suggestion), Err: err}
 		}
+	}
+	if info, err := os.Stat(path); o.resize != "" || err == nil && info.IsDir() {
+		return openImages(ctx, path, o)
 	}
 	in, err := openInput(ctx, path, o.Standard)
 	if err != nil {

@@ -2,7 +2,6 @@ package data
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"encoding/csv"
@@ -18,8 +17,20 @@ import (
 	"gpudae/internal/atomicfile"
 )
 
-// writer puts out an array: values is []float32 or []uint8, row-major.
-type writer func(w io.Writer, shape []int, values any, columns []string) error
+// source is an array that is written: its blocks come in row-major order.
+type source struct {
+	shape   []int
+	uint8   bool     // otherwise float32
+	columns []string // names of the features; may be nil
+	// each calls visit with the values of one block after the other, []uint8 or []float32.
+	each func(visit func(values any) error) error
+}
+
+// width is the number of values for each index of the first dimension.
+func (s source) width() int { return product(s.shape[min(1, len(s.shape)):]) }
+
+// writer puts out an array.
+type writer func(w io.Writer, s source) error
 
 // CheckOutput reports, before any work is done for it, whether Write knows a
 // format for path. It fails with *Error.
@@ -30,38 +41,43 @@ func CheckOutput(path string) error {
 
 // writerFor chooses the format by suffix.
 func writerFor(path string) (writer, error) {
-	name := strings.TrimSuffix(strings.ToLower(filepath.Base(path)), ".gz")
-	switch filepath.Ext(name) {
-	case ".npy":
-		return writeNPY, nil
-	case ".csv":
-		return csvWriter(','), nil
-	case ".tsv":
-		return csvWriter('\t'), nil
-	case ".idx", ".idx1", ".idx3":
-		return writeIDX, nil
+	packed, name := compressionOf(strings.ToLower(filepath.Base(path)))
+	archives := map[string]writer{".npz": writeNPZ, ".parquet": writeParquet}
+	plain := map[string]writer{".npy": writeNPY, ".csv": csvWriter(','), ".tsv": csvWriter('\t'), ".safetensors": writeSafetensors,
+		".idx": writeIDX, ".idx1": writeIDX, ".idx3": writeIDX}
+	if w := plain[filepath.Ext(name)]; w != nil {
+		return w, nil
 	}
 	if strings.HasSuffix(name, "-ubyte") {
 		return writeIDX, nil
 	}
-	return nil, &Error{Path: path, Problem: "is of no format that can be written", Remedy: "use .npy, .csv, .tsv or .idx, also with .gz"}
+	if w := archives[filepath.Ext(name)]; w != nil {
+		if packed != nil {
+			return nil, &Error{Path: path, Problem: filepath.Ext(name) + " is compressed already", Remedy: "leave out " + packed.suffix}
+		}
+		return w, nil
+	}
+	return nil, &Error{Path: path, Problem: "is of no format that can be written", Remedy: "use .npy, .npz, .csv, .tsv, .parquet, .safetensors or .idx, also with .gz or .zst"}
 }
 
 // Write writes x, of float32 or uint8, to a file whose suffix says the format:
 //
-//	.npy          any shape, the type of x
+//	.npy, .npz    any shape, the type of x; in the archive as numpy.savez calls it, arr_0
 //	.csv, .tsv    a line for each index of the first dimension, with a first line of names if columns is not nil
+//	.parquet      a row for each index of the first dimension; columns without names are called 0, 1, 2, ...; NaN is null
+//	.safetensors  any shape, the type of x, called "data"
 //	.idx, -ubyte  any shape, the type of x
 //
-// and .gz after it compresses. Numbers are written so that they read back bit
-// for bit. The file appears whole or not at all. Write fails with *Error for an
-// unknown suffix, *atomicfile.Error or the context's error.
+// and .gz or .zst after it compresses what is not compressed already. Numbers
+// are written so that they read back bit for bit. The file appears whole or not
+// at all. Write fails with *Error for an unknown suffix, *atomicfile.Error or
+// the context's error.
 func Write(ctx context.Context, path string, x *tensor.Dense, columns []string) error {
-	write, err := writerFor(path)
-	if err != nil {
-		return err
-	}
-	shape := x.Shape().Clone()
+	return writeSource(ctx, path, sourceOf(x, columns))
+}
+
+// sourceOf gives x, of float32 or uint8, as one block.
+func sourceOf(x *tensor.Dense, columns []string) source {
 	var values any
 	switch x.Dtype() {
 	case tensor.Float32:
@@ -71,14 +87,42 @@ func Write(ctx context.Context, path string, x *tensor.Dense, columns []string) 
 	default:
 		panic(fmt.Sprintf("data: writing a tensor of %s", x.Dtype()))
 	}
+	return source{x.Shape().Clone(), x.Dtype() == tensor.Uint8, columns, func(visit func(any) error) error { return visit(values) }}
+}
+
+// Convert writes all rows of d, in the type in which they are stored and a
+// block at a time, as Write does. It fails as Write and Read do.
+func Convert(ctx context.Context, path string, d Dataset) error {
+	info := d.Info()
+	return writeSource(ctx, path, source{append([]int{info.Rows}, info.Shape...), info.Element == Uint8, info.Columns,
+		func(visit func(any) error) error {
+			return eachBlock(ctx, d, func(_ int, block *tensor.Dense) error {
+				if info.Element == Uint8 {
+					return visit(Uint8s(block))
+				}
+				return visit(Float32s(block))
+			})
+		}})
+}
+
+func writeSource(ctx context.Context, path string, s source) error {
+	write, err := writerFor(path)
+	if err != nil {
+		return err
+	}
+	packed, _ := compressionOf(path)
 	return atomicfile.Write(path, func(file io.Writer) error {
 		w := contextWriter{ctx, file}
-		if !strings.HasSuffix(strings.ToLower(path), ".gz") {
-			return write(w, shape, values, columns)
+		if packed == nil {
+			return write(w, s)
 		}
-		deflated := gzip.NewWriter(w) // no name and no time: equal data give equal bytes
+		deflated, err := packed.compress(w)
+		if err != nil {
+			return err
+		}
 		buffered := bufio.NewWriter(deflated)
-		if err := write(buffered, shape, values, columns); err != nil {
+		if err := write(buffered, s); err != nil {
+			deflated.Close() // it may have threads; what it says is of no more interest
 			return err
 		}
 		if err := buffered.Flush(); err != nil {
@@ -103,9 +147,9 @@ func (w contextWriter) Write(p []byte) (int, error) {
 
 // writeNPY writes version 1.0, with the header padded as NumPy pads it, so that
 // the elements start at a multiple of 64 bytes.
-func writeNPY(w io.Writer, shape []int, values any, _ []string) error {
-	descr := "<f4"
-	if _, ok := values.([]uint8); ok {
+func writeNPY(w io.Writer, s source) error {
+	shape, descr := s.shape, "<f4"
+	if s.uint8 {
 		descr = "|u1"
 	}
 	var sizes strings.Builder
@@ -131,16 +175,17 @@ func writeNPY(w io.Writer, shape []int, values any, _ []string) error {
 	if _, err := w.Write(append(start, header...)); err != nil {
 		return err
 	}
-	return writeElements(w, values, binary.LittleEndian)
+	return s.each(func(values any) error { return writeElements(w, values, binary.LittleEndian) })
 }
 
 // writeIDX writes the header described in format_idx.go.
-func writeIDX(w io.Writer, shape []int, values any, _ []string) error {
+func writeIDX(w io.Writer, s source) error {
+	shape := s.shape
 	if len(shape) == 0 || len(shape) > math.MaxUint8 {
 		return fmt.Errorf("%d dimensions do not fit an IDX header", len(shape))
 	}
 	code := byte(0x0D)
-	if _, ok := values.([]uint8); ok {
+	if s.uint8 {
 		code = 0x08
 	}
 	header := []byte{0, 0, code, byte(len(shape))}
@@ -153,7 +198,7 @@ func writeIDX(w io.Writer, shape []int, values any, _ []string) error {
 	if _, err := w.Write(header); err != nil {
 		return err
 	}
-	return writeElements(w, values, binary.BigEndian)
+	return s.each(func(values any) error { return writeElements(w, values, binary.BigEndian) })
 }
 
 func writeElements(w io.Writer, values any, order binary.AppendByteOrder) error {
@@ -177,30 +222,35 @@ func writeElements(w io.Writer, values any, order binary.AppendByteOrder) error 
 
 // csvWriter writes lines of the shortest decimal numbers that read back exactly.
 func csvWriter(separator byte) writer {
-	return func(w io.Writer, shape []int, values any, columns []string) error {
+	return func(w io.Writer, s source) error {
 		buffered := bufio.NewWriter(w)
-		if err := writeHeader(buffered, separator, columns); err != nil {
+		if err := writeHeader(buffered, separator, s.columns); err != nil {
 			return err
 		}
-		floats, _ := values.([]float32)
-		bytes, _ := values.([]uint8)
-		count := len(floats) + len(bytes)
-		width := count / max(1, shape[0])
+		width, column := s.width(), 0
 		var line []byte
-		for i := range count {
-			if floats != nil {
-				line = strconv.AppendFloat(line, float64(floats[i]), 'g', -1, 32)
-			} else {
-				line = strconv.AppendUint(line, uint64(bytes[i]), 10)
+		err := s.each(func(values any) error {
+			floats, _ := values.([]float32)
+			bytes, _ := values.([]uint8)
+			for i := range len(floats) + len(bytes) {
+				if floats != nil {
+					line = strconv.AppendFloat(line, float64(floats[i]), 'g', -1, 32)
+				} else {
+					line = strconv.AppendUint(line, uint64(bytes[i]), 10)
+				}
+				if column++; column < width {
+					line = append(line, separator)
+					continue
+				}
+				if _, err := buffered.Write(append(line, '\n')); err != nil {
+					return err
+				}
+				line, column = line[:0], 0
 			}
-			if (i+1)%width != 0 {
-				line = append(line, separator)
-				continue
-			}
-			if _, err := buffered.Write(append(line, '\n')); err != nil {
-				return err
-			}
-			line = line[:0]
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		return buffered.Flush()
 	}

@@ -29,19 +29,23 @@ func WriteNPZ(ctx context.Context, path string, arrays []Array) error {
 			if err != nil {
 				return fmt.Errorf("array %q: %w", a.Name, err)
 			}
-			var values any
-			switch a.Values.Dtype() {
-			case tensor.Float32:
-				values = Float32s(a.Values)
-			case tensor.Uint8:
-				values = Uint8s(a.Values)
-			default:
-				panic(fmt.Sprintf("data: writing a tensor of %s", a.Values.Dtype()))
-			}
-			if err := writeNPY(w, a.Values.Shape(), values, nil); err != nil {
+			if err := writeNPY(w, sourceOf(a.Values, nil)); err != nil {
 				return fmt.Errorf("array %q: %w", a.Name, err)
 			}
 		}
 		return archive.Close()
 	})
+}
+
+// writeNPZ writes an archive of one array, under the name that numpy.savez gives it.
+func writeNPZ(w io.Writer, s source) error {
+	archive := zip.NewWriter(w)
+	member, err := archive.CreateHeader(&zip.FileHeader{Name: "arr_0.npy", Method: zip.Store})
+	if err != nil {
+		return err
+	}
+	if err := writeNPY(member, s); err != nil {
+		return err
+	}
+	return archive.Close()
 }

@@ -26,15 +26,19 @@ var arrows = map[string][]string{
 	"cpu":                  {"device", "device/philox"},
 	"model":                {"device", "device/philox", "internal/spelling"},
 	"optim":                {"device"},
-	"data":                 {"device/philox", "internal/atomicfile", "internal/spelling"},
+	"data":                 {"device/philox", "internal/atomicfile", "internal/safetensors", "internal/spelling"},
+	"data/download":        {},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
 	"export":               {"data", "device", "device/philox", "internal/safetensors", "model", "onnx", "train"},
 	"onnx":                 {"onnx/onnxpb"},
 	"onnx/onnxpb":          {},
 	"sample":               {"device", "device/philox", "model"},
 	"twosample":            {"device/philox"},
+	"serve":                {"data"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
+	"report":               {},
+	"tensorboard":          {},
 	"kernels":              {},
 	"cuda":                 {},
 	"cuda/cudatest":        {"cuda"},
@@ -51,11 +55,14 @@ var arrows = map[string][]string{
 // outside maps third-party modules to the only packages that may import them.
 // What is not listed may be imported anywhere.
 var outside = map[string][]string{
-	"github.com/urfave/cli/v2":   {"cmd/gpudae"},
-	"gorgonia.org/cu":            {"cuda"},
-	"gonum.org/v1/plot":          {"figure"},
-	"gorgonia.org/tensor":        {"data", "model", "train", "sample", "export", "gpu", "cmd/gpudae"},
-	"google.golang.org/protobuf": {"onnx", "onnx/onnxpb"},
+	"github.com/urfave/cli/v2":         {"cmd/gpudae"},
+	"gorgonia.org/cu":                  {"cuda"},
+	"gonum.org/v1/plot":                {"figure"},
+	"github.com/parquet-go/parquet-go": {"data"},
+	"github.com/klauspost/compress":    {"data"},
+	"github.com/prometheus":            {"serve"},
+	"gorgonia.org/tensor":              {"data", "model", "train", "sample", "export", "gpu", "serve", "cmd/gpudae"},
+	"google.golang.org/protobuf":       {"onnx", "onnx/onnxpb", "tensorboard"},
 }
 
 type goPackage struct {

@@ -3,7 +3,6 @@ package safetensors
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,17 +36,23 @@ func ReadFile(path string) (*File, error) {
 // Read reads size bytes of r; path stands in messages.
 func Read(r io.Reader, size int64, path string) (*File, error) {
 	f, err := read(r, size)
+	if err != nil {
+		return nil, pathed(err, path)
+	}
+	return f, nil
+}
+
+// pathed completes an error by the name of the file.
+func pathed(err error, path string) error {
 	var problem *Error
 	switch {
-	case err == nil:
-		return f, nil
 	case errors.As(err, &problem):
 		problem.Path = path
-		return nil, problem
+		return problem
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &Error{Path: path, Problem: "ends early"}
+		return &Error{Path: path, Problem: "ends early"}
 	}
-	return nil, fmt.Errorf("reading %s: %w", path, err)
+	return fmt.Errorf("reading %s: %w", path, err)
 }
 
 // problemf makes an Error about a tensor, or about the file if tensor is empty.
@@ -56,26 +61,8 @@ func problemf(tensor, format string, args ...any) *Error {
 }
 
 func read(r io.Reader, size int64) (*File, error) {
-	if size < lengthSize {
-		return nil, problemf("", "is %d bytes long, too short for a safetensors file", size)
-	}
-	var length [lengthSize]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
-		return nil, err
-	}
-	n := binary.LittleEndian.Uint64(length[:])
-	if n > maxHeaderLength || n > uint64(size-lengthSize) {
-		return nil, problemf("", "declares a header of %d bytes, but the file has %d (not a safetensors file, or a truncated one)", n, size)
-	}
-	header := make([]byte, n)
-	if _, err := io.ReadFull(r, header); err != nil {
-		return nil, err
-	}
-	metadata, entries, err := parseHeader(header)
+	metadata, entries, _, err := readLayout(r, size)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkLayout(entries, size-lengthSize-int64(n)); err != nil {
 		return nil, err
 	}
 	f := &File{Metadata: metadata, Tensors: make(map[string]Tensor, len(entries))}

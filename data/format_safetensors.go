@@ -1,0 +1,102 @@
+package data
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"gpudae/internal/safetensors"
+)
+
+// The safetensors format holds named arrays behind a JSON header. One array is a
+// data set: the only one, or the one named in "path.safetensors:name".
+
+// isSafetensors takes a length that the format allows and the start of an object.
+func isSafetensors(head []byte) bool {
+	const longest = 100 * 1000 * 1000
+	return len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= longest
+}
+
+// safetensorsKinds maps types of the format to those of arrays.
+func safetensorsKinds() map[string]string {
+	return map[string]string{"U8": "u1", "I32": "i4", "U32": "u4", "I64": "i8", "U64": "u8", "F32": "f4", "F64": "f8"}
+}
+
+func openSafetensors(ctx context.Context, in *input, o Options) (Dataset, error) {
+	if in.file == nil { // compressed: the header needs the size
+		content, err := io.ReadAll(in.stream)
+		if err != nil {
+			return nil, in.readError(err)
+		}
+		in.file, in.size = bytes.NewReader(content), int64(len(content))
+	}
+	places, err := safetensors.Places(io.NewSectionReader(in.file, 0, in.size), in.size, in.path)
+	if bad := (*safetensors.Error)(nil); errors.As(err, &bad) {
+		return nil, &Error{Path: in.path, ColumnName: bad.Tensor, Problem: bad.Problem, Remedy: remedyRewrite, Err: err}
+	}
+	if err != nil {
+		return nil, in.readError(err)
+	}
+	place, err := choosePlace(places, in.path, o.key)
+	if err != nil {
+		return nil, err
+	}
+	a := &array{order: binary.LittleEndian, shape: place.Shape, bytes: io.NewSectionReader(in.file, place.Offset, place.Length)}
+	for i := range kinds {
+		if kinds[i].numpy == safetensorsKinds()[place.Type] {
+			a.kind = &kinds[i]
+		}
+	}
+	if _, err := a.length(in.path); err != nil {
+		return nil, err
+	}
+	return newArrayDataset(ctx, a, in, "safetensors", o)
+}
+
+// choosePlace finds the tensor named key, or the only one if key is empty.
+func choosePlace(places []safetensors.Place, path, key string) (safetensors.Place, error) {
+	var names []string
+	for _, p := range places {
+		if p.Name == key && key != "" {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	none := safetensors.Place{}
+	switch {
+	case len(places) == 0:
+		return none, &Error{Path: path, Problem: "holds no tensor", Remedy: remedyRewrite}
+	case key != "":
+		return none, &Error{Path: path, Problem: fmt.Sprintf("holds no tensor %q", key), Remedy: "choose one of " + listed(names)}
+	case len(places) > 1:
+		return none, &Error{Path: path, Problem: "holds the tensors " + listed(names), Remedy: fmt.Sprintf("choose one, as in %s:%s", path, names[0])}
+	}
+	return places[0], nil
+}
+
+// writeSafetensors writes one tensor called "data", block by block.
+func writeSafetensors(w io.Writer, s source) error {
+	kind, size := "F32", 4
+	if s.uint8 {
+		kind, size = "U8", 1
+	}
+	header, err := json.Marshal(map[string]any{"data": map[string]any{
+		"dtype": kind, "shape": s.shape, "data_offsets": []int{0, size * product(s.shape)}}})
+	if err != nil {
+		return err
+	}
+	for len(header)%8 != 0 { // the tensor starts at a multiple of 8 bytes
+		header = append(header, ' ')
+	}
+	if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))); err != nil {
+		return err
+	}
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	return s.each(func(values any) error { return writeElements(w, values, binary.LittleEndian) })
+}

@@ -1,0 +1,184 @@
+package data
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg" // a decoder
+	_ "image/png"  // a decoder
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/image/draw"
+)
+
+// A folder of PNG and JPEG files is a data set: a file is an example, in the
+// order of the names. All have the same size, or are brought to that of
+// "folder:resize=WxH" (Catmull-Rom). They are grey, shape [height, width], if
+// all files are, otherwise red, green and blue, shape [height, width, 3];
+// opacity is left out. Values are uint8.
+
+// resizeOption stands between the folder and WxH.
+const resizeOption = ":resize="
+
+const (
+	imageLongest = 1 << 14 // pixels of an edge
+	imageLargest = 1 << 26 // pixels
+)
+
+// picture is a file of a folder of images.
+type picture struct {
+	name string
+	size image.Point
+	grey bool
+}
+
+// openImages reads the folder into memory.
+func openImages(ctx context.Context, path string, o Options) (Dataset, error) {
+	size, err := parseResize(path, o.resize)
+	if err != nil {
+		return nil, err
+	}
+	if o.LabelColumn != "" {
+		return nil, &Error{Path: path, ColumnName: o.LabelColumn, Problem: "there is no column of labels in a folder of images", Remedy: "give a file of labels"}
+	}
+	pictures, err := listPictures(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	resized := o.resize != ""
+	if !resized {
+		size = pictures[0].size
+	}
+	grey := true
+	for _, p := range pictures {
+		if !resized && p.size != size {
+			return nil, &Error{Path: filepath.Join(path, p.name), Remedy: fmt.Sprintf("resize it, or all of them with %s%s%dx%d", path, resizeOption, size.X, size.Y),
+				Problem: fmt.Sprintf("is %d×%d pixels, but %s is %d×%d", p.size.X, p.size.Y, pictures[0].name, size.X, size.Y)}
+		}
+		grey = grey && p.grey
+	}
+	info := Info{Name: filepath.Base(path), Path: path, Format: "images", Shape: []int{size.Y, size.X}, Scale: 1.0 / 255}
+	if !grey {
+		info.Shape = append(info.Shape, 3)
+	}
+	if o.Scale != 0 {
+		info.Scale = o.Scale
+	}
+	var pixels []uint8
+	digest := sha256.New()
+	for _, p := range pictures {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		content, err := os.ReadFile(filepath.Join(path, p.name))
+		if err != nil {
+			return nil, openError(filepath.Join(path, p.name), err)
+		}
+		fmt.Fprintf(digest, "%x  %s\n", sha256.Sum256(content), p.name) // as sha256sum prints it
+		decoded, _, err := image.Decode(bytes.NewReader(content))
+		if err != nil {
+			return nil, imageError(filepath.Join(path, p.name), err)
+		}
+		pixels = appendPixels(pixels, decoded, size, grey)
+	}
+	info.SHA256 = hex.EncodeToString(digest.Sum(nil))
+	labels, err := readLabels(ctx, o.Labels, len(pictures))
+	if err != nil {
+		return nil, err
+	}
+	return newMemory(ctx, info, labels, pixels, nil)
+}
+
+// parseResize reads "WxH"; an empty text gives no size.
+func parseResize(path, text string) (image.Point, error) {
+	var size image.Point
+	if text == "" {
+		return size, nil
+	}
+	_, err := fmt.Sscanf(text, "%dx%d", &size.X, &size.Y)
+	if err != nil || size.X < 1 || size.Y < 1 || size.X > imageLongest || size.Y > imageLongest || fmt.Sprintf("%dx%d", size.X, size.Y) != text {
+		return size, &Error{Path: path, Problem: fmt.Sprintf("cannot be resized to %q", text), Remedy: fmt.Sprintf("write width x height in pixels, e.g. %s%s32x32", path, resizeOption)}
+	}
+	return size, nil
+}
+
+// listPictures reads the headers of all images of the folder, sorted by name.
+func listPictures(ctx context.Context, path string) ([]picture, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	var pictures []picture
+	for _, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if entry.IsDir() || !slices.Contains([]string{".png", ".jpg", ".jpeg"}, strings.ToLower(filepath.Ext(entry.Name()))) {
+			continue
+		}
+		p, err := headerOf(path, entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		pictures = append(pictures, p)
+	}
+	if len(pictures) == 0 {
+		return nil, &Error{Path: path, Problem: "is a folder without a .png or .jpg file", Remedy: "name a folder of images, or a file"}
+	}
+	return pictures, nil
+}
+
+// headerOf reads an image's size and colours.
+func headerOf(folder, name string) (picture, error) {
+	path := filepath.Join(folder, name)
+	file, err := os.Open(path)
+	if err != nil {
+		return picture{}, openError(path, err)
+	}
+	defer file.Close()
+	config, _, err := image.DecodeConfig(file)
+	if err != nil {
+		return picture{}, imageError(path, err)
+	}
+	if config.Width < 1 || config.Height < 1 || config.Width > imageLongest || config.Height > imageLongest || config.Width*config.Height > imageLargest {
+		return picture{}, &Error{Path: path, Remedy: "make it smaller",
+			Problem: fmt.Sprintf("declares %d×%d pixels, more than the %d, and %d along an edge, that are supported", config.Width, config.Height, imageLargest, imageLongest)}
+	}
+	grey := config.ColorModel == color.GrayModel || config.ColorModel == color.Gray16Model
+	return picture{name, image.Pt(config.Width, config.Height), grey}, nil
+}
+
+func imageError(path string, err error) error {
+	return &Error{Path: path, Problem: "is a damaged image, or none: " + err.Error(), Remedy: "write it again as PNG or JPEG", Err: err}
+}
+
+// appendPixels appends the image at that size, row by row.
+func appendPixels(pixels []uint8, from image.Image, size image.Point, grey bool) []uint8 {
+	bounds := from.Bounds()
+	if bounds.Size() != size {
+		to := draw.Image(image.NewNRGBA(image.Rectangle{Max: size}))
+		if grey {
+			to = image.NewGray(image.Rectangle{Max: size})
+		}
+		draw.CatmullRom.Scale(to, to.Bounds(), from, bounds, draw.Src, nil)
+		from, bounds = to, to.Bounds()
+	}
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			if grey {
+				pixels = append(pixels, color.GrayModel.Convert(from.At(x, y)).(color.Gray).Y)
+				continue
+			}
+			c := color.NRGBAModel.Convert(from.At(x, y)).(color.NRGBA)
+			pixels = append(pixels, c.R, c.G, c.B)
+		}
+	}
+	return pixels
+}

@@ -48,11 +48,12 @@ type Provenance struct {
 // Observer is told what happens. Functions that are nil are not called. They
 // run on the training goroutine, between two steps.
 type Observer struct {
-	Start      func(Plan)        // before the first step, with the size of things
-	Step       func(Progress)    // a few times a second at most, and at the end of an epoch
-	Epoch      func(Row)         // when an epoch has been validated
-	RolledBack func(Rollback)    // when a diverged epoch is about to be repeated
-	Saved      func(path string) // when a file of the run folder has been written
+	Start      func(Plan)           // before the first step, with the size of things
+	Step       func(Progress)       // a few times a second at most, and at the end of an epoch
+	Epoch      func(Row)            // when an epoch has been validated
+	Weights    func(Row, []float32) // after Epoch, with the weights of its end, laid out as the model's arena and not to be kept
+	RolledBack func(Rollback)       // when a diverged epoch is about to be repeated
+	Saved      func(path string)    // when a file of the run folder has been written
 }
 
 // Progress is a position within an epoch.

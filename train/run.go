@@ -315,6 +315,9 @@ func (r *run) validate(ctx context.Context) (*Rollback, error) {
 	if r.Observer.Epoch != nil {
 		r.Observer.Epoch(row)
 	}
+	if r.Observer.Weights != nil {
+		r.Observer.Weights(row, r.boundary.params)
+	}
 	if time.Since(r.savedAt) < saveInterval {
 		return nil, nil
 	}

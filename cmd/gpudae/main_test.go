@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup:               withoutExtras,
 		Condition: func(condition string) (bool, error) {
 			if condition != "gpu" {
 				return false, fmt.Errorf("unknown condition %q", condition)
@@ -45,6 +46,13 @@ func TestScripts(t *testing.T) {
 			"files":      files,
 		},
 	})
+}
+
+// withoutExtras leaves out of runs what only the scripts about it look at.
+func withoutExtras(env *testscript.Env) error {
+	env.Setenv(noEventsVariable, "1")
+	env.Setenv(noReportVariable, "1")
+	return nil
 }
 
 // hasGPU reports whether this build can open a CUDA device here.

@@ -240,7 +240,7 @@ func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, 
 // otherVariables are those of this project that are no settings: switches for
 // whoever looks for a fault, and those of its tests.
 func otherVariables() []string {
-	return []string{debugVariable, "GPUDAE_CUDA_BLOCKING",
+	return []string{debugVariable, noEventsVariable, noReportVariable, "GPUDAE_CUDA_BLOCKING",
 		"GPUDAE_CUBINS", "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gpudae/tensorboard"
 	"gpudae/train"
 )
 
@@ -175,8 +176,22 @@ func (f *runFolder) clear() error {
 			return cannotWrite(filepath.Join(f.dir, name), err)
 		}
 	}
+	events, err := filepath.Glob(filepath.Join(globEscaped(f.dir), tensorboard.Pattern))
+	if err != nil {
+		return fmt.Errorf("%s: looking for event files: %w", f.dir, err)
+	}
+	for _, path := range events {
+		if err := os.Remove(path); err != nil {
+			return cannotWrite(path, err)
+		}
+	}
 	os.Remove(filepath.Join(f.dir, figuresFolder)) // stays if it holds files of others
 	return nil
+}
+
+// globEscaped is a name as a pattern that matches it alone.
+func globEscaped(name string) string {
+	return regexp.MustCompile(`[\\*?\[]`).ReplaceAllString(name, `\$0`)
 }
 
 // abandon takes back a folder in which nothing was achieved: one that the run

@@ -26,6 +26,7 @@ type trainOptions struct {
 	resume, force   bool
 	dryRun, overfit bool
 	json            bool
+	events          bool // whether to write event files
 	console         *console
 }
 
@@ -37,6 +38,7 @@ func (p *program) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "force", Category: "Run", Usage: "replace the run in the folder; files of others stay"},
 		&cli.BoolFlag{Name: "dry-run", Category: "Run", Usage: "print sizes and costs, and train nothing"},
 		&cli.BoolFlag{Name: "overfit-batch", Category: "Run", Usage: "train on one minibatch only, to see that it can be learnt; nothing is saved"},
+		&cli.BoolFlag{Name: "no-events", EnvVars: []string{noEventsVariable}, Category: "Run", Usage: "write no event files for TensorBoard"},
 		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: "`NAME` one of the presets above"},
 		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "`FILE` YAML file of settings, such as a run's config.yaml"},
 		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "`KEY=VALUE` any setting by its name in config.yaml, repeatable"},
@@ -88,7 +90,7 @@ func presetsDoc() string {
 
 func (p *program) train(c *cli.Context) error {
 	o := trainOptions{out: c.String("out"), resume: c.Bool("resume"), force: c.Bool("force"), dryRun: c.Bool("dry-run"),
-		overfit: c.Bool("overfit-batch"), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
+		overfit: c.Bool("overfit-batch"), json: c.Bool("json"), events: !c.Bool("no-events"), console: newConsole(p.stderr, c.Bool("quiet"))}
 	if err := o.check(c); err != nil {
 		return err
 	}
@@ -191,6 +193,7 @@ type trainRun struct {
 	data     *prepared
 	dae      *model.DAE
 	folder   *runFolder // once training has begun
+	events   *eventLog  // likewise, nil without one
 }
 
 // job is the run without its device and folder.
@@ -412,10 +415,17 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	}
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
+	if r.options.events {
+		if r.events, err = openEvents(r.options.out, r.started(), r.dae, r.settings.Train.Epochs); err != nil {
+			folder.abandon()
+			return nil, err
+		}
+	}
 	job.Dir = r.options.out
 	job.Observer = train.Observer{
 		Step:       log.step,
 		Epoch:      func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) },
+		Weights:    r.events.epoch,
 		RolledBack: func(b train.Rollback) { log.logf("%s", rollbackLine(b)) },
 	}
 	log.start(int64(plan.Steps))
@@ -427,6 +437,7 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	})
 	log.stop()
 	if err != nil {
+		r.events.close() // the error that ended the run is told
 		folder.abandon()
 		return nil, r.explain(err)
 	}
@@ -507,6 +518,9 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.events.pictures(out.Figures), r.events.close()); err != nil {
 		return err
 	}
 	if err := (&modelCard{saved: saved, corruption: corruption, quality: a}).write(r.options.out); err != nil {

@@ -240,8 +240,8 @@ func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, 
 // otherVariables are those of this project that are no settings: switches for
 // whoever looks for a fault, and those of its tests.
 func otherVariables() []string {
-	return []string{debugVariable, noEventsVariable, noReportVariable, "GPUDAE_CUDA_BLOCKING",
-		"GPUDAE_CUBINS", "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
+	return []string{debugVariable, noEventsVariable, noReportVariable, tokenVariable, "GPUDAE_CUDA_BLOCKING",
+		"GPUDAE_CUBINS", cacheVariable, "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
 }
 
 // variables are the environment's names of keys, without those in except.

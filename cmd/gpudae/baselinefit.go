@@ -90,7 +90,7 @@ func (f *linearFit) check(c *cli.Context) error {
 	case f.kind.iterates && f.em.Iterations < 1:
 		return usage("--iterations", fmt.Sprintf("%d iterations", f.em.Iterations), "give a number such as 1000")
 	case f.kind.iterates && !(f.em.Tolerance > 0):
-		return usage("--tolerance", number(f.em.Tolerance).String()+" is not a positive number", "give one such as 1e-7")
+		return usage("--tolerance", fmt.Sprintf("%g is not a positive number", f.em.Tolerance), "give one such as 1e-7")
 	case f.kind.name == "ppca" && f.method == closedForm && !f.missing && (c.IsSet("iterations") || c.IsSet("tolerance")):
 		return usage("--method", "a closed form has no iterations", "add --method "+byEM)
 	}

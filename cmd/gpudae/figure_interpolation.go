@@ -19,7 +19,7 @@ const (
 // codes: a row holds an example, what the decoder makes of the codes on the line
 // from its code to that of another example, and that one.
 func drawInterpolation(ctx context.Context, s *subject, path string) error {
-	if err := s.checkImages(); err != nil {
+	if err := s.checkImages("interpolation"); err != nil {
 		return err
 	}
 	if s.saved.DAE.IsScoreModel() {

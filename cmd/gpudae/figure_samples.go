@@ -53,7 +53,7 @@ func drawSamples(ctx context.Context, s *subject, path string) error {
 		return frames[0], nil
 	}
 	if s.info.Features != 2 {
-		if err := s.checkImages(); err != nil {
+		if err := s.checkImages("samples"); err != nil {
 			return err
 		}
 		samples, err := draw(sheetRows * sheetColumns)
@@ -77,7 +77,7 @@ func drawSamples(ctx context.Context, s *subject, path string) error {
 // column the reconstruction of its state after as many steps; of a score model, a
 // sample on its way from noise, and the noise levels that it passes.
 func drawChain(ctx context.Context, s *subject, path string) error {
-	if err := s.checkImages(); err != nil {
+	if err := s.checkImages("chain"); err != nil {
 		return err
 	}
 	if len(s.saved.DAE.NoiseLevels()) > 1 {
@@ -100,8 +100,12 @@ func drawChain(ctx context.Context, s *subject, path string) error {
 	return s.drawSheet(path, film, len(frames), captions)
 }
 
-// checkImages reports examples that no sheet can show, before any chain runs.
-func (s *subject) checkImages() error {
+// checkImages reports examples that no sheet of a kind can show, before any chain
+// runs.
+func (s *subject) checkImages(kind string) error {
+	if s.info.Features == 2 {
+		return usage("figure "+kind, "it shows images, and the model's examples are points of the plane", "choose another kind, such as samples")
+	}
 	err := figure.CheckImage(s.info.Shape)
 	var shape *figure.ShapeError
 	if errors.As(err, &shape) {

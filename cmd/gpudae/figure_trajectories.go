@@ -29,7 +29,7 @@ func settlingSteps() []int { return []int{0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 6
 func drawTrajectories(ctx context.Context, s *subject, path string) error {
 	flows := len(s.saved.DAE.NoiseLevels()) > 1
 	if s.info.Features != 2 {
-		if err := s.checkImages(); err != nil {
+		if err := s.checkImages("trajectories"); err != nil {
 			return err
 		}
 		if flows {

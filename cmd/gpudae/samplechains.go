@@ -84,7 +84,7 @@ func stepSize(c *cli.Context, otherwise float64) (float64, error) {
 	}
 	multiple := c.Float64("step-size")
 	if !(multiple > 0 && multiple < stableStepSize) {
-		return 0, usage("--step-size", number(multiple).String()+" is out of range", fmt.Sprintf("give a number above 0 and below %d such as %g", stableStepSize, otherwise))
+		return 0, usage("--step-size", fmt.Sprintf("%g is out of range", multiple), fmt.Sprintf("give a number above 0 and below %d such as %g", stableStepSize, otherwise))
 	}
 	return multiple, nil
 }

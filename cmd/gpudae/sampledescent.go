@@ -87,10 +87,10 @@ func descentOf(c *cli.Context, saved *train.Saved, s *sampling) (*descentPlan, e
 		return nil, err
 	}
 	if d.Eta = c.Float64("eta"); !(d.Eta >= 0 && d.Eta <= 1) {
-		return nil, usage("--eta", number(d.Eta).String()+" is out of range", "give 0 to 1")
+		return nil, usage("--eta", fmt.Sprintf("%g is out of range", d.Eta), "give 0 to 1")
 	}
 	if d.Churn.Amount = c.Float64("churn"); !(d.Churn.Amount >= 0 && d.Churn.Amount <= maxPositive) {
-		return nil, usage("--churn", number(d.Churn.Amount).String()+" is out of range", "give 0 or a positive number such as 20")
+		return nil, usage("--churn", fmt.Sprintf("%g is out of range", d.Churn.Amount), "give 0 or a positive number such as 20")
 	}
 	switch how := c.String("conditioning"); {
 	case c.IsSet("conditioning") && how != byMoments && how != byReplacement:
@@ -120,6 +120,9 @@ func levelsOf(c *cli.Context, method string, known []float64) ([]float64, error)
 		if *value, err = positive(c, flag, "1"); err != nil {
 			return nil, err
 		}
+	}
+	if c.IsSet("rho") && c.String("grid") == gridModel {
+		return nil, usage("--rho", "has no meaning for the grid "+gridModel, "leave it out or choose --grid "+gridKarras)
 	}
 	if n < 2 {
 		return nil, usage("--steps", "one noise level is not enough", "give 2 or more")

@@ -52,6 +52,9 @@ func sigmaFlag() cli.Flag {
 }
 
 func (p *program) score(c *cli.Context) error {
+	if c.IsSet("probes") && !c.Bool("posterior") {
+		return usage("--probes", "nothing is estimated without --posterior", "add that, or leave it out")
+	}
 	o, saved, out, err := p.inferenceTo(c, "MODEL", "IN")
 	if err != nil {
 		return err
@@ -193,8 +196,11 @@ const maxPositive = 1e12
 // positive is the value of a flag that must be a positive number.
 func positive(c *cli.Context, flag, example string) (float64, error) {
 	v := c.Float64(flag)
-	if !(v >= 1/maxPositive && v <= maxPositive) {
-		return 0, usage("--"+flag, number(v).String()+" is not a positive number", "give one such as "+example)
+	if !(v > 0) {
+		return 0, usage("--"+flag, fmt.Sprintf("%g is not a positive number", v), "give one such as "+example)
+	}
+	if v < 1/maxPositive || v > maxPositive {
+		return 0, usage("--"+flag, fmt.Sprintf("%g is out of range", v), fmt.Sprintf("give a number from %g to %g such as %s", 1/maxPositive, maxPositive, example))
 	}
 	return v, nil
 }

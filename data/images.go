@@ -96,12 +96,13 @@ func openImages(ctx context.Context, path string, o Options) (Dataset, error) {
 	return newMemory(ctx, info, labels, pixels, nil)
 }
 
-// parseResize reads "WxH"; an empty text gives no size.
+// parseResize reads ":resize=WxH"; an empty text gives no size.
 func parseResize(path, text string) (image.Point, error) {
 	var size image.Point
 	if text == "" {
 		return size, nil
 	}
+	text = strings.TrimPrefix(text, resizeOption)
 	_, err := fmt.Sscanf(text, "%dx%d", &size.X, &size.Y)
 	if err != nil || size.X < 1 || size.Y < 1 || size.X > imageLongest || size.Y > imageLongest || fmt.Sprintf("%dx%d", size.X, size.Y) != text {
 		return size, &Error{Path: path, Problem: fmt.Sprintf("cannot be resized to %q", text), Remedy: fmt.Sprintf("write width x height in pixels, e.g. %s%s32x32", path, resizeOption)}

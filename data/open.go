@@ -27,11 +27,14 @@ type Options struct {
 	// itself, null in a Parquet file, and the cells of a text that are empty or
 	// one of MissingCells. Only what knows of missing values can use such data.
 	Missing bool
+	// Name is what the data set is called in place of its file, whose path is then
+	// not told; it is for callers that know files by names of their own.
+	Name string
 	// Standard is what the path "-" stands for.
 	Standard io.Reader
 
 	key    string // of an array within an NPZ or a safetensors file
-	resize string // "WxH" of images, or empty
+	resize string // ":resize=WxH" of images, or empty
 }
 
 // Header says whether a text file starts with the names of its columns.
@@ -110,7 +113,7 @@ func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
 		} else if file, key, ok := cutLast(path, ".safetensors:"); ok {
 			path, o.key = file+".safetensors", key
 		} else if file, size, ok := cutLast(path, resizeOption); ok {
-			path, o.resize = file, size
+			path, o.resize = file, resizeOption+size
 		} else if suggestion := nearest(name); suggestion != "" {
 			return nil, &Error{Path: nameOrPath, Problem: "no such file, and no built-in data set of that name", Remedy: fmt.Sprintf("did you mean %q?", suggestion), Err: err}
 		}
@@ -127,7 +130,23 @@ func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
 		in.Close()
 		return nil, err
 	}
+	if o.Name != "" {
+		return named{d, o.Name}, nil
+	}
 	return d, nil
+}
+
+// named is a data set under a name of its own.
+type named struct {
+	Dataset
+	name string
+}
+
+// Info implements Dataset.
+func (n named) Info() Info {
+	info := n.Dataset.Info()
+	info.Name, info.Path = n.name, ""
+	return info
 }
 
 func openFormat(ctx context.Context, in *input, o Options) (Dataset, error) {

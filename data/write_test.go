@@ -37,7 +37,8 @@ var hardFloats = []float32{0.1, 1.0 / 3, math.SmallestNonzeroFloat32, -math.MaxF
 // TestWriteReadsBack writes each format and reads the same bits.
 func TestWriteReadsBack(t *testing.T) {
 	folder := t.TempDir()
-	for _, name := range []string{"a.npy", "a.npy.gz", "a.csv", "a.csv.gz", "a.tsv", "a.idx", "a.IDX.GZ", "a-idx2-ubyte"} {
+	for _, name := range []string{"a.npy", "a.npy.gz", "a.csv", "a.csv.gz", "a.tsv", "a.idx", "a.IDX.GZ", "a-idx2-ubyte",
+		"a.npz", "a.parquet", "a.safetensors", "a.npy.zst", "a.csv.ZST", "a.idx.zst"} {
 		path := filepath.Join(folder, name)
 		write(t, path, matrix(hardFloats, 3, 4), nil)
 		got := floats(t, open(t, path, Options{}))
@@ -52,7 +53,7 @@ func TestWriteReadsBack(t *testing.T) {
 			t.Errorf("%s: equal data gave different bytes", name)
 		}
 	}
-	if entries, _ := os.ReadDir(folder); len(entries) != 8 {
+	if entries, _ := os.ReadDir(folder); len(entries) != 14 {
 		t.Errorf("files left: %v", entries)
 	}
 }
@@ -111,7 +112,7 @@ func TestWriteCSVNames(t *testing.T) {
 
 func TestWriteFailures(t *testing.T) {
 	x := matrix([]float32{1}, 1, 1)
-	for _, path := range []string{"out.xyz", "out", "out.gz"} {
+	for _, path := range []string{"out.xyz", "out", "out.gz", "out.parquet.gz", "out.npz.zst"} {
 		if err := CheckOutput(path); !errors.As(err, new(*Error)) {
 			t.Errorf("CheckOutput(%q): %v", path, err)
 		}

@@ -20,7 +20,7 @@ func (p *program) baselineUseCommands() []*cli.Command {
 	sigma := func(usage string) cli.Flag {
 		return &cli.Float64Flag{Name: "sigma", Category: "Model", Usage: usage}
 	}
-	out := &cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"}
+	out := &cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, also with .gz or .zst, .npz, .parquet or .safetensors"}
 	reading := append(readingFlags("that of the fit"), baselineOutputFlags()...)
 	return []*cli.Command{
 		{Name: "likelihood", Usage: "log likelihood of examples", ArgsUsage: "MODEL.json IN [-o OUT]", Action: p.baselineLikelihood,

@@ -8,23 +8,26 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpudae/data"
+	"gpudae/data/download"
 )
 
 func (p *program) dataCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "data",
-		Usage: "list and describe data sets",
+		Usage: "list, describe, convert and download data sets",
 		Description: `Examples:
   gpudae data list
-  gpudae data info train-images-idx3-ubyte.gz`,
-		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand()},
+  gpudae data info train-images-idx3-ubyte.gz
+  gpudae data convert table.csv table.parquet
+  gpudae data get mnist`,
+		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand(), p.dataConvertCommand(), p.dataGetCommand()},
 	}
 }
 
 func (p *program) dataListCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the built-in data sets",
+		Usage: "list the built-in data sets, and those that can be downloaded",
 		Description: `Arguments follow the name after a colon.
 
 Examples:
@@ -55,6 +58,9 @@ func (p *program) dataList(c *cli.Context) error {
 	for _, b := range data.List() {
 		list = append(list, builtInJSON{b.Name, b.Arguments, b.Description, b.Source})
 	}
+	for _, s := range download.Sets() {
+		list = append(list, builtInJSON{Name: s.Name, Description: s.Description + "; data get " + s.Name, Source: s.Source})
+	}
 	if c.Bool("json") {
 		return p.printJSON(map[string]any{"data": list})
 	}
@@ -76,8 +82,10 @@ func (p *program) dataInfoCommand() *cli.Command {
 		Name:      "info",
 		Usage:     "describe a data set, having checked all of it",
 		ArgsUsage: "DATA",
-		Description: `DATA is a built-in name, a path to .npy, .npz, .idx[.gz] or .csv[.gz], or - for
-standard input.
+		Description: `DATA is a built-in name, a name that 'data get' has downloaded, a file, a folder
+of .png and .jpg files of one size (folder:resize=32x32 brings them to one), or
+- for standard input. A file is .csv, .tsv, .npy or .idx, each also with .gz or
+.zst, .parquet, .npz or .safetensors; file.npz:name chooses one of its arrays.
 
 Examples:
   gpudae data info digits
@@ -91,14 +99,7 @@ func (p *program) dataInfo(c *cli.Context) error {
 	if err := arguments(c, "DATA"); err != nil {
 		return err
 	}
-	reading := inputOptions{label: c.String("label"), header: auto}
-	if c.IsSet("header") {
-		reading.header = c.String("header")
-	}
-	if err := checkHeader(reading.header); err != nil {
-		return err
-	}
-	d, err := p.open(c.Context, c.Args().First(), reading)
+	d, err := p.openArgument(c)
 	if err != nil {
 		return err
 	}
@@ -108,6 +109,19 @@ func (p *program) dataInfo(c *cli.Context) error {
 		return p.printJSON(info)
 	}
 	return p.printText(describe(info, d.Labels()))
+}
+
+// openArgument opens the first argument as the flags of reading say.
+func (p *program) openArgument(c *cli.Context) (data.Dataset, error) {
+	reading := inputOptions{label: c.String("label"), header: auto}
+	if c.IsSet("header") {
+		reading.header = c.String("header")
+	}
+	if err := checkHeader(reading.header); err != nil {
+		return nil, err
+	}
+	reading.missing = c.Bool("missing")
+	return p.open(c.Context, c.Args().First(), reading)
 }
 
 // columnsShown is the number of column names that are shown.

@@ -23,8 +23,8 @@ func (p *program) denoiseCommand() *cli.Command {
 		Description: `Writes E[x|h] with h = f(x̃), or the mean of a stochastic code: the input is taken as
 the corrupted x̃, unless --corrupt is given. A score model (train --objective dsm) is told by --sigma how
 strong the Gaussian noise in it is. MODEL is a run folder or a model.safetensors; IN is a file, a
-built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, .gz after
-it compresses. Numbers are in the scale of the data (8-bit images: 0 to 1); only
+built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, also with
+.gz or .zst, .npz, .parquet or .safetensors. Numbers are in the scale of the data (8-bit images: 0 to 1); only
 an IDX file of an 8-bit input holds 8-bit numbers again.
 
 Examples:
@@ -173,7 +173,7 @@ func asInput(y *tensor.Dense, saved *train.Saved, info data.Info, out string) (*
 
 // isIDX reports whether a file of that name is written as IDX.
 func isIDX(path string) bool {
-	name := strings.TrimSuffix(strings.ToLower(path), ".gz")
+	name := data.TrimCompression(strings.ToLower(path))
 	for _, suffix := range []string{".idx", ".idx1", ".idx3", "-ubyte"} {
 		if strings.HasSuffix(name, suffix) {
 			return true

@@ -23,7 +23,7 @@ Examples:
   gpudae encode runs/mine data.npy -o codes.npy
   gpudae encode runs/mine data.csv --layer all -o layers.csv`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, also with .gz or .zst, .npz, .parquet or .safetensors"},
 			&cli.StringFlag{Name: "layer", Category: "Data", Usage: "`LAYER` code, or all", Value: "code", DefaultText: "code"},
 		}, inferenceFlags()...),
 		Action: p.encode,

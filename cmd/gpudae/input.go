@@ -27,7 +27,12 @@ type inputOptions struct {
 // open opens a data set; "-" is standard input.
 func (p *program) open(ctx context.Context, nameOrPath string, o inputOptions) (data.Dataset, error) {
 	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	return data.Open(ctx, nameOrPath, data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin})
+	options := data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin}
+	path, err := p.downloaded(nameOrPath, &options)
+	if err != nil {
+		return nil, err
+	}
+	return data.Open(ctx, path, options)
 }
 
 // prepared is a data set as a model is trained on it.

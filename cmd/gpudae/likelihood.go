@@ -43,7 +43,7 @@ Examples:
   gpudae train two-moons --objective dsm -o runs/score
   gpudae likelihood runs/score two-moons:n=500,seed=7 -o logp.npy`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv or .tsv, .gz after it compresses", DefaultText: "none"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv or .tsv, also with .gz or .zst, .npz, .parquet or .safetensors", DefaultText: "none"},
 			&cli.StringFlag{Name: "trace", Category: "Flow", Usage: "`TRACE` of the Jacobian: exact or hutchinson", DefaultText: fmt.Sprintf("exact up to %d features", exactTraceFeatures)},
 			&cli.IntFlag{Name: "probes", Category: "Flow", Usage: "`K` random vectors of hutchinson", Value: likelihoodProbes},
 			&cli.IntFlag{Name: "steps", Category: "Flow", Usage: "`N` steps of the Runge-Kutta method from the least σ to the greatest", Value: likelihoodSteps},

@@ -120,7 +120,7 @@ Examples:
 
 func samplingFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, .gz after it compresses"},
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv, .tsv or .idx, also with .gz or .zst, .npz, .parquet or .safetensors"},
 		&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Category: "Sampling", Usage: "`N` samples", DefaultText: fmt.Sprintf("%d, or the rows of --given-from", defaultSamples)},
 		&cli.StringFlag{Name: "method", Category: "Sampling", Usage: "`METHOD` sampler", DefaultText: methodHeun + " for a model of score matching, " + methodPrior + " for one with a stochastic code, otherwise " + methodWalkback},
 		&cli.IntFlag{Name: "steps", Category: "Sampling", Usage: "`K` steps of each chain that the diagnosis looks at, or noise levels", DefaultText: fmt.Sprintf("%d of a chain; by the method", defaultSteps)},

@@ -37,7 +37,7 @@ Examples:
   gpudae train two-moons --preset score -o runs/score
   gpudae score runs/score two-moons --sigma 0.5 --posterior -o posterior.csv`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv or .tsv, .gz after it compresses"},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .npy, .csv or .tsv, also with .gz or .zst, .npz, .parquet or .safetensors"},
 			sigmaFlag(),
 			&cli.BoolFlag{Name: "posterior", Category: "Score", Usage: "write mean and variances of the clean example instead"},
 			&cli.IntFlag{Name: "probes", Category: "Score", Usage: "`N` random vectors that estimate the variances, 0: exact, which takes one a feature", DefaultText: fmt.Sprintf("0 up to %d features, otherwise %[1]d", exactFeatures)},

@@ -12,6 +12,14 @@ type Set struct {
 	Source      string // where it comes from, and its licence
 	Files       []File
 	Mirrors     []string // addresses of folders, ending in /, in the order in which they are tried
+	Parts       []Part
+}
+
+// Part names the files of a table of examples.
+type Part struct {
+	Name   string // empty: the training examples
+	Data   string
+	Labels string // may be empty
 }
 
 // File is a file of a set.
@@ -23,6 +31,10 @@ type File struct {
 
 // Sets is the catalogue.
 func Sets() []Set {
+	images := []Part{
+		{"", "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"},
+		{"test", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"},
+	}
 	return []Set{
 		{
 			Name: "mnist", Description: "70,000 handwritten digits, 28x28 pixels", Source: "LeCun, Cortes and Burges, CC BY-SA 3.0",
@@ -33,6 +45,7 @@ func Sets() []Set {
 				{"t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"},
 			},
 			Mirrors: []string{"https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"},
+			Parts:   images,
 		},
 		{
 			Name: "fashion-mnist", Description: "70,000 pictures of clothes, 28x28 pixels", Source: "Zalando Research, MIT",
@@ -43,6 +56,7 @@ func Sets() []Set {
 				{"t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"},
 			},
 			Mirrors: []string{"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"},
+			Parts:   images,
 		},
 		{
 			Name: "adult", Description: "census income, 48,842 people, numbers and text", Source: "Becker and Kohavi 1996, UCI Machine Learning Repository, doi:10.24432/C5XW20, CC BY 4.0",
@@ -51,6 +65,7 @@ func Sets() []Set {
 				{"adult.test", 2003153, "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05"},
 			},
 			Mirrors: []string{"https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"},
+			Parts:   []Part{{"", "adult.data", ""}, {"test", "adult.test", ""}},
 		},
 	}
 }

@@ -180,6 +180,37 @@ func TestStartHasTheSpreadOfTheData(t *testing.T) {
 	checkGaussian(t, mustStart(t, one(), 20000, sigma, 3), oracleMean, want)
 }
 
+// TestStartTakesHalfOfTheSpread: a Gaussian's start is μ + (I + J/2)σz, J = v/(v + σ²),
+// the z being those of data without spread.
+func TestStartTakesHalfOfTheSpread(t *testing.T) {
+	const mean, variance, sigma = 0.4, 0.9, 3
+	of := func(variance float64) []float32 {
+		return mustStart(t, newMixture(newComponent(1, []float64{mean}, []float64{variance})), 10, sigma, 3)
+	}
+	bare := of(1e-9)
+	for i, x := range of(variance) {
+		want := (1 + variance/(variance+sigma*sigma)/2) * (float64(bare[i]) - mean)
+		if math.Abs(float64(x)-mean-want) > 1e-3 {
+			t.Errorf("start %d is %.4f from the mean, want %.4f", i, float64(x)-mean, want)
+		}
+	}
+}
+
+// TestChurnIsThatOfKarras: γ is min(S_churn/N, √2 - 1) from S_tmin to S_tmax, and
+// nothing elsewhere.
+func TestChurnIsThatOfKarras(t *testing.T) {
+	churn := Churn{Amount: 20, Min: 0.05, Max: 10, Noise: 1}
+	for _, c := range []struct {
+		sigma  float64
+		levels int
+		want   float64
+	}{{1, 80, 0.25}, {1, 40, math.Sqrt2 - 1}, {0.05, 80, 0.25}, {0.04, 80, 0}, {10, 80, 0.25}, {11, 80, 0}} {
+		if got := churn.gamma(c.sigma, c.levels); got != c.want {
+			t.Errorf("γ at σ = %g of %d levels is %g, want %g", c.sigma, c.levels, got, c.want)
+		}
+	}
+}
+
 func TestKarrasLevels(t *testing.T) {
 	levels := mustLevels(t, 80, 0.002, 18)
 	// those of the published code, at the ends and in the middle

@@ -63,6 +63,24 @@ func TestGivenRowsAreTakenInTurn(t *testing.T) {
 	}
 }
 
+// TestMomentsHoldTheGivenFeatures: corrected, D_g is y, but for the ridge.
+func TestMomentsHoldTheGivenFeatures(t *testing.T) {
+	const sigma, y = 0.8, 2.5
+	m := one()
+	x, d := []float32{0.3, -1}, make([]float32, 2)
+	if err := m.DenoiseAt(context.Background(), d, x, sigma); err != nil {
+		t.Fatal(err)
+	}
+	off := y - float64(d[0])
+	p := newProjection(&Given{[]bool{true, false}, []float32{y, 0}})
+	if err := p.apply(context.Background(), m, d, x, sigma, 0); err != nil {
+		t.Fatal(err)
+	}
+	if left := math.Abs(y-float64(d[0])) / off; left > 2e-3 {
+		t.Errorf("D_g is %.4f, which leaves %.2f %% of what was to be corrected", d[0], 100*left)
+	}
+}
+
 // TestSolveRidge: but for the ridge it is the inverse; a matrix that is not
 // positive definite gives numbers of the size that its entries allow.
 func TestSolveRidge(t *testing.T) {

@@ -118,3 +118,17 @@ func TestAutocovarianceIsTheSum(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnosisByHand: R̂ = √(var⁺/W), of two chains W = 1/3 and var⁺ = ¾W + 2; and
+// τ of autocorrelations whose third pair is greater than the second (Geyer 1992).
+func TestDiagnosisByHand(t *testing.T) {
+	v := newVariation([][]float32{{0, 1, 0, 1}, {2, 3, 2, 3}})
+	if math.Abs(v.within-1.0/3) > 1e-12 || math.Abs(v.total-2.25) > 1e-12 {
+		t.Errorf("within %v, in all %v; want 1/3 and 2.25", v.within, v.total)
+	}
+	v = &variation{chains: make([][]float32, 1), n: 8, within: 1, total: 1,
+		autocovariance: []float64{1, 0.1, 0.2, 0.1, 0.5, 0.2, -1, -1}}
+	if got, want := v.effective(), 8/(-1+2*(1.1+0.3+0.3)); math.Abs(got-want) > 1e-12 {
+		t.Errorf("effective sample size %v, want %v", got, want)
+	}
+}

@@ -117,8 +117,10 @@ func TestScoreConfigurationErrors(t *testing.T) {
 }
 
 // TestEmbeddingsTellLevelsApart: neighbouring levels have different embeddings,
-// and those of the positional embedding at a level are Vaswani's of its number.
+// those of the positional embedding at a level are Vaswani's of its number, and
+// those of fourier have the frequencies of the table.
 func TestEmbeddingsTellLevelsApart(t *testing.T) {
+	quantiles := []float64{0.1573107, 0.4887764, 0.8871466, 1.5341205} // of |N(0, 1)| at 1/8, 3/8, 5/8 and 7/8
 	for _, embedding := range []string{"fourier", "positional"} {
 		s := Score{Noise: "geometric:max=8,levels=50", Embedding: embedding + ":width=8"}
 		l, err := s.resolve()
@@ -133,6 +135,9 @@ func TestEmbeddingsTellLevelsApart(t *testing.T) {
 			for k := range now {
 				distance += math.Pow(float64(now[k]-before[k]), 2)
 				if want := math.Cos(float64(number) / math.Pow(10000, float64(k)/4)); embedding == "positional" && k < 4 && math.Abs(float64(now[k])-want) > 1e-6 {
+					t.Errorf("level %d, number %d of the embedding is %g, want %g", number, k, now[k], want)
+				}
+				if want := math.Cos(2 * math.Pi * quantiles[k%4] * math.Log(sigma) / 4); embedding == "fourier" && k < 4 && math.Abs(float64(now[k])-want) > 1e-5 {
 					t.Errorf("level %d, number %d of the embedding is %g, want %g", number, k, now[k], want)
 				}
 			}

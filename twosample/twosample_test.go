@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"gpudae/device/philox"
 )
 
 // normals are n draws from N(mean, spread²I).
@@ -98,6 +100,27 @@ func TestNullDistribution(t *testing.T) {
 		// 20 expected, of variance 18
 		if small < 5 || small > 37 {
 			t.Errorf("%s: P ≤ 0.1 in %d of %d trials", name, small, trials)
+		}
+	}
+}
+
+// TestShufflesAreUniform: every example is as often in the first set as any other.
+func TestShufflesAreUniform(t *testing.T) {
+	const first, all, permutations = 3, 10, 4000
+	membership, counts := make([]float64, all), make([]float64, all)
+	for i := range first {
+		membership[i] = 1
+	}
+	for p := range uint32(permutations) {
+		for i, m := range shuffled(membership, p, philox.KeyOf(1)) {
+			counts[i] += m
+		}
+	}
+	const share = float64(first) / all
+	within := 4.5 * math.Sqrt(permutations*share*(1-share))
+	for i, c := range counts {
+		if math.Abs(c-permutations*share) > within {
+			t.Errorf("example %d is in the first set %.0f times, want %.0f ± %.0f", i, c, permutations*share, within)
 		}
 	}
 }

@@ -1,8 +1,8 @@
-"""Exchange files with NumPy, pandas and safetensors, in both directions.
+"""Exchange files with NumPy, pandas, pyarrow, PIL and safetensors, in both directions.
 
 Python writes files, the Go tests called TestExchange read them and write what
-they read in every format, and Python compares. Needs NumPy, pandas and
-safetensors; runs at the root of the repository (see scripts/check/python).
+they read in every format, and Python compares. Needs NumPy, pandas, pyarrow,
+PIL, zstandard and safetensors; runs at the root of the repository (see scripts/check/python).
 """
 
 import gzip
@@ -15,6 +15,10 @@ import tempfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save, save_file
 
@@ -86,12 +90,65 @@ def write_inputs(folder, random):
     np.savetxt(folder / "savetxt.csv", matrix, delimiter=",")
     case("savetxt.csv", matrix)
 
+    for name, content in (("matrix.npy.zst", (folder / "matrix.npy").read_bytes()), ("tabs.tsv.zst", (folder / "tabs.tsv").read_bytes())):
+        (folder / name).write_bytes(zstandard.compress(content))
+        case(name, matrix, names if "tabs" in name else None)
+    with open(folder / "dos.csv", "w", encoding="utf-8", newline="") as file:
+        table.rename(columns={"a": "größe ☃"}).to_csv(file, index=False, lineterminator="\r\n")
+    case("dos.csv", matrix, ["größe ☃", *names[1:]])
+    save_file({"images": images, "matrix": matrix}, folder / "two.safetensors")
+    case("two.safetensors:images", images)
+    case("two.safetensors:matrix", matrix)
+    write_parquets(folder, random, table)
+    write_images(folder, random)
+
     for code in IDX_TYPES:
         name = f"images-{code}.idx"
         write_idx(folder / name, (images % 128).astype(code))
         case(name, (images % 128).astype(code))
     write_idx(folder / "train-images-idx3-ubyte.gz", images)
     case("train-images-idx3-ubyte.gz", images)
+
+
+def write_parquets(folder, random, table):
+    """Every numeric type, encoding and compression that pyarrow and pandas write."""
+    matrix = table.to_numpy()
+    for codec in ("none", "snappy", "gzip", "brotli", "zstd", "lz4"):
+        for version in ("1.0", "2.0"):
+            name = f"{codec}-{version}.parquet"
+            pq.write_table(pa.table(table), folder / name, compression=codec, data_page_version=version, row_group_size=4)
+            case(name, matrix, list(table.columns))
+    for encoding in ("PLAIN", "BYTE_STREAM_SPLIT"):
+        name = f"{encoding}.parquet"
+        pq.write_table(pa.table(table), folder / name, use_dictionary=False, column_encoding=encoding)
+        case(name, matrix, list(table.columns))
+    table.to_parquet(folder / "pandas.parquet")
+    case("pandas.parquet", matrix, list(table.columns))
+
+    rows = 3000  # several pages, some of them with a dictionary
+    types = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bool")
+    columns = {code: random.integers(0, 2 if code == "bool" else 100, rows).astype(code) for code in types}
+    columns["uint32"] += np.uint32(2**32 - 200)
+    columns["uint64"] += np.uint64(2**64 - 2**20)
+    mixed = pa.table({**columns, "decimal": pa.array(columns["int16"]).cast(pa.decimal128(9, 2))})
+    want = np.stack([v.astype(np.float32) for v in [*columns.values(), columns["int16"]]], axis=1)
+    for name, options in {"types.parquet": {}, "index.parquet": {"write_page_index": True, "data_page_size": 512}}.items():
+        pq.write_table(mixed, folder / name, store_decimal_as_integer=True, **options)
+        case(name, want, mixed.column_names)
+    for code in ("int32", "int64"):
+        name = f"delta-{code}.parquet"
+        pq.write_table(mixed.select([code]), folder / name, use_dictionary=False, column_encoding="DELTA_BINARY_PACKED")
+        case(name, columns[code].astype(np.float32)[:, None], [code])
+
+
+def write_images(folder, random):
+    """Folders of images, as PIL writes them."""
+    for name, shape in (("grey", (5, 4, 6)), ("rgb", (5, 4, 6, 3))):
+        pixels = random.integers(0, 256, shape, dtype=np.uint8)
+        (folder / name).mkdir()
+        for number, image in enumerate(pixels):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+        case(name, pixels)
 
 
 def write_safetensors(folder, random):
@@ -103,19 +160,23 @@ def write_safetensors(folder, random):
 
 
 def outputs(number):
-    return [f"out-{number}.{suffix}" for suffix in ("npy", "csv", "idx")]
+    return [f"out-{number}.{suffix}" for suffix in ("npy", "csv", "idx", "npz", "parquet", "safetensors", "csv.zst")]
 
 
 def check_outputs(folder):
     """Compares what Go wrote with what it was given to read."""
     for number, (name, array, columns) in enumerate(CASES):
-        npy, csv, idx = (folder / output for output in outputs(number))
+        npy, csv, idx, npz, parquet, tensors, packed = (folder / output for output in outputs(number))
         kept = array.dtype in (np.uint8, np.bool_)
         want = array.astype(np.uint8 if kept else np.float32)
-        for got in (np.load(npy), read_idx(idx)):
+        for got in (np.load(npy), read_idx(idx), np.load(npz)["arr_0"], load_file(tensors)["data"]):
             assert got.shape == want.shape, (name, got.shape, want.shape)
             assert got.dtype.newbyteorder("=") == want.dtype, (name, got.dtype)
             assert np.array_equal(got, want), name
+        assert zstandard.ZstdDecompressor().stream_reader(packed.open("rb")).read() == csv.read_bytes(), name
+        rows = pd.read_parquet(parquet)
+        assert list(rows.columns) == (columns or [str(c) for c in range(rows.shape[1])]), (name, list(rows.columns))
+        assert np.array_equal(rows.to_numpy(), want.reshape(len(want), -1)), name
         table = pd.read_csv(csv, header=0 if columns else None, dtype=np.float32, float_precision="round_trip")
         assert columns is None or list(table.columns) == columns, (name, list(table.columns))
         assert np.array_equal(table.to_numpy(), want.reshape(len(want), -1).astype(np.float32)), name
@@ -147,7 +208,7 @@ def main():
         subprocess.run(command, check=True, env={**os.environ, "GPUDAE_EXCHANGE": name}, stdout=sys.stderr)
         check_outputs(folder)
         check_safetensors(folder, written)
-    print(f"data: {len(CASES)} files of NumPy and pandas and {len(written)} of safetensors agree in both directions")
+    print(f"data: {len(CASES)} files of NumPy, pandas, pyarrow and PIL and {len(written)} of safetensors agree in both directions")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	parquetformat "github.com/parquet-go/parquet-go/format"
 	"gorgonia.org/tensor"
 )
 
@@ -177,3 +179,28 @@ func FuzzParquet(f *testing.F) {
 }
 
 func isDataError(err error) bool { return errors.As(err, new(*Error)) }
+
+// TestParquetPagesAreMeasured: what a header declares is compared with the file
+// before anything is allocated for it.
+func TestParquetPagesAreMeasured(t *testing.T) {
+	for words, h := range map[string]parquetformat.PageHeader{
+		"more than the 268435456 that are supported": {Type: parquetformat.DataPage, UncompressedPageSize: 1 << 30},
+		"that the file has no room for":              {Type: parquetformat.DataPage, CompressedPageSize: 1 << 30},
+		"more than the 67108864 that are supported": {Type: parquetformat.DictionaryPage, UncompressedPageSize: 1,
+			DictionaryPageHeader: thrift.New(parquetformat.DictionaryPageHeader{NumValues: 9})},
+	} {
+		content, err := thrift.Marshal(new(thrift.CompactProtocol), &h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := &input{path: "a.parquet", file: bytes.NewReader(content), size: int64(len(content))}
+		err = checkChunk(&parquetformat.ColumnMetaData{NumValues: 1, TotalCompressedSize: in.size}, in)
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v, want %q", err, words)
+		}
+	}
+	in := &input{path: "a.parquet", size: 10}
+	if err := checkChunk(&parquetformat.ColumnMetaData{NumValues: 1, TotalCompressedSize: 11}, in); err == nil || !strings.Contains(err.Error(), "is truncated") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -26,11 +26,10 @@ type modelCard struct {
 	quality    *assessment // nil if nothing was held out
 }
 
-// removeCard removes the card of an earlier session, which what follows would
-// make untrue.
-func removeCard(dir string) error {
-	if err := os.Remove(filepath.Join(dir, cardFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return cannotWrite(filepath.Join(dir, cardFile), err)
+// removeOld removes a file if it is there.
+func removeOld(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return cannotWrite(path, err)
 	}
 	return nil
 }

@@ -69,12 +69,18 @@ type subject struct {
 	note   func(text string) // says how a figure was made
 }
 
-// drawRun draws the figures of a run into its folder and returns their paths.
-func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *prepared, dir string) ([]string, error) {
+// subjectOfRun shows the rows held out, or else those that train.
+func subjectOfRun(dev device.Device, saved *train.Saved, in *prepared) *subject {
 	s := &subject{note: func(string) {}, saved: saved, dev: dev, info: in.info, labels: in.labels, table: in.table, rows: in.split.Validation()}
 	if s.rows.Len() == 0 {
 		s.rows = in.split.Training()
 	}
+	return s
+}
+
+// drawRun draws the figures of a run into its folder and returns their paths.
+func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *prepared, dir string) ([]string, error) {
+	s := subjectOfRun(dev, saved, in)
 	folder := filepath.Join(dir, figuresFolder)
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return nil, cannotWrite(folder, err)

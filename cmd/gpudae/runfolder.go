@@ -22,7 +22,7 @@ const (
 // ownFiles are all files that this program writes into a run folder, and so all
 // that --force removes.
 func ownFiles() []string {
-	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile}
+	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile}
 	for _, f := range runFigures() {
 		files = append(files, filepath.Join(figuresFolder, f+".png"))
 	}

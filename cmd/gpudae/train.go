@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type trainOptions struct {
 	resume, force   bool
 	dryRun, overfit bool
 	json            bool
-	events          bool // whether to write event files
+	events, page    bool // whether to write event files and the report
 	console         *console
 }
 
@@ -39,6 +40,7 @@ func (p *program) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "dry-run", Category: "Run", Usage: "print sizes and costs, and train nothing"},
 		&cli.BoolFlag{Name: "overfit-batch", Category: "Run", Usage: "train on one minibatch only, to see that it can be learnt; nothing is saved"},
 		&cli.BoolFlag{Name: "no-events", EnvVars: []string{noEventsVariable}, Category: "Run", Usage: "write no event files for TensorBoard"},
+		&cli.BoolFlag{Name: "no-report", EnvVars: []string{noReportVariable}, Category: "Run", Usage: "write no " + reportFile},
 		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: "`NAME` one of the presets above"},
 		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "`FILE` YAML file of settings, such as a run's config.yaml"},
 		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "`KEY=VALUE` any setting by its name in config.yaml, repeatable"},
@@ -90,7 +92,7 @@ func presetsDoc() string {
 
 func (p *program) train(c *cli.Context) error {
 	o := trainOptions{out: c.String("out"), resume: c.Bool("resume"), force: c.Bool("force"), dryRun: c.Bool("dry-run"),
-		overfit: c.Bool("overfit-batch"), json: c.Bool("json"), events: !c.Bool("no-events"), console: newConsole(p.stderr, c.Bool("quiet"))}
+		overfit: c.Bool("overfit-batch"), json: c.Bool("json"), events: !c.Bool("no-events"), page: !c.Bool("no-report"), console: newConsole(p.stderr, c.Bool("quiet"))}
 	if err := o.check(c); err != nil {
 		return err
 	}
@@ -410,8 +412,10 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		return nil, err
 	}
 	r.folder, r.options.out = folder, folder.dir
-	if err := removeCard(r.options.out); err != nil {
-		return nil, err
+	for _, name := range []string{cardFile, reportFile} { // of an earlier session, which what follows would make untrue
+		if err := removeOld(filepath.Join(r.options.out, name)); err != nil {
+			return nil, err
+		}
 	}
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
@@ -514,8 +518,14 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 			}
 			out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.skill(a.MSE)), a.bounds()
 		}
-		out.Figures, err = drawRun(ctx, dev, saved, r.data, r.options.out)
-		return err
+		if out.Figures, err = drawRun(ctx, dev, saved, r.data, r.options.out); err != nil || !r.options.page {
+			return err
+		}
+		page := &runReport{subject: subjectOfRun(dev, saved, r.data), history: result.History, corruption: corruption, quality: a, drawn: map[string]string{}}
+		for _, path := range out.Figures {
+			page.drawn[strings.TrimSuffix(filepath.Base(path), ".png")] = path
+		}
+		return page.write(ctx, filepath.Join(r.options.out, reportFile))
 	})
 	if err != nil {
 		return err

@@ -135,7 +135,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	if errors.As(err, &told) {
 		return told
 	}
-	return usage(c.Command.Name, err.Error(), "run 'gpudae "+c.Command.Name+" --help' for the flags")
+	return usage(commandPath(c), err.Error(), "run 'gpudae "+commandPath(c)+" --help' for the flags")
 }
 
 func (p *program) printVersion(*cli.Context) error {

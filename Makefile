@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container scores samples
+.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container scores samples
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness fuzz python onnx tensorboard report readme vulnerabilities scores samples
+check-all: check check-cuda container generated unfused race harness fuzz python onnx tensorboard report serve readme vulnerabilities scores samples
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -46,7 +46,7 @@ unfused:
 	GOAMD64=v3 go test ./device/philox ./device/reference
 
 race:
-	go test -race -short ./cpu ./train ./data ./internal/...
+	go test -race -short ./cpu ./train ./data ./serve ./internal/...
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)
@@ -65,6 +65,10 @@ report:
 # Event files in TensorBoard's reader and tbparse.
 tensorboard:
 	scripts/check/tensorboard/run
+
+# A server under load and in a flood, and its OpenAPI description against what it does.
+serve:
+	scripts/check/serve/run
 
 readme:
 	scripts/check/readme

@@ -86,6 +86,7 @@ func (p *program) denoiseAt(c *cli.Context, o *inferenceOptions, saved *train.Sa
 	if err != nil {
 		return err
 	}
+	o.noteNoise("denoise", saved, sigma)
 	d, err := p.openFor(c.Context, saved, o.input, o.reading)
 	if err != nil {
 		return err

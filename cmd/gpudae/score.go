@@ -63,6 +63,7 @@ func (p *program) score(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	o.noteNoise("score", saved, sigma)
 	d, err := p.openFor(c.Context, saved, o.input, o.reading)
 	if err != nil {
 		return err
@@ -118,6 +119,18 @@ func knownNoise(c *cli.Context, saved *train.Saved) (float64, error) {
 		err = usage("--sigma", fmt.Sprintf("the model knows noise of σ = %g alone", levels[0]), "leave it out, or train with --objective dsm, whose models know many levels")
 	}
 	return sigma, err
+}
+
+// noteNoise says so where σ is beyond the levels of a score model, which then
+// extrapolates; far below them its float32 hardly tells r(x) from x.
+func (o *inferenceOptions) noteNoise(command string, saved *train.Saved, sigma float64) {
+	levels := saved.DAE.NoiseLevels()
+	if len(levels) < 2 {
+		return
+	}
+	if low, high := levels[0], levels[len(levels)-1]; sigma < low || sigma > high {
+		o.console.logf("%s: σ = %.3g lies outside of the noise that the model was trained on, from %.3g to %.3g", command, sigma, low, high)
+	}
 }
 
 // exactFeatures bounds the features whose posterior variances are computed

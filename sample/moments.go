@@ -13,7 +13,8 @@ import (
 //	D + J_·g·J_gg⁻¹·(y - D_g)
 //
 // (Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz 2024, with exact
-// observations): exact for Gaussian data, and it holds D_g at y for any. It
+// observations): exact for Gaussian data, and it holds D_g at y for any, but for
+// the ridge of leastRidge. It
 // takes one PullBackAt a given feature.
 type projection struct {
 	given *Given

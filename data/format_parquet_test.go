@@ -10,6 +10,12 @@ import (
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/brotli"
+	"github.com/parquet-go/parquet-go/compress/gzip"
+	"github.com/parquet-go/parquet-go/compress/lz4"
+	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	parquetformat "github.com/parquet-go/parquet-go/format"
 	"gorgonia.org/tensor"
@@ -202,5 +208,48 @@ func TestParquetPagesAreMeasured(t *testing.T) {
 	in := &input{path: "a.parquet", size: 10}
 	if err := checkChunk(&parquetformat.ColumnMetaData{NumValues: 1, TotalCompressedSize: 11}, in); err == nil || !strings.Contains(err.Error(), "is truncated") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestParquetPagesInflateToWhatTheyDeclare: a page of any compression that gives
+// more than its header says, or less, or is cut off, is refused before it is decoded.
+func TestParquetPagesInflateToWhatTheyDeclare(t *testing.T) {
+	const size = 1 << 20
+	for _, codec := range []compress.Codec{&gzip.Codec{}, &zstd.Codec{}, &brotli.Codec{}, &snappy.Codec{}, &lz4.Codec{}} {
+		page, err := codec.Encode(nil, make([]byte, size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for declared, want := range map[int64]bool{size: true, size - 1: false, size + 1: false, 10: false} {
+			if err := checkInflation(codec.CompressionCodec(), bytes.NewReader(page), declared); (err == nil) != want {
+				t.Errorf("%s of %d bytes, declared %d: %v", codec, size, declared, err)
+			}
+		}
+		if codec.CompressionCodec() == parquetformat.Snappy {
+			continue // says its length first, and its decoder goes by that
+		}
+		if err := checkInflation(codec.CompressionCodec(), bytes.NewReader(page[:len(page)/2]), size); err == nil {
+			t.Errorf("%s: half a page passes", codec)
+		}
+	}
+}
+
+// TestParquetBomb: a header that declares less than its page inflates to.
+func TestParquetBomb(t *testing.T) {
+	page, err := (&zstd.Codec{}).Encode(nil, make([]byte, 1<<24))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []parquetformat.PageType{parquetformat.DataPage, parquetformat.DataPageV2, parquetformat.DictionaryPage} {
+		header, err := thrift.Marshal(new(thrift.CompactProtocol), &parquetformat.PageHeader{Type: kind, CompressedPageSize: int32(len(page)), UncompressedPageSize: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := append(header, page...)
+		in := &input{path: "a.parquet", file: bytes.NewReader(content), size: int64(len(content))}
+		err = checkChunk(&parquetformat.ColumnMetaData{Codec: parquetformat.Zstd, NumValues: 1, TotalCompressedSize: in.size}, in)
+		if err == nil || !strings.Contains(err.Error(), "does not decompress to the 64 bytes") {
+			t.Errorf("%v: %v", kind, err)
+		}
 	}
 }

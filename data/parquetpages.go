@@ -136,7 +136,7 @@ const (
 )
 
 // checkPages compares what the headers of all pages declare with the file, since
-// the decoder allocates what they say.
+// the decoder allocates what they say, and with what comes out of the pages.
 func checkPages(f *parquet.File, in *input) error {
 	leaves := f.Root().Columns()
 	for g, group := range f.Metadata().RowGroups {
@@ -168,7 +168,8 @@ func checkPages(f *parquet.File, in *input) error {
 	return nil
 }
 
-// checkChunk walks the headers of a column's pages in one group of rows.
+// checkChunk walks the pages of a column in one group of rows: their headers, and
+// whether they decompress to what those declare.
 func checkChunk(m *parquetformat.ColumnMetaData, in *input) error {
 	start := m.DataPageOffset
 	if m.DictionaryPageOffset > 0 {
@@ -199,6 +200,14 @@ func checkChunk(m *parquetformat.ColumnMetaData, in *input) error {
 			return &Error{Problem: fmt.Sprintf("has a page of %d bytes, more than the %d that are supported", h.UncompressedPageSize, pageLongest), Remedy: "write it with smaller pages"}
 		case count > pageMost || dictionary && count > 8*int64(h.UncompressedPageSize):
 			return &Error{Problem: fmt.Sprintf("has a page of %d values, more than the %d that are supported", count, pageMost), Remedy: "write it with smaller pages"}
+		}
+		if skip, declared, ok := compressedPart(&h, compressed); skip < 0 || skip > compressed || declared < 0 {
+			return &Error{Problem: fmt.Sprintf("has a page of %d bytes with levels of %d", compressed, skip), Remedy: remedyRewrite}
+		} else if ok {
+			page := io.NewSectionReader(in.file, at-compressed+skip, compressed-skip)
+			if err := checkInflation(m.Codec, page, declared); err != nil {
+				return err
+			}
 		}
 		if !dictionary {
 			values += count

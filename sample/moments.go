@@ -14,8 +14,7 @@ import (
 //
 // (Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz 2024, with exact
 // observations): exact for Gaussian data, and it holds D_g at y for any, but for
-// the ridge of leastRidge. It
-// takes one PullBackAt a given feature.
+// the ridge of leastRidge. It takes one PullBackAt a given feature.
 type projection struct {
 	given *Given
 	index []int // of the given features

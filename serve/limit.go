@@ -2,6 +2,7 @@ package serve
 
 import (
 	"net"
+	"net/http"
 	"sync"
 )
 
@@ -83,4 +84,30 @@ type limitedConn struct {
 func (c *limitedConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
+}
+
+// silent are the connections that have not sent anything yet. http.Server waits
+// seconds for them when it ends, though what they send would only be refused.
+type silent struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// observe is an http.Server.ConnState.
+func (s *silent) observe(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.conns[c] = true
+	} else {
+		delete(s.conns, c)
+	}
+}
+
+func (s *silent) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.Close() // nothing was taken from it
+	}
 }

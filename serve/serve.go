@@ -109,7 +109,9 @@ func New(c Config) (*Server, error) {
 // ctx's error.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	l := s.config.Limits
+	quiet := &silent{conns: map[net.Conn]bool{}}
 	server := &http.Server{
+		ConnState:         quiet.observe,
 		Handler:           s,
 		ReadHeaderTimeout: min(l.Time, 10*time.Second),
 		ReadTimeout:       l.Time,
@@ -142,10 +144,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	s.draining.Store(true)
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.Drain)
 	defer cancel()
-	if err := server.Shutdown(within); errors.Is(err, context.DeadlineExceeded) {
-		return errors.Join(ctx.Err(), server.Close())
-	} else if err != nil {
-		return fmt.Errorf("ending the server: %w", err)
+	quiet.close()
+	if err := server.Shutdown(within); err != nil {
+		return errors.Join(ctx.Err(), fmt.Errorf("ending the server: %w", err), server.Close())
 	}
 	return ctx.Err()
 }

@@ -334,6 +334,48 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// TestDrainWaitsForNobodySilent: a connection without a request does not hold up
+// the end, for which http.Server alone would wait five seconds.
+func TestDrainWaitsForNobodySilent(t *testing.T) {
+	c := testConfig()
+	c.Limits.Drain = 4 * time.Second
+	url, _, end := start(t, c)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send(t, "GET", url+"/healthz", "", "") // the server has accepted the one before
+	if err := end(); !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestDrainEnds: a request that takes longer than the limit is cut off.
+func TestDrainEnds(t *testing.T) {
+	c, entered, release := stalled(t)
+	c.Limits.Drain = 20 * time.Millisecond
+	url, s, end := start(t, c)
+	cut := make(chan error, 1)
+	go func() {
+		_, err := http.Post(url+"/v1/denoise", typeJSON, strings.NewReader(`{"rows": [[1, 2]]}`))
+		cut <- err
+	}()
+	<-entered
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	if err := <-cut; err == nil {
+		t.Error("the request was answered")
+	}
+	release()
+	if err := <-ended; !errors.Is(err, context.Canceled) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run: %v", err)
+	}
+	if !s.draining.Load() {
+		t.Error("not draining")
+	}
+}
+
 // TestTime: a request that is not computed in time is told so, and its
 // computation, if it has not begun, is left out.
 func TestTime(t *testing.T) {

@@ -92,7 +92,7 @@ func TestServeGivesTheNumbersOfTheCommands(t *testing.T) {
 		{"masking", []string{"--corruption", "masking:0.2"}, map[string][]string{"denoise": {"denoise"}, "encode": {"encode"}}},
 	} {
 		run := filepath.Join(dir, m.name)
-		command(t, nil, append([]string{"train", table, "-o", run, "--hidden", "16,8", "--epochs", "1", "-q"}, m.train...)...)
+		command(t, []string{noReportVariable + "=1", noEventsVariable + "=1"}, append([]string{"train", table, "-o", run, "--hidden", "16,8", "--epochs", "1", "-q"}, m.train...)...)
 		url, end := startServe(t, nil, run)
 		var all sync.WaitGroup
 		for path, args := range m.commands {

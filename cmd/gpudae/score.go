@@ -121,11 +121,15 @@ func knownNoise(c *cli.Context, saved *train.Saved) (float64, error) {
 	return sigma, err
 }
 
-// noteNoise says so where σ is beyond the levels of a score model, which then
+// noteNoise says so where σ is not that of a model's training, whose scores are
+// then those of another, or beyond the levels of a score model, which then
 // extrapolates; far below them its float32 hardly tells r(x) from x.
 func (o *inferenceOptions) noteNoise(command string, saved *train.Saved, sigma float64) {
 	levels := saved.DAE.NoiseLevels()
 	if len(levels) < 2 {
+		if len(levels) == 1 && !saved.DAE.KnowsNoise(sigma) {
+			o.console.logf("%s: trained under noise of σ = %.3g, and taken for a model of σ = %.3g", command, levels[0], sigma)
+		}
 		return
 	}
 	if low, high := levels[0], levels[len(levels)-1]; sigma < low || sigma > high {

@@ -203,9 +203,24 @@ func TestWalkbackOfBits(t *testing.T) {
 		counts[int(states[i])+2*int(states[i+1])]++
 	}
 	checkOdds(t, counts, p.limit())
+	checkSame(t, "a chain of bits and its stationary distribution", states[:2*compared], bitDraws(compared, p.limit()), 2)
 	if _, err := Walkback(context.Background(), Chains{Net: net, Start: []float32{0, 0}, Steps: 1}); err == nil {
 		t.Error("salt-and-pepper without the columns' extremes")
 	}
+}
+
+// bitDraws are n draws of two bits; state i = first + 2·second has the odds odds[i].
+func bitDraws(n int, odds []float64) []float32 {
+	draws := make([]float32, 2*n)
+	for i := range n {
+		random := words{at: philox.Coordinates{Stream: philox.StreamData, Row: uint32(i)}, key: philox.KeyOf(78)}
+		state, rest := 0, float64(philox.Uniform(random.word(0)))
+		for rest -= odds[state]; rest >= 0 && state < len(odds)-1; rest -= odds[state] {
+			state++
+		}
+		draws[2*i], draws[2*i+1] = float32(state&1), float32(state>>1)
+	}
+	return draws
 }
 
 // TestPoissonDraws have the rate exp(a) for mean and variance, and those of

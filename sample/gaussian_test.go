@@ -78,6 +78,13 @@ func TestWalkbackIsTheAutoregression(t *testing.T) {
 	net := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:0.3", w[:], b[:], 1000)
 	states := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 1}, Start: make([]float32, 2*4000), Steps: 45})
 	checkGaussian(t, states, oracleMean, c)
+	// a chain that has not arrived is told from its limit
+	early := mustRun(t, Walkback, Chains{Net: net, Source: model.Source{Seed: 1}, Start: make([]float32, 2*compared), Steps: 2})
+	for name, p := range compareSamples(t, early, gaussianDraws(compared, oracleMean, c), 2) {
+		if p > 0.01 {
+			t.Errorf("the %s does not tell a chain's second step from its limit, P = %.3f", name, p)
+		}
+	}
 	// another spread of p(x|h) is another chain, here the one of the likelihood
 	wide := affine(t, newCPU(t, 2), "gaussian:0.5", "gaussian:1", w[:], b[:], 1000)
 	other := mustRun(t, Walkback, Chains{Net: wide, Source: model.Source{Seed: 1}, Start: make([]float32, 2*4000), Steps: 45, Spread: spread})

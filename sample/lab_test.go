@@ -9,6 +9,7 @@ import (
 
 	"gpudae/cpu"
 	"gpudae/device"
+	"gpudae/device/philox"
 	"gpudae/device/reference"
 	"gpudae/model"
 )
@@ -146,6 +147,24 @@ func checkGaussian(t *testing.T, states []float32, mean [2]float64, covariance m
 			t.Errorf("covariance %d,%d is %.4f, want %.4f ± %.4f", k/2, k%2, c[k], covariance[k], within)
 		}
 	}
+	checkSame(t, "a chain and the Gaussian that it is stationary at", states[:2*compared], gaussianDraws(compared, mean, covariance), 2)
+}
+
+// compared is the number of examples that a two-sample test looks at.
+const compared = 1000
+
+// gaussianDraws are n draws from N(mean, covariance), by Cholesky's factor.
+func gaussianDraws(n int, mean [2]float64, covariance matrix2) []float32 {
+	a := math.Sqrt(covariance[0])
+	b := covariance[1] / a
+	c := math.Sqrt(covariance[3] - b*b)
+	draws := make([]float32, 2*n)
+	for i := range n {
+		random := words{at: philox.Coordinates{Stream: philox.StreamData, Row: uint32(i)}, key: philox.KeyOf(77)}
+		z, w := float64(random.normal(0)), float64(random.normal(1))
+		draws[2*i], draws[2*i+1] = float32(mean[0]+a*z), float32(mean[1]+b*z+c*w)
+	}
+	return draws
 }
 
 func mustRun(t testing.TB, run Sampler, c Chains) []float32 {

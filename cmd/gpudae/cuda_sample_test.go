@@ -11,14 +11,22 @@ import (
 	"testing"
 )
 
-// testCUDASamples: what a score model draws on the GPU, with and without given
-// columns, and the likelihoods that it computes, are the reference's: the draws
-// are those of the host, and the network's rounding is all that differs.
+// testCUDASamples: what models draw on the GPU by every method, with and without
+// given columns, and the likelihoods that a score model computes, are the
+// reference's: the draws are those of the host, and the network's rounding is all
+// that differs.
 func testCUDASamples(t *testing.T, p cudaProgram) {
 	const tolerance = 1e-3
 	dir := t.TempDir()
 	p.run(t, dir, exitOK, nil, "train", "two-moons:n=200", "--preset", "score", "--hidden", "16", "--epochs", "2", "--device", "cuda", "-o", "run")
+	p.run(t, dir, exitOK, nil, "train", "two-moons:n=200", "--preset", "toy", "--hidden", "16", "--epochs", "2", "--device", "cuda", "-o", "plain")
+	p.run(t, dir, exitOK, nil, "train", "two-moons:n=200", "--preset", "toy", "--hidden", "16", "--epochs", "2", "--code-distribution", "gaussian", "--device", "cuda", "-o", "codes")
 	for name, arguments := range map[string][]string{
+		"walkback":   {"sample", "plain", "-n", "40", "--steps", "8"},
+		"langevin":   {"sample", "plain", "-n", "40", "--steps", "8", "--method", "langevin"},
+		"prior":      {"sample", "codes", "-n", "40"},
+		"ddim":       {"sample", "run", "-n", "40", "--steps", "8", "--method", "ddim"},
+		"annealed":   {"sample", "run", "-n", "40", "--steps", "8", "--method", "annealed-langevin"},
 		"heun":       {"sample", "run", "-n", "40", "--steps", "8"},
 		"ancestral":  {"sample", "run", "-n", "40", "--steps", "8", "--method", "ancestral"},
 		"completion": {"sample", "run", "-n", "40", "--steps", "8", "--given", "x=0.5"},

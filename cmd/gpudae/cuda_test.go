@@ -161,6 +161,13 @@ func testCUDALossCurve(t *testing.T, p cudaProgram) {
 	t.Run("score", func(t *testing.T) {
 		compareLossCurves(t, p, "train_loss", "val_loss", "--objective", "dsm", "--embedding", "positional")
 	})
+	t.Run("codes", func(t *testing.T) {
+		compareLossCurves(t, p, "train_loss", "val_loss", "--code-distribution", "gaussian", "--beta", "0.5", "--beta-warmup", "10")
+	})
+	t.Run("importance", func(t *testing.T) {
+		compareLossCurves(t, p, "train_loss", "val_loss", "--code-distribution", "gaussian", "--importance", "3")
+	})
+	t.Run("walkback", func(t *testing.T) { compareLossCurves(t, p, "train_nll", "val_nll", "--walkback", "3") })
 }
 
 func compareLossCurves(t *testing.T, p cudaProgram, training, validation string, flags ...string) {

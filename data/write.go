@@ -145,6 +145,11 @@ func (w contextWriter) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
+// EncodeNPY writes values, row-major in that shape, as an NPY array.
+func EncodeNPY(w io.Writer, shape []int, values []float32) error {
+	return writeNPY(w, source{shape: shape, each: func(visit func(any) error) error { return visit(values) }})
+}
+
 // writeNPY writes version 1.0, with the header padded as NumPy pads it, so that
 // the elements start at a multiple of 64 bytes.
 func writeNPY(w io.Writer, s source) error {

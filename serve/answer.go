@@ -1,14 +1,13 @@
 package serve
 
 import (
-	"encoding/binary"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"gorgonia.org/tensor"
 
@@ -49,21 +48,11 @@ func (op *Operation) answer(kind string, y *tensor.Dense) ([]byte, error) {
 	return append(text, "}\n"...), nil
 }
 
-// npy is an array in NPY version 1.0: its elements start at a multiple of 64 bytes.
+// npy is an array in NPY version 1.0.
 func npy(values []float32, shape []int) []byte {
-	var sizes []string
-	for _, size := range shape {
-		sizes = append(sizes, strconv.Itoa(size))
+	var b bytes.Buffer
+	if err := data.EncodeNPY(&b, shape, values); err != nil {
+		panic(err) // of more dimensions than its header holds: no model has them
 	}
-	header := "{'descr': '<f4', 'fortran_order': False, 'shape': (" + strings.Join(sizes, ", ") + "), }"
-	const before, alignment = 10, 64
-	header += strings.Repeat(" ", (2*alignment-1-(before+len(header))%alignment)%alignment) + "\n"
-	b := make([]byte, 0, before+len(header)+4*len(values))
-	b = append(b, "\x93NUMPY\x01\x00"...)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(header)))
-	b = append(b, header...)
-	for _, v := range values {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	}
-	return b
+	return b.Bytes()
 }

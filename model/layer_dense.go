@@ -73,23 +73,34 @@ func (n *Net) backwardToLinear(i int, gradient device.View, m *minibatch) {
 	if b.drops(m) {
 		n.dropout(i, gradient, gradient, m)
 	}
+	b.activateBackward(n.dev, gradient)
+	if b.norm != normNone {
+		b.normalizeBackward(n.dev, gradient, b.gradient.gain, b.gradient.shift)
+	}
+}
+
+// activateBackward turns, in place, the gradient by the activation's output into
+// that by its input.
+func (b *block) activateBackward(dev device.Device, gradient device.View) {
 	args := device.ActivateBackwardArgs{Act: b.act, DY: gradient, DX: gradient}
 	if b.act.NeedsInput() {
-		args.X = b.pre.Top(m.rows)
+		args.X = b.pre.Top(gradient.Rows)
 	} else {
-		args.Y = b.active.Top(m.rows)
+		args.Y = b.active.Top(gradient.Rows)
 	}
-	n.dev.ActivateBackward(args)
-	if b.norm != normNone {
-		b.normalizeBackward(n.dev, gradient)
-	}
+	dev.ActivateBackward(args)
 }
 
 // other is a view of the scratch memory that the gradient does not occupy.
 func (n *Net) other(gradient device.View, rows, columns int) device.View {
-	memory := n.scratch[0].Memory
+	return otherOf(n.scratch, gradient, rows, columns)
+}
+
+// otherOf is a view of that of two memories that the gradient does not occupy.
+func otherOf(scratch [2]device.View, gradient device.View, rows, columns int) device.View {
+	memory := scratch[0].Memory
 	if gradient.Memory == memory {
-		memory = n.scratch[1].Memory
+		memory = scratch[1].Memory
 	}
 	return device.View{Memory: memory, Rows: rows, Columns: columns}
 }

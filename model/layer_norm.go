@@ -61,12 +61,13 @@ func (b *block) normalize(dev device.Device, m *minibatch) {
 	dev.Activate(device.ActivateArgs{Act: b.act, X: pre, Y: b.active.Top(m.rows)})
 }
 
-// normalizeBackward turns the gradient by the norm's output into that by its input, in place.
-func (b *block) normalizeBackward(dev device.Device, gradient device.View) {
+// normalizeBackward turns the gradient by the norm's output into that by its
+// input, in place, and leaves those of its parameters in gain and shift.
+func (b *block) normalizeBackward(dev device.Device, gradient, gain, shift device.View) {
 	mean, invStd := b.statistics(gradient.Rows)
 	dev.NormalizeBackward(device.NormalizeBackwardArgs{
 		Kind: b.norm.device(), X: b.linear.Top(gradient.Rows), Gain: b.value.gain, Mean: mean, InvStd: invStd,
-		DY: gradient, DX: gradient, DGain: b.gradient.gain, DBias: b.gradient.shift,
+		DY: gradient, DX: gradient, DGain: gain, DBias: shift,
 	})
 }
 

@@ -102,7 +102,7 @@ func (n *Net) match(m *minibatch, gradient bool) {
 // pullOut carries v from D to F.
 func (n *Net) pullOut(m *minibatch) device.View {
 	t := n.table(m)
-	out := n.pullScratch(device.View{}, m.rows, n.Features())
+	out := otherOf(n.pull.scratch, device.View{}, m.rows, n.Features())
 	n.dev.Blend(device.BlendArgs{Level: t.levelOf(m), Beta: t.out, Y: n.pull.vector.Top(m.rows), Out: out})
 	return out
 }

@@ -76,10 +76,10 @@ func (n *Net) pullMean(m *minibatch) device.View {
 func (n *Net) pullThrough(i int, gradient device.View, m *minibatch) device.View {
 	b := &n.blocks[i]
 	if !b.plain() {
-		n.pullToLinear(b, gradient, m)
+		n.pullToLinear(b, gradient)
 	}
 	args := device.DenseBackwardArgs{DA: gradient, X: n.input(m), W: b.value.weight, Transposed: b.tied >= 0,
-		DX: n.pullScratch(gradient, m.rows, b.in)}
+		DX: otherOf(n.pull.scratch, gradient, m.rows, b.in)}
 	if !args.Transposed {
 		args.W = args.W.Top(gradient.Columns) // those of the means alone, where a likelihood or a code has variances too
 	}
@@ -100,29 +100,10 @@ func (n *Net) pullThrough(i int, gradient device.View, m *minibatch) device.View
 
 // pullToLinear turns, in place, the gradient by a layer's output into that by
 // the output of its dense part. Nothing is dropped outside training.
-func (n *Net) pullToLinear(b *block, gradient device.View, m *minibatch) {
-	args := device.ActivateBackwardArgs{Act: b.act, DY: gradient, DX: gradient}
-	if b.act.NeedsInput() {
-		args.X = b.pre.Top(m.rows)
-	} else {
-		args.Y = b.active.Top(m.rows)
+func (n *Net) pullToLinear(b *block, gradient device.View) {
+	b.activateBackward(n.dev, gradient)
+	if b.norm != normNone {
+		b.normalizeBackward(n.dev, gradient,
+			device.MatrixOf(n.pull.unread[0].Memory, 0, 1, b.out), device.MatrixOf(n.pull.unread[1].Memory, 0, 1, b.out))
 	}
-	n.dev.ActivateBackward(args)
-	if b.norm == normNone {
-		return
-	}
-	mean, invStd := b.statistics(m.rows)
-	n.dev.NormalizeBackward(device.NormalizeBackwardArgs{
-		Kind: b.norm.device(), X: b.linear.Top(m.rows), Gain: b.value.gain, Mean: mean, InvStd: invStd, DY: gradient, DX: gradient,
-		DGain: device.MatrixOf(n.pull.unread[0].Memory, 0, 1, b.out), DBias: device.MatrixOf(n.pull.unread[1].Memory, 0, 1, b.out),
-	})
-}
-
-// pullScratch is a view of the scratch memory that the gradient does not occupy.
-func (n *Net) pullScratch(gradient device.View, rows, columns int) device.View {
-	memory := n.pull.scratch[0].Memory
-	if gradient.Memory == memory {
-		memory = n.pull.scratch[1].Memory
-	}
-	return device.View{Memory: memory, Rows: rows, Columns: columns}
 }

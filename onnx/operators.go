@@ -43,8 +43,8 @@ var operators = map[string]operator{
 	"Clip":               {3, clip},
 	"ReduceSum":          {2, reduceSum},
 	"Softplus":           {1, elementwise(func(a float64) float64 { return max(a, 0) + math.Log1p(math.Exp(-math.Abs(a))) })},
-	"LeakyRelu":          {1, leakyRelu},
-	"Elu":                {1, elu},
+	"LeakyRelu":          {1, belowZero(func(alpha, v float64) float64 { return alpha * v })},
+	"Elu":                {1, belowZero(func(alpha, v float64) float64 { return alpha * math.Expm1(v) })},
 	"Softmax":            {1, softmax},
 	"Gemm":               {3, gemm},
 	"LayerNormalization": {3, layerNormalization},
@@ -131,30 +131,20 @@ func reduceSum(a *arguments) (Tensor, error) {
 	return y, err
 }
 
-func leakyRelu(a *arguments) (Tensor, error) {
-	alpha, err := a.float("alpha")
-	if err != nil {
-		return Tensor{}, err
-	}
-	return elementwise(func(v float64) float64 {
-		if v >= 0 {
-			return v
+// belowZero is the identity but for negative numbers, which become below(alpha, v).
+func belowZero(below func(alpha, v float64) float64) func(*arguments) (Tensor, error) {
+	return func(a *arguments) (Tensor, error) {
+		alpha, err := a.float("alpha")
+		if err != nil {
+			return Tensor{}, err
 		}
-		return alpha * v
-	})(a)
-}
-
-func elu(a *arguments) (Tensor, error) {
-	alpha, err := a.float("alpha")
-	if err != nil {
-		return Tensor{}, err
+		return elementwise(func(v float64) float64 {
+			if v >= 0 {
+				return v
+			}
+			return below(alpha, v)
+		})(a)
 	}
-	return elementwise(func(v float64) float64 {
-		if v >= 0 {
-			return v
-		}
-		return alpha * math.Expm1(v)
-	})(a)
 }
 
 // lastAxis returns the size of the last dimension, which the attribute axis

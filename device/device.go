@@ -141,22 +141,46 @@ type Dataset interface {
 }
 
 // Table is a matrix on the host in the type in which it is stored; exactly one
-// of Uint8 and Float32 is set. An element is widened to Scale·value, rounded
-// once to float32 (Scale applies to Uint8 only; float32 values are taken as
-// they are).
+// of Uint8, Float32 and Records is set. An element is widened to Scale·value,
+// rounded once to float32 (Scale applies to Uint8 only; float32 values are taken
+// as they are).
 type Table struct {
 	Rows, Columns int
 	Uint8         []uint8
 	Float32       []float32
+	Records       *Records
 	Scale         float32
 }
 
 // At returns the widened element i of the row-major table.
 func (t *Table) At(i int) float32 {
-	if t.Float32 != nil {
+	switch {
+	case t.Records != nil:
+		return t.Records.At(i/t.Columns, i%t.Columns)
+	case t.Float32 != nil:
 		return t.Float32[i]
+	default:
+		return float32(t.Scale * float32(t.Uint8[i]))
 	}
-	return float32(t.Scale * float32(t.Uint8[i]))
+}
+
+// Check panics unless the table is stored in exactly one way, in full.
+func (t *Table) Check() {
+	if t.Records != nil && t.Uint8 == nil && t.Float32 == nil {
+		t.Records.Check(t.Rows, t.Columns)
+		return
+	}
+	if t.Records != nil || (t.Uint8 == nil) == (t.Float32 == nil) || len(t.Uint8)+len(t.Float32) != t.Rows*t.Columns {
+		panicf("load %d×%d from %d uint8 and %d float32 values (records %t)", t.Rows, t.Columns, len(t.Uint8), len(t.Float32), t.Records != nil)
+	}
+}
+
+// Size is the number of bytes in which the table is stored.
+func (t *Table) Size() uint64 {
+	if t.Records != nil {
+		return uint64(len(t.Records.Bytes))
+	}
+	return uint64(len(t.Uint8)) + 4*uint64(len(t.Float32))
 }
 
 // View is a row-major matrix inside a Memory of type Float. Views are values;

@@ -103,10 +103,18 @@ func (f Fields) Check(d int) {
 // rate (gaussian, speckle, uniform, poisson) and nowhere for none; 0 elsewhere,
 // or, with Accumulate, what it held before. A part of a single row has no
 // donor: swap then destroys nothing.
+//
+// With Absent, NaN stands for a value that is not there. Masking destroys to NaN,
+// which is what a network is asked to fill in, and a NaN is left as it is by
+// every kind, its mask that of a feature that was not destroyed. A donor's value
+// may be absent: that is a draw from the column's marginal, and counts as destroyed.
 type CorruptArgs struct {
 	Kind       Corruption
 	Rate       uint64  // philox.Threshold of the rate: masking, salt-and-pepper, swap
+	Rates      Words   // [fields] RateWords in place of Rate: masking, swap; or absent
 	Amount     float32 // σ, a or peak: the other kinds
+	Absent     bool    // NaN is an absent value: never destroyed, and what masking destroys to
+	Continuous Words   // [columns] 0: gaussian, speckle, uniform, poisson, salt-and-pepper leave the column alone; absent: none
 	From       View    // [rows, features] x, or the previous stage's output
 	To         View    // out [rows, features]; may be From
 	Mask       View    // out [rows, features]
@@ -134,6 +142,14 @@ func (a *CorruptArgs) Check() {
 	}
 	if a.Clock.Len != 0 && a.Clock.Len != ClockWords {
 		panicf("corrupt %s by a clock of %d words", a.Kind, a.Clock.Len)
+	}
+	fields := a.From.Columns
+	if !a.Fields.IsZero() {
+		fields = a.Fields.Count
+	}
+	if !a.Rates.IsZero() && a.Rates.Len != fields || !a.Continuous.IsZero() && a.Continuous.Len != a.From.Columns {
+		panicf("corrupt %s of %d columns in %d fields with %d rates and %d words of what is continuous", a.Kind, a.From.Columns, fields,
+			a.Rates.Len, a.Continuous.Len)
 	}
 	if a.Kind == CorruptSwap {
 		a.checkDonors()
@@ -335,13 +351,18 @@ func (a *DropoutArgs) Check() {
 // categorical field takes the mask of its first column.
 type LikelihoodArgs struct {
 	Kind                 Likelihood
-	Sigma                float32 // Gaussian: σ; GaussianLearned: the floor of σ
-	Fields               Fields  // Categorical
-	Params               View    // [rows, Kind.Width(features)]
-	Target               View    // [rows, features], the clean x
-	Mask                 View    // [rows, features], or absent
+	Sigma                float32      // Gaussian: σ; GaussianLearned: the floor of σ
+	Floor                float32      // Mixed: the floor of σ of a gaussian-learned column
+	Fields               Fields       // Categorical
+	Table                TableColumns // Mixed
+	MaskHead             float32      // Mixed: the weight of the mask's likelihood, 0 for none
+	Params               View         // [rows, Kind.Width(features)]; Mixed: [rows, Table.ParamWidth], and Table.Count more with a MaskHead
+	Target               View         // [rows, features], the clean x
+	Mask                 View         // [rows, features], or absent
 	Destroyed, Untouched float32
+	Weights              View // [1, features] a factor of each ℓ_ij (of a field: at its first column), or absent
 	Losses               View // out [rows, 1]
+	ByColumn             View // out [rows, features] the ℓ_ij themselves (of a field: at its first column, 0 at the others), or absent
 	DParams              View // out, shaped as Params, or absent; may be Params
 	Scale                float32
 }
@@ -349,9 +370,10 @@ type LikelihoodArgs struct {
 // Check panics if the arguments do not fit together.
 func (a *LikelihoodArgs) Check() {
 	if a.Params.Rows != a.Target.Rows || a.Params.Columns != a.Kind.Width(a.Target.Columns) || a.Losses.Len() != a.Target.Rows ||
-		!a.DParams.IsZero() && !sameShape(a.DParams, a.Params) || !a.Mask.IsZero() && !sameShape(a.Mask, a.Target) {
-		panicf("likelihood %s of %s under %s, losses %s, gradient %s, mask %s", a.Kind, shape(a.Target), shape(a.Params),
-			shape(a.Losses), shape(a.DParams), shape(a.Mask))
+		!a.DParams.IsZero() && !sameShape(a.DParams, a.Params) || !a.Mask.IsZero() && !sameShape(a.Mask, a.Target) ||
+		!a.Weights.IsZero() && a.Weights.Len() != a.Target.Columns || !a.ByColumn.IsZero() && !sameShape(a.ByColumn, a.Target) {
+		panicf("likelihood %s of %s under %s, losses %s, gradient %s, mask %s, weights %s, by column %s", a.Kind, shape(a.Target), shape(a.Params),
+			shape(a.Losses), shape(a.DParams), shape(a.Mask), shape(a.Weights), shape(a.ByColumn))
 	}
 	a.Fields.Check(a.Target.Columns)
 }
@@ -361,8 +383,9 @@ func (a *LikelihoodArgs) Check() {
 type MeanArgs struct {
 	Kind   Likelihood
 	Fields Fields
-	Params View // [rows, Kind.Width(features)]
-	Out    View // out [rows, features]; may be Params if the widths agree
+	Table  TableColumns // Mixed
+	Params View         // [rows, Kind.Width(features)]; Mixed: as in LikelihoodArgs
+	Out    View         // out [rows, features]; may be Params if the widths agree
 }
 
 // Check panics if the arguments do not fit together.

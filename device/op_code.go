@@ -123,10 +123,12 @@ func (a *ScaleRowsArgs) Check() {
 // of where the count changes, the draw may be the neighbour's.
 type DrawArgs struct {
 	Kind       Likelihood
-	Sigma      float32 // as in LikelihoodArgs
-	Fields     Fields  // Categorical
-	Params     View    // [rows, Kind.Width(features)]
-	Out        View    // out [rows, features]; may be Params if the widths agree
+	Sigma      float32      // as in LikelihoodArgs
+	Floor      float32      // as in LikelihoodArgs
+	Fields     Fields       // Categorical
+	Table      TableColumns // Mixed
+	Params     View         // [rows, Kind.Width(features)]; Mixed: as in LikelihoodArgs
+	Out        View         // out [rows, features]; may be Params if the widths agree
 	Seed       uint64
 	Stream     philox.Stream
 	Stage      uint32

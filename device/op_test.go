@@ -49,17 +49,20 @@ func TestGatherCheck(t *testing.T) {
 func TestCorruptCheck(t *testing.T) {
 	good := device.CorruptArgs{Kind: device.CorruptMasking, From: matrix(3, 4), To: matrix(3, 4), Mask: matrix(3, 4), Replicates: 1, Index: words(6)}
 	expectChecked(t, "corrupt masking", good, map[string]func(*device.CorruptArgs){
-		"another output":     func(a *device.CorruptArgs) { a.To = matrix(4, 3) },
-		"another mask":       func(a *device.CorruptArgs) { a.Mask = matrix(3, 3) },
-		"no mask":            func(a *device.CorruptArgs) { a.Mask = device.View{} },
-		"an index too short": func(a *device.CorruptArgs) { a.Index = words(3) },
-		"no replicates":      func(a *device.CorruptArgs) { a.Replicates = 0 },
+		"another output":           func(a *device.CorruptArgs) { a.To = matrix(4, 3) },
+		"another mask":             func(a *device.CorruptArgs) { a.Mask = matrix(3, 3) },
+		"no mask":                  func(a *device.CorruptArgs) { a.Mask = device.View{} },
+		"an index too short":       func(a *device.CorruptArgs) { a.Index = words(3) },
+		"no replicates":            func(a *device.CorruptArgs) { a.Replicates = 0 },
+		"rates of another number":  func(a *device.CorruptArgs) { a.Rates = words(3) },
+		"other columns continuous": func(a *device.CorruptArgs) { a.Continuous = words(5) },
 	})
 	fielded := good
 	fielded.Fields = device.Fields{Count: 2, OfColumn: words(4), Offsets: words(3)}
 	expectChecked(t, "fields", fielded, map[string]func(*device.CorruptArgs){
 		"fields of other columns":   func(a *device.CorruptArgs) { a.Fields.OfColumn = words(5) },
 		"offsets of another number": func(a *device.CorruptArgs) { a.Fields.Offsets = words(2) },
+		"rates by column":           func(a *device.CorruptArgs) { a.Rates = words(4) },
 	})
 	salted := good
 	salted.Kind, salted.Low, salted.High = device.CorruptSaltAndPepper, matrix(1, 4), matrix(1, 4)

@@ -30,7 +30,7 @@ func TestBeatsTheLinearFloorOfMNIST(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return device.Table(all)
+		return device.Table{Rows: all.Rows, Columns: all.Columns, Uint8: all.Uint8, Float32: all.Float32, Scale: all.Scale}
 	}
 	c := DefaultConfig()
 	c.Epochs, c.LR, c.Schedule = 2, 2e-3, "cosine"

@@ -146,7 +146,7 @@ func (o *inferenceOptions) reconstructCorrupted(ctx context.Context, saved *trai
 		if err != nil {
 			return err
 		}
-		if src.Data, err = dev.Load(ctx, device.Table(matrix)); err != nil {
+		if src.Data, err = dev.Load(ctx, tableOf(matrix)); err != nil {
 			return err
 		}
 		src.Part = device.Rows{Hi: matrix.Rows}

@@ -126,7 +126,7 @@ func (p *program) loadFor(ctx context.Context, saved *train.Saved, o *inferenceO
 	}
 	info := d.Info()
 	same := info.SHA256 == saved.Schema.SHA256 && info.Rows == saved.Split.Rows
-	return &loaded{info: info, labels: d.Labels(), table: device.Table(matrix), same: same}, nil
+	return &loaded{info: info, labels: d.Labels(), table: tableOf(matrix), same: same}, nil
 }
 
 // loadExamples is loadFor of the data that --data names, by default those of training.

@@ -83,13 +83,18 @@ func (p *program) prepareFrom(ctx context.Context, c *trainSettings, origins set
 	return in, in.read(ctx, d)
 }
 
+// tableOf is a matrix as a device takes it.
+func tableOf(m data.Matrix) device.Table {
+	return device.Table{Rows: m.Rows, Columns: m.Columns, Uint8: m.Uint8, Float32: m.Float32, Scale: m.Scale}
+}
+
 // read fills the table.
 func (in *prepared) read(ctx context.Context, d data.Dataset) error {
 	matrix, err := data.Table(ctx, d, in.scaler)
 	if err != nil {
 		return err
 	}
-	in.table = device.Table(matrix)
+	in.table = tableOf(matrix)
 	low, high := model.ColumnExtremes(in.table)
 	in.low, in.high = float64(low[0]), float64(high[0])
 	for i := range low {

@@ -52,7 +52,7 @@ func (w workload) dae() (*model.DAE, error) {
 func (w workload) table(ctx context.Context, d data.Dataset) (device.Table, error) {
 	if d != nil && w.sparse {
 		matrix, err := data.Table(ctx, d, nil)
-		return device.Table(matrix), err
+		return tableOf(matrix), err
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	n := workloadRows * w.features

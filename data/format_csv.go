@@ -1,9 +1,7 @@
 package data
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +18,6 @@ import (
 //
 // A text has no addresses of rows, so the numbers (not the text) are held in
 // memory.
-
-// longestLine limits what a file that is no table makes us buffer.
-const longestLine = 1 << 24
 
 func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 	defer in.Close()
@@ -45,12 +40,11 @@ func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 // table is a text being read.
 type table struct {
 	in      *input
-	cells   *csv.Reader
+	text    *csvText
 	missing bool // whether cells may be
 	line    int  // of the record read last, from 1
 
-	first int      // line of the first record
-	width int      // cells in it, which the others must have too
+	width int      // cells in a record
 	names []string // of the columns; nil if the file has none
 	label int      // index of the column of classes, -1 if there is none
 
@@ -59,36 +53,8 @@ type table struct {
 }
 
 func newTable(in *input) (*table, error) {
-	head, _ := in.stream.Peek(1 << 12)
-	switch {
-	case bytes.HasPrefix(head, []byte("\xEF\xBB\xBF")): // the mark of UTF-8
-		in.stream.Discard(3)
-		head = head[3:]
-	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("\xFE\xFF")):
-		return nil, &Error{Path: in.path, Line: 1, Problem: "the text is UTF-16", Remedy: "save it as UTF-8"}
-	case bytes.IndexByte(head, 0) >= 0:
-		return nil, &Error{Path: in.path, Line: 1, Problem: "the file is not text", Remedy: "give it the suffix of its real format"}
-	}
-	t := &table{in: in, label: -1, cells: csv.NewReader(&lineLimiter{in: in})}
-	t.cells.Comma = separatorOf(head, in.name)
-	t.cells.ReuseRecord = true
-	t.cells.FieldsPerRecord = -1 // compared by add, which names the lines
-	return t, nil
-}
-
-func separatorOf(head []byte, name string) rune {
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	if !strings.HasSuffix(name, ".tsv") {
-		for _, separator := range ",;" {
-			if bytes.ContainsRune(line, separator) {
-				return separator
-			}
-		}
-	}
-	if strings.HasSuffix(name, ".tsv") || bytes.ContainsRune(line, '\t') {
-		return '\t'
-	}
-	return ','
+	text, err := newCSVText(in)
+	return &table{in: in, text: text, label: -1}, err
 }
 
 // read reads the whole text.
@@ -114,25 +80,18 @@ func (t *table) read(o Options) error {
 	return nil
 }
 
-// next returns the next record, which stays valid until the one after, or io.EOF.
+// next returns the next record or io.EOF.
 func (t *table) next() ([]string, error) {
-	record, err := t.cells.Read()
-	if err == nil {
-		t.line, _ = t.cells.FieldPos(0)
-		return record, nil
-	}
-	if err == io.EOF {
+	if err := t.text.next(1); err != nil {
 		return nil, err
 	}
-	if syntax := (*csv.ParseError)(nil); errors.As(err, &syntax) {
-		return nil, &Error{Path: t.in.path, Line: syntax.StartLine, Problem: "has a misplaced or unclosed quotation mark", Remedy: "close the quotation", Err: err}
-	}
-	return nil, t.in.readError(err)
+	t.line = t.text.records[0].line
+	return t.text.strings(), nil
 }
 
 // start learns the columns from the first record.
 func (t *table) start(record []string, o Options) error {
-	t.first, t.width = t.line, len(record)
+	t.width = len(record)
 	if o.LabelColumn != "" {
 		if t.label = slices.Index(record, o.LabelColumn); t.label < 0 {
 			number, err := strconv.Atoi(o.LabelColumn)
@@ -151,6 +110,7 @@ func (t *table) start(record []string, o Options) error {
 		for c, name := range record {
 			t.names[c] = strings.TrimSpace(name)
 		}
+		t.text.names = t.names
 	}
 	return err
 }
@@ -160,29 +120,48 @@ func (t *table) isHeader(record []string, choice Header) (bool, error) {
 	if choice != HeaderAuto {
 		return choice == HeaderNames, nil
 	}
-	numbers, counted := 0, true
-	for c, cell := range t.withoutLabel(record) {
-		if _, err := strconv.ParseFloat(strings.TrimSpace(cell), 64); err == nil || errors.Is(err, strconv.ErrRange) || t.missing && isMissing(strings.TrimSpace(cell)) {
+	switch kind := recordKindOf(t.withoutLabel(record), t.missing); kind {
+	case recordOfNames, recordOfNumbers:
+		return kind == recordOfNames, nil
+	}
+	return false, &Error{Path: t.in.path, Line: t.line, Problem: "mixes numbers and text, so that it may be data or a header",
+		Remedy: "name every column, or correct the cells that are not numbers"}
+}
+
+// recordKind is what the first record of a text looks like.
+type recordKind uint8
+
+const (
+	recordOfNames recordKind = iota
+	recordOfNumbers
+	recordOfBoth
+)
+
+// recordKindOf looks at the cells of a first record. Missing values, where they
+// are allowed, say nothing beside words and are data beside numbers.
+func recordKindOf(record []string, missing bool) recordKind {
+	numbers, absent, counted := 0, 0, true
+	for c, cell := range record {
+		trimmed := strings.TrimSpace(cell)
+		if missing && isMissing(trimmed) {
+			absent++
+		} else if _, err := strconv.ParseFloat(trimmed, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 			numbers++
 		}
 		counted = counted && cell == strconv.Itoa(c)
 	}
 	const fewest = 3 // columns that count from 0 before we believe that they do
 	switch {
-	case numbers == 0, counted && numbers >= fewest:
-		return true, nil
-	case numbers == t.count():
-		return false, nil
+	case counted && numbers >= fewest, numbers == 0 && absent < len(record):
+		return recordOfNames
+	case numbers+absent == len(record):
+		return recordOfNumbers
 	}
-	return false, &Error{Path: t.in.path, Line: t.line, Problem: "mixes numbers and text, so that it may be data or a header",
-		Remedy: "name every column, or correct the cells that are not numbers"}
+	return recordOfBoth
 }
 
 // add takes a row.
 func (t *table) add(record []string) error {
-	if len(record) != t.width {
-		return &Error{Path: t.in.path, Line: t.line, Problem: fmt.Sprintf("has %d cells where line %d has %d", len(record), t.first, t.width), Remedy: "add or remove cells"}
-	}
 	if len(t.values) == maxRows*t.count() {
 		return &Error{Path: t.in.path, Line: t.line, Problem: fmt.Sprintf("has more than the %d rows that are supported", maxRows), Remedy: "split the file"}
 	}
@@ -280,25 +259,4 @@ func (t *table) count() int {
 		return t.width
 	}
 	return t.width - 1
-}
-
-// lineLimiter fails at a line that no table has.
-type lineLimiter struct {
-	in     *input
-	line   int
-	length int
-}
-
-func (l *lineLimiter) Read(p []byte) (int, error) {
-	n, err := l.in.stream.Read(p)
-	if last := bytes.LastIndexByte(p[:n], '\n'); last >= 0 {
-		l.line += bytes.Count(p[:n], []byte("\n"))
-		l.length = n - last - 1
-	} else {
-		l.length += n
-	}
-	if l.length > longestLine {
-		return n, &Error{Path: l.in.path, Line: l.line + 1, Problem: fmt.Sprintf("is longer than %d bytes", longestLine), Remedy: "give the file the suffix of its real format"}
-	}
-	return n, err
 }

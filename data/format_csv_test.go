@@ -102,8 +102,8 @@ func TestCSVRefused(t *testing.T) {
 		{"a,b\n\"1,000,000\",2\n", `"1,000,000" is not a number; write decimals with a point, and thousands without separators`},
 		{"a,b\n\",\",2\n", `"," is not a number; remove the column`},
 		{"a,b\n\"two\nlines\",2\n", `line 2, column 1 (a): "two\nlines" is not a number`},
-		{"a,b\n1,2\n\"3,4\n", "line 3: has a misplaced or unclosed quotation mark"},
-		{"a,b\n1,2\n3,4\"\n", "line 3: has a misplaced or unclosed quotation mark"},
+		{"a,b\n1,2\n\"3,4\n", "line 3, column 1 (a): has a quotation mark that is not closed"},
+		{"a,b\n1,2\n3,4\"\n", "line 3, column 2 (b): has a misplaced quotation mark"},
 		{"1,b\n3,4\n", "line 1: mixes numbers and text"},
 		{"a,b\n", "has no rows of numbers"},
 		{"\n\n", "has no rows of numbers"},
@@ -114,7 +114,7 @@ func TestCSVRefused(t *testing.T) {
 		refused(t, "a.csv", []byte(c.content), Options{}, c.want)
 	}
 	refused(t, "bomb.csv.gz", gzipped(t, make([]byte, 1<<13)), Options{}, "is not text")
-	long := refused(t, "long.csv.gz", gzipped(t, []byte("a\n1\n"+strings.Repeat("1", longestLine+1<<16))), Options{}, "is longer than")
+	long := refused(t, "long.csv.gz", gzipped(t, []byte("a\n1\n"+strings.Repeat("1", longestRecord+1<<16))), Options{}, "is longer than")
 	if long.Line != 3 {
 		t.Errorf("line %d", long.Line)
 	}

@@ -29,12 +29,13 @@ type input struct {
 	file   io.ReaderAt   // the bytes, or nil if they are compressed
 	size   int64         // of file
 	stream *bufio.Reader // the bytes from the start, decompressed
+	rewind func() error  // makes the stream start again
 	sha256 string        // of the file as it lies on the disk
 	Close  func() error
 }
 
-// openInput opens path, or for "-" takes standard input. A pipe is read into
-// memory, since it can be read only once.
+// openInput opens path, or for "-" takes standard input. A pipe, which can be read
+// only once, is copied to a temporary file.
 func openInput(ctx context.Context, path string, standard io.Reader) (*input, error) {
 	in := &input{path: path, Close: func() error { return nil }}
 	if path == "-" {
@@ -89,12 +90,47 @@ func (in *input) fromFile(ctx context.Context, file *os.File) error {
 }
 
 func (in *input) fromPipe(ctx context.Context, r io.Reader) error {
-	content, err := io.ReadAll(contextReader{ctx, r})
+	spool, err := os.CreateTemp("", "gpudae-*.spool")
 	if err != nil {
+		return fmt.Errorf("%s: making a temporary file for it: %w", in.path, err)
+	}
+	in.Close = func() error {
+		return errors.Join(spool.Close(), os.Remove(spool.Name()))
+	}
+	if os.Remove(spool.Name()) == nil { // where the system allows it, nothing is left even if the program is killed
+		in.Close = spool.Close
+	}
+	size, err := io.Copy(spoolWriter{spool}, contextReader{ctx, r})
+	if err == nil {
+		err = in.start(ctx, spool, size)
+	}
+	if err != nil {
+		in.Close()
 		return in.readError(err)
 	}
-	return in.start(ctx, bytes.NewReader(content), int64(len(content)))
+	return nil
 }
+
+// spoolWriter says what is to be done when the temporary file cannot be written.
+type spoolWriter struct{ io.Writer }
+
+func (w spoolWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		err = spoolError{err}
+	}
+	return n, err
+}
+
+// spoolError is a failure to write a temporary file, which the data are not to
+// blame for.
+type spoolError struct{ error }
+
+func (e spoolError) Error() string {
+	return "copying it to a temporary file: " + e.error.Error() + "; set TMPDIR to a folder with room"
+}
+
+func (e spoolError) Unwrap() error { return e.error }
 
 // start computes the digest and looks through a compression.
 func (in *input) start(ctx context.Context, file io.ReaderAt, size int64) error {
@@ -106,9 +142,13 @@ func (in *input) start(ctx context.Context, file io.ReaderAt, size int64) error 
 		return in.readError(err)
 	}
 	in.sha256 = hex.EncodeToString(digest.Sum(nil))
-	in.file, in.size = file, size
-	in.stream = bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(file, 0, size)}, 1<<16)
-	return in.inflated()
+	name := in.name
+	in.rewind = func() error {
+		in.name, in.file, in.size = name, file, size
+		in.stream = bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(file, 0, size)}, 1<<16)
+		return in.inflated()
+	}
+	return in.rewind()
 }
 
 // payload returns length bytes that start at offset, where the stream stands,
@@ -154,6 +194,9 @@ func (in *input) checkLength(held, declared int64, what string) error {
 // readError turns a failure to read into an *Error, and leaves one that is
 // already, and that of a cancelled context, alone.
 func (in *input) readError(err error) error {
+	if errors.As(err, new(spoolError)) {
+		return fmt.Errorf("%s: %w", in.path, err)
+	}
 	if errors.As(err, new(*Error)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

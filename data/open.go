@@ -32,6 +32,8 @@ type Options struct {
 	Name string
 	// Standard is what the path "-" stands for.
 	Standard io.Reader
+	// Raw keeps the bytes of each cell of a text frame; see Cells.
+	Raw bool
 
 	key    string // of an array within an NPZ or a safetensors file
 	resize string // ":resize=WxH" of images, or empty
@@ -56,6 +58,7 @@ type format struct {
 	suffixes []string
 	open     func(context.Context, *input, Options) (Dataset, error)
 	array    func(*input) (*array, error) // nil for a format that is not one array
+	frame    func(context.Context, *input, Options) (Frame, error)
 }
 
 // magicLongest is the number of bytes that a format is recognised by.
@@ -64,12 +67,12 @@ const magicLongest = 9
 // formats is the table of formats that are read.
 func formats() []format {
 	return []format{
-		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY},
-		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil},
-		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX},
-		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil},
-		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil},
-		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil},
+		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY, nil},
+		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil, nil},
+		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX, nil},
+		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil, nil},
+		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil, nil},
+		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil, openCSVFrame},
 	}
 }
 

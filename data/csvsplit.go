@@ -91,7 +91,7 @@ func (t *csvText) skip(n int) {
 func (t *csvText) skipEmptyLine() bool {
 	head, _ := t.in.stream.Peek(2)
 	switch {
-	case len(head) > 0 && head[0] == '\n':
+	case len(head) > 0 && head[0] == '\n', string(head) == "\r": // at the end of the file
 		t.skip(1)
 	case string(head) == "\r\n":
 		t.skip(2)

@@ -175,6 +175,15 @@ func TestCSVFrameRefused(t *testing.T) {
 	}
 }
 
+// memoryFrameOf opens a frame of a file's content.
+func memoryFrameOf(t testing.TB, name string, content []byte, o Options) (Frame, error) {
+	in := &input{path: name, name: name, Close: func() error { return nil }}
+	if err := in.start(t.Context(), bytes.NewReader(content), int64(len(content))); err != nil {
+		return nil, err
+	}
+	return openFrameFormat(t.Context(), in, o)
+}
+
 // encodingCSV reads a text by the standard library.
 func encodingCSV(text string, separator byte) ([][]string, error) {
 	reader := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, byteOrderMark)))
@@ -194,7 +203,7 @@ func FuzzCSVFrame(f *testing.F) {
 				return
 			}
 		}
-		frame, err := OpenFrame(t.Context(), save(t, "a.csv", []byte(text)), Options{Header: HeaderNone, Raw: true})
+		frame, err := memoryFrameOf(t, "a.csv", []byte(text), Options{Header: HeaderNone, Raw: true})
 		var blocks []*Cells
 		if err == nil {
 			defer frame.Close()

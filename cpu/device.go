@@ -189,7 +189,7 @@ func (d *Device) DownloadWords(dst []uint32, src device.Words) error {
 	return nil
 }
 
-// Tick logs the step's values and advances the clock.
+// Tick logs the step's values and advances the clock and what is known of the losses.
 func (d *Device) Tick(a device.TickArgs) {
 	a.Check()
 	if d.err != nil {
@@ -204,6 +204,10 @@ func (d *Device) Tick(a device.TickArgs) {
 	clock.Cursor += uint32(a.Rows)
 	clock.Index++
 	writeClock(wordsOf(a.Clock), clock)
+	if spikes := floatsOf(a.Spikes); spikes != nil {
+		next := device.SpikesFromValues(spikes).Next(floatsOf(a.Loss)[0], a.SpikeLimit)
+		spikes[0], spikes[1], spikes[2] = next.Count, next.Mean, next.Variance
+	}
 }
 
 // writeClock stores what ClockFromWords reads, without the slice that

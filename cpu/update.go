@@ -49,6 +49,9 @@ func (d *Device) Update(a device.UpdateArgs) {
 	if !finite(gradSq) || !a.Loss.IsZero() && !finite(floatsOf(a.Loss)[0]) {
 		return
 	}
+	if spikes := floatsOf(a.Spikes); spikes != nil && device.SpikesFromValues(spikes).Exceeds(floatsOf(a.Loss)[0], a.SpikeLimit) {
+		return
+	}
 	clock := device.ClockFromWords(wordsOf(a.Clock))
 	t := clock.Step + 1
 	d.update = updateCall{

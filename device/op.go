@@ -438,7 +438,8 @@ func (a *CombineArgs) Check() {
 //
 // WeightDecay λ concerns the first Decayed parameters: AdamW decouples it, the
 // other rules add λθ to g after clipping. If GradSq or Loss is not finite
-// nothing is changed: a diverged step is never applied.
+// nothing is changed: a diverged step is never applied. Nor is one whose Loss
+// exceeds SpikeLimit by Spikes, if they are given.
 // Afterwards EMA ← d·EMA + (1-d)·θ with d = min(Decay, (1+t)/(10+t)).
 type UpdateArgs struct {
 	Kind                  Optimizer
@@ -451,6 +452,8 @@ type UpdateArgs struct {
 	Clock                 Words
 	GradSq                View // [1, 1] sum of squares of Grads
 	Loss                  View // [1, 1] the step's loss, or absent
+	Spikes                View // [1, SpikeValues] what Tick keeps of the losses before, or absent; needs Loss
+	SpikeLimit            float32
 	Params, Grads         View // [1, parameters]; Params in and out
 	First, Second         View // in and out [1, parameters]: m and v, absent if the rule keeps none
 	EMA                   View // in and out [1, parameters], or absent
@@ -467,21 +470,34 @@ func (a *UpdateArgs) Check() {
 	if a.Rates.Len() < 1 || !a.Loss.IsZero() && a.Loss.Len() != 1 {
 		panicf("update %s by rates %s and loss %s", a.Kind, shape(a.Rates), shape(a.Loss))
 	}
+	checkSpikes("update", a.Spikes, a.Loss)
 }
 
 // TickArgs writes Values to row (clock index) mod Log.Rows of Log, then
-// advances the clock by one step and Rows examples.
+// advances the clock by one step and Rows examples, and Spikes by Loss.
 type TickArgs struct {
 	Clock  Words
 	Rows   int  // examples consumed
 	Values View // [1, k], or absent
 	Log    View // [entries, k], or absent
+	// Spikes, if given, are advanced as Spikes.Next says.
+	Spikes     View // in and out [1, SpikeValues], or absent; needs Loss
+	SpikeLimit float32
+	Loss       View // [1, 1] the step's loss
 }
 
 // Check panics if the arguments do not fit together.
 func (a *TickArgs) Check() {
 	if a.Values.Columns != a.Log.Columns || a.Values.Rows > 1 || a.Clock.Len != ClockWords || a.Rows < 0 {
 		panicf("tick with values %s and log %s", shape(a.Values), shape(a.Log))
+	}
+	checkSpikes("tick", a.Spikes, a.Loss)
+}
+
+// checkSpikes panics if there are spikes without a loss to be one.
+func checkSpikes(operation string, spikes, loss View) {
+	if !spikes.IsZero() && (spikes.Len() != SpikeValues || loss.Len() != 1) {
+		panicf("%s with spikes %s and loss %s", operation, shape(spikes), shape(loss))
 	}
 }
 

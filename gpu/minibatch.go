@@ -21,7 +21,7 @@ func (d *Device) Gather(a device.GatherArgs) {
 		integer(a.Replicates), wordAddress(a.Clock), address(a.X), wordAddress(a.Index))
 }
 
-// Tick logs the step's values and advances the clock.
+// Tick logs the step's values and advances the clock and what is known of the losses.
 func (d *Device) Tick(a device.TickArgs) {
 	a.Check()
 	values := address(a.Values)
@@ -29,5 +29,6 @@ func (d *Device) Tick(a device.TickArgs) {
 		values = 0
 	}
 	d.launch(kernels.Tick, 1, 1,
-		wordAddress(a.Clock), integer(a.Rows), values, integer(a.Values.Columns), address(a.Log), integer(a.Log.Rows))
+		wordAddress(a.Clock), integer(a.Rows), values, integer(a.Values.Columns), address(a.Log), integer(a.Log.Rows),
+		address(a.Spikes), float(a.SpikeLimit), address(a.Loss))
 }

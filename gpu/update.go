@@ -20,6 +20,6 @@ func (d *Device) Update(a device.UpdateArgs) {
 	n := a.Params.Len()
 	d.launch(kernels.Update, 1, n,
 		integer(n), uint64(a.Kind), flag(a.Nesterov), float(a.Beta1), float(a.Beta2), float(a.Epsilon), float(a.WeightDecay),
-		integer(a.Decayed), float(a.Clip), float(a.Decay), address(a.Rates), wordAddress(a.Clock), address(a.GradSq), address(a.Loss),
+		integer(a.Decayed), float(a.Clip), float(a.Decay), address(a.Rates), wordAddress(a.Clock), address(a.GradSq), address(a.Loss), address(a.Spikes), float(a.SpikeLimit),
 		address(a.Params), address(a.Grads), first, second, address(a.EMA))
 }

@@ -177,9 +177,9 @@ var manifest = [Count]row{
 	BatchNormBackward:           {"batch_norm_backward", "normalize.cu", Columns, "int rows, int columns, pointer x, pointer gain, pointer mean, pointer inv_std, pointer dy, pointer dx, pointer dgain, pointer dbias"},
 	ReduceRows:                  {"reduce_rows", "reduce.cu", Rows, "int rows, int columns, int kind, pointer x, pointer y, pointer sums"},
 	ReduceAll:                   {"reduce_all", "reduce.cu", Shares, "int n, int kind, pointer x, pointer y, pointer sums"},
-	Tick:                        {"tick", "tick.cu", Once, "pointer clock, int examples, pointer values, int k, pointer log, int entries"},
+	Tick:                        {"tick", "tick.cu", Once, "pointer clock, int examples, pointer values, int k, pointer log, int entries, pointer spikes, float spike_limit, pointer loss"},
 	Update: {"update", "update.cu", Quads, "int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
-		"pointer rates, pointer clock, pointer grad_sq, pointer loss, pointer params, pointer grads, pointer first, pointer second, pointer ema"},
+		"pointer rates, pointer clock, pointer grad_sq, pointer loss, pointer spikes, float spike_limit, pointer params, pointer grads, pointer first, pointer second, pointer ema"},
 	Diffuse:            {"diffuse", "diffuse.cu", RowQuads, "int rows, int columns, int levels, pointer sigma, pointer from, pointer to, pointer level, " + draws},
 	Condition:          {"condition", "condition.cu", RowQuads, "int rows, int columns, int extra, pointer level, pointer scale, pointer embedding, pointer x, pointer out"},
 	Blend:              {"blend", "blend.cu", RowQuads, "int rows, int columns, int stride, pointer level, pointer alpha, pointer beta, pointer x, pointer y, pointer out"},

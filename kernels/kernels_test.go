@@ -126,6 +126,9 @@ func TestKindsMatchDevice(t *testing.T) {
 			t.Errorf("philox.cuh does not say %s", want)
 		}
 	}
+	if want := fmt.Sprintf("kSpikeWindow = %d.0f, kSpikeSettle = %d.0f", device.SpikeWindow, device.SpikeSettle); !strings.Contains(read(t, "spikes.cuh"), want) {
+		t.Errorf("spikes.cuh does not say %s", want)
+	}
 	if want := fmt.Sprintf("kLeakySlope = %vf", device.LeakySlope); !strings.Contains(read(t, "activation.cuh"), want) {
 		t.Errorf("activation.cuh does not say %s", want)
 	}

@@ -6,13 +6,15 @@
 //   d = min(decay, (1+t)/(10+t)),  t = the clock's step + 1,  η = rates[clock index]
 //
 // All that changes by step is read from device memory, so a recorded launch can
-// be replayed. If grad_sq or loss is not finite nothing is written.
+// be replayed. If grad_sq or loss is not finite, or loss a spike, nothing is written.
 //
 //   params, grads, first, second, ema [n]; first, second, ema may be null
 //   grad_sq, loss [1], loss may be null       rates [steps]
+//   spikes [3], may be null: what is known of earlier losses (device.Spikes)
 //
 // Geometry: Quads. Launched by Device.Update.
 #include "optimizer.cuh"
+#include "spikes.cuh"
 #include "vector.cuh"
 
 namespace gpudae {
@@ -21,15 +23,15 @@ namespace gpudae {
 struct Step {
   Hyper hyper;
   float shrink, average;
-  bool diverged;
+  bool skipped;
 };
 
 // unbias is 1/(1 - βᵗ), without the cancellation of that form near β = 1.
 __device__ inline float unbias(float beta, float t) { return -1.0f / expm1f(t * logf(beta)); }
 
 __device__ inline Step make_step(const Hyper& hyper, float clip, float decay, const float* rates, const uint32_t* clock,
-                                 const float* grad_sq, const float* loss) {
-  Step s = {hyper, 1.0f, 0.0f, !isfinite(*grad_sq) || (loss && !isfinite(*loss))};
+                                 const float* grad_sq, const float* loss, const float* spikes, float spike_limit) {
+  Step s = {hyper, 1.0f, 0.0f, !isfinite(*grad_sq) || (loss && !isfinite(*loss)) || (spikes && exceeds(spikes, *loss, spike_limit))};
   const float t = float((uint64_t(clock[kClockStepHigh]) << 32 | clock[kClockStep]) + 1);
   s.hyper.rate = rates[clock[kClockIndex]];
   s.hyper.unbias1 = unbias(hyper.beta1, t);
@@ -46,16 +48,16 @@ using namespace gpudae;
 extern "C" __global__ void __launch_bounds__(256) update(
     int64_t n, int64_t kind, int64_t nesterov, Float beta1, Float beta2, Float epsilon, Float weight_decay, int64_t decayed, Float clip,
     Float decay, const float* __restrict__ rates, const uint32_t* __restrict__ clock, const float* __restrict__ grad_sq,
-    const float* __restrict__ loss, float* __restrict__ params, const float* __restrict__ grads, float* __restrict__ first,
+    const float* __restrict__ loss, const float* __restrict__ spikes, Float spike_limit, float* __restrict__ params, const float* __restrict__ grads, float* __restrict__ first,
     float* __restrict__ second, float* __restrict__ ema) {
   __shared__ Step step;
   if (threadIdx.x == 0) {
     const Hyper hyper = {0, beta1.value, beta2.value, epsilon.value, 1, 1, nesterov != 0};
-    step = make_step(hyper, clip.value, decay.value, rates, clock, grad_sq, loss);
+    step = make_step(hyper, clip.value, decay.value, rates, clock, grad_sq, loss, spikes, spike_limit.value);
   }
   __syncthreads();
   const int64_t i = grid_thread() * 4, count = n - i;
-  if (i >= n || step.diverged) return;
+  if (i >= n || step.skipped) return;
 
   Quad theta = load_quad(params + i, count), m = {}, v = {};
   const Quad g = load_quad(grads + i, count);

@@ -70,10 +70,13 @@ type Step struct {
 	Grads   device.View  // [1, parameters]
 	GradSq  device.View  // [1, 1] Σ Grads²
 	Loss    device.View  // [1, 1]; the step is not applied unless this and GradSq are finite
+	Spikes  device.View  // [1, device.SpikeValues]; nor if Loss exceeds SpikeLimit by them; or absent
 	Rates   device.View  // learning rate by the clock's index
 	Clock   device.Words // gives t
 	Decayed int          // the first parameters, to which weight decay applies
 	Clip    float64      // bound of the gradient's norm (Pascanu et al. 2013), 0 for none
+	// SpikeLimit is in standard deviations above the mean of earlier losses.
+	SpikeLimit float64
 }
 
 // Apply issues the update of the parameters, the moments and the average.
@@ -91,6 +94,8 @@ func (s *State) Apply(dev device.Device, step Step) {
 		Clock:       step.Clock,
 		GradSq:      step.GradSq,
 		Loss:        step.Loss,
+		Spikes:      step.Spikes,
+		SpikeLimit:  float32(step.SpikeLimit),
 		Params:      step.Params,
 		Grads:       step.Grads,
 		First:       s.First,

@@ -705,9 +705,26 @@ func stateDefects() []defect {
 			update: func(d device.Device, a device.UpdateArgs) {
 				gradSq := download(d, a.GradSq)
 				must(d.Upload(a.GradSq, []float32{1}))
-				a.Loss = device.View{}
+				a.Loss, a.Spikes = device.View{}, device.View{}
 				d.Update(a)
 				must(d.Upload(a.GradSq, gradSq))
+			},
+		},
+		{
+			name:    "a spike of the loss is applied",
+			foundBy: []string{"UpdateSkipsSpikes/sgd", "UpdateSkipsSpikes/adam"},
+			update: func(d device.Device, a device.UpdateArgs) {
+				a.Spikes = device.View{}
+				d.Update(a)
+			},
+		},
+		{
+			name:    "nothing is learnt of the losses",
+			foundBy: []string{"TickAdvancesSpikes"},
+			says:    "spikes",
+			tick: func(d device.Device, a device.TickArgs) {
+				a.Spikes = device.View{}
+				d.Tick(a)
 			},
 		},
 		{

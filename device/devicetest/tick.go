@@ -6,7 +6,9 @@ import (
 	"gpudae/device"
 )
 
-func tickChecks() []check { return []check{{"Tick", checkTick}} }
+func tickChecks() []check {
+	return []check{{"Tick", checkTick}, {"TickAdvancesSpikes", checkTickAdvancesSpikes}}
+}
 
 // checkTick: the log is a ring, the step carries into its high word, and a
 // tick without values only advances the clock.
@@ -27,5 +29,26 @@ func checkTick(r *rig) {
 		words := t.inoutWords("clock", clock.Words())
 		t.run(func(s side) { s.Tick(device.TickArgs{Clock: s.w(words), Rows: 1}) })
 		t.exactWords(words)
+	}
+}
+
+// checkTickAdvancesSpikes: the running moments of the losses are equal to the
+// last bit, over losses that wander, jump, overflow and are no numbers.
+func checkTickAdvancesSpikes(r *rig) {
+	inf := float32(math.Inf(1))
+	for _, s := range []device.Spikes{{}, {Count: 24, Mean: 1, Variance: 0.1}, {Count: device.SpikeWindow, Mean: -3, Variance: 2}, {Count: 50, Mean: 0, Variance: math.MaxFloat32}} {
+		losses := append(r.normals(20, 1), 7, 1e3, 1e30, -1e30, math.MaxFloat32, -math.MaxFloat32, inf, -inf, float32(math.NaN()))
+		for _, loss := range losses {
+			t := r.trial("tick of %+v at the loss %g", s, loss)
+			clock := t.inoutWords("clock", device.Clock{Step: 3}.Words())
+			spikes := t.inout("spikes", 1, device.SpikeValues, s.Values())
+			value := t.in("loss", 1, 1, []float32{loss})
+			t.run(func(x side) {
+				x.Tick(device.TickArgs{Clock: x.w(clock), Rows: 1, Spikes: x.v(spikes), SpikeLimit: 2.5, Loss: x.v(value)})
+			})
+			t.exact(spikes)
+			t.exactWords(clock)
+			s = device.SpikesFromValues(spikes.got)
+		}
 	}
 }

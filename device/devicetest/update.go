@@ -9,7 +9,8 @@ import (
 
 func updateChecks() []check {
 	return append(each("Update", device.Optimizers(), checkUpdate),
-		each("UpdateSkipsNonFiniteSteps", device.Optimizers(), checkUpdateSkips)...)
+		append(each("UpdateSkipsNonFiniteSteps", device.Optimizers(), checkUpdateSkips),
+			each("UpdateSkipsSpikes", device.Optimizers(), checkUpdateSkipsSpikes)...)...)
 }
 
 // updateCase is what one trial of Update varies.
@@ -61,7 +62,7 @@ type updateOperands struct {
 	params, grads      *operand
 	first, second, ema *operand
 	rates, gradSq      *operand
-	loss               *operand
+	loss, spikes       *operand
 	clock              *wordOperand
 
 	rate, shrink             float64 // η, and the clipping factor
@@ -120,7 +121,7 @@ func (t *trial) zero(o *operand) {
 
 func (o *updateOperands) call(s side) {
 	a := o.args
-	a.Rates, a.Clock, a.GradSq, a.Loss = s.v(o.rates), s.w(o.clock), s.v(o.gradSq), s.v(o.loss)
+	a.Rates, a.Clock, a.GradSq, a.Loss, a.Spikes = s.v(o.rates), s.w(o.clock), s.v(o.gradSq), s.v(o.loss), s.v(o.spikes)
 	a.Params, a.Grads, a.First, a.Second, a.EMA = s.v(o.params), s.v(o.grads), s.v(o.first), s.v(o.second), s.v(o.ema)
 	s.Update(a)
 }
@@ -215,6 +216,32 @@ func checkUpdateSkips(r *rig, k device.Optimizer) {
 		for _, x := range []*operand{o.params, o.first, o.second, o.ema} {
 			if x != nil && firstDifference(x.before, x.got) >= 0 {
 				r.report("%s: the %s changed", t.label, x.name)
+			}
+		}
+	}
+}
+
+// checkUpdateSkipsSpikes: a loss beyond the limit changes nothing, one at it or
+// among the first is applied.
+func checkUpdateSkipsSpikes(r *rig, k device.Optimizer) {
+	settled := device.Spikes{Count: device.SpikeSettle, Mean: 2, Variance: 4}
+	for _, c := range []struct {
+		spikes  device.Spikes
+		loss    float32
+		skipped bool
+	}{
+		{settled, 8, false}, {settled, math.Nextafter32(8, 9), true}, {settled, 1e30, true}, {settled, -1e30, false},
+		{device.Spikes{Count: device.SpikeSettle - 1, Mean: 2, Variance: 4}, 1e30, false},
+		{device.Spikes{Count: device.SpikeWindow, Mean: -1}, 0, true},
+	} {
+		t := r.trial("update %s with the loss %g after %+v", k, c.loss, c.spikes)
+		o := t.updateOperands(updateCase{kind: k, n: 37, decayed: 20, weightDecay: 0.1, clip: 1, ema: true, loss: true})
+		o.loss.before[0], o.args.SpikeLimit = c.loss, 3
+		o.spikes = t.in("spikes", 1, device.SpikeValues, c.spikes.Values())
+		t.run(o.call)
+		for _, x := range []*operand{o.params, o.first, o.second, o.ema} {
+			if x != nil && (firstDifference(x.before, x.got) < 0) != c.skipped {
+				r.report("%s: whether the %s changed is %t, want %t", t.label, x.name, c.skipped, !c.skipped)
 			}
 		}
 	}

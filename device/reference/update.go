@@ -16,6 +16,9 @@ func (d *Device) Update(a device.UpdateArgs) {
 	if !finite(gradSq) || loss.data != nil && !finite(loss.data[0]) {
 		return
 	}
+	if spikes := d.matrix(a.Spikes).data; spikes != nil && spikesOf(spikes).Exceeds(float32(loss.data[0]), a.SpikeLimit) {
+		return
+	}
 	params, grads := d.matrix(a.Params).data, d.matrix(a.Grads).data
 	first, second := d.matrix(a.First).data, d.matrix(a.Second).data
 	average := d.matrix(a.EMA).data
@@ -77,4 +80,16 @@ func (d *Device) Tick(a device.TickArgs) {
 	clock.Cursor += uint32(a.Rows)
 	clock.Index++
 	copy(d.words(a.Clock), clock.Words())
+	if spikes := d.matrix(a.Spikes).data; spikes != nil {
+		next := spikesOf(spikes).Next(float32(d.matrix(a.Loss).data[0]), a.SpikeLimit)
+		for i, v := range next.Values() {
+			spikes[i] = float64(v)
+		}
+	}
+}
+
+// spikesOf reads what the device knows of earlier losses, which is float32 by its
+// definition.
+func spikesOf(x []float64) device.Spikes {
+	return device.SpikesFromValues([]float32{float32(x[0]), float32(x[1]), float32(x[2])})
 }

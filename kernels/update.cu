@@ -12,7 +12,8 @@
 //   grad_sq, loss [1], loss may be null       rates [steps]
 //   spikes [3], may be null: what is known of earlier losses (device.Spikes)
 //
-// Geometry: Quads. Launched by Device.Update.
+// Geometry: Quads. Launched by Device.Update. Four blocks on a multiprocessor are
+// enough to keep memory busy; for five ptxas spills a register on sm_80.
 #include "optimizer.cuh"
 #include "spikes.cuh"
 #include "vector.cuh"
@@ -45,7 +46,7 @@ __device__ inline Step make_step(const Hyper& hyper, float clip, float decay, co
 
 using namespace gpudae;
 
-extern "C" __global__ void __launch_bounds__(256) update(
+extern "C" __global__ void __launch_bounds__(256, 4) update(
     int64_t n, int64_t kind, int64_t nesterov, Float beta1, Float beta2, Float epsilon, Float weight_decay, int64_t decayed, Float clip,
     Float decay, const float* __restrict__ rates, const uint32_t* __restrict__ clock, const float* __restrict__ grad_sq,
     const float* __restrict__ loss, const float* __restrict__ spikes, Float spike_limit, float* __restrict__ params, const float* __restrict__ grads, float* __restrict__ first,

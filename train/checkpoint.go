@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"gpudae/internal/safetensors"
@@ -68,7 +68,13 @@ func (r *run) writeCheckpoint() error {
 		rows = append(rows, values[:]...)
 	}
 	file.Tensors[historyTensor] = safetensors.New([]int{len(r.history), len(columns)}, rows)
-	return r.folder.writeSealed(CheckpointFile, file)
+	if err := r.folder.makeRoom(r.Config.Keep); err != nil {
+		return err
+	}
+	if err := r.folder.writeSealed(CheckpointFile, file); err != nil {
+		return err
+	}
+	return r.folder.prune(r.Config.Keep)
 }
 
 func (r *run) putArenas(file *safetensors.File, prefix string, a *arenas) {
@@ -80,16 +86,44 @@ func (r *run) putArenas(file *safetensors.File, prefix string, a *arenas) {
 }
 
 // checkpoint reads the run folder's checkpoint, if the job is to resume and
-// there is one.
+// there is one. In place of one that is damaged or gone it takes the newest older
+// one that is whole.
 func (r *run) checkpoint() (*standing, error) {
 	if !r.Resume || r.Dir == "" {
 		return nil, nil
 	}
-	path := (&folder{dir: r.Dir}).path(CheckpointFile)
-	file, err := readSealed(path, checkpointKind)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	names, err := Checkpoints(r.Dir)
+	if err != nil || len(names) == 0 {
+		return nil, err
 	}
+	var problem *FileError
+	if names[0] != CheckpointFile {
+		problem = &FileError{Path: filepath.Join(r.Dir, CheckpointFile), Problem: "does not exist"}
+	}
+	for _, name := range names {
+		s, err := r.readCheckpoint(filepath.Join(r.Dir, name))
+		var damage *FileError
+		switch {
+		case errors.As(err, &damage) && damage.Damaged:
+			if problem == nil {
+				problem = damage
+			}
+			continue
+		case err == nil && name != CheckpointFile:
+			r.fellBack = true
+			if r.Observer.FellBack != nil {
+				r.Observer.FellBack(FellBack{Problem: &FileError{Path: problem.Path, Problem: problem.Problem, Err: problem.Err}, Path: filepath.Join(r.Dir, name), Step: s.now.Clock.Step})
+			}
+		}
+		return s, err
+	}
+	problem.Remedy = "no older checkpoint is whole: give another copy, or start again with --force"
+	return nil, problem
+}
+
+// readCheckpoint reads a checkpoint of this run.
+func (r *run) readCheckpoint(path string) (*standing, error) {
+	file, err := readSealed(path, checkpointKind)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +162,8 @@ func (r *run) readStanding(path string, file *safetensors.File, at position) (*s
 	}
 	epochs := int(s.boundary.Clock.Epoch)
 	width := len(columns)
-	if shape := file.Tensors[historyTensor].Shape(); len(shape) == 2 && shape[1] == likelihoodColumns {
-		width = likelihoodColumns
+	if shape := file.Tensors[historyTensor].Shape(); len(shape) == 2 && shape[1] >= likelihoodColumns {
+		width = min(shape[1], width) // fewer in files of earlier versions
 	}
 	rows, err := safetensors.Values[float64](file, path, historyTensor, epochs, width)
 	if err != nil || epochs == 0 {
@@ -166,7 +200,7 @@ func (o origin) continues(from origin) error {
 	}
 	from.Config.Steps, o.Config.Steps = 0, 0
 	from.Config.Epochs, from.Config.Patience, from.Config.MinDelta = o.Config.Epochs, o.Config.Patience, o.Config.MinDelta
-	from.Config.Retries, from.Config.Checkpoint = o.Config.Retries, o.Config.Checkpoint
+	from.Config.Retries, from.Config.Checkpoint, from.Config.Keep = o.Config.Retries, o.Config.Checkpoint, o.Config.Keep
 	for _, part := range []struct{ now, then any }{{o.Model, from.Model}, {o.Config, from.Config}} {
 		if err := sameSettings(part.now, part.then); err != nil {
 			return err

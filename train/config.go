@@ -54,9 +54,15 @@ type Config struct {
 	// diverged, L being the loss of the run's first minibatch; 0 leaves it at
 	// losses and gradients that are not finite.
 	BlowUp float64 `yaml:"blow_up" json:"blow_up"`
-	// Checkpoint is the number of seconds after which last.safetensors is written
-	// within an epoch too, 0 for never.
-	Checkpoint float64 `yaml:"checkpoint" json:"checkpoint"`
+	// SkipSpikes leaves out the update of a step whose loss lies more than so many
+	// standard deviations above the running mean of the losses (device.Spikes), 0
+	// for none. An epoch's last minibatch of fewer examples may deviate more, by the
+	// square root of how many fewer.
+	SkipSpikes float64 `yaml:"skip_spikes" json:"skip_spikes"`
+	// Checkpoint says when last.safetensors is written.
+	Checkpoint Interval `yaml:"checkpoint" json:"checkpoint"`
+	// Keep is the number of older checkpoints that stay beside it.
+	Keep int `yaml:"keep" json:"keep"`
 }
 
 // maxEpochs keeps the number of steps of a run within 63 bits.
@@ -76,7 +82,8 @@ func DefaultConfig() Config {
 		Seed:       42,
 		Retries:    3,
 		BlowUp:     100,
-		Checkpoint: 60,
+		Checkpoint: "60s",
+		Keep:       1,
 	}
 }
 
@@ -99,13 +106,17 @@ func (c Config) Validate() error {
 		{"min_delta", fmt.Sprintf("a minimal improvement of %g", c.MinDelta), "give 0 or a positive number of nats", c.MinDelta >= 0 && finite(c.MinDelta)},
 		{"retries", fmt.Sprintf("%d retries", c.Retries), "give 0 or a positive number", c.Retries >= 0},
 		{"blow_up", fmt.Sprintf("a blow-up factor of %g", c.BlowUp), "give 0 for no limit, or a positive number such as 100", c.BlowUp >= 0 && finite(c.BlowUp)},
-		{"checkpoint", fmt.Sprintf("a checkpoint every %g seconds", c.Checkpoint), "give 0 for none within an epoch, or a positive number", c.Checkpoint >= 0 && finite(c.Checkpoint)},
+		{"skip_spikes", fmt.Sprintf("a limit of %g standard deviations", c.SkipSpikes), "give 0 for no limit, or a positive number such as 6", c.SkipSpikes >= 0 && finite(float64(float32(c.SkipSpikes)))},
+		{"keep", fmt.Sprintf("%d older checkpoints", c.Keep), "give 0 to 1000", c.Keep >= 0 && c.Keep <= 1000},
 	} {
 		if !check.ok {
 			return &model.ConfigError{Key: check.key, Problem: check.problem, Remedy: check.remedy}
 		}
 	}
 	if _, err := c.rule(); err != nil {
+		return err
+	}
+	if _, err := c.Checkpoint.parse(); err != nil {
 		return err
 	}
 	schedule, err := c.schedule()

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"gpudae/data"
@@ -30,7 +32,8 @@ type folder struct {
 	dir      string
 	saved    func(path string)
 	metrics  [2]*appender
-	modelRow int // epoch of the model file, 0 if it has none of this run
+	modelRow int  // epoch of the model file, 0 if it has none of this run
+	damaged  bool // whether CheckpointFile is not worth keeping
 }
 
 // schemaFile is the content of SchemaFile.
@@ -109,9 +112,93 @@ func (f *folder) removeTemporary() error {
 
 // removeOld removes the results of an earlier run in the folder.
 func (f *folder) removeOld() error {
-	for _, name := range []string{ModelFile, CheckpointFile} {
+	names, err := Checkpoints(f.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, ModelFile) {
 		if err := f.remove(name); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// olderCheckpoint is the name of the checkpoint that was CheckpointFile so many
+// checkpoints ago.
+func olderCheckpoint(age int) string {
+	if age == 0 {
+		return CheckpointFile
+	}
+	return strings.TrimSuffix(CheckpointFile, ".safetensors") + "." + strconv.Itoa(age) + ".safetensors"
+}
+
+// checkpointAge is how many checkpoints ago the file of that name was the last,
+// -1 if it has not the name of a checkpoint.
+func checkpointAge(name string) int {
+	if name == CheckpointFile {
+		return 0
+	}
+	digits, _ := strings.CutPrefix(name, strings.TrimSuffix(CheckpointFile, "safetensors"))
+	digits, _ = strings.CutSuffix(digits, ".safetensors")
+	if age, err := strconv.Atoi(digits); err == nil && age > 0 && olderCheckpoint(age) == name {
+		return age
+	}
+	return -1
+}
+
+// Checkpoints lists the names of a folder's checkpoints, the newest first:
+// CheckpointFile, last.1.safetensors, last.2.safetensors, ...
+func Checkpoints(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, &FileError{Path: dir, Problem: "cannot be read", Err: bare(err)}
+	}
+	var names []string
+	for _, entry := range entries {
+		if checkpointAge(entry.Name()) >= 0 {
+			names = append(names, entry.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return checkpointAge(a) - checkpointAge(b) })
+	return names, nil
+}
+
+// makeRoom gives older checkpoints the name of the next older and the last a
+// second name, before another takes its first: at no moment is there none.
+func (f *folder) makeRoom(keep int) error {
+	if keep == 0 || f.damaged {
+		return nil
+	}
+	names, err := Checkpoints(f.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(names) {
+		age := checkpointAge(name)
+		from, to := f.path(name), f.path(olderCheckpoint(age+1))
+		if age == 0 && os.Link(from, to) == nil {
+			continue
+		}
+		if err := os.Rename(from, to); err != nil { // for the last where the file system has no links
+			return &atomicfile.Error{Path: to, Step: atomicfile.StepRename, Err: bare(err)}
+		}
+	}
+	return nil
+}
+
+// prune removes checkpoints that are too old.
+func (f *folder) prune(keep int) error {
+	f.damaged = false
+	names, err := Checkpoints(f.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if checkpointAge(name) > keep {
+			if err := f.remove(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -225,12 +312,16 @@ func (a *appender) close() error {
 	return nil
 }
 
-// bare is the cause of a failure of package os, without the path, which is
+// bare is the cause of a failure of package os, without the paths, which are
 // named once.
 func bare(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

@@ -54,6 +54,7 @@ type Observer struct {
 	Weights    func(Row, []float32) // after Epoch, with the weights of its end, laid out as the model's arena and not to be kept
 	RolledBack func(Rollback)       // when a diverged epoch is about to be repeated
 	Saved      func(path string)    // when a file of the run folder has been written
+	FellBack   func(FellBack)       // when a run is resumed from an older checkpoint, since the last is damaged
 }
 
 // Progress is a position within an epoch.
@@ -78,6 +79,13 @@ type Rollback struct {
 	Retries  int     // allowed in the run
 }
 
+// FellBack says that a run goes on from an older checkpoint.
+type FellBack struct {
+	Problem error  // of the last one
+	Path    string // of the one that is used
+	Step    uint64 // steps made until then
+}
+
 // Reason says why a run ended.
 type Reason string
 
@@ -98,6 +106,7 @@ type Result struct {
 	Seconds     float64 // of training and validation, earlier sessions of a resumed run included
 	SamplesPerS float64 // examples trained per second of training, over this session
 	Rollbacks   int
+	Skipped     int       // steps whose update was left out as spikes of the loss
 	Params      []float32 // the best weights (their average with EMA), laid out as the model's arena
 	Buffers     []float32 // and running statistics
 	Split       Split
@@ -151,6 +160,7 @@ type FileError struct {
 	Problem string
 	Remedy  string
 	Err     error // what was met, or nil
+	Damaged bool  // whether the content is not what was written
 }
 
 // Error implements error.

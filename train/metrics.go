@@ -25,17 +25,18 @@ type Row struct {
 	TrainLoss   float64 // mean loss of the epoch's examples while it ran, with emphasis and dropout if the model has them: nats an example for nll
 	ValLoss     float64 // mean loss of the validation rows, which chooses the model: ValNLL + β·ValKL, or that of denoising score matching
 	ValKL       float64 // mean divergence of q(h|x̃) from the prior, if the code is stochastic
+	Skipped     int     // steps whose update was left out, see Config.SkipSpikes
 }
 
 // columns are the names in both files, in the order of Row's fields.
-var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds", "train_loss", "val_loss", "val_kl"}
+var columns = [...]string{"epoch", "step", "train_nll", "val_nll", "val_mse", "val_psnr", "lr", "grad_norm", "samples_per_s", "seconds", "train_loss", "val_loss", "val_kl", "skipped"}
 
 // likelihoodColumns is the number of columns, the first of all, of files that
-// knew no other objective than nll.
+// knew no other objective than nll. Later files have that many or more.
 const likelihoodColumns = 10
 
 func (r Row) values() [len(columns)]float64 {
-	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds, r.TrainLoss, r.ValLoss, r.ValKL}
+	return [...]float64{float64(r.Epoch), float64(r.Step), r.TrainNLL, r.ValNLL, r.ValMSE, r.ValPSNR, r.LR, r.GradNorm, r.SamplesPerS, r.Seconds, r.TrainLoss, r.ValLoss, r.ValKL, float64(r.Skipped)}
 }
 
 func rowOf(v []float64) Row {
@@ -44,8 +45,11 @@ func rowOf(v []float64) Row {
 	if len(v) > likelihoodColumns {
 		r.TrainLoss, r.ValLoss = v[10], v[11]
 	}
-	if len(v) == len(columns) {
+	if len(v) > 12 {
 		r.ValKL = v[12]
+	}
+	if len(v) > 13 {
+		r.Skipped = int(v[13])
 	}
 	return r
 }
@@ -80,7 +84,7 @@ func (r *Row) UnmarshalJSON(text []byte) error {
 			v[i] = *p
 		}
 	}
-	if !(v[0] >= 0 && v[1] >= 0) {
+	if !(v[0] >= 0 && v[1] >= 0) || len(v) > 13 && !(v[13] >= 0) {
 		return errors.New("a row of metrics without epoch or step")
 	}
 	*r = rowOf(v)
@@ -119,6 +123,14 @@ func bestOf(history []Row) int {
 		}
 	}
 	return best
+}
+
+// skipped sums the steps that were left out.
+func skipped(history []Row) (steps int) {
+	for _, row := range history {
+		steps += row.Skipped
+	}
+	return steps
 }
 
 // stalled counts the epochs since the validation loss last fell by more than

@@ -50,6 +50,7 @@ type setup struct {
 	Job
 	rule     optim.Rule
 	schedule optim.Schedule
+	pace     pace // of checkpoints
 	split    Split
 	batches  batches // of the training part
 	steps    int     // of the run
@@ -66,6 +67,9 @@ func newSetup(job Job) (*setup, error) {
 		return nil, err
 	}
 	if s.schedule, err = c.schedule(); err != nil {
+		return nil, err
+	}
+	if s.pace, err = c.Checkpoint.parse(); err != nil {
 		return nil, err
 	}
 	if s.split, err = NewSplit(job.Table.Rows, c); err != nil {

@@ -114,7 +114,7 @@ func TestResumedRunsHaveTheSameBits(t *testing.T) {
 // A run that is killed leaves the folder as some Saved callback found it.
 func TestKilledRunsHaveTheSameBits(t *testing.T) {
 	job := folderJob(t, 80, 3)
-	job.Config.Batch, job.Config.Checkpoint = 1, 1e-9 // a checkpoint at each look at the log, within epochs of 72 steps
+	job.Config.Batch, job.Config.Checkpoint = 1, "1ns" // a checkpoint at each look at the log, within epochs of 72 steps
 	var copies []string
 	job.Observer.Saved = func(string) {
 		dir := t.TempDir()

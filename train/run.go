@@ -11,11 +11,8 @@ import (
 	"gpudae/internal/atomicfile"
 )
 
-// Pace of what costs time and changes no result.
-const (
-	logInterval  = 250 * time.Millisecond // between two looks at the log, at most
-	saveInterval = time.Second            // between two checkpoints at the end of an epoch, at least
-)
+// logInterval is the time between two looks at the log, at most.
+const logInterval = 250 * time.Millisecond
 
 // Run trains the model. It returns a *model.ConfigError if the job cannot be
 // done as described, an *InterruptedError if the context ends it, a
@@ -50,12 +47,14 @@ type run struct {
 	spare      arenas // memory for the next boundary, so that a failing device cannot spoil the last
 	folder     *folder
 
-	began    time.Time // this session
-	earlier  float64   // seconds of the sessions before
-	examples int       // trained in this session
-	spent    float64   // seconds on them
-	savedAt  time.Time // the last checkpoint
-	saved    int       // epochs in it, -1 if there is none
+	began    time.Time     // this session
+	earlier  float64       // seconds of the sessions before
+	examples int           // trained in this session
+	spent    float64       // seconds on them
+	savedAt  time.Time     // the last checkpoint
+	saving   time.Duration // what it took
+	saved    int           // epochs in it, -1 if there is none
+	fellBack bool          // whether the folder's last checkpoint is damaged
 }
 
 // standing is where a run stands: all that a resume needs.
@@ -70,11 +69,13 @@ type standing struct {
 
 // moment is a point between two steps.
 type moment struct {
-	Clock     device.Clock `json:"clock"`
-	LossSum   float64      `json:"loss_sum"`    // of the epoch's examples so far
-	GradSqSum float64      `json:"grad_sq_sum"` // of its steps so far
-	Spent     float64      `json:"spent"`       // seconds training them
-	Seconds   float64      `json:"seconds"`     // of the run, validation included
+	Clock     device.Clock  `json:"clock"`
+	LossSum   float64       `json:"loss_sum"`    // of the epoch's examples so far
+	GradSqSum float64       `json:"grad_sq_sum"` // of its steps so far
+	Spent     float64       `json:"spent"`       // seconds training them
+	Seconds   float64       `json:"seconds"`     // of the run, validation included
+	Skipped   int           `json:"skipped"`     // steps of the epoch so far that were spikes
+	Spikes    device.Spikes `json:"spikes"`      // what the device knows of the losses
 	arenas
 }
 
@@ -141,7 +142,9 @@ func (r *run) stand(ctx context.Context) error {
 		}
 	}
 	r.now.arenas = arenas{} // from now on the device holds them
-	r.folder, err = openFolder(r.setup, r.history, c != nil)
+	if r.folder, err = openFolder(r.setup, r.history, c != nil); r.folder != nil {
+		r.folder.damaged = r.fellBack
+	}
 	return err
 }
 
@@ -187,14 +190,17 @@ func (r *run) train(ctx context.Context) (*Rollback, error) {
 	if err := r.net.SetStep(clock.Step); err != nil {
 		return nil, err
 	}
+	if err := r.setSpikes(r.now.Spikes); err != nil {
+		return nil, err
+	}
 	looked := time.Now()
 	for made := int(clock.Index); made < steps && ctx.Err() == nil; {
 		if err := r.program(made)(); err != nil {
 			return nil, fmt.Errorf("step %d: %w", r.boundary.Clock.Step+uint64(made)+1, err)
 		}
 		made++
-		unread := made - int(r.now.Clock.Index)
-		if unread < LogSteps && made < steps && time.Since(looked) < logInterval && ctx.Err() == nil {
+		unread, due := made-int(r.now.Clock.Index), r.pace.afterStep(r.boundary.Clock.Step+uint64(made))
+		if unread < LogSteps && made < steps && !due && time.Since(looked) < logInterval && ctx.Err() == nil {
 			continue
 		}
 		bad, err := r.account(made, looked)
@@ -202,7 +208,7 @@ func (r *run) train(ctx context.Context) (*Rollback, error) {
 			return bad, err
 		}
 		looked = time.Now()
-		if made < steps && r.Config.Checkpoint > 0 && time.Since(r.savedAt).Seconds() > r.Config.Checkpoint {
+		if made < steps && (due || r.pace.within(time.Since(r.savedAt))) {
 			if err := r.write(); err != nil {
 				return nil, err
 			}
@@ -233,7 +239,7 @@ func (r *run) account(made int, since time.Time) (*Rollback, error) {
 			first := last.loss
 			r.first = &first
 		}
-		if !finite(last.loss) || !finite(last.gradSq) || last.loss > r.limit() {
+		if !finite(last.loss) || !finite(last.gradSq) || !r.skips(last.loss, r.batches.size(i)) && last.loss > r.limit() {
 			return r.divergence(i, last.loss, math.Sqrt(last.gradSq)), nil
 		}
 		r.now.LossSum += last.loss * float64(r.batches.size(i))
@@ -249,6 +255,22 @@ func (r *run) account(made int, since time.Time) (*Rollback, error) {
 	r.now.Clock.Cursor = uint32(r.batches.before(made))
 	r.report(last.loss)
 	return nil, nil
+}
+
+// skips reports whether the device has left out the update of a step with that
+// loss on so many examples, and counts it. The host follows the device: it sees
+// the same losses and takes the same decisions.
+func (r *run) skips(loss float64, examples int) bool {
+	if r.Config.SkipSpikes == 0 {
+		return false
+	}
+	limit := float32(r.spikeLimit(examples))
+	spike := r.now.Spikes.Exceeds(float32(loss), limit)
+	r.now.Spikes = r.now.Spikes.Next(float32(loss), limit)
+	if spike {
+		r.now.Skipped++
+	}
+	return spike
 }
 
 // limit is the loss above which a minibatch counts as diverged.
@@ -318,7 +340,7 @@ func (r *run) validate(ctx context.Context) (*Rollback, error) {
 	if r.Observer.Weights != nil {
 		r.Observer.Weights(row, r.boundary.params)
 	}
-	if time.Since(r.savedAt) < saveInterval {
+	if !r.pace.afterEpoch(uint64(row.Epoch), row.Step, time.Since(r.savedAt), r.saving) {
 		return nil, nil
 	}
 	return nil, r.write()
@@ -331,7 +353,7 @@ func (r *run) row(ctx context.Context) (Row, error) {
 		Epoch: int(clock.Epoch) + 1, Step: clock.Step,
 		TrainLoss: r.now.LossSum / float64(clock.Cursor), ValLoss: math.NaN(), TrainNLL: math.NaN(), ValNLL: math.NaN(), ValMSE: math.NaN(), ValPSNR: math.NaN(), ValKL: math.NaN(),
 		LR: float64(r.table[clock.Index-1]), GradNorm: math.Sqrt(r.now.GradSqSum / float64(clock.Index)),
-		SamplesPerS: float64(clock.Cursor) / r.now.Spent,
+		SamplesPerS: float64(clock.Cursor) / r.now.Spent, Skipped: r.now.Skipped,
 	}
 	stochastic := r.Model.CodeDistribution().Stochastic
 	if !r.Model.IsScoreModel() && !stochastic {
@@ -358,7 +380,7 @@ func (r *run) close(row Row) error {
 	}
 	r.history = append(r.history, row)
 	r.boundary.Clock = device.Clock{Step: row.Step, Epoch: uint32(row.Epoch)}
-	r.boundary.Seconds = row.Seconds
+	r.boundary.Seconds, r.boundary.Spikes = row.Seconds, r.now.Spikes
 	r.boundary.arenas, r.spare = r.spare, r.boundary.arenas
 	r.atBoundary()
 	if bestOf(r.history) == len(r.history)-1 {
@@ -387,6 +409,7 @@ func (r *run) write() error {
 	if r.folder == nil {
 		return nil
 	}
+	began := time.Now()
 	if best := bestOf(r.history); best >= 0 {
 		if err := r.folder.writeModel(r.setup, r.history[best], r.best); err != nil {
 			return err
@@ -401,7 +424,7 @@ func (r *run) write() error {
 	if err := r.writeCheckpoint(); err != nil {
 		return err
 	}
-	r.savedAt, r.saved = time.Now(), len(r.history)
+	r.savedAt, r.saving, r.saved = time.Now(), time.Since(began), len(r.history)
 	return nil
 }
 
@@ -417,7 +440,7 @@ func (r *run) result(reason Reason) (*Result, error) {
 	return &Result{
 		Reason: reason, Epochs: len(r.history), Steps: r.boundary.Clock.Step,
 		Last: r.history[len(r.history)-1], Best: r.history[bestOf(r.history)], History: r.history,
-		Seconds: r.now.Seconds, SamplesPerS: float64(r.examples) / r.spent, Rollbacks: r.rollbacks,
+		Seconds: r.now.Seconds, SamplesPerS: float64(r.examples) / r.spent, Rollbacks: r.rollbacks, Skipped: skipped(r.history),
 		Params: r.best.params, Buffers: r.best.buffers, Split: r.split,
 	}, nil
 }

@@ -430,7 +430,9 @@ func TestConfigurationErrorsNameTheirKey(t *testing.T) {
 		"min_delta":    func(j *Job) { j.Config.MinDelta = -1 },
 		"retries":      func(j *Job) { j.Config.Retries = -1 },
 		"blow_up":      func(j *Job) { j.Config.BlowUp = math.NaN() },
-		"checkpoint":   func(j *Job) { j.Config.Checkpoint = -1 },
+		"checkpoint":   func(j *Job) { j.Config.Checkpoint = "-1" },
+		"keep":         func(j *Job) { j.Config.Keep = -1 },
+		"skip_spikes":  func(j *Job) { j.Config.SkipSpikes = math.NaN() },
 		"schedule":     func(j *Job) { j.Config.Schedule, j.Config.Val = "plateau", 0 },
 		"features":     func(j *Job) { j.Table.Columns, j.Table.Rows = 4, 2*j.Table.Rows },
 	} {

@@ -41,19 +41,21 @@ func checksum(f *safetensors.File) (string, error) {
 }
 
 // readSealed reads a file that must be of that kind and have its checksum. A
-// file that does not exist gives fs.ErrNotExist, others a *FileError.
+// file that does not exist gives fs.ErrNotExist, others a *FileError. A damaged
+// file is told apart from one of another kind by the checksum.
 func readSealed(path, kind string) (*safetensors.File, error) {
 	f, err := safetensors.ReadFile(path)
 	var format *safetensors.Error
 	switch {
 	case errors.As(err, &format):
-		return nil, &FileError{Path: path, Problem: strings.TrimPrefix(format.Error(), path+": "), Remedy: "it is damaged or not a safetensors file: give another copy"}
+		return nil, &FileError{Path: path, Problem: strings.TrimPrefix(format.Error(), path+": "), Remedy: "it is damaged or not a safetensors file: give another copy", Damaged: true}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case err != nil:
-		return nil, &FileError{Path: path, Problem: "cannot be read", Err: bare(err)}
+		return nil, &FileError{Path: path, Problem: "cannot be read", Err: bare(err), Damaged: true}
 	}
-	if got := f.Metadata[kindKey]; got != kind {
+	got := f.Metadata[kindKey]
+	if got == "" {
 		return nil, wrongKind(path, got, kind)
 	}
 	want, err := checksum(f)
@@ -61,7 +63,10 @@ func readSealed(path, kind string) (*safetensors.File, error) {
 		return nil, &FileError{Path: path, Problem: "cannot be checked", Err: err}
 	}
 	if f.Metadata[checksumKey] != want {
-		return nil, &FileError{Path: path, Problem: "its content does not match its checksum", Remedy: "it is damaged: give another copy"}
+		return nil, &FileError{Path: path, Problem: "its content does not match its checksum", Remedy: "it is damaged: give another copy", Damaged: true}
+	}
+	if got != kind {
+		return nil, wrongKind(path, got, kind)
 	}
 	return f, nil
 }
@@ -71,7 +76,7 @@ func wrongKind(path, got, want string) error {
 	e := &FileError{Path: path, Problem: fmt.Sprintf("is %q, not %q", got, want), Remedy: "use the version of gpudae that wrote it"}
 	switch {
 	case got == "":
-		e.Problem, e.Remedy = "is a safetensors file, but not one of gpudae", "give a file or folder that train wrote"
+		e.Problem, e.Remedy, e.Damaged = "is a safetensors file, but not one of gpudae", "give a file or folder that train wrote", true
 	case got == checkpointKind && want == modelKind:
 		e.Problem, e.Remedy = "is a checkpoint, not a model", "give "+ModelFile+" or the run folder"
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"gpudae/device"
 	"gpudae/model"
@@ -27,6 +28,7 @@ type session struct {
 	clock     device.Words
 	rates     device.View // [1, steps of an epoch]
 	log       device.View // [LogSteps, logged]
+	spikes    device.View // [1, device.SpikeValues], absent unless spikes are skipped
 	losses    []float32   // the log on the host
 	multiples []float64   // schedule of an epoch
 	table     []float32   // and its rates
@@ -67,9 +69,27 @@ func (d *session) allocate() error {
 		}
 		*part.view = device.MatrixOf(memory, 0, part.rows, part.columns)
 	}
+	if d.Config.SkipSpikes > 0 {
+		memory, err := d.Device.Alloc(device.Float, device.SpikeValues)
+		if err != nil {
+			return fmt.Errorf("allocating the moments of the losses: %w", err)
+		}
+		d.spikes = device.MatrixOf(memory, 0, 1, device.SpikeValues)
+	}
 	var err error
 	d.clock, err = d.newClock()
 	return err
+}
+
+// setSpikes copies what is known of the losses to the device.
+func (d *session) setSpikes(s device.Spikes) error {
+	if d.spikes.IsZero() {
+		return nil
+	}
+	if err := d.Device.Upload(d.spikes, s.Values()); err != nil {
+		return fmt.Errorf("copying the moments of the losses to the device: %w", err)
+	}
+	return nil
 }
 
 func (d *session) newClock() (device.Words, error) {
@@ -91,16 +111,25 @@ func (d *session) record(src model.Source, examples int) (device.Program, error)
 	step := optim.Step{
 		Params: d.net.Params, Grads: d.net.Grads, GradSq: d.net.GradSq(), Loss: d.net.MeanLoss(),
 		Rates: d.rates, Clock: d.clock, Decayed: d.Model.DecayedCount(), Clip: d.Config.Clip,
+		Spikes: d.spikes, SpikeLimit: d.spikeLimit(examples),
 	}
 	program, err := d.Device.Record(func() {
 		d.net.Gradient(src, examples)
 		d.state.Apply(d.Device, step)
-		d.Device.Tick(device.TickArgs{Clock: d.clock, Rows: examples, Values: d.net.Values, Log: d.log})
+		d.Device.Tick(device.TickArgs{Clock: d.clock, Rows: examples, Values: d.net.Values, Log: d.log,
+			Spikes: d.spikes, SpikeLimit: float32(step.SpikeLimit), Loss: step.Loss})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("recording the step: %w", err)
 	}
 	return program, nil
+}
+
+// spikeLimit is the number of standard deviations that the loss of a minibatch of
+// so many examples may lie above the mean: that of a mean of fewer examples varies
+// more.
+func (s *setup) spikeLimit(examples int) float64 {
+	return s.Config.SkipSpikes * math.Sqrt(float64(s.batches.batch)/float64(examples))
 }
 
 // setRates uploads the learning rates of the epoch whose first step that is.

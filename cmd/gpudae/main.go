@@ -33,12 +33,12 @@ func main() {
 	os.Exit(p.run(ctx, os.Args))
 }
 
-// untilSignal returns a context that ends with a *signalError at the first
-// SIGINT or SIGTERM; a second one ends the process in the system's way.
+// untilSignal returns a context that ends with a *signalError at the first of
+// endingSignals; a second one ends the process in the system's way.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, endingSignals()...)
 	go func() {
 		select {
 		case s := <-signals:

@@ -138,7 +138,9 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "min_delta", Group: "Training", Doc: "improvement of the loss that counts for patience, nats an example for nll", Field: func(c *c) any { return &c.Train.MinDelta }},
 		{Key: "retries", Group: "Training", Doc: "repeats of diverged epochs, each at half the learning rate", Field: func(c *c) any { return &c.Train.Retries }},
 		{Key: "blow_up", Group: "Training", Doc: "a loss so many times beyond the first counts as diverged, 0: any finite one is fine", Field: func(c *c) any { return &c.Train.BlowUp }},
-		{Key: "checkpoint", Group: "Training", Doc: "seconds between checkpoints within an epoch, 0: none", Field: func(c *c) any { return &c.Train.Checkpoint }},
+		{Key: "skip_spikes", Group: "Training", Doc: "leave out the step of a minibatch whose loss lies so many standard deviations above the running mean, 0: none", Field: func(c *c) any { return &c.Train.SkipSpikes }},
+		{Key: "checkpoint", Group: "Training", Doc: "when to write last.safetensors: 100steps, 2epochs, or 30s and at ends of epochs; 0: at ends of epochs", Field: func(c *c) any { return (*string)(&c.Train.Checkpoint) }},
+		{Key: "keep", Group: "Training", Doc: "older checkpoints that stay beside it", Field: func(c *c) any { return &c.Train.Keep }},
 	}
 	table = append(table, within(scoreTable(), func(c *c) *scoreSettings { return &c.Score })...)
 	return append(table, within(machineTable(), func(c *c) *machineSettings { return &c.Machine })...)

@@ -91,8 +91,12 @@ func (c *console) epoch(r train.Row, epochs int) {
 	if !math.IsNaN(r.ValKL) {
 		divergence = fmt.Sprintf("  val_kl %s", number(r.ValKL))
 	}
-	c.logf("epoch %*d/%d  train_%s %s  val_%s %s%s  val_mse %s  lr %s  %.0f samples/s  %s",
-		len(fmt.Sprint(epochs)), r.Epoch, epochs, name, number(r.TrainLoss), name, number(r.ValLoss), divergence, number(r.ValMSE), number(r.LR),
+	spikes := ""
+	if r.Skipped > 0 {
+		spikes = fmt.Sprintf("  %d skipped", r.Skipped)
+	}
+	c.logf("epoch %*d/%d  train_%s %s  val_%s %s%s  val_mse %s  lr %s%s  %.0f samples/s  %s",
+		len(fmt.Sprint(epochs)), r.Epoch, epochs, name, number(r.TrainLoss), name, number(r.ValLoss), divergence, number(r.ValMSE), number(r.LR), spikes,
 		r.SamplesPerS, duration(r.Seconds))
 }
 

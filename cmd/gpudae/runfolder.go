@@ -19,8 +19,8 @@ const (
 	figuresFolder = "figures"
 )
 
-// ownFiles are all files that this program writes into a run folder, and so all
-// that --force removes.
+// ownFiles are the files that this program writes into a run folder under a name
+// of their own; with event files and older checkpoints all that --force removes.
 func ownFiles() []string {
 	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile}
 	for _, f := range runFigures() {
@@ -171,7 +171,11 @@ func cannotWrite(path string, err error) error {
 
 // clear removes the program's own files, and nothing else.
 func (f *runFolder) clear() error {
-	for _, name := range ownFiles() {
+	older, err := train.Checkpoints(f.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range append(ownFiles(), older...) {
 		if err := os.Remove(filepath.Join(f.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return cannotWrite(filepath.Join(f.dir, name), err)
 		}

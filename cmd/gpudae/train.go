@@ -431,6 +431,9 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		Epoch:      func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) },
 		Weights:    r.events.epoch,
 		RolledBack: func(b train.Rollback) { log.logf("%s", rollbackLine(b)) },
+		FellBack: func(b train.FellBack) {
+			log.logf("%v; going on from %s, after %s", b.Problem, b.Path, count(int(b.Step), "step"))
+		},
 	}
 	log.start(int64(plan.Steps))
 	var result *train.Result
@@ -492,6 +495,7 @@ type trainJSON struct {
 	ValPSNR    number         `json:"val_psnr"`
 	Skill      number         `json:"skill"`
 	Rollbacks  int            `json:"rollbacks"`
+	Skipped    int            `json:"skipped_steps"`
 	Baseline   *baselineJSON  `json:"baseline"`
 	Corruption corruptionJSON `json:"corruption"`
 	Figures    []string       `json:"figures"`
@@ -507,7 +511,7 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 		Steps: result.Steps, Parameters: r.dae.ParameterCount(), Seconds: number(result.Seconds), SamplesPerS: number(result.SamplesPerS),
 		Objective: r.settings.Model.Objective, TrainLoss: number(result.Best.TrainLoss), ValLoss: number(result.Best.ValLoss),
 		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
-		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Corruption: corruption.json()}
+		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Skipped: result.Skipped, Corruption: corruption.json()}
 	var a *assessment
 	err = r.onDevice(train.Plan{}, false, func(dev device.Device) error {
 		out.Device = dev.Info().Name
@@ -546,6 +550,9 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 func (r *trainRun) summary(result *train.Result, a *assessment) string {
 	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
 		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
+	if result.Skipped > 0 {
+		text += count(result.Skipped, "step") + " left out, since the loss was a spike\n"
+	}
 	if a != nil {
 		text += heldOut(r.data.split) + ", " + noiseName(r.dae) + "; " + a.legend() + "\n" + indent(a.table()) + a.boundsText()
 	} else {

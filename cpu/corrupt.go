@@ -11,6 +11,8 @@ type corruptCall struct {
 	from, to, mask []float32
 	low, high      []float32
 	fieldOf        []uint32 // nil: every column is its own field
+	rates          []uint32 // of the fields; nil: Rate
+	continuous     []uint32 // by column; nil: all are, or the kind is another
 	rowNumbers     []uint32
 	inPart         []uint32
 	step           uint32
@@ -25,6 +27,7 @@ type corruptCall struct {
 type noiseLane struct {
 	decisions, choices []uint32
 	normals            []float32
+	clean, before      []float32 // a row and its mask as they were
 }
 
 // Corrupt draws one stage of the corruption.
@@ -45,7 +48,13 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 	if !a.Clock.IsZero() {
 		d.corrupt.step = wordsOf(a.Clock)[0]
 	}
-	if a.Kind == device.CorruptSwap {
+	if !a.Rates.IsZero() {
+		d.corrupt.rates = wordsOf(a.Rates)
+	}
+	if !a.Continuous.IsZero() && a.Kind.Continuous() {
+		d.corrupt.continuous = wordsOf(a.Continuous)
+	}
+	if a.Kind.Swaps() {
 		d.corrupt.data = a.Data.(*dataset)
 		d.corrupt.donors = d.corrupt.data.donors(a.Part)
 	}
@@ -54,7 +63,8 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 
 func (c *corruptCall) run(lane, lo, hi int) {
 	n := c.From.Columns
-	if destroysAll(c.Kind) {
+	spares := c.Absent || c.continuous != nil
+	if destroysAll(c.Kind) && !spares {
 		fill(c.mask[lo*n:hi*n], 1)
 	}
 	for i := lo; i < hi; i++ {
@@ -66,7 +76,11 @@ func (c *corruptCall) run(lane, lo, hi int) {
 			},
 			position: c.inPart[i],
 		}
-		row.corrupt()
+		if spares {
+			row.corruptSome()
+		} else {
+			row.corrupt()
+		}
 	}
 }
 
@@ -79,14 +93,39 @@ type corruptRow struct {
 	position uint32             // of the row in its part
 }
 
+// corruptSome corrupts the row, and puts back what it must leave alone: absent
+// values, and columns that are not continuous.
+func (r *corruptRow) corruptSome() {
+	n := len(r.x)
+	r.scratch.clean, r.scratch.before = grown(r.scratch.clean, n), grown(r.scratch.before, n)
+	clean, before := r.scratch.clean[:n], r.scratch.before[:n]
+	copy(clean, r.x)
+	if r.Accumulate {
+		copy(before, r.m)
+	} else {
+		clear(before)
+	}
+	if destroysAll(r.Kind) {
+		fill(r.m, 1)
+	}
+	r.corrupt()
+	for j, x := range clean {
+		if r.Absent && x != x || r.continuous != nil && r.continuous[j] == 0 {
+			r.y[j], r.m[j] = x, before[j]
+		}
+	}
+}
+
 func (r *corruptRow) corrupt() {
 	switch r.Kind {
 	case device.CorruptNone:
 		r.none()
 	case device.CorruptMasking:
 		r.masking()
-	case device.CorruptSwap:
+	case device.CorruptSwap, device.CorruptSwapRows:
 		r.swap()
+	case device.CorruptSpan:
+		r.span()
 	case device.CorruptSaltAndPepper:
 		r.saltAndPepper()
 	case device.CorruptGaussian:
@@ -178,26 +217,65 @@ func (r *corruptRow) none() {
 	}
 }
 
+// fires reports whether a field is destroyed by its word.
+func (r *corruptRow) fires(word, field uint32) bool {
+	if r.rates == nil {
+		return philox.Fires(word, r.Rate)
+	}
+	rate := r.rates[field]
+	return rate != 0 && word <= rate
+}
+
+// masked is what masking leaves.
+func (r *corruptRow) masked() float32 {
+	if r.Absent {
+		return absent
+	}
+	return 0
+}
+
 func (r *corruptRow) masking() {
-	if r.Rate == 0 {
+	if r.Rate == 0 && r.rates == nil {
 		r.none()
 		return
 	}
 	words := r.draw(&r.scratch.decisions, r.fieldCount(), 0)
-	if r.fieldOf == nil {
+	if r.fieldOf == nil && r.rates == nil && !r.Absent {
 		r.kernels.maskWords(r.y, r.x, r.m, words, uint32(r.Rate-1), r.Accumulate)
 		return
 	}
+	value := r.masked()
 	for j := range r.x {
-		if philox.Fires(words[r.field(j)], r.Rate) {
-			r.destroy(j, 0)
+		if f := r.field(j); r.fires(words[f], f) {
+			r.destroy(j, value)
 		} else {
 			r.keep(j)
 		}
 	}
 }
 
-// swap takes the value of the same field in another row of the part.
+// span masks the fields that a run covers: those up to the last start that fired.
+func (r *corruptRow) span() {
+	words := r.draw(&r.scratch.decisions, r.fieldCount()+r.Length-1, 0)
+	value := r.masked()
+	start, last := 0, -1 // the next start to look at, and the last that fired
+	for j := range r.x {
+		f := int(r.field(j))
+		for ; start < f+r.Length; start++ {
+			if philox.Fires(words[start], r.Rate) {
+				last = start
+			}
+		}
+		if last >= f {
+			r.destroy(j, value)
+		} else {
+			r.keep(j)
+		}
+	}
+}
+
+// swap takes the value of the same field in another row of the part, one for
+// each field or one for all.
 func (r *corruptRow) swap() {
 	others := uint32(r.Part.Len() - 1)
 	if others == 0 {
@@ -205,14 +283,23 @@ func (r *corruptRow) swap() {
 		return
 	}
 	decisions := r.draw(&r.scratch.decisions, r.fieldCount(), 0)
-	choices := r.draw(&r.scratch.choices, r.fieldCount(), 1)
+	one := r.Kind == device.CorruptSwapRows
+	wanted := r.fieldCount()
+	if one {
+		wanted = 1
+	}
+	choices := r.draw(&r.scratch.choices, wanted, 1)
 	for j := range r.x {
 		f := r.field(j)
-		if !philox.Fires(decisions[f], r.Rate) {
+		if !r.fires(decisions[f], f) {
 			r.keep(j)
 			continue
 		}
-		donor := philox.Below(choices[f], others)
+		choice := choices[0]
+		if !one {
+			choice = choices[f]
+		}
+		donor := philox.Below(choice, others)
 		if donor >= r.position {
 			donor++
 		}

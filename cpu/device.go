@@ -49,6 +49,8 @@ type Device struct {
 	importance    importanceCall
 	scaleRows     scaleRowsCall
 	draw          drawCall
+	embed         embedCall
+	embedBackward embedBackwardCall
 }
 
 var _ device.Device = (*Device)(nil)

@@ -13,7 +13,8 @@ type drawCall struct {
 	kernels     *kernels
 	lanes       []codeLane
 	params, out []float32
-	offsets     []uint32 // of the fields; nil: every column is its own
+	offsets     []uint32             // of the fields; nil: every column is its own
+	columns     []device.TableColumn // Mixed; its memory is used again
 	rowNumbers  []uint32
 	step        uint32
 	key         philox.Key
@@ -27,9 +28,9 @@ func (d *Device) Draw(a device.DrawArgs) {
 	}
 	d.draw = drawCall{
 		DrawArgs: a, kernels: d.kernels, lanes: d.code.lanes, params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields),
-		rowNumbers: wordsOf(a.Index), step: stepOf(a.Clock), key: philox.KeyOf(a.Seed),
+		columns: tableColumns(d.draw.columns, a.Table), rowNumbers: wordsOf(a.Index), step: stepOf(a.Clock), key: philox.KeyOf(a.Seed),
 	}
-	d.pool.run(&d.draw, a.Out.Rows, d.perLane(a.Out.Columns*codeCost))
+	d.pool.run(&d.draw, a.Out.Rows, d.perLane(a.Params.Columns*codeCost))
 }
 
 func (c *drawCall) run(lane, lo, hi int) {
@@ -63,6 +64,8 @@ func (r *drawRow) draw() {
 		r.categorical()
 	case device.Poisson:
 		r.poisson()
+	case device.Mixed:
+		r.mixed()
 	}
 }
 

@@ -30,7 +30,7 @@ func BenchmarkCorrupt(b *testing.B) {
 			dev.Gather(device.GatherArgs{Data: data, Part: part, Shuffle: true, Seed: 7, Replicates: 1, Clock: clock, X: x, Index: index})
 			best := fastest(b, func() {
 				dev.Corrupt(device.CorruptArgs{
-					Kind: kind, Rate: philox.Threshold(0.25), Amount: 0.25, From: x, To: y, Mask: mask, Low: extremes, High: extremes,
+					Kind: kind, Rate: philox.Threshold(0.25), Length: 3, Amount: 0.25, From: x, To: y, Mask: mask, Low: extremes, High: extremes,
 					Seed: 7, Replicates: 1, Index: index, Clock: clock, Data: data, Part: part,
 				})
 			})

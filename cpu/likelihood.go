@@ -14,10 +14,13 @@ type likelihoodCall struct {
 	device.LikelihoodArgs
 	kernels              *kernels
 	params, target, mask []float32
+	weights              []float32
 	losses, gradient     []float32
-	lanes                [][]float32 // scratch of a row
-	offsets              []uint32    // of the fields; nil: every column is its own
-	precision, constant  float32     // Gaussian: 1/σ² and ln σ + ½ ln 2π
+	byColumn             []float32
+	columns              []device.TableColumn // Mixed; its memory is used again
+	lanes                [][]float32          // scratch of a row
+	offsets              []uint32             // of the fields; nil: every column is its own
+	precision, constant  float32              // Gaussian: 1/σ² and ln σ + ½ ln 2π
 }
 
 // Likelihood computes -log p(x|h) of each example and its gradient.
@@ -28,12 +31,13 @@ func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	}
 	d.loss = likelihoodCall{
 		LikelihoodArgs: a, kernels: d.kernels, lanes: d.loss.lanes, params: floatsOf(a.Params), target: floatsOf(a.Target), mask: floatsOf(a.Mask),
-		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields),
+		losses: floatsOf(a.Losses), gradient: floatsOf(a.DParams), offsets: offsetsOf(a.Fields), weights: floatsOf(a.Weights),
+		byColumn: floatsOf(a.ByColumn), columns: tableColumns(d.loss.columns, a.Table),
 	}
-	if sigma := float64(a.Sigma); a.Kind == device.Gaussian {
+	if sigma := float64(a.Sigma); a.Kind == device.Gaussian || a.Kind == device.Mixed {
 		d.loss.precision, d.loss.constant = float32(1/(sigma*sigma)), float32(math.Log(sigma)+halfLogTwoPi)
 	}
-	d.pool.run(&d.loss, a.Target.Rows, d.perLane(a.Target.Columns*likelihoodCost))
+	d.pool.run(&d.loss, a.Target.Rows, d.perLane(a.Params.Columns*likelihoodCost))
 }
 
 func offsetsOf(f device.Fields) []uint32 {
@@ -71,18 +75,30 @@ func (c *likelihoodCall) run(lane, lo, hi int) {
 		if c.mask != nil {
 			row.m = c.mask[i*n : (i+1)*n]
 		}
+		if c.byColumn != nil {
+			row.l = c.byColumn[i*n : (i+1)*n]
+		}
 		c.losses[i] = float32(row.loss())
 	}
 }
 
-// lossRow is one example: parameters a, clean x, mask m or nil, gradient d or nil.
+// lossRow is one example: parameters a, clean x, mask m or nil, gradient d or nil,
+// losses by column l or nil.
 type lossRow struct {
 	*likelihoodCall
-	scratch    *[]float32
-	a, x, m, d []float32
+	scratch       *[]float32
+	a, x, m, d, l []float32
 }
 
 func (r *lossRow) loss() float64 {
+	switch {
+	case r.Kind == device.Mixed:
+		return r.mixed()
+	case r.Kind == device.Categorical:
+		return r.categorical()
+	case r.weights != nil || r.l != nil:
+		return r.columnByColumn()
+	}
 	switch r.Kind {
 	case device.Bernoulli:
 		return r.kernels.bernoulli(r.a, r.x, r.m, r.d, r.Destroyed, r.Untouched, r.Scale)
@@ -90,15 +106,52 @@ func (r *lossRow) loss() float64 {
 		return r.gaussian()
 	case device.GaussianLearned:
 		return r.gaussianLearned()
-	case device.Categorical:
-		return r.categorical()
 	default:
 		return r.poisson()
 	}
 }
 
-// weight is the emphasis on column j.
-func (r *lossRow) weight(j int) float32 { return weightOf(r.m, j, r.Destroyed, r.Untouched) }
+// columnByColumn takes the loss of each column by itself, for those who want it
+// or have a weight for it.
+func (r *lossRow) columnByColumn() (sum float64) {
+	n := len(r.x)
+	for j, x := range r.x {
+		a, clean, w := r.a[j:j+1], r.x[j:j+1], r.weight(j)
+		scale := r.Scale * w
+		var d, ds []float32
+		if r.d != nil {
+			d = r.d[j : j+1]
+		}
+		loss := 0.0
+		switch r.Kind {
+		case device.Bernoulli:
+			loss = r.kernels.bernoulli(a, clean, nil, d, 1, 1, scale)
+		case device.Gaussian:
+			loss = r.kernels.gaussian(a, clean, nil, d, 1, 1, scale, r.precision, r.constant)
+		case device.GaussianLearned:
+			if d != nil {
+				ds = r.d[n+j : n+j+1]
+			}
+			loss = r.kernels.gaussianLearned(a, r.a[n+j:n+j+1], clean, nil, d, ds, 1, 1, scale, r.Sigma*r.Sigma, halfLogTwoPi)
+		case device.Poisson:
+			loss = r.kernels.poisson(a, clean, nil, d, 1, 1, scale) + logFactorial(x)
+		}
+		if r.l != nil {
+			r.l[j] = float32(loss)
+		}
+		sum += float64(w) * loss
+	}
+	return sum
+}
+
+// weight is the emphasis on column j, by its mask and by its weight.
+func (r *lossRow) weight(j int) float32 {
+	w := weightOf(r.m, j, r.Destroyed, r.Untouched)
+	if r.weights != nil {
+		w *= r.weights[j]
+	}
+	return w
+}
 
 // gaussian: ½((x-μ)/σ)² + ln σ + ½ ln 2π.
 func (r *lossRow) gaussian() float64 {
@@ -156,6 +209,10 @@ func (r *lossRow) categorical() (sum float64) {
 			loss += float64(r.x[j]) * (logNormaliser - float64(r.a[j]-largest))
 		}
 		sum += float64(w) * loss
+		if r.l != nil {
+			clear(r.l[lo:hi])
+			r.l[lo] = float32(loss)
+		}
 		if r.d == nil {
 			continue
 		}
@@ -202,6 +259,7 @@ type meanCall struct {
 	columns, width int
 	params, out    []float32
 	offsets        []uint32
+	tableColumns   []device.TableColumn // Mixed; its memory is used again
 }
 
 // Mean computes the reconstruction E[x|h] from the decoder's output.
@@ -212,9 +270,9 @@ func (d *Device) Mean(a device.MeanArgs) {
 	}
 	d.mean = meanCall{
 		kernels: d.kernels, kind: a.Kind, columns: a.Out.Columns, width: a.Params.Columns,
-		params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields),
+		params: floatsOf(a.Params), out: floatsOf(a.Out), offsets: offsetsOf(a.Fields), tableColumns: tableColumns(d.mean.tableColumns, a.Table),
 	}
-	d.pool.run(&d.mean, a.Out.Rows, d.perLane(a.Out.Columns*activateCost))
+	d.pool.run(&d.mean, a.Out.Rows, d.perLane(a.Params.Columns*activateCost))
 }
 
 func (c *meanCall) run(_, lo, hi int) {
@@ -229,6 +287,8 @@ func (c *meanCall) run(_, lo, hi int) {
 			c.softmax(out, a)
 		case device.Poisson:
 			c.kernels.exp(out, a)
+		case device.Mixed:
+			c.mixed(out, a)
 		}
 	}
 }

@@ -100,13 +100,14 @@ func mustEqualLength(what string, onDevice, onHost int) {
 	}
 }
 
-// dataset is device.Dataset: the host's table, which nobody changes; one of the
-// slices is nil.
+// dataset is device.Dataset: the host's table, which nobody changes; one of
+// bytes, floats and records is not nil.
 type dataset struct {
 	rows, columns int
 	bytes         []uint8
 	scale         float32 // of bytes
 	floats        []float32
+	records       *records
 	tables        map[device.Rows][]uint32 // row numbers of parts of a split, once they are wanted
 }
 
@@ -118,14 +119,14 @@ func load(ctx context.Context, t device.Table) (*dataset, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cpu: load: %w", err)
 	}
-	held := len(t.Float32)
-	if t.Uint8 != nil {
-		held = len(t.Uint8)
-	}
-	mustEqualLength("load", t.Rows*t.Columns, held)
-	return &dataset{
+	t.Check()
+	s := &dataset{
 		rows: t.Rows, columns: t.Columns, scale: t.Scale, bytes: t.Uint8, floats: t.Float32, tables: map[device.Rows][]uint32{},
-	}, nil
+	}
+	if t.Records != nil {
+		s.records = newRecords(t.Records)
+	}
+	return s, nil
 }
 
 // donors are the rows of a part, by their position in it: a walk through the
@@ -167,6 +168,9 @@ func (d *donors) row(position uint32) int {
 
 // at returns the value of one element.
 func (s *dataset) at(row, column int) float32 {
+	if s.records != nil {
+		return s.records.at(row, column)
+	}
 	i := row*s.columns + column
 	if s.bytes != nil {
 		return s.scale * float32(s.bytes[i])
@@ -177,6 +181,10 @@ func (s *dataset) at(row, column int) float32 {
 // prefetchRow asks for the memory of a row that will be copied soon: its place
 // is random.
 func (s *dataset) prefetchRow(k *kernels, row int) {
+	if s.records != nil {
+		k.prefetch(s.records.record(row))
+		return
+	}
 	from := row * s.columns
 	if s.bytes != nil {
 		k.prefetch(s.bytes[from : from+s.columns])
@@ -191,6 +199,10 @@ const widenMultiple = 16
 
 // copyRow widens a row to dst.
 func (s *dataset) copyRow(k *kernels, dst []float32, row int) {
+	if s.records != nil {
+		s.records.copyRow(dst, row)
+		return
+	}
 	from := row * s.columns
 	if s.bytes == nil {
 		copy(dst, s.floats[from:from+s.columns])

@@ -10,6 +10,7 @@ const (
 	normalizeCost  = 16
 	updateCost     = 4
 	codeCost       = 16
+	embedCost      = 4
 )
 
 // perLane is the least number of items worth handing to another thread if each

@@ -56,6 +56,10 @@ type Device interface {
 	Gather(GatherArgs)
 	// Corrupt draws x̃ ~ C(x̃|x), one stage of a composition.
 	Corrupt(CorruptArgs)
+	// Embed makes the network's input of the columns of a table.
+	Embed(EmbedArgs)
+	// EmbedBackward computes the gradient of Embed's vectors.
+	EmbedBackward(EmbedBackwardArgs)
 	// Dense computes Y = act(X·Wᵀ + b).
 	Dense(DenseArgs)
 	// DenseBackward computes the gradients of Dense before its activation.

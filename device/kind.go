@@ -28,6 +28,13 @@ const (
 	CorruptUniform
 	// CorruptPoisson: x̃ = N/peak, N ~ Poisson(peak·max(x, 0)). Amount is peak.
 	CorruptPoisson
+	// CorruptSwapRows: CorruptSwap with one donor for all the fields of a row.
+	CorruptSwapRows
+	// CorruptSpan: masking in runs of Length neighbouring fields, which may begin
+	// before the first and end after the last; a run starts at each place with
+	// probability Rate (see SpanStart), so that each field is destroyed with
+	// probability 1 - (1-Rate)^Length, at the edges as in the middle.
+	CorruptSpan
 	corruptions
 )
 
@@ -89,6 +96,10 @@ const (
 	Categorical
 	// Poisson: a is the log rate; -log p = exp(a) - x·a + ln Γ(x+1).
 	Poisson
+	// Mixed: each column of a table has a Family of its own, and as many
+	// parameters as that takes; x is the code of a categorical column, and an x
+	// that is NaN is absent and has no loss.
+	Mixed
 	likelihoods
 )
 
@@ -145,10 +156,10 @@ const (
 	codes
 )
 
-var corruptionNames = [corruptions]string{"none", "gaussian", "masking", "salt-and-pepper", "swap", "speckle", "uniform", "poisson"}
+var corruptionNames = [corruptions]string{"none", "gaussian", "masking", "salt-and-pepper", "swap", "speckle", "uniform", "poisson", "swap-rows", "span"}
 var activationNames = [activations]string{"identity", "relu", "leaky-relu", "elu", "gelu", "silu", "sigmoid", "tanh", "softplus"}
 var normalizationNames = [normalizations]string{"layer", "batch"}
-var likelihoodNames = [likelihoods]string{"bernoulli", "gaussian", "gaussian-learned", "categorical", "poisson"}
+var likelihoodNames = [likelihoods]string{"bernoulli", "gaussian", "gaussian-learned", "categorical", "poisson", "mixed"}
 var optimizerNames = [optimizers]string{"sgd", "adam", "adamw", "rmsprop", "adagrad"}
 var codeNames = [codes]string{"gaussian", "bernoulli", "concrete"}
 var reductionNames = [reductions]string{"sum", "sum-squares", "sum-squared-difference"}
@@ -207,13 +218,34 @@ func kinds[K ~uint8](count K) []K {
 // pre-activation; otherwise the activation's output is enough.
 func (k Activation) NeedsInput() bool { return k == GELU || k == SiLU }
 
-// Width returns the number of parameters of a row of d features.
+// Width returns the number of parameters of a row of d features. That of Mixed
+// is its TableColumns' ParamWidth.
 func (k Likelihood) Width(d int) int {
-	if k == GaussianLearned {
+	switch k {
+	case GaussianLearned:
 		return 2 * d
+	case Mixed:
+		panicf("the width of a mixed likelihood is that of its columns")
 	}
 	return d
 }
+
+// Continuous reports whether the kind changes the values of numbers: what
+// CorruptArgs.Continuous concerns.
+func (k Corruption) Continuous() bool {
+	switch k {
+	case CorruptGaussian, CorruptSpeckle, CorruptUniform, CorruptPoisson, CorruptSaltAndPepper:
+		return true
+	}
+	return false
+}
+
+// Masks reports whether the kind removes values: to 0, or to NaN with
+// CorruptArgs.Absent.
+func (k Corruption) Masks() bool { return k == CorruptMasking || k == CorruptSpan }
+
+// Swaps reports whether the kind takes the values of another row.
+func (k Corruption) Swaps() bool { return k == CorruptSwap || k == CorruptSwapRows }
 
 // Width returns the number of parameters of a code of c units.
 func (k Code) Width(c int) int {

@@ -82,7 +82,7 @@ func (f Fields) Check(d int) {
 // those of philox at coordinates {Stream, Index: Stage, Replicate: i mod
 // Replicates, Row: the row's number from Index, Step: the clock's step (0
 // without a clock)}, Block f/4 and lane f mod 4, where f is the field of the
-// column for masking and swap, and the column for the other kinds:
+// column for masking, span and swap, and the column for the other kinds:
 //
 //	gaussian, speckle      NormalLane of the block at Draw 0
 //	masking, salt&pepper   the word at Draw 0
@@ -91,6 +91,11 @@ func (f Fields) Check(d int) {
 //	                       chooses the donor: d = Below(w, part length - 1), and
 //	                       d+1 if d ≥ the row's own position; the value is that
 //	                       of row P(Lo+d) of the data set
+//	swap-rows              as swap, but for w, which is the word at Draw 1, Block
+//	                       0, lane 0 for all fields of the row
+//	span                   the word of f = s decides whether the run starts that
+//	                       covers the fields s-(Length-1), ..., s, for s from 0 to
+//	                       fields+Length-2
 //	poisson                philox.Poisson with Block = column
 //
 // Arithmetic is float32, in the order of the formulas of kind.go, each
@@ -102,16 +107,17 @@ func (f Fields) Check(d int) {
 // if its value came out the same), which is everywhere for the kinds without a
 // rate (gaussian, speckle, uniform, poisson) and nowhere for none; 0 elsewhere,
 // or, with Accumulate, what it held before. A part of a single row has no
-// donor: swap then destroys nothing.
+// donor: swaps then destroy nothing.
 //
-// With Absent, NaN stands for a value that is not there. Masking destroys to NaN,
-// which is what a network is asked to fill in, and a NaN is left as it is by
+// With Absent, NaN stands for a value that is not there. Masking and span destroy
+// to NaN, which is what a network is asked to fill in, and a NaN is left as it is by
 // every kind, its mask that of a feature that was not destroyed. A donor's value
 // may be absent: that is a draw from the column's marginal, and counts as destroyed.
 type CorruptArgs struct {
 	Kind       Corruption
-	Rate       uint64  // philox.Threshold of the rate: masking, salt-and-pepper, swap
-	Rates      Words   // [fields] RateWords in place of Rate: masking, swap; or absent
+	Rate       uint64  // philox.Threshold of the rate: masking, salt-and-pepper, swaps; span: of a start
+	Rates      Words   // [fields] RateWords in place of Rate: masking, swaps; or absent
+	Length     int     // span: the number of fields of a run, at least 1
 	Amount     float32 // σ, a or peak: the other kinds
 	Absent     bool    // NaN is an absent value: never destroyed, and what masking destroys to
 	Continuous Words   // [columns] 0: gaussian, speckle, uniform, poisson, salt-and-pepper leave the column alone; absent: none
@@ -127,8 +133,8 @@ type CorruptArgs struct {
 	Replicates int
 	Index      Words   // of the minibatch, see GatherArgs
 	Clock      Words   // absent: step 0
-	Data       Dataset // swap: where donors come from
-	Part       Rows    // swap: the part of Data that Index refers to
+	Data       Dataset // swaps: where donors come from
+	Part       Rows    // swaps: the part of Data that Index refers to
 }
 
 // Check panics if the arguments do not fit together.
@@ -147,11 +153,14 @@ func (a *CorruptArgs) Check() {
 	if !a.Fields.IsZero() {
 		fields = a.Fields.Count
 	}
+	if a.Kind == CorruptSpan && a.Length < 1 {
+		panicf("corrupt %s by runs of %d fields", a.Kind, a.Length)
+	}
 	if !a.Rates.IsZero() && a.Rates.Len != fields || !a.Continuous.IsZero() && a.Continuous.Len != a.From.Columns {
 		panicf("corrupt %s of %d columns in %d fields with %d rates and %d words of what is continuous", a.Kind, a.From.Columns, fields,
 			a.Rates.Len, a.Continuous.Len)
 	}
-	if a.Kind == CorruptSwap {
+	if a.Kind.Swaps() {
 		a.checkDonors()
 	}
 }
@@ -348,7 +357,15 @@ func (a *DropoutArgs) Check() {
 // Categorical) with every constant included, and DParams = Scale·∂Losses/∂Params.
 // The weight w_ij is Destroyed where Mask is 1 and Untouched where it is 0
 // (emphasis: Vincent et al. 2010, section 4.3), or 1 without a Mask. A
-// categorical field takes the mask of its first column.
+// categorical field takes the mask of its first column. Weights multiply w_ij.
+// ByColumn holds ℓ_ij by itself, without w.
+//
+// Under Mixed a target that is NaN is absent: its ℓ is 0, and so is its gradient.
+// With a MaskHead, VIME's second task (Yoon et al. 2020), the last Table.Count
+// parameters are logits b_ij of the mask: MaskHead·Σ_j (softplus(b_ij) - Mask_ij·b_ij)
+// over the columns whose target is not absent is added to Losses[i], and its
+// gradient is taken too. Without one these parameters are ignored, where there are
+// any, and their gradient is 0.
 type LikelihoodArgs struct {
 	Kind                 Likelihood
 	Sigma                float32      // Gaussian: σ; GaussianLearned: the floor of σ
@@ -369,17 +386,31 @@ type LikelihoodArgs struct {
 
 // Check panics if the arguments do not fit together.
 func (a *LikelihoodArgs) Check() {
-	if a.Params.Rows != a.Target.Rows || a.Params.Columns != a.Kind.Width(a.Target.Columns) || a.Losses.Len() != a.Target.Rows ||
+	if a.Params.Rows != a.Target.Rows || !fits(a.Kind, a.Table, a.Params.Columns, a.Target.Columns) || a.Losses.Len() != a.Target.Rows ||
 		!a.DParams.IsZero() && !sameShape(a.DParams, a.Params) || !a.Mask.IsZero() && !sameShape(a.Mask, a.Target) ||
 		!a.Weights.IsZero() && a.Weights.Len() != a.Target.Columns || !a.ByColumn.IsZero() && !sameShape(a.ByColumn, a.Target) {
 		panicf("likelihood %s of %s under %s, losses %s, gradient %s, mask %s, weights %s, by column %s", a.Kind, shape(a.Target), shape(a.Params),
 			shape(a.Losses), shape(a.DParams), shape(a.Mask), shape(a.Weights), shape(a.ByColumn))
 	}
+	if a.MaskHead != 0 && (a.Kind != Mixed || !(a.MaskHead > 0) || a.Mask.IsZero() || a.Params.Columns != a.Table.ParamWidth+a.Table.Count) {
+		panicf("likelihood %s with the mask's at %g from %s, mask %s", a.Kind, a.MaskHead, shape(a.Params), shape(a.Mask))
+	}
 	a.Fields.Check(a.Target.Columns)
 }
 
+// fits reports whether so many parameters are those of so many features.
+func fits(k Likelihood, t TableColumns, params, features int) bool {
+	if k != Mixed {
+		return params == k.Width(features)
+	}
+	t.Check()
+	return features == t.Count && (params == t.ParamWidth || params == t.ParamWidth+t.Count)
+}
+
 // MeanArgs computes the reconstruction E[x|h]: the logistic function of the
-// logits, the mean, the softmax by field, or the exponential of the log rate.
+// logits, the mean, the softmax by field, or the exponential of the log rate. Of
+// a categorical column of a Mixed likelihood it is the most probable code, the
+// lowest of those that are equally so.
 type MeanArgs struct {
 	Kind   Likelihood
 	Fields Fields
@@ -390,7 +421,7 @@ type MeanArgs struct {
 
 // Check panics if the arguments do not fit together.
 func (a *MeanArgs) Check() {
-	if a.Params.Rows != a.Out.Rows || a.Params.Columns != a.Kind.Width(a.Out.Columns) {
+	if a.Params.Rows != a.Out.Rows || !fits(a.Kind, a.Table, a.Params.Columns, a.Out.Columns) {
 		panicf("mean %s of %s to %s", a.Kind, shape(a.Params), shape(a.Out))
 	}
 	a.Fields.Check(a.Out.Columns)

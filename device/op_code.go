@@ -115,6 +115,8 @@ func (a *ScaleRowsArgs) Check() {
 //	categorical       the first column c of field j whose cumulative softmax exceeds
 //	                  Uniform of the word of field j (the last, if none does)
 //	poisson           philox.Poisson of rate exp(a), with Block = column
+//	mixed             of each column as its family's; of a categorical one the
+//	                  number of the logit that would be drawn
 //
 // where j is the field for categorical and the column for the other kinds. A
 // gaussian draw is equal bit for bit on all float32 devices, as that of Corrupt
@@ -139,7 +141,7 @@ type DrawArgs struct {
 
 // Check panics if the arguments do not fit together.
 func (a *DrawArgs) Check() {
-	if a.Params.Rows != a.Out.Rows || a.Params.Columns != a.Kind.Width(a.Out.Columns) || a.Index.Len != IndexWords(a.Out.Rows) ||
+	if a.Params.Rows != a.Out.Rows || !fits(a.Kind, a.Table, a.Params.Columns, a.Out.Columns) || a.Index.Len != IndexWords(a.Out.Rows) ||
 		a.Replicates < 1 || !isClock(a.Clock) {
 		panicf("draw %s of %s to %s, %d index words, %d replicates, clock of %d words", a.Kind, shape(a.Params), shape(a.Out), a.Index.Len,
 			a.Replicates, a.Clock.Len)

@@ -90,3 +90,33 @@ func TestSpanStart(t *testing.T) {
 		}
 	}
 }
+
+// TestMixedCheck: the parameters are those of the columns, with those of the mask
+// where there is a head.
+func TestMixedCheck(t *testing.T) {
+	table, w := device.NewTableColumns(tableColumns())
+	table.Words = words(len(w))
+	good := device.LikelihoodArgs{Kind: device.Mixed, Table: table, Params: matrix(3, 7), Target: matrix(3, 4), Losses: matrix(3, 1),
+		Weights: matrix(1, 4), ByColumn: matrix(3, 4)}
+	spoil := map[string]func(*device.LikelihoodArgs){
+		"parameters of other columns": func(a *device.LikelihoodArgs) { a.Params = matrix(3, 8) },
+		"another target":              func(a *device.LikelihoodArgs) { a.Target = matrix(3, 5) },
+		"other weights":               func(a *device.LikelihoodArgs) { a.Weights = matrix(1, 5) },
+		"losses of other columns":     func(a *device.LikelihoodArgs) { a.ByColumn = matrix(3, 5) },
+		"a head without a mask":       func(a *device.LikelihoodArgs) { a.MaskHead, a.Params = 1, matrix(3, 11) },
+		"a head without parameters":   func(a *device.LikelihoodArgs) { a.MaskHead, a.Mask = 1, matrix(3, 4) },
+	}
+	expectChecked(t, "likelihood mixed", good, spoil)
+	wide := good
+	wide.Params = matrix(3, 11)
+	expectChecked(t, "likelihood mixed", wide, nil)
+	wide.MaskHead, wide.Mask = 0.5, matrix(3, 4)
+	expectChecked(t, "likelihood", wide, map[string]func(*device.LikelihoodArgs){
+		"a negative head":          func(a *device.LikelihoodArgs) { a.MaskHead = -1 },
+		"a head of another family": func(a *device.LikelihoodArgs) { a.Kind, a.Params = device.Gaussian, matrix(3, 4) },
+	})
+	expectChecked(t, "mean mixed", device.MeanArgs{Kind: device.Mixed, Table: table, Params: matrix(3, 11), Out: matrix(3, 4)}, map[string]func(*device.MeanArgs){
+		"parameters of other columns": func(a *device.MeanArgs) { a.Params = matrix(3, 10) },
+	})
+	expectPanic(t, "a mixed likelihood without columns", (&device.MeanArgs{Kind: device.Mixed, Params: matrix(3, 7), Out: matrix(3, 4)}).Check, "table columns")
+}

@@ -81,6 +81,11 @@ func TestCorruptCheck(t *testing.T) {
 		"a part that ends first":        func(a *device.CorruptArgs) { a.Part.Lo, a.Part.Hi = 6, 5 },
 		"half a clock":                  func(a *device.CorruptArgs) { a.Clock = words(device.ClockWords / 2) },
 	})
+	span := good
+	span.Kind, span.Length = device.CorruptSpan, 2
+	expectChecked(t, "corrupt span", span, map[string]func(*device.CorruptArgs){
+		"runs of nothing": func(a *device.CorruptArgs) { a.Length = 0 },
+	})
 	swapped.Clock = words(device.ClockWords)
 	expectChecked(t, "corrupt swap", swapped, nil)
 }
@@ -247,8 +252,12 @@ func TestTickCheck(t *testing.T) {
 func TestWidthOfLikelihoods(t *testing.T) {
 	for _, k := range device.Likelihoods() {
 		want := 5
-		if k == device.GaussianLearned {
+		switch k {
+		case device.GaussianLearned:
 			want = 10
+		case device.Mixed:
+			expectPanic(t, "the width of a mixed likelihood", func() { k.Width(5) }, "mixed")
+			continue
 		}
 		if got := k.Width(5); got != want {
 			t.Errorf("%s of 5 features has %d parameters, want %d", k, got, want)

@@ -68,6 +68,9 @@ func configurations() map[string]model.Config {
 		all["activation "+a.String()] = model.Config{Features: 6, Hidden: []int{9, 4}, Activation: a.String(), Likelihood: "bernoulli"}
 	}
 	for _, l := range device.Likelihoods() {
+		if l == device.Mixed {
+			continue
+		}
 		c := model.Config{Features: 6, Hidden: []int{9, 4}, Likelihood: l.String()}
 		if l == device.Categorical {
 			c.Fields = []int{2, 4}

@@ -6,7 +6,7 @@ namespace gpudae {
 
 enum Activation { kIdentity, kReLU, kLeakyReLU, kELU, kGELU, kSiLU, kSigmoid, kTanh, kSoftplus };
 
-enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisson };
+enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisson, kMixed };
 
 enum Optimizer { kSGD, kAdam, kAdamW, kRMSprop, kAdagrad };
 

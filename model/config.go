@@ -255,6 +255,9 @@ func (r *resolved) checkLikelihood() error {
 	if kind == device.GaussianLearned && r.Tied {
 		return configErrorf("tied", "untie the weights or choose gaussian", "%s has two parameters a feature, which tied weights cannot give", kind)
 	}
+	if kind == device.Mixed {
+		return configErrorf("likelihood", "choose another", "%s needs the columns of a table, each with its family", kind)
+	}
 	if kind != device.Categorical {
 		return nil
 	}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"gpudae/device"
+	"gpudae/device/philox"
 )
 
 // CorruptionInfo is a row of the table of corruptions.
@@ -47,6 +48,10 @@ func Corruptions() []CorruptionInfo {
 		{Kind: device.CorruptPoisson, Arguments: []Argument{{Name: "peak", Low: smallestPeak, High: largestAmount, Meaning: "expected count at x = 1"}},
 			Formula: "x̃ = N/peak, N ~ Poisson(peak·max(x, 0))", Source: "photon counting; Bishop 2006, appendix B", Rate: "1",
 			Effect: "a feature x > 0 moves by √(x/peak) in the root mean square; one at 0 does not"},
+		{Kind: device.CorruptSwapRows, Arguments: rate, Formula: "x̃ = the same field of one other row, the donor of all destroyed fields, with probability rate, by field", Source: "Jahrer 2017 (Porto Seguro, first place)", Rate: "rate",
+			Effect: "as swap; what is destroyed together comes from one row", Selective: true, ByField: true},
+		{Kind: device.CorruptSpan, Arguments: rate, Formula: "x̃ = 0 in runs of three fields, which start with probability 1 - (1 - rate)^(1/3)", Source: "Joshi et al. 2020 (SpanBERT), runs of one length", Rate: "rate",
+			Effect: "as masking; neighbours are destroyed together", Selective: true, ByField: true},
 	}
 	for i := range table {
 		table[i].Name = table[i].Kind.String()
@@ -63,6 +68,17 @@ type Stage struct {
 // Corruption is a composition of stages, applied in order; the stage at
 // position s draws its noise with Index = s.
 type Corruption []Stage
+
+// spanLength is the number of fields of a run of CorruptSpan.
+const spanLength = 3
+
+// threshold is that of what decides about a field: of a span, of a run's start.
+func (s Stage) threshold() uint64 {
+	if s.Kind == device.CorruptSpan {
+		return device.SpanStart(s.Amount, spanLength)
+	}
+	return philox.Threshold(s.rate())
+}
 
 // maxStages is the room for Index in a counter (see philox.Coordinates).
 const maxStages = 256
@@ -136,7 +152,7 @@ func (s Stage) rate() float64 {
 	switch s.Kind {
 	case device.CorruptNone:
 		return 0
-	case device.CorruptMasking, device.CorruptSaltAndPepper, device.CorruptSwap:
+	case device.CorruptMasking, device.CorruptSaltAndPepper, device.CorruptSwap, device.CorruptSwapRows, device.CorruptSpan:
 		return s.Amount
 	default:
 		return 1

@@ -29,6 +29,7 @@ func Likelihoods() []LikelihoodInfo {
 			Source: "Nix and Weigend 1994", Low: -inf, High: inf},
 		{Kind: device.Categorical, Formula: "(Σx)·logsumexp(a) - Σ x·a, by field", Source: "Bishop 2006, section 5.2", Low: 0, High: 1},
 		{Kind: device.Poisson, Formula: "exp(a) - x·a + ln Γ(x+1)", Source: "McCullagh and Nelder 1989, chapter 6", Low: 0, High: inf},
+		{Kind: device.Mixed, Formula: "by column gaussian, bernoulli or categorical; 0 where the value is absent", Source: "Nazábal et al. 2020 (HI-VAE)", Low: -inf, High: inf},
 	}
 	for i := range table {
 		table[i].Name = table[i].Kind.String()

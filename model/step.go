@@ -100,7 +100,7 @@ func (n *Net) corrupt(m *minibatch) {
 	stages := len(n.dae.resolved.corruption)
 	for position, stage := range n.dae.resolved.corruption {
 		n.dev.Corrupt(device.CorruptArgs{
-			Kind: stage.Kind, Rate: philox.Threshold(stage.rate()), Amount: float32(stage.Amount),
+			Kind: stage.Kind, Rate: stage.threshold(), Length: spanLength, Amount: float32(stage.Amount),
 			From: from, To: to, Mask: n.mask.Top(m.rows), Accumulate: position > 0,
 			Low: m.source.Range.Low, High: m.source.Range.High, Fields: n.fields,
 			Seed: m.source.Seed, Stream: m.stream, Stage: uint32(m.link*stages + position), Replicates: m.replicates,

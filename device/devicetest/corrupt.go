@@ -18,6 +18,8 @@ type corruptCase struct {
 	rate                             float64
 	replicates                       int
 	fields, alias, accumulate, clock bool
+	absent, continuous, rates        bool // as a table's rows are corrupted
+	records                          bool // donors are records
 }
 
 // checkCorrupt compares masks and values with the reference bit for bit.
@@ -44,12 +46,13 @@ func (r *rig) corruptTrial(c corruptCase) {
 // corruptOperands are the operands of a Corrupt; low, high and data are absent
 // where the kind has no use for them.
 type corruptOperands struct {
-	args           device.CorruptArgs // without views
-	from, to, mask *operand
-	low, high      *operand
-	index, clock   *wordOperand
-	fields         fieldOperands
-	data           loaded
+	args              device.CorruptArgs // without views
+	from, to, mask    *operand
+	low, high         *operand
+	index, clock      *wordOperand
+	rates, continuous *wordOperand
+	fields            fieldOperands
+	data              loaded
 }
 
 func (t *trial) corruptOperands(c corruptCase) *corruptOperands {
@@ -59,7 +62,7 @@ func (t *trial) corruptOperands(c corruptCase) *corruptOperands {
 	part := parts[r.rng.IntN(len(parts))]
 	o := &corruptOperands{
 		args: device.CorruptArgs{
-			Kind: c.kind, Rate: threshold(c.rate), Amount: r.amount(c.kind), Accumulate: c.accumulate, Seed: r.rng.Uint64(),
+			Kind: c.kind, Rate: threshold(c.rate), Length: 1 + r.rng.IntN(6), Absent: c.absent, Amount: r.amount(c.kind), Accumulate: c.accumulate, Seed: r.rng.Uint64(),
 			Stream: philox.Stream(r.rng.IntN(2)), Stage: r.rng.Uint32N(5), Replicates: c.replicates, Part: part,
 		},
 		index: t.inWords("index", r.examples(c.rows, c.replicates, part, examples)),
@@ -68,18 +71,33 @@ func (t *trial) corruptOperands(c corruptCase) *corruptOperands {
 	if c.accumulate {
 		o.mask.before = r.bits(c.rows*c.columns, 0.3)
 	}
-	o.from, o.to = t.pair("X", "To", c.rows, c.columns, r.cleanValues(c.kind, c.rows*c.columns), c.alias)
+	clean := r.cleanValues(c.kind, c.rows*c.columns)
+	if c.absent {
+		clean = r.holed(clean)
+	}
+	o.from, o.to = t.pair("X", "To", c.rows, c.columns, clean, c.alias)
 	if c.clock {
 		o.clock = t.inWords("clock", r.clockWords())
 	}
+	fields := c.columns
 	if c.fields {
-		o.fields = t.inFields(r.fieldLayout(c.columns, 5))
+		layout := r.fieldLayout(c.columns, 5)
+		fields = len(layout.offsets) - 1
+		o.fields = t.inFields(layout)
 	}
-	switch c.kind {
-	case device.CorruptSaltAndPepper:
+	if c.rates {
+		o.rates = t.inWords("rates", r.rateWords(fields))
+	}
+	if c.continuous {
+		o.continuous = t.inWords("continuous", r.continuousWords(c.columns))
+	}
+	switch {
+	case c.kind == device.CorruptSaltAndPepper:
 		o.low = t.in("low", 1, c.columns, r.uniforms(c.columns, -2, -1))
 		o.high = t.in("high", 1, c.columns, r.uniforms(c.columns, 1, 2))
-	case device.CorruptSwap:
+	case c.kind.Swaps() && c.records:
+		o.data = r.load(r.recordTable(examples, c.columns))
+	case c.kind.Swaps():
 		o.data = r.load(r.table(examples, c.columns, c.fields))
 	}
 	return o
@@ -89,6 +107,7 @@ func (o *corruptOperands) call(s side) {
 	a := o.args
 	a.From, a.To, a.Mask, a.Low, a.High = s.v(o.from), s.v(o.to), s.v(o.mask), s.v(o.low), s.v(o.high)
 	a.Index, a.Clock, a.Fields, a.Data = s.w(o.index), s.w(o.clock), s.fields(o.fields), s.data(o.data)
+	a.Rates, a.Continuous = s.w(o.rates), s.w(o.continuous)
 	s.Corrupt(a)
 }
 
@@ -121,7 +140,7 @@ func checkCorruptSplits(r *rig, k device.Corruption) {
 	data, err := r.dev.Load(r.Context(), r.table(rows, columns, true))
 	r.must(err)
 	part := device.Rows{Lo: 2, Hi: rows, Split: true, Seed: 8}
-	a := device.CorruptArgs{Kind: k, Rate: threshold(0.4), Amount: 0.3, Seed: 1 << 40, Stage: 1, Data: data, Part: part}
+	a := device.CorruptArgs{Kind: k, Rate: threshold(0.4), Length: 3, Amount: 0.3, Seed: 1 << 40, Stage: 1, Data: data, Part: part}
 	a.Low, a.High = r.constants(columns, -1), r.constants(columns, 2)
 	a.Fields = r.placedFields(r.fieldLayout(columns, 3))
 	draw := func(cursor, examples int) []float32 {

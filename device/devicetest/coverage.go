@@ -33,7 +33,7 @@ func (c *coverage) missing() []string {
 // wanted lists every operation with each of its kinds.
 func wanted() []string {
 	return slices.Concat(
-		[]string{"Gather", "Dropout", "Combine", "Tick", "Record", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows"},
+		[]string{"Gather", "Dropout", "Combine", "Tick", "Record", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows", "Embed", "EmbedBackward"},
 		named("Corrupt", device.Corruptions()),
 		named("Dense", device.Activations()),
 		named("DenseBackward", device.Activations()),
@@ -78,6 +78,16 @@ func (c *counted) Gather(a device.GatherArgs) {
 func (c *counted) Corrupt(a device.CorruptArgs) {
 	c.coverage.add("Corrupt", a.Kind)
 	c.Device.Corrupt(a)
+}
+
+func (c *counted) Embed(a device.EmbedArgs) {
+	c.coverage.add("Embed", nil)
+	c.Device.Embed(a)
+}
+
+func (c *counted) EmbedBackward(a device.EmbedBackwardArgs) {
+	c.coverage.add("EmbedBackward", nil)
+	c.Device.EmbedBackward(a)
 }
 
 func (c *counted) Dense(a device.DenseArgs) {

@@ -25,9 +25,9 @@ func defectChecks() []check {
 	}
 }
 
-// destructive are the kinds that have a rate.
+// destructive are the kinds that have a rate, and decide of each field by itself.
 func destructive() []device.Corruption {
-	return []device.Corruption{device.CorruptMasking, device.CorruptSaltAndPepper, device.CorruptSwap}
+	return []device.Corruption{device.CorruptMasking, device.CorruptSaltAndPepper, device.CorruptSwap, device.CorruptSwapRows}
 }
 
 // destroy runs a kind with a rate over the sampling data set.
@@ -284,7 +284,7 @@ func (r *rig) expectWholeFields(k device.Corruption, layout fieldLayout, s sampl
 
 // donorsOf swaps every feature of a part and returns, for each row and column,
 // the position of the donor, which every value of the data set tells.
-func (r *rig) donorsOf(part device.Rows, rows, columns, batch int) (positions []uint32, donors [][]int) {
+func (r *rig) donorsOf(kind device.Corruption, part device.Rows, rows, columns, batch int, seed uint64) (positions []uint32, donors [][]int) {
 	r.Helper()
 	x := make([]float32, rows*columns)
 	positionOf := map[float32]int{}
@@ -304,7 +304,7 @@ func (r *rig) donorsOf(part device.Rows, rows, columns, batch int) (positions []
 		m := r.newMinibatch(min(batch, part.Len()-cursor), columns, 1)
 		m.setClock(device.Clock{Cursor: uint32(cursor)})
 		m.gather(data, part, true, 9)
-		m.corrupt(device.CorruptArgs{Kind: device.CorruptSwap, Rate: threshold(1), Seed: 31, Data: data, Part: part})
+		m.corrupt(device.CorruptArgs{Kind: kind, Rate: threshold(1), Seed: seed, Data: data, Part: part})
 		positions = append(positions, m.positions()...)
 		y := r.read(m.y)
 		for i := range m.x.Rows {
@@ -327,7 +327,7 @@ func (r *rig) donorsOf(part device.Rows, rows, columns, batch int) (positions []
 // rate says it does. With two rows the donor is always the other one.
 func checkSwapDonorIsAnotherRow(r *rig) {
 	for _, part := range []device.Rows{{Hi: 2}, {Lo: 3, Hi: 6}, {Hi: 20, Split: true, Seed: 1}, {Lo: 20, Hi: 50, Split: true, Seed: 1}} {
-		positions, donors := r.donorsOf(part, 50, 7, 8)
+		positions, donors := r.donorsOf(device.CorruptSwap, part, 50, 7, 8, 31)
 		for i, row := range donors {
 			for _, donor := range row {
 				if donor == int(positions[i]) {
@@ -361,7 +361,7 @@ func checkSwapDonorsAreUniform(r *rig) {
 	const columns = 40
 	part := device.Rows{Lo: 10, Hi: 91, Split: true, Seed: 3}
 	n := part.Len()
-	positions, donors := r.donorsOf(part, 100, columns, 4)
+	positions, donors := r.donorsOf(device.CorruptSwap, part, 100, columns, 4, 31)
 	counts := make([]float64, n)
 	same := 0
 	for i, row := range donors {
@@ -372,17 +372,21 @@ func checkSwapDonorsAreUniform(r *rig) {
 			}
 		}
 	}
-	expected := float64(len(donors)*columns) / float64(n-1)
-	chiSquare := 0.0
-	for _, count := range counts[1:] {
-		chiSquare += (count - expected) * (count - expected) / expected
-	}
-	freedom := float64(n - 2)
-	if math.Abs(chiSquare-freedom) > deviations*math.Sqrt(2*freedom) {
-		r.report("donors are not uniform: chi-square %.1f with %.0f degrees of freedom", chiSquare, freedom)
-	}
+	r.expectUniform("donors", counts[1:], len(donors)*columns)
 	pairs := float64(len(donors) * (columns - 1))
 	if p := 1 / float64(n-1); math.Abs(float64(same)/pairs-p) > deviations*math.Sqrt(p/pairs) {
 		r.report("neighbouring features share a donor %d times in %.0f, want one in %d", same, pairs, n-1)
+	}
+}
+
+// expectUniform holds counts of so many draws against equal shares, by chi-square.
+func (r *rig) expectUniform(what string, counts []float64, draws int) {
+	r.Helper()
+	expected, chiSquare := float64(draws)/float64(len(counts)), 0.0
+	for _, count := range counts {
+		chiSquare += (count - expected) * (count - expected) / expected
+	}
+	if freedom := float64(len(counts) - 1); math.Abs(chiSquare-freedom) > deviations*math.Sqrt(2*freedom) {
+		r.report("%s are not uniform: chi-square %.1f with %.0f degrees of freedom", what, chiSquare, freedom)
 	}
 }

@@ -86,7 +86,7 @@ func checks() []check {
 	for _, group := range [][]check{
 		memoryChecks(), gatherChecks(), corruptChecks(), denseChecks(), activateChecks(), normalizeChecks(),
 		dropoutChecks(), likelihoodChecks(), reduceChecks(), updateChecks(), tickChecks(), programChecks(),
-		momentChecks(), defectChecks(), scoreChecks(), codeChecks(), drawChecks(), samplingChecks(),
+		momentChecks(), defectChecks(), scoreChecks(), codeChecks(), drawChecks(), samplingChecks(), tableChecks(),
 	} {
 		all = append(all, group...)
 	}

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -109,6 +110,10 @@ type defect struct {
 	importance   func(d device.Device, a device.ImportanceArgs)
 	scaleRows    func(d device.Device, a device.ScaleRowsArgs)
 	draw         func(d device.Device, a device.DrawArgs)
+	load         func(d device.Device, ctx context.Context, t device.Table) (device.Dataset, error)
+	embed        func(d device.Device, a device.EmbedArgs)
+	embedBack    func(d device.Device, a device.EmbedBackwardArgs)
+	mean         func(d device.Device, a device.MeanArgs)
 	synchronise  func(d device.Device) error
 }
 
@@ -199,6 +204,21 @@ func (d *defective) Draw(a device.DrawArgs) {
 	replaced(d, d.defect.draw, d.Device.Draw, a)
 }
 
+func (d *defective) Embed(a device.EmbedArgs) { replaced(d, d.defect.embed, d.Device.Embed, a) }
+
+func (d *defective) EmbedBackward(a device.EmbedBackwardArgs) {
+	replaced(d, d.defect.embedBack, d.Device.EmbedBackward, a)
+}
+
+func (d *defective) Mean(a device.MeanArgs) { replaced(d, d.defect.mean, d.Device.Mean, a) }
+
+func (d *defective) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
+	if d.defect.load != nil {
+		return d.defect.load(d.Device, ctx, t)
+	}
+	return d.Device.Load(ctx, t)
+}
+
 func replaced[A any](d *defective, by func(device.Device, A), sound func(A), a A) {
 	if by != nil {
 		by(d.Device, a)
@@ -226,7 +246,7 @@ func poke(d device.Device, v device.View, offset int, x float32) {
 }
 
 func defects() []defect {
-	return slices.Concat(corruptionDefects(), arithmeticDefects(), memoryDefects(), stateDefects(), codeDefects())
+	return slices.Concat(corruptionDefects(), arithmeticDefects(), memoryDefects(), stateDefects(), codeDefects(), tableDefects())
 }
 
 func corruptionDefects() []defect {

@@ -21,6 +21,10 @@ type drawCase struct {
 // within the rounding of a learned spread, and up to the side of a threshold on
 // which a uniform draw lies that is within rounding of it.
 func checkDraw(r *rig, k device.Likelihood) {
+	if k == device.Mixed {
+		checkDrawOfMixed(r)
+		return
+	}
 	for _, shape := range scoreShapes {
 		for variant := range 4 {
 			r.drawTrial(drawCase{kind: k, rows: shape[0] * 3, features: shape[1], replicates: 1 + 2*(variant&1), clock: variant != 0,

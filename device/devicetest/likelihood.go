@@ -16,15 +16,21 @@ type likelihoodCase struct {
 	kind                    device.Likelihood
 	rows, features          int
 	masked, gradient, alias bool
+	weighted, byColumn      bool
 	widest                  int // columns of a field, 0: no fields
 }
 
 func checkLikelihood(r *rig, k device.Likelihood) {
+	if k == device.Mixed {
+		checkMixed(r)
+		return
+	}
 	for i, shape := range shapes {
 		for variant := range 6 {
 			r.likelihoodTrial(likelihoodCase{
 				kind: k, rows: shape[0], features: shape[1], masked: variant&1 == 0,
 				gradient: variant < 4, alias: variant < 2, widest: [...]int{0, 4, 2 * shape[1]}[(i+variant)%3],
+				weighted: (i+variant)%4 == 1, byColumn: variant == 1 || variant == 4,
 			})
 		}
 	}
@@ -37,7 +43,13 @@ func (r *rig) likelihoodTrial(c likelihoodCase) {
 	params := t.in("params", c.rows, width, r.likelihoodParams(c.kind, c.rows*width))
 	target := t.in("target", c.rows, c.features, r.targets(c.kind, c.rows, layout))
 	losses := t.out("losses", c.rows, 1)
-	var mask, dParams *operand
+	var mask, dParams, weights, byColumn *operand
+	if c.weighted {
+		weights = t.in("weights", 1, c.features, r.uniforms(c.features, 0, 3))
+	}
+	if c.byColumn {
+		byColumn = t.out("losses by column", c.rows, c.features)
+	}
 	if c.masked {
 		mask = t.in("mask", c.rows, c.features, r.bits(c.rows*c.features, 0.4))
 	}
@@ -51,11 +63,14 @@ func (r *rig) likelihoodTrial(c likelihoodCase) {
 	t.run(func(s side) {
 		a := a
 		a.Fields, a.Params, a.Target, a.Mask = s.fields(fields), s.v(params), s.v(target), s.v(mask)
-		a.Losses, a.DParams = s.v(losses), s.v(dParams)
+		a.Losses, a.DParams, a.Weights, a.ByColumn = s.v(losses), s.v(dParams), s.v(weights), s.v(byColumn)
 		s.Likelihood(a)
 	})
-	lossBounds, gradientBounds := likelihoodBounds(&a, layout, params, target, mask)
+	lossBounds, gradientBounds, columnBounds := likelihoodBounds(&a, layout, params, target, mask, weights)
 	t.within(losses, func(i int) float64 { return lossBounds[i] })
+	if c.byColumn {
+		t.within(byColumn, func(i int) float64 { return columnBounds[i] })
+	}
 	if c.gradient {
 		t.within(dParams, func(i int) float64 { return gradientBounds[i] })
 	}
@@ -139,9 +154,9 @@ func (r *rig) oneHots(rows int, layout fieldLayout) []float32 {
 
 // likelihoodBounds bounds the losses and the gradient: a loss is a sum of
 // terms, each an elementary function of its argument's magnitude.
-func likelihoodBounds(a *device.LikelihoodArgs, layout fieldLayout, params, target, mask *operand) (losses, gradient []float64) {
+func likelihoodBounds(a *device.LikelihoodArgs, layout fieldLayout, params, target, mask, weights *operand) (losses, gradient, byColumn []float64) {
 	d := len(layout.ofColumn)
-	losses, gradient = make([]float64, target.rows), make([]float64, len(params.before))
+	losses, gradient, byColumn = make([]float64, target.rows), make([]float64, len(params.before)), make([]float64, len(target.before))
 	for i := range target.rows {
 		row := params.before[i*params.columns : (i+1)*params.columns]
 		x := target.before[i*d : (i+1)*d]
@@ -154,6 +169,9 @@ func likelihoodBounds(a *device.LikelihoodArgs, layout fieldLayout, params, targ
 					weight = float64(a.Destroyed)
 				}
 			}
+			if weights != nil {
+				weight *= float64(weights.before[from])
+			}
 			features := columnsOf(from, to)
 			columns := features
 			if a.Kind == device.GaussianLearned {
@@ -161,12 +179,13 @@ func likelihoodBounds(a *device.LikelihoodArgs, layout fieldLayout, params, targ
 			}
 			loss, slopes := unitMagnitude(a.Kind, pick(row, columns), pick(x, features), float64(a.Sigma))
 			losses[i] += (float64(d)*u + elementary) * weight * loss
+			byColumn[i*d+from] = (float64(to-from)*u + elementary) * loss
 			for k, j := range columns {
 				gradient[i*params.columns+j] = float64(a.Scale)*weight*elementary*slopes[k] + tiny
 			}
 		}
 	}
-	return losses, gradient
+	return losses, gradient, byColumn
 }
 
 // columnsOf lists the columns from, ..., to-1.
@@ -235,6 +254,10 @@ func pick(row []float32, columns []int) []float64 {
 
 // checkMean compares E[x|h], also in place where the widths agree.
 func checkMean(r *rig, k device.Likelihood) {
+	if k == device.Mixed {
+		checkMeanOfMixed(r)
+		return
+	}
 	for i, shape := range shapes {
 		for variant := range 3 {
 			c := likelihoodCase{kind: k, rows: shape[0], features: shape[1], widest: [...]int{0, 4, 2 * shape[1]}[(i+variant)%3],

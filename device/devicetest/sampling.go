@@ -49,6 +49,10 @@ const drawnRows = 4096
 // momentsOfDraw: the mean, and for numbers the variance, of each column is what
 // Mean and the family say; a field is drawn as its softmax says.
 func momentsOfDraw(r *rig, k device.Likelihood) {
+	if k == device.Mixed {
+		momentsOfMixed(r)
+		return
+	}
 	a := []float32{-1.5, 0, 0.7, 2, -0.3}
 	const sigma = 0.4
 	features, row, fields := len(a), a, device.Fields{}

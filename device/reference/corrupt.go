@@ -13,7 +13,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 	}
 	from, to, mask := d.matrix(a.From), d.matrix(a.To), d.matrix(a.Mask)
 	low, high := d.matrix(a.Low), d.matrix(a.High)
-	index, fieldOf := d.words(a.Index), d.words(a.Fields.OfColumn)
+	index, fieldOf, rates, continuous := d.words(a.Index), d.words(a.Fields.OfColumn), d.words(a.Rates), d.words(a.Continuous)
 	step := uint32(d.clock(a.Clock).Step)
 	donor := d.donors(&a)
 	draw := corruptions[a.Kind]
@@ -21,7 +21,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 		for j := range from.columns {
 			c := cell{
 				x: float32(from.at(i, j)), column: j, field: j,
-				rate: a.Rate, amount: a.Amount,
+				rate: a.Rate, amount: a.Amount, length: a.Length,
 				donor: donor, position: index[from.rows+i],
 				key: philox.KeyOf(a.Seed),
 				at: philox.Coordinates{Stream: a.Stream, Index: a.Stage, Replicate: uint32(i % a.Replicates),
@@ -30,10 +30,19 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 			if fieldOf != nil {
 				c.field = int(fieldOf[j])
 			}
+			if rates != nil {
+				c.rateWord = &rates[c.field]
+			}
+			if a.Absent {
+				c.masked = absent
+			}
 			if a.Kind == device.CorruptSaltAndPepper {
 				c.low, c.high = float32(low.data[j]), float32(high.data[j])
 			}
-			x, destroyed := draw(c)
+			x, destroyed := c.x, false
+			if !(a.Absent && c.x != c.x) && !(a.Kind.Continuous() && continuous != nil && continuous[j] == 0) {
+				x, destroyed = draw(c)
+			}
 			to.row(i)[j] = float64(x)
 			if destroyed {
 				mask.row(i)[j] = 1
@@ -46,7 +55,7 @@ func (d *Device) Corrupt(a device.CorruptArgs) {
 
 // donors returns the part that swaps draw from, nil for the other kinds.
 func (d *Device) donors(a *device.CorruptArgs) *donors {
-	if a.Kind != device.CorruptSwap {
+	if !a.Kind.Swaps() {
 		return nil
 	}
 	data := d.table(a.Data)

@@ -10,6 +10,9 @@ type cell struct {
 	x             float32
 	column, field int
 	rate          uint64
+	rateWord      *uint32 // in place of rate, or nil
+	length        int     // of a run
+	masked        float32 // what masking leaves
 	amount        float32
 	low, high     float32
 	donor         *donors
@@ -29,6 +32,8 @@ var corruptions = [...]func(cell) (x float32, destroyed bool){
 	device.CorruptSpeckle:       speckle,
 	device.CorruptUniform:       uniform,
 	device.CorruptPoisson:       poisson,
+	device.CorruptSwapRows:      swapRows,
+	device.CorruptSpan:          span,
 }
 
 func keep(c cell) (float32, bool) { return c.x, false }
@@ -36,10 +41,29 @@ func keep(c cell) (float32, bool) { return c.x, false }
 // gaussian: x + σ·z.
 func gaussian(c cell) (float32, bool) { return c.x + float32(c.amount*c.normal()), true }
 
-// masking: 0 with probability p, by field.
+// fires reports whether the field is destroyed, by its word at draw 0.
+func (c cell) fires() bool {
+	word := c.word(c.field, 0)
+	if c.rateWord != nil {
+		return *c.rateWord != 0 && word <= *c.rateWord
+	}
+	return philox.Fires(word, c.rate)
+}
+
+// masking: 0, or absent, with probability p, by field.
 func masking(c cell) (float32, bool) {
-	if philox.Fires(c.word(c.field, 0), c.rate) {
-		return 0, true
+	if c.fires() {
+		return c.masked, true
+	}
+	return c.x, false
+}
+
+// span: masked if any of the runs starts that reach the field.
+func span(c cell) (float32, bool) {
+	for start := c.field; start < c.field+c.length; start++ {
+		if philox.Fires(c.word(start, 0), c.rate) {
+			return c.masked, true
+		}
 	}
 	return c.x, false
 }
@@ -57,12 +81,18 @@ func saltAndPepper(c cell) (float32, bool) {
 }
 
 // swap: with probability p, by field, the value in another example of the part.
-func swap(c cell) (float32, bool) {
+func swap(c cell) (float32, bool) { return c.swapFor(c.word(c.field, 1)) }
+
+// swapRows: the same, and the donor is the same for all fields.
+func swapRows(c cell) (float32, bool) { return c.swapFor(c.word(0, 1)) }
+
+// swapFor takes the value of the donor that a word chooses.
+func (c cell) swapFor(choice uint32) (float32, bool) {
 	examples := uint32(c.donor.part.Len())
-	if examples < 2 || !philox.Fires(c.word(c.field, 0), c.rate) {
+	if examples < 2 || !c.fires() {
 		return c.x, false
 	}
-	donor := philox.Below(c.word(c.field, 1), examples-1)
+	donor := philox.Below(choice, examples-1)
 	if donor >= c.position {
 		donor++
 	}

@@ -2,6 +2,7 @@ package reference
 
 import (
 	"math"
+	"slices"
 
 	"gpudae/device"
 	"gpudae/device/philox"
@@ -14,28 +15,18 @@ func (d *Device) Draw(a device.DrawArgs) {
 		return
 	}
 	params, out, index, step := d.matrix(a.Params), d.matrix(a.Out), d.words(a.Index), uint32(d.clock(a.Clock).Step)
-	units := d.units(a.Kind, a.Fields, out.columns)
+	units := d.units(distribution{a.Kind, a.Fields, a.Table, a.Sigma, a.Floor}, out.columns)
 	for i := range out.rows {
 		c := cell{key: philox.KeyOf(a.Seed),
 			at: philox.Coordinates{Stream: a.Stream, Index: a.Stage, Replicate: uint32(i % a.Replicates), Row: index[i], Step: step}}
 		for n, u := range units {
 			c.column = n
-			x := drawers[a.Kind](pick(params.row(i), u.params), float64(a.Sigma), c)
+			x := u.family.draw(pick(params.row(i), u.params), u.sigma, c)
 			for k, j := range u.features {
 				out.row(i)[j] = x[k]
 			}
 		}
 	}
-}
-
-// drawers holds, by kind, the draw of a unit with parameters a, at the unit's
-// coordinates.
-var drawers = [...]func(a []float64, sigma float64, c cell) []float64{
-	device.Bernoulli:       drawBernoulli,
-	device.Gaussian:        drawGaussian,
-	device.GaussianLearned: drawGaussianLearned,
-	device.Categorical:     drawCategorical,
-	device.Poisson:         drawPoisson,
 }
 
 // drawBernoulli: 1 if u < p.
@@ -69,6 +60,11 @@ func drawCategorical(a []float64, _ float64, c cell) []float64 {
 		}
 	}
 	return x
+}
+
+// drawCode: the number of the column that drawCategorical sets.
+func drawCode(a []float64, _ float64, c cell) []float64 {
+	return []float64{float64(slices.Index(drawCategorical(a, 0, c), 1))}
 }
 
 // drawPoisson: N ~ Poisson(exp a).

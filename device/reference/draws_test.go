@@ -35,6 +35,7 @@ func TestDrawsAreTheRecordedOnes(t *testing.T) {
 	for _, k := range device.Likelihoods() {
 		l.writeFeatures(&got, k)
 	}
+	l.writeSpans(&got)
 	path := filepath.Join("testdata", "draws.txt")
 	if *update {
 		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
@@ -72,7 +73,7 @@ func (l *lab) writeDraws(to *bytes.Buffer, k device.Corruption) {
 	x, index := l.matrix(n, columns), l.words(make([]uint32, device.IndexWords(n))...)
 	l.d.Gather(device.GatherArgs{Data: data, Part: part, Shuffle: true, Seed: 7, Replicates: replicates, Clock: clock, X: x, Index: index})
 	y, mask := l.matrix(n, columns), l.matrix(n, columns)
-	l.d.Corrupt(device.CorruptArgs{Kind: k, Rate: philox.Threshold(0.4), Amount: 3, From: x, To: y, Mask: mask,
+	l.d.Corrupt(device.CorruptArgs{Kind: k, Rate: philox.Threshold(0.4), Length: 2, Amount: 3, From: x, To: y, Mask: mask,
 		Low: l.matrix(1, columns, -1, -2, -3, -4, -5, -6), High: l.matrix(1, columns, 1, 2, 3, 4, 5, 6),
 		Fields: device.Fields{Count: 4, OfColumn: l.words(0, 1, 1, 2, 2, 3), Offsets: l.words(0, 1, 3, 5, 6)},
 		Seed:   1 << 63, Stream: philox.StreamTrain, Stage: 1, Replicates: replicates, Index: index, Clock: clock, Data: data, Part: part})
@@ -156,9 +157,32 @@ func (l *lab) writeCodes(to *bytes.Buffer, k device.Code) {
 func (l *lab) writeFeatures(to *bytes.Buffer, k device.Likelihood) {
 	l.Helper()
 	const rows, columns = 4, 6
-	out := l.matrix(rows, columns)
-	l.d.Draw(device.DrawArgs{Kind: k, Sigma: 0.5, Fields: device.Fields{Count: 3, OfColumn: l.words(0, 0, 0, 1, 2, 2), Offsets: l.words(0, 3, 4, 6)},
-		Params: l.matrix(rows, k.Width(columns)), Out: out, Seed: 1 << 63, Stream: philox.StreamDraw, Stage: 1, Replicates: 2,
+	out, table := l.matrix(rows, columns), device.TableColumns{}
+	width := 0
+	if k == device.Mixed {
+		table = l.table(sixColumns())
+		width = table.ParamWidth
+	} else {
+		width = k.Width(columns)
+	}
+	l.d.Draw(device.DrawArgs{Kind: k, Sigma: 0.5, Floor: 0.1, Fields: device.Fields{Count: 3, OfColumn: l.words(0, 0, 0, 1, 2, 2), Offsets: l.words(0, 3, 4, 6)},
+		Table: table, Params: l.matrix(rows, width), Out: out, Seed: 1 << 63, Stream: philox.StreamDraw, Stage: 1, Replicates: 2,
 		Index: l.words(5, 5, 9, 9, 0, 0, 1, 1), Clock: l.words(device.Clock{Step: 17}.Words()...)})
 	drawn(to, k.String()+" draw", out)
+}
+
+// writeSpans masks runs of four fields, one column each, of which some are absent.
+func (l *lab) writeSpans(to *bytes.Buffer) {
+	l.Helper()
+	const rows, columns = 4, 12
+	x, mask := l.matrix(rows, columns), l.matrix(rows, columns)
+	for i := range Float64s(x) {
+		if Float64s(x)[i] = 1; i%5 == 0 {
+			Float64s(x)[i] = math.NaN()
+		}
+	}
+	l.d.Corrupt(device.CorruptArgs{Kind: device.CorruptSpan, Rate: device.SpanStart(0.4, 4), Length: 4, Absent: true, From: x, To: x, Mask: mask, Seed: 1 << 63,
+		Replicates: 2, Index: l.words(5, 5, 9, 9, 0, 0, 1, 1), Clock: l.words(device.Clock{Step: 17}.Words()...)})
+	drawn(to, "span of absent values", x)
+	drawn(to, "its mask", mask)
 }

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"fmt"
 	"math"
 
 	"gpudae/device"
@@ -12,15 +13,20 @@ type family struct {
 	loss     func(a, x []float64, sigma float64) float64
 	gradient func(a, x []float64, sigma float64) []float64
 	mean     func(a []float64) []float64
+	draw     func(a []float64, sigma float64, c cell) []float64 // at the unit's coordinates
 }
 
 var families = [...]family{
-	device.Bernoulli:       {bernoulliLoss, bernoulliGradient, bernoulliMean},
-	device.Gaussian:        {gaussianLoss, gaussianGradient, gaussianMean},
-	device.GaussianLearned: {gaussianLearnedLoss, gaussianLearnedGradient, gaussianMean},
-	device.Categorical:     {categoricalLoss, categoricalGradient, softmax},
-	device.Poisson:         {poissonLoss, poissonGradient, poissonMean},
+	device.Bernoulli:       {bernoulliLoss, bernoulliGradient, bernoulliMean, drawBernoulli},
+	device.Gaussian:        {gaussianLoss, gaussianGradient, gaussianMean, drawGaussian},
+	device.GaussianLearned: {gaussianLearnedLoss, gaussianLearnedGradient, gaussianMean, drawGaussianLearned},
+	device.Categorical:     {categoricalLoss, categoricalGradient, softmax, drawCategorical},
+	device.Poisson:         {poissonLoss, poissonGradient, poissonMean, drawPoisson},
+	device.Mixed:           {}, // its columns' are those above, and codes
 }
+
+// codes is the categorical family of a column that holds codes.
+var codes = family{codeLoss, codeGradient, mostProbable, drawCode}
 
 var logTwoPi = math.Log(2 * math.Pi)
 
@@ -78,6 +84,35 @@ func categoricalGradient(a, x []float64, _ float64) []float64 {
 		g[k] = total*g[k] - x[k]
 	}
 	return g
+}
+
+// codeLoss: logsumexp(a) - a_x.
+func codeLoss(a, x []float64, _ float64) float64 { return categoricalLoss(a, oneHot(a, x), 0) }
+
+func codeGradient(a, x []float64, _ float64) []float64 {
+	return categoricalGradient(a, oneHot(a, x), 0)
+}
+
+// oneHot is a code as a categorical field of as many columns as a.
+func oneHot(a, x []float64) []float64 {
+	code := int(x[0])
+	if float64(code) != x[0] {
+		panic(fmt.Sprintf("reference: %g is no code", x[0]))
+	}
+	hot := make([]float64, len(a))
+	hot[code] = 1
+	return hot
+}
+
+// mostProbable is the code of the largest logit, the lowest of several.
+func mostProbable(a []float64) []float64 {
+	best := 0
+	for k := range a {
+		if a[k] > a[best] {
+			best = k
+		}
+	}
+	return []float64{float64(best)}
 }
 
 func logSumExp(a []float64) float64 {

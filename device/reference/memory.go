@@ -1,7 +1,9 @@
 package reference
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"gpudae/device"
 )
@@ -91,12 +93,42 @@ func (t *table) Shape() (rows, columns int) { return t.Rows, t.Columns }
 
 // value is an element, widened to float32 as device.Table says.
 func (t *table) value(row, column int) float32 {
+	if t.Records != nil {
+		return recordValue(t.Records, row, column)
+	}
 	at := row*t.Columns + column
 	if t.Uint8 != nil {
 		return t.Scale * float32(t.Uint8[at])
 	}
 	return t.Float32[at]
 }
+
+// recordValue reads a cell of a record, from the documentation of device.Records.
+func recordValue(r *device.Records, row, column int) float32 {
+	c := r.Columns[column]
+	record := r.Bytes[row*r.Stride:]
+	var number int
+	switch c.Cell {
+	case device.CellFloat32:
+		return math.Float32frombits(binary.LittleEndian.Uint32(record[c.Offset:]))
+	case device.CellBit:
+		number = int(record[c.Offset/8]) / (1 << (c.Offset % 8)) % 2
+	case device.CellUint8:
+		number = int(record[c.Offset]) - 1
+	case device.CellUint16:
+		number = int(binary.LittleEndian.Uint16(record[c.Offset:])) - 1
+	}
+	switch {
+	case number == -1 || c.Values != nil && number >= len(c.Values):
+		return absent
+	case c.Values == nil:
+		return float32(number)
+	}
+	return c.Values[number]
+}
+
+// absent is the value of a cell that is not there.
+var absent = float32(math.NaN())
 
 func (d *Device) table(s device.Dataset) *table {
 	t, ok := s.(*table)

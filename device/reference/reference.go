@@ -116,7 +116,8 @@ func saturatingProduct(a, b uint64) uint64 {
 	return a * b
 }
 
-// Load implements device.Device. It copies the table.
+// Load implements device.Device. It copies the table, but for records, which may
+// be a file.
 func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
 	if d.err != nil {
 		return nil, d.err
@@ -124,10 +125,8 @@ func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, erro
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("reference: load %d×%d: %w", t.Rows, t.Columns, err)
 	}
-	if (t.Uint8 == nil) == (t.Float32 == nil) || len(t.Uint8)+len(t.Float32) != t.Rows*t.Columns {
-		panic(fmt.Sprintf("reference: load %d×%d from %d uint8 and %d float32 values", t.Rows, t.Columns, len(t.Uint8), len(t.Float32)))
-	}
-	if err := d.reserve(uint64(len(t.Uint8))+4*uint64(len(t.Float32)), 1); err != nil {
+	t.Check()
+	if err := d.reserve(t.Size(), 1); err != nil {
 		return nil, err
 	}
 	t.Uint8, t.Float32 = slices.Clone(t.Uint8), slices.Clone(t.Float32)

@@ -6,9 +6,10 @@
 // Small models that together have every kind of corruption, activation, norm,
 // likelihood and optimiser are trained for some recorded steps and evaluated
 // (cases.go); noise levels, stochastic codes and draws are computed each by itself
-// (draws.go), and so are products of three sizes, since a device may choose its code
-// by their shape (products.go). Package devicetest is the thorough suite: each
-// operation by itself, with bounds from the arithmetic.
+// (draws.go), and so are the operations on tables of mixed columns (table.go) and
+// products of three sizes, since a device may choose its code by their shape
+// (products.go). Package devicetest is the thorough suite: each operation by itself,
+// with bounds from the arithmetic.
 //
 // The package must not know any device but the reference.
 package selftest
@@ -17,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"gpudae/device"
@@ -91,7 +93,7 @@ type array struct {
 }
 
 func checks() []check {
-	all := append(trainings(), drawings()...)
+	all := slices.Concat(trainings(), drawings(), tables())
 	for _, s := range shapes() {
 		all = append(all, check{s.String(), s.multiply})
 	}

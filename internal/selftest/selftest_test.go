@@ -44,7 +44,7 @@ func TestEveryKindIsRunAndCaught(t *testing.T) {
 	if _, err := Run(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range slices.Concat([]string{"Gather", "Dropout", "Combine", "Tick", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows"},
+	for _, name := range slices.Concat([]string{"Gather", "Dropout", "Combine", "Tick", "Diffuse", "Condition", "Blend", "ScoreMatch", "Importance", "ScaleRows", "Embed", "EmbedBackward"},
 		named("SampleCode", device.Codes()), named("SampleCodeBackward", device.Codes()), named("Draw", device.Likelihoods()),
 		named("Corrupt", device.Corruptions()), named("Dense", device.Activations()), named("DenseBackward", device.Activations()),
 		named("Activate", device.Activations()), named("ActivateBackward", device.Activations()),
@@ -67,7 +67,7 @@ func TestEveryKindIsRunAndCaught(t *testing.T) {
 func caught(t *testing.T, dev device.Device, operation string) bool {
 	t.Helper()
 	spoiled := &faulty{Device: dev, ran: map[string]bool{}, fault: operation}
-	for _, c := range append(trainings(), drawings()...) {
+	for _, c := range slices.Concat(trainings(), drawings(), tables()) {
 		r := &Report{}
 		if err := r.run(t.Context(), spoiled, c); err != nil {
 			t.Fatal(err)
@@ -87,11 +87,28 @@ func TestDrawsKeepAwayFromTheEdge(t *testing.T) {
 		for _, k := range []device.Likelihood{device.Bernoulli, device.Categorical, device.Poisson} {
 			expectSame(t, k.String(), off, func(dev device.Device) ([]array, error) { return draw(dev, k) })
 		}
+		expectSame(t, "mixed", off, func(dev device.Device) ([]array, error) {
+			all, err := mixedTable(t.Context(), dev)
+			return discrete(all), err
+		})
 		expectSame(t, "code", off, func(dev device.Device) ([]array, error) {
 			all, err := code(dev, device.CodeBernoulli, false)
 			return all[:2], err // noise and codes
 		})
 	}
+}
+
+// discrete are the codes and bits among the draws of a table.
+func discrete(all []array) []array {
+	codes := array{name: "drawn codes and bits"}
+	for _, a := range all {
+		for i, x := range a.values {
+			if c := tableColumns()[i%len(tableColumns())]; a.name == "draws" && (c.Family == device.FamilyCategorical || c.Family == device.FamilyBernoulli) {
+				codes.values = append(codes.values, x)
+			}
+		}
+	}
+	return []array{codes}
 }
 
 func expectSame(t *testing.T, what string, off float32, body func(device.Device) ([]array, error)) {
@@ -199,6 +216,16 @@ func (f *faulty) Gather(a device.GatherArgs) {
 func (f *faulty) Corrupt(a device.CorruptArgs) {
 	f.Device.Corrupt(a)
 	f.after("Corrupt "+a.Kind.String(), a.To)
+}
+
+func (f *faulty) Embed(a device.EmbedArgs) {
+	f.Device.Embed(a)
+	f.after("Embed", a.Y)
+}
+
+func (f *faulty) EmbedBackward(a device.EmbedBackwardArgs) {
+	f.Device.EmbedBackward(a)
+	f.after("EmbedBackward", a.Grads)
 }
 
 func (f *faulty) Dense(a device.DenseArgs) {

@@ -92,20 +92,122 @@ func Write(path string, write func(io.Writer) error) error {
 }
 
 // Write writes the file named path with what write puts out; write need not
-// buffer. A target that exists keeps its permissions, a symbolic link is
-// followed, and a target that is no regular file (/dev/stdout, a pipe) is written
-// to directly, since nothing may take its place. It fails with *Error, except
-// that an error of write's own making is returned wrapped in the path only.
+// buffer. See Create for the rules. It fails with *Error, except that an error of
+// write's own making is returned wrapped in the path only.
 func (w *Writer) Write(path string, write func(io.Writer) error) error {
+	file, err := w.Create(path)
+	if err != nil {
+		return err
+	}
+	defer file.Abort() // of a failure, or a panic of write
+	if err := write(file); err != nil && file.err == nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return file.Commit()
+}
+
+// File is a file that is being written, and takes its place at Commit.
+type File struct {
+	*Writer
+	path   string
+	target string
+	file   *os.File // nil after Commit and Abort
+	direct bool     // whether it is a device or a pipe, and in its place already
+	buffer *bufio.Writer
+	err    error // the first failure
+}
+
+// Create starts a file. See Writer.Create.
+func Create(path string) (*File, error) { return new(Writer).Create(path) }
+
+// Create starts the file named path. A target that exists keeps its permissions, a
+// symbolic link is followed, and a target that is no regular file (/dev/stdout, a
+// pipe) is written to directly, since nothing may take its place. Whoever calls
+// it calls Commit or Abort too. It fails with *Error, as the methods of File do.
+func (w *Writer) Create(path string) (*File, error) {
 	target, mode, err := resolve(path)
 	if err != nil {
-		return &Error{path, StepCreate, cause(err)}
+		return nil, &Error{path, StepCreate, cause(err)}
 	}
-	job := job{Writer: w, path: path}
-	if mode.Type() != 0 {
-		return job.writeThrough(target, write)
+	f := &File{Writer: w, path: path, target: target, direct: mode.Type() != 0}
+	err = f.do(StepCreate, func() (err error) {
+		if f.direct {
+			f.file, err = os.OpenFile(target, os.O_WRONLY, 0)
+		} else {
+			f.file, err = create(target, mode)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return job.replace(target, mode, write)
+	f.buffer = bufio.NewWriterSize(sink{f}, bufferSize)
+	return f, nil
+}
+
+// Write implements io.Writer.
+func (f *File) Write(p []byte) (int, error) { return f.buffer.Write(p) }
+
+// CanPatch reports whether Patch can be called: not for a device or a pipe.
+func (f *File) CanPatch() bool { return !f.direct }
+
+// Patch writes over what has been written, from byte at on.
+func (f *File) Patch(p []byte, at int64) error {
+	if err := f.buffer.Flush(); err != nil {
+		return err
+	}
+	f.err = f.do(StepWrite, func() error {
+		_, err := f.file.WriteAt(p, at)
+		return err
+	})
+	return f.err
+}
+
+// Commit makes what has been written the file. After a failure, of it or of a
+// Write before it, nothing is left behind.
+func (f *File) Commit() error {
+	defer f.Abort()
+	if f.buffer.Flush(); f.err != nil {
+		return f.err
+	}
+	if f.direct {
+		return f.close()
+	}
+	if err := f.do(StepSync, f.file.Sync); err != nil {
+		return err
+	}
+	temporary := f.file.Name()
+	if err := f.close(); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	if err := f.do(StepRename, func() error { return os.Rename(temporary, f.target) }); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	return f.do(StepSyncFolder, func() error { return syncFolder(filepath.Dir(f.target)) })
+}
+
+func (f *File) close() error {
+	file := f.file
+	f.file = nil
+	if err := f.do(StepClose, file.Close); err != nil {
+		file.Close() // where a fault stood for it
+		return err
+	}
+	return nil
+}
+
+// Abort leaves everything as it was before Create. After Commit it does nothing.
+func (f *File) Abort() {
+	if f.file == nil {
+		return
+	}
+	f.file.Close()
+	if !f.direct {
+		os.Remove(f.file.Name())
+	}
+	f.file = nil
 }
 
 // resolve follows symbolic links and returns the target's name and mode, which
@@ -128,73 +230,17 @@ func resolve(path string) (string, fs.FileMode, error) {
 	return target, info.Mode(), nil
 }
 
-// job is one call of Write.
-type job struct {
-	*Writer
-	path string
-}
-
 // do runs one step, or its fault.
-func (j job) do(step Step, action func() error) error {
-	if j.Fault != nil {
-		if err := j.Fault(step); err != nil {
-			return &Error{j.path, step, cause(err)}
+func (f *File) do(step Step, action func() error) error {
+	if f.Fault != nil {
+		if err := f.Fault(step); err != nil {
+			return &Error{f.path, step, cause(err)}
 		}
 	}
 	if err := action(); err != nil {
-		return &Error{j.path, step, cause(err)}
+		return &Error{f.path, step, cause(err)}
 	}
 	return nil
-}
-
-// writeThrough writes to a device or pipe.
-func (j job) writeThrough(target string, write func(io.Writer) error) error {
-	var file *os.File
-	err := j.do(StepCreate, func() (err error) {
-		file, err = os.OpenFile(target, os.O_WRONLY, 0)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	err = j.fill(file, write)
-	if closed := j.do(StepClose, file.Close); err == nil {
-		err = closed
-	}
-	return err
-}
-
-// replace writes a temporary file and gives it the target's name.
-func (j job) replace(target string, mode fs.FileMode, write func(io.Writer) error) (err error) {
-	var file *os.File
-	err = j.do(StepCreate, func() (err error) {
-		file, err = create(target, mode)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	done := false
-	defer func() {
-		if !done { // failure, or a panic of write
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	if err := j.fill(file, write); err != nil {
-		return err
-	}
-	if err := j.do(StepSync, file.Sync); err != nil {
-		return err
-	}
-	if err := j.do(StepClose, file.Close); err != nil {
-		return err
-	}
-	if err := j.do(StepRename, func() error { return os.Rename(file.Name(), target) }); err != nil {
-		return err
-	}
-	done = true
-	return j.do(StepSyncFolder, func() error { return syncFolder(filepath.Dir(target)) })
 }
 
 // create opens a new file beside target: hidden, and with the mode of the file
@@ -221,31 +267,10 @@ func create(target string, mode fs.FileMode) (*os.File, error) {
 	}
 }
 
-// fill runs write with a buffered view of the file.
-func (j job) fill(file *os.File, write func(io.Writer) error) error {
-	sink := &sink{job: j, file: file}
-	buffered := bufio.NewWriterSize(sink, bufferSize)
-	err := write(buffered)
-	if err == nil {
-		err = buffered.Flush()
-	}
-	if sink.err != nil { // the root of whatever write made of it
-		return sink.err
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", j.path, err)
-	}
-	return nil
-}
-
 // sink writes blocks to the file and keeps the first failure.
-type sink struct {
-	job
-	file *os.File
-	err  error
-}
+type sink struct{ *File }
 
-func (s *sink) Write(p []byte) (n int, err error) {
+func (s sink) Write(p []byte) (n int, err error) {
 	if s.err != nil {
 		return 0, s.err
 	}

@@ -294,3 +294,69 @@ func TestReadOnlyFolder(t *testing.T) {
 		t.Errorf("content %q", got)
 	}
 }
+
+func TestFile(t *testing.T) {
+	path := target(t)
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(f, "0123456789"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Patch([]byte("ab"), 3); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(f, "!")
+	if got := content(t, path); got != before {
+		t.Errorf("content %q before the end", got)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	f.Abort()
+	if got := content(t, path); got != "012ab56789!" {
+		t.Errorf("content %q", got)
+	}
+	alone(t, path)
+}
+
+func TestFileAborted(t *testing.T) {
+	path := target(t)
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(f, strings.Repeat(after, bufferSize))
+	f.Abort()
+	f.Abort()
+	if got := content(t, path); got != before {
+		t.Errorf("content %q", got)
+	}
+	alone(t, path)
+}
+
+// TestFailedPatch must not end in a file without the patch.
+func TestFailedPatch(t *testing.T) {
+	path := target(t)
+	w := Writer{Fault: func(s Step) error {
+		if s == StepWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}
+	f, err := w.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Patch([]byte("ab"), 0); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("error %v", err)
+	}
+	if err := f.Commit(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("error %v", err)
+	}
+	if got := content(t, path); got != before {
+		t.Errorf("content %q", got)
+	}
+	alone(t, path)
+}

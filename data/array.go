@@ -32,6 +32,8 @@ type kind struct {
 	size  int    // bytes
 	// floats widens or narrows len(to) elements to float32, rounding to nearest.
 	floats func(to []float32, from []byte, order binary.ByteOrder)
+	// doubles is floats in float64.
+	doubles func(to []float64, from []byte, order binary.ByteOrder)
 	// integers is nil for a type that cannot hold labels.
 	integers func(to []int64, from []byte, order binary.ByteOrder)
 }
@@ -47,12 +49,12 @@ var kinds = [...]kind{
 	integerKind[uint32]("uint32", "u4", 0, 4),
 	integerKind[int64]("int64", "i8", 0, 8),
 	integerKind[uint64]("uint64", "u8", 0, 8),
-	{name: "float32", numpy: "f4", idx: 0x0D, size: 4, floats: convert[float32, float32]},
-	{name: "float64", numpy: "f8", idx: 0x0E, size: 8, floats: convert[float64, float32]},
+	{name: "float32", numpy: "f4", idx: 0x0D, size: 4, floats: convert[float32, float32], doubles: convert[float32, float64]},
+	{name: "float64", numpy: "f8", idx: 0x0E, size: 8, floats: convert[float64, float32], doubles: convert[float64, float64]},
 }
 
 func integerKind[T number](name, numpy string, idx byte, size int) kind {
-	return kind{name, numpy, idx, size, convert[T, float32], convert[T, int64]}
+	return kind{name, numpy, idx, size, convert[T, float32], convert[T, float64], convert[T, int64]}
 }
 
 // convert decodes len(to) elements of type From.

@@ -18,31 +18,44 @@ func isNPZ(head []byte) bool {
 }
 
 func openNPZ(ctx context.Context, in *input, o Options) (Dataset, error) {
-	if in.file == nil {
-		return nil, &Error{Path: in.path, Problem: "is a compressed NPZ", Remedy: "decompress it first: an NPZ is a compressed archive already"}
-	}
-	archive, err := zip.NewReader(in.file, in.size)
-	if err != nil {
-		return nil, &Error{Path: in.path, Problem: "is a damaged ZIP archive: " + err.Error(), Remedy: remedyRewrite, Err: err}
-	}
-	entry, err := chooseEntry(archive, in.path, o.key)
+	a, member, err := readNPZ(ctx, in, o)
 	if err != nil {
 		return nil, err
 	}
+	d, err := newArrayDataset(ctx, a, member, "npz", o)
+	if err != nil {
+		member.Close()
+	}
+	return d, err
+}
+
+// readNPZ reads the header of the array, and makes an input of it.
+func readNPZ(ctx context.Context, in *input, o Options) (*array, *input, error) {
+	if in.file == nil {
+		return nil, nil, &Error{Path: in.path, Problem: "is a compressed NPZ", Remedy: "decompress it first: an NPZ is a compressed archive already"}
+	}
+	archive, err := zip.NewReader(in.file, in.size)
+	if err != nil {
+		return nil, nil, &Error{Path: in.path, Problem: "is a damaged ZIP archive: " + err.Error(), Remedy: remedyRewrite, Err: err}
+	}
+	entry, err := chooseEntry(archive, in.path, o.key)
+	if err != nil {
+		return nil, nil, err
+	}
 	content, err := entry.Open()
 	if err != nil {
-		return nil, in.readError(err)
+		return nil, nil, in.readError(err)
 	}
 	defer content.Close()
 	member, err := memberOf(ctx, in, entry, content)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a, err := readNPY(member)
 	if err != nil {
-		return nil, err
+		member.Close()
 	}
-	return newArrayDataset(ctx, a, member, "npz", o)
+	return a, member, err
 }
 
 // chooseEntry finds the array named key, or the only one if key is empty.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,23 +26,32 @@ func safetensorsKinds() map[string]string {
 }
 
 func openSafetensors(ctx context.Context, in *input, o Options) (Dataset, error) {
+	a, in, err := readSafetensors(ctx, in, o)
+	if err != nil {
+		return nil, err
+	}
+	return newArrayDataset(ctx, a, in, "safetensors", o)
+}
+
+// readSafetensors finds the array.
+func readSafetensors(_ context.Context, in *input, o Options) (*array, *input, error) {
 	if in.file == nil { // compressed: the header needs the size
 		content, err := io.ReadAll(in.stream)
 		if err != nil {
-			return nil, in.readError(err)
+			return nil, nil, in.readError(err)
 		}
 		in.file, in.size = bytes.NewReader(content), int64(len(content))
 	}
 	places, err := safetensors.Places(io.NewSectionReader(in.file, 0, in.size), in.size, in.path)
 	if bad := (*safetensors.Error)(nil); errors.As(err, &bad) {
-		return nil, &Error{Path: in.path, ColumnName: bad.Tensor, Problem: bad.Problem, Remedy: remedyRewrite, Err: err}
+		return nil, nil, &Error{Path: in.path, ColumnName: bad.Tensor, Problem: bad.Problem, Remedy: remedyRewrite, Err: err}
 	}
 	if err != nil {
-		return nil, in.readError(err)
+		return nil, nil, in.readError(err)
 	}
 	place, err := choosePlace(places, in.path, o.key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a := &array{order: binary.LittleEndian, shape: place.Shape, bytes: io.NewSectionReader(in.file, place.Offset, place.Length)}
 	for i := range kinds {
@@ -51,10 +59,8 @@ func openSafetensors(ctx context.Context, in *input, o Options) (Dataset, error)
 			a.kind = &kinds[i]
 		}
 	}
-	if _, err := a.length(in.path); err != nil {
-		return nil, err
-	}
-	return newArrayDataset(ctx, a, in, "safetensors", o)
+	_, err = a.length(in.path)
+	return a, in, err
 }
 
 // choosePlace finds the tensor named key, or the only one if key is empty.
@@ -76,27 +82,4 @@ func choosePlace(places []safetensors.Place, path, key string) (safetensors.Plac
 		return none, &Error{Path: path, Problem: "holds the tensors " + listed(names), Remedy: fmt.Sprintf("choose one, as in %s:%s", path, names[0])}
 	}
 	return places[0], nil
-}
-
-// writeSafetensors writes one tensor called "data", block by block.
-func writeSafetensors(w io.Writer, s source) error {
-	kind, size := "F32", 4
-	if s.uint8 {
-		kind, size = "U8", 1
-	}
-	header, err := json.Marshal(map[string]any{"data": map[string]any{
-		"dtype": kind, "shape": s.shape, "data_offsets": []int{0, size * product(s.shape)}}})
-	if err != nil {
-		return err
-	}
-	for len(header)%8 != 0 { // the tensor starts at a multiple of 8 bytes
-		header = append(header, ' ')
-	}
-	if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))); err != nil {
-		return err
-	}
-	if _, err := w.Write(header); err != nil {
-		return err
-	}
-	return s.each(func(values any) error { return writeElements(w, values, binary.LittleEndian) })
 }

@@ -2,8 +2,8 @@ package data
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"os"
 	"slices"
 )
 
@@ -21,8 +21,9 @@ const (
 
 // FrameColumn is a column of a frame.
 type FrameColumn struct {
-	Name string // "0", "1", ... where the file has no names; names need not be unique
-	Type CellType
+	Name  string // "0", "1", ... where the file has no names; names need not be unique
+	Type  CellType
+	Dates bool // of Time: whether they are whole days
 }
 
 // FrameInfo describes a frame.
@@ -118,12 +119,16 @@ func sliced[T any](cells []T, from, to int) []T {
 	return cells[from:to:to]
 }
 
-// OpenFrame opens a table for reading its rows in order: CSV and TSV, also with
-// .gz or .zst, and "-" for standard input, which is copied to a temporary file
+// OpenFrame opens a table for reading its rows in order: CSV and TSV, Parquet, and
+// NPY, IDX, NPZ and safetensors ("path.npz:name" as in Open), text and arrays also
+// with .gz or .zst. "-" is standard input, which is copied to a temporary file
 // first, so that it can be read more than once. Of the Options, Header, Name,
 // Standard and Raw are heeded; missing values are always allowed. It fails with
 // *Error or the context's error, and checks rows only as they are read.
 func OpenFrame(ctx context.Context, path string, o Options) (Frame, error) {
+	if _, err := os.Stat(path); err != nil && path != "-" {
+		path, o.key, _ = cutKey(path)
+	}
 	in, err := openInput(ctx, path, o.Standard)
 	if err != nil {
 		return nil, err
@@ -141,9 +146,6 @@ func openFrameFormat(ctx context.Context, in *input, o Options) (Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.frame == nil {
-		return nil, &Error{Path: in.path, Problem: f.name + " is no table of cells", Remedy: "convert it to CSV or Parquet"}
-	}
 	return f.frame(ctx, in, o)
 }
 
@@ -157,11 +159,7 @@ type memoryFrame struct {
 // NewFrame makes a frame of cells in memory, which it shares. The columns give
 // the names and must be of the types of the cells.
 func NewFrame(name string, columns []FrameColumn, cells *Cells) Frame {
-	for c := range columns {
-		if v := &cells.Columns[c]; v.Len() != cells.Rows || cells.Rows > 0 && v.Type() != columns[c].Type {
-			panic(fmt.Sprintf("data: column %d (%s) has %d cells of %s in %d rows of %s", c+1, columns[c].Name, v.Len(), v.Type(), cells.Rows, columns[c].Type))
-		}
-	}
+	checkCells(columns, cells)
 	return &memoryFrame{info: FrameInfo{Name: name, Format: "memory", Columns: slices.Clone(columns), Named: true, Rows: cells.Rows}, cells: cells}
 }
 

@@ -54,7 +54,7 @@ func (f *csvFrame) start(choice Header) error {
 		if names[c] = strconv.Itoa(c); f.info.Named {
 			names[c] = strings.TrimSpace(name)
 		}
-		f.info.Columns = append(f.info.Columns, FrameColumn{names[c], Text})
+		f.info.Columns = append(f.info.Columns, FrameColumn{Name: names[c], Type: Text})
 	}
 	f.info.Preamble = string(f.text.preamble)
 	if f.info.Named {

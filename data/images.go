@@ -10,12 +10,14 @@ import (
 	"image/color"
 	_ "image/jpeg" // a decoder
 	_ "image/png"  // a decoder
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
+	"gorgonia.org/tensor"
 )
 
 // A folder of PNG and JPEG files is a data set: a file is an example, in the
@@ -39,7 +41,7 @@ type picture struct {
 	grey bool
 }
 
-// openImages reads the folder into memory.
+// openImages reads the headers of all files and decodes each once.
 func openImages(ctx context.Context, path string, o Options) (Dataset, error) {
 	size, err := parseResize(path, o.resize)
 	if err != nil {
@@ -71,29 +73,95 @@ func openImages(ctx context.Context, path string, o Options) (Dataset, error) {
 	if o.Scale != 0 {
 		info.Scale = o.Scale
 	}
-	var pixels []uint8
+	d := &images{info: info, path: path, pictures: pictures, size: size, grey: grey}
+	return d, d.check(ctx, o)
+}
+
+// images decodes files as rows are asked for.
+type images struct {
+	info     Info
+	labels   *Labels
+	path     string
+	pictures []picture
+	size     image.Point
+	grey     bool
+}
+
+// check decodes all files once.
+func (d *images) check(ctx context.Context, o Options) error {
+	d.info.Element, d.info.Rows, d.info.Features = Uint8, len(d.pictures), product(d.info.Shape)
+	low, high := uint8(math.MaxUint8), uint8(0)
 	digest := sha256.New()
-	for _, p := range pictures {
+	var pixels []uint8
+	for i, p := range d.pictures {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var content []byte
+		var err error
+		if pixels, content, err = d.decode(pixels[:0], i); err != nil {
+			return err
+		}
+		fmt.Fprintf(digest, "%x  %s\n", sha256.Sum256(content), p.name) // as sha256sum prints it
+		low, high = min(low, slices.Min(pixels)), max(high, slices.Max(pixels))
+	}
+	d.info.Min, d.info.Max = float32(low)*d.info.Scale, float32(high)*d.info.Scale
+	d.info.SHA256 = hex.EncodeToString(digest.Sum(nil))
+	var err error
+	d.labels, err = readLabels(ctx, o.Labels, len(d.pictures))
+	d.info.Classes = d.labels.classNames()
+	return err
+}
+
+// decode appends the pixels of a file to those before it.
+func (d *images) decode(pixels []uint8, row int) (_ []uint8, content []byte, err error) {
+	path := filepath.Join(d.path, d.pictures[row].name)
+	if content, err = os.ReadFile(path); err != nil {
+		return nil, nil, openError(path, err)
+	}
+	decoded, _, err := image.Decode(bytes.NewReader(content))
+	if err != nil {
+		return nil, nil, imageError(path, err)
+	}
+	pixels = appendPixels(pixels, decoded, d.size, d.grey)
+	return pixels, content, nil
+}
+
+func (d *images) Info() Info      { return d.info }
+func (d *images) Labels() *Labels { return d.labels }
+func (d *images) Close() error    { return nil }
+
+func (d *images) Read(ctx context.Context, from, n int) (*tensor.Dense, error) {
+	if err := checkRange(ctx, d.info, from, n); err != nil {
+		return nil, err
+	}
+	pixels := make([]uint8, 0, n*d.info.Features)
+	for row := from; row < from+n; row++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		content, err := os.ReadFile(filepath.Join(path, p.name))
-		if err != nil {
-			return nil, openError(filepath.Join(path, p.name), err)
+		var err error
+		if pixels, _, err = d.decode(pixels, row); err != nil {
+			return nil, err
 		}
-		fmt.Fprintf(digest, "%x  %s\n", sha256.Sum256(content), p.name) // as sha256sum prints it
-		decoded, _, err := image.Decode(bytes.NewReader(content))
-		if err != nil {
-			return nil, imageError(filepath.Join(path, p.name), err)
-		}
-		pixels = appendPixels(pixels, decoded, size, grey)
 	}
-	info.SHA256 = hex.EncodeToString(digest.Sum(nil))
-	labels, err := readLabels(ctx, o.Labels, len(pictures))
-	if err != nil {
-		return nil, err
+	return matrix(pixels, n, d.info.Features), nil
+}
+
+// FileNames gives the name of the file of each row of a folder of images, without
+// its suffix; nil for other data sets.
+func FileNames(d Dataset) func(row int) string {
+	if n, ok := d.(named); ok {
+		d = n.Dataset
 	}
-	return newMemory(ctx, info, labels, pixels, nil)
+	i, ok := d.(*images)
+	if !ok {
+		return nil
+	}
+	return func(row int) string {
+		name := i.pictures[row].name
+		return strings.TrimSuffix(name, filepath.Ext(name))
+	}
 }
 
 // parseResize reads ":resize=WxH"; an empty text gives no size.

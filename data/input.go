@@ -90,17 +90,12 @@ func (in *input) fromFile(ctx context.Context, file *os.File) error {
 }
 
 func (in *input) fromPipe(ctx context.Context, r io.Reader) error {
-	spool, err := os.CreateTemp("", "gpudae-*.spool")
+	spool, err := newSpool()
 	if err != nil {
-		return fmt.Errorf("%s: making a temporary file for it: %w", in.path, err)
+		return fmt.Errorf("%s: %w", in.path, err)
 	}
-	in.Close = func() error {
-		return errors.Join(spool.Close(), os.Remove(spool.Name()))
-	}
-	if os.Remove(spool.Name()) == nil { // where the system allows it, nothing is left even if the program is killed
-		in.Close = spool.Close
-	}
-	size, err := io.Copy(spoolWriter{spool}, contextReader{ctx, r})
+	in.Close = spool.Close
+	size, err := io.Copy(spool, contextReader{ctx, r})
 	if err == nil {
 		err = in.start(ctx, spool, size)
 	}
@@ -110,27 +105,6 @@ func (in *input) fromPipe(ctx context.Context, r io.Reader) error {
 	}
 	return nil
 }
-
-// spoolWriter says what is to be done when the temporary file cannot be written.
-type spoolWriter struct{ io.Writer }
-
-func (w spoolWriter) Write(p []byte) (int, error) {
-	n, err := w.Writer.Write(p)
-	if err != nil {
-		err = spoolError{err}
-	}
-	return n, err
-}
-
-// spoolError is a failure to write a temporary file, which the data are not to
-// blame for.
-type spoolError struct{ error }
-
-func (e spoolError) Error() string {
-	return "copying it to a temporary file: " + e.error.Error() + "; set TMPDIR to a folder with room"
-}
-
-func (e spoolError) Unwrap() error { return e.error }
 
 // start computes the digest and looks through a compression.
 func (in *input) start(ctx context.Context, file io.ReaderAt, size int64) error {
@@ -160,11 +134,10 @@ func (in *input) payload(offset, length int64, what string) (io.ReaderAt, error)
 		}
 		return io.NewSectionReader(in.file, offset, length), nil
 	}
-	content, err := io.ReadAll(io.LimitReader(in.stream, length))
+	content, held, err := in.hold(io.LimitReader(in.stream, length), length)
 	if err != nil {
 		return nil, in.readError(err)
 	}
-	held := int64(len(content))
 	if held == length {
 		// One byte more shows trailing data, and the end lets the stream check its sum.
 		switch _, err := in.stream.ReadByte(); err {
@@ -178,7 +151,27 @@ func (in *input) payload(offset, length int64, what string) (io.ReaderAt, error)
 	if err := in.checkLength(held, length, what); err != nil {
 		return nil, err
 	}
-	return bytes.NewReader(content), nil
+	return content, nil
+}
+
+// heldLongest is the number of bytes of a compressed array that memory holds;
+// those of a longer one go to a temporary file.
+const heldLongest = 1 << 26
+
+// hold reads what r gives, which is to be length bytes.
+func (in *input) hold(r io.Reader, length int64) (content io.ReaderAt, held int64, err error) {
+	if length <= heldLongest {
+		whole, err := io.ReadAll(r)
+		return bytes.NewReader(whole), int64(len(whole)), err
+	}
+	spool, err := newSpool()
+	if err != nil {
+		return nil, 0, err
+	}
+	closeFile := in.Close
+	in.Close = func() error { return errors.Join(spool.Close(), closeFile()) }
+	held, err = io.Copy(spool, r)
+	return spool, held, err
 }
 
 func (in *input) checkLength(held, declared int64, what string) error {

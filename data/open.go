@@ -67,12 +67,20 @@ const magicLongest = 9
 // formats is the table of formats that are read.
 func formats() []format {
 	return []format{
-		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY, nil},
-		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil, nil},
-		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX, nil},
-		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil, nil},
+		{"NPY", isNPY, []string{".npy"}, openNPY, readNPY, openArrayFrame(alone(readNPY), "npy")},
+		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil, openArrayFrame(readNPZ, "npz")},
+		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX, openArrayFrame(alone(readIDX), "idx")},
+		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil, openArrayFrame(readSafetensors, "safetensors")},
 		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil, nil},
 		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil, openCSVFrame},
+	}
+}
+
+// alone makes a reader of a format that is one array one of those that may hold more.
+func alone(read func(*input) (*array, error)) func(context.Context, *input, Options) (*array, *input, error) {
+	return func(_ context.Context, in *input, _ Options) (*array, *input, error) {
+		a, err := read(in)
+		return a, in, err
 	}
 }
 
@@ -111,10 +119,8 @@ func Open(ctx context.Context, nameOrPath string, o Options) (Dataset, error) {
 	}
 	path := nameOrPath
 	if _, err := os.Stat(path); err != nil && path != "-" {
-		if file, key, ok := cutLast(path, ".npz:"); ok {
-			path, o.key = file+".npz", key
-		} else if file, key, ok := cutLast(path, ".safetensors:"); ok {
-			path, o.key = file+".safetensors", key
+		if file, key, ok := cutKey(path); ok {
+			path, o.key = file, key
 		} else if file, size, ok := cutLast(path, resizeOption); ok {
 			path, o.resize = file, resizeOption+size
 		} else if suggestion := nearest(name); suggestion != "" {
@@ -158,6 +164,16 @@ func openFormat(ctx context.Context, in *input, o Options) (Dataset, error) {
 		return nil, err
 	}
 	return f.open(ctx, in, o)
+}
+
+// cutKey separates a file from the name of an array in it.
+func cutKey(path string) (file, key string, found bool) {
+	for _, suffix := range []string{".npz", ".safetensors"} {
+		if file, key, ok := cutLast(path, suffix+":"); ok {
+			return file + suffix, key, true
+		}
+	}
+	return path, "", false
 }
 
 func cutLast(s, separator string) (before, after string, found bool) {

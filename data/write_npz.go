@@ -29,7 +29,7 @@ func WriteNPZ(ctx context.Context, path string, arrays []Array) error {
 			if err != nil {
 				return fmt.Errorf("array %q: %w", a.Name, err)
 			}
-			if err := writeNPY(w, sourceOf(a.Values, nil)); err != nil {
+			if err := writeNPY(w, a.Values.Shape(), elementsIn(a.Values)); err != nil {
 				return fmt.Errorf("array %q: %w", a.Name, err)
 			}
 		}
@@ -37,15 +37,23 @@ func WriteNPZ(ctx context.Context, path string, arrays []Array) error {
 	})
 }
 
-// writeNPZ writes an archive of one array, under the name that numpy.savez gives it.
-func writeNPZ(w io.Writer, s source) error {
-	archive := zip.NewWriter(w)
-	member, err := archive.CreateHeader(&zip.FileHeader{Name: "arr_0.npy", Method: zip.Store})
-	if err != nil {
-		return err
+// elementsIn are the values of x, of float32 or uint8.
+func elementsIn(x *tensor.Dense) any {
+	if elementOf(x) == Uint8 {
+		return Uint8s(x)
 	}
-	if err := writeNPY(member, s); err != nil {
-		return err
+	return Float32s(x)
+}
+
+// contextWriter fails once its context is done.
+type contextWriter struct {
+	context.Context
+	io.Writer
+}
+
+func (w contextWriter) Write(p []byte) (int, error) {
+	if err := w.Err(); err != nil {
+		return 0, err
 	}
-	return archive.Close()
+	return w.Writer.Write(p)
 }

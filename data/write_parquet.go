@@ -2,16 +2,18 @@ package data
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
 )
 
-// parquetGroupValues is the number of values in a group of rows, which the
-// writer holds in memory.
-const parquetGroupValues = 1 << 22
+// A group of rows, which the writer holds in memory, ends at so many values or
+// bytes of text.
+const (
+	parquetGroupValues = 1 << 22
+	parquetGroupText   = 1 << 26
+)
 
 // orderedColumns is a schema whose columns keep their order; that of the library
 // sorts them by name.
@@ -33,62 +35,171 @@ func (o orderedColumns) Fields() []parquet.Field {
 	return fields
 }
 
-// parquetSchema describes the columns: of uint8, or of float32 where NaN is null.
-func parquetSchema(s source) (orderedColumns, error) {
-	node := parquet.Optional(parquet.Leaf(parquet.FloatType))
-	if s.uint8 {
-		node = parquet.Uint(8)
+// add appends a column.
+func (o *orderedColumns) add(name string, node parquet.Node) error {
+	if name == "" || o.Group[name] != nil {
+		return &Error{Column: len(o.names) + 1, ColumnName: name, Problem: "Parquet needs a name for each column, all different", Remedy: "rename the column"}
 	}
-	o := orderedColumns{parquet.Group{}, s.columns}
-	if o.names == nil {
-		for c := range s.width() {
-			o.names = append(o.names, strconv.Itoa(c))
-		}
-	}
-	for c, name := range o.names {
-		if name == "" || o.Group[name] != nil {
-			return o, &Error{Column: c + 1, ColumnName: name, Problem: "Parquet needs a name for each column, all different", Remedy: "rename the column"}
-		}
-		o.Group[name] = parquet.Compressed(node, &parquet.Snappy)
-	}
-	return o, nil
+	o.Group[name] = parquet.Compressed(node, &parquet.Snappy)
+	o.names = append(o.names, name)
+	return nil
 }
 
-// writeParquet writes a table of rows.
-func writeParquet(w io.Writer, s source) error {
-	schema, err := parquetSchema(s)
-	if err != nil {
-		return err
-	}
-	width := s.width()
-	file := parquet.NewWriter(w, parquet.NewSchema("schema", schema), parquet.CreatedBy("gpudae", "", ""),
-		parquet.MaxRowsPerRowGroup(int64(max(1, parquetGroupValues/width))))
-	row := make(parquet.Row, 0, width)
-	err = s.each(func(values any) error {
-		floats, _ := values.([]float32)
-		bytes, _ := values.([]uint8)
-		for i := range len(floats) + len(bytes) {
-			c := len(row)
-			switch {
-			case floats == nil:
-				row = append(row, parquet.Int32Value(int32(bytes[i])).Level(0, 0, c))
-			case math.IsNaN(float64(floats[i])):
-				row = append(row, parquet.NullValue().Level(0, 0, c))
-			default:
-				row = append(row, parquet.FloatValue(floats[i]).Level(0, 1, c))
-			}
-			if len(row) < width {
-				continue
-			}
-			if _, err := file.WriteRows([]parquet.Row{row}); err != nil {
-				return fmt.Errorf("writing Parquet: %w", err)
-			}
-			row = row[:0]
-		}
+// parquetTable writes rows, which it collects in row.
+type parquetTable struct {
+	file  *parquet.Writer
+	width int
+	row   parquet.Row
+	text  int // bytes in the group of rows
+}
+
+func newParquetTable(out *output, o orderedColumns) *parquetTable {
+	width := len(o.names)
+	return &parquetTable{width: width, row: make(parquet.Row, 0, width),
+		file: parquet.NewWriter(out, parquet.NewSchema("schema", o), parquet.CreatedBy("gpudae", "", ""),
+			parquet.MaxRowsPerRowGroup(int64(max(1, parquetGroupValues/width))))}
+}
+
+// put adds a cell to the row, at its definition level, and writes the row when it
+// is complete.
+func (p *parquetTable) put(v parquet.Value, level int) error {
+	p.row = append(p.row, v.Level(0, level, len(p.row)))
+	if len(p.row) < p.width {
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	return file.Close()
+	if _, err := p.file.WriteRows([]parquet.Row{p.row}); err != nil {
+		return fmt.Errorf("writing Parquet: %w", err)
+	}
+	p.row = p.row[:0]
+	if p.text > parquetGroupText {
+		p.text = 0
+		if err := p.file.Flush(); err != nil {
+			return fmt.Errorf("writing Parquet: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *parquetTable) end(int) error { return p.file.Close() }
+
+// parquetNumbers is a table of an array: of uint8, or of float32 where NaN is null.
+type parquetNumbers struct{ *parquetTable }
+
+func parquetArray(out *output, a ArrayInfo) (arrayFormat, error) {
+	node := parquet.Optional(parquet.Leaf(parquet.FloatType))
+	if a.Element == Uint8 {
+		node = parquet.Uint(8)
+	}
+	o := orderedColumns{Group: parquet.Group{}}
+	for c := range a.features() {
+		name := strconv.Itoa(c)
+		if a.Columns != nil {
+			name = a.Columns[c]
+		}
+		if err := o.add(name, node); err != nil {
+			return nil, err
+		}
+	}
+	return parquetNumbers{newParquetTable(out, o)}, nil
+}
+
+func (p parquetNumbers) append(values any) error {
+	floats, _ := values.([]float32)
+	bytes, _ := values.([]uint8)
+	for _, v := range bytes {
+		if err := p.put(parquet.Int32Value(int32(v)), 0); err != nil {
+			return err
+		}
+	}
+	for _, v := range floats {
+		value, level := parquet.FloatValue(v), 1
+		if math.IsNaN(float64(v)) {
+			value, level = parquet.NullValue(), 0
+		}
+		if err := p.put(value, level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parquetCells is a table of cells of any type.
+type parquetCells struct {
+	*parquetTable
+	columns []FrameColumn
+}
+
+func parquetFrameOf(out *output, columns []FrameColumn) (frameFormat, error) {
+	o := orderedColumns{Group: parquet.Group{}}
+	for _, c := range columns {
+		if err := o.add(c.Name, parquet.Optional(parquetNode(c))); err != nil {
+			return nil, err
+		}
+	}
+	return parquetCells{newParquetTable(out, o), columns}, nil
+}
+
+func parquetNode(c FrameColumn) parquet.Node {
+	switch c.Type {
+	case Number:
+		return parquet.Leaf(parquet.DoubleType)
+	case Integer:
+		return parquet.Int(64)
+	case Boolean:
+		return parquet.Leaf(parquet.BooleanType)
+	case Time:
+		if c.Dates {
+			return parquet.Date()
+		}
+		return parquet.Timestamp(parquet.Nanosecond)
+	}
+	return parquet.Encoded(parquet.String(), &parquet.RLEDictionary)
+}
+
+func (p parquetCells) append(cells *Cells) error {
+	for i := range cells.Rows {
+		for c := range cells.Columns {
+			v := &cells.Columns[c]
+			value, level := parquet.NullValue(), 0
+			if !v.IsAbsent(i) && !(v.Numbers != nil && math.IsNaN(v.Numbers[i])) {
+				value, level = p.value(v, c, i), 1
+			}
+			if v.Text != nil {
+				p.text += len(v.Text[i])
+			}
+			if err := p.put(value, level); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// value is a cell that is there.
+func (p parquetCells) value(v *Values, column, row int) parquet.Value {
+	switch {
+	case v.Numbers != nil:
+		return parquet.DoubleValue(v.Numbers[row])
+	case v.Integers != nil:
+		return parquet.Int64Value(v.Integers[row])
+	case v.Booleans != nil:
+		return parquet.BooleanValue(v.Booleans[row])
+	case v.Times != nil && p.columns[column].Dates:
+		return parquet.Int32Value(int32(floorDiv(v.Times[row], nanosecondsADay)))
+	case v.Times != nil:
+		return parquet.Int64Value(v.Times[row])
+	}
+	return parquet.ByteArrayValue([]byte(v.Text[row]))
+}
+
+// nanosecondsADay is the length of a day.
+const nanosecondsADay = 24 * 60 * 60 * 1_000_000_000
+
+// floorDiv divides by b > 0 and rounds down.
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
 }

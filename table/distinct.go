@@ -427,5 +427,8 @@ func (m *moments) deviation() float64 {
 	if m.n == 0 || m.low == m.high {
 		return 0
 	}
-	return math.Sqrt(m.squares / m.n)
+	if s := math.Sqrt(m.squares / m.n); s > 0 {
+		return s
+	}
+	return m.high/2 - m.low/2 // the squares are too small for a float64
 }

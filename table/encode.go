@@ -243,15 +243,15 @@ func (e *columnEncoder) textNumber(cell string) (float32, *cellError) {
 	case ok:
 		return e.scaled(x)
 	case isInfinity(cell):
-		return 0, infiniteCell()
+		return 0, infiniteCell(cell)
 	}
 	return 0, strayCell(cell, e.column.Kind)
 }
 
 // scaled is the model's value of a number.
 func (e *columnEncoder) scaled(x float64) (float32, *cellError) {
-	if math.IsInf(x, 0) {
-		return 0, infiniteCell()
+	if math.Abs(x) > greatest {
+		return 0, infiniteCell(fmt.Sprint(x))
 	}
 	z := float32(e.scaler.apply(x))
 	if math.IsInf(float64(z), 0) {

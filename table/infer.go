@@ -346,8 +346,8 @@ func (t *tally) addTyped(v *data.Values, row int, training bool) *cellError {
 		return nil
 	}
 	x := number(v, row)
-	if math.IsInf(x, 0) {
-		return infiniteCell()
+	if math.Abs(x) > greatest {
+		return infiniteCell(textOf(v, row))
 	}
 	if v.Integers != nil && (v.Integers[row] > maxExactInteger || v.Integers[row] < -maxExactInteger) {
 		t.inexact = true
@@ -356,8 +356,11 @@ func (t *tally) addTyped(v *data.Values, row int, training bool) *cellError {
 	return nil
 }
 
-func infiniteCell() *cellError {
-	return &cellError{problem: "the value is infinite", remedy: "replace it, leave it empty, or list it as missing in the schema"}
+// greatest bounds the numbers that a column may hold, whose squares are summed.
+const greatest = 1e150
+
+func infiniteCell(cell string) *cellError {
+	return &cellError{problem: fmt.Sprintf("%s is infinite, or as good as that", cell), remedy: "replace it, leave it empty, or list it as missing in the schema"}
 }
 
 func (t *tally) addText(v *data.Values, row int, training bool) *cellError {
@@ -372,14 +375,14 @@ func (t *tally) addText(v *data.Values, row int, training bool) *cellError {
 		return nil
 	}
 	if t.mode != modeTime {
-		if x, how, ok := parseNumber(cell); ok && (t.given || !how.padded) && !math.IsInf(x, 0) {
+		if x, how, ok := parseNumber(cell); ok && (t.given || !how.padded) && math.Abs(x) <= greatest {
 			t.mode = modeNumber
 			t.spell(x, how)
 			t.addNumber(x, training)
 			t.forgetTexts()
 			return nil
-		} else if t.mode != modeTime && (ok && math.IsInf(x, 0) || isInfinity(cell)) {
-			return t.addInfinite(row)
+		} else if ok && math.Abs(x) > greatest || isInfinity(cell) {
+			return t.addInfinite(cell)
 		}
 	}
 	if t.mode != modeNumber {
@@ -398,12 +401,12 @@ func (t *tally) addText(v *data.Values, row int, training bool) *cellError {
 
 // addInfinite remembers the first infinite number, which is an error if the
 // column is one of numbers.
-func (t *tally) addInfinite(row int) *cellError {
+func (t *tally) addInfinite(cell string) *cellError {
 	if t.given {
-		return infiniteCell()
+		return infiniteCell(cell)
 	}
 	if t.infinite == nil {
-		t.infinite = infiniteCell()
+		t.infinite = infiniteCell(cell)
 		t.infinite.row = t.absent + t.present - 1
 	}
 	return nil
@@ -444,7 +447,7 @@ func (t *tally) spell(x float64, how notation) {
 	t.notation.decimals = max(t.notation.decimals, how.decimals)
 	t.notation.exponent = t.notation.exponent || how.exponent
 	t.least = min(t.least, how.decimals)
-	if math.Abs(x) > maxExactInteger {
+	if math.Abs(x) >= maxExactInteger {
 		t.inexact = true
 	}
 }
@@ -642,7 +645,9 @@ func (t *tally) finishNumbers(rows int) (notices []string) {
 			t.setBinary(t.pair())
 			return nil
 		}
-		c.Scaling = t.scaling
+		if c.Scaling = t.scaling; c.Scaling == None && t.mode == modeTime {
+			c.Scaling = Standard // float32 has too few digits for seconds since 1970
+		}
 	}
 	t.setNumberKind()
 	f.Kind, f.Mean, f.Deviation, f.Low, f.High = c.Kind, m.mean, m.deviation(), m.low, m.high

@@ -98,7 +98,7 @@ func (c *Column) label(i int) string {
 func inFile(where, column string, text []byte, err error) error {
 	e := &data.Error{Path: where, ColumnName: column, Problem: err.Error()}
 	if known := (*formError)(nil); errors.As(err, &known) {
-		e.Problem, e.Remedy = known.problem, known.remedy
+		e.Remedy = known.remedy
 	}
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		e.Problem, e.Remedy = "is not JSON: "+syntax.Error(), "mend it, or make one with gpudae data schema"
@@ -356,6 +356,9 @@ func (c *Column) check() error {
 	case c.Kind.scaled():
 		if err := oneOf("scaling", c.Scaling, Scalings()); err != nil {
 			return err
+		}
+		if c.Kind == Time && c.Scaling == None {
+			return formErrorf("use standard, min-max or gauss-rank", "float32 has too few digits for seconds since 1970 that are not scaled")
 		}
 	case c.Scaling != "" && c.Kind != Drop:
 		return formErrorf(`remove "scaling"`, "is %s, which has no scaling", c.Kind)

@@ -118,10 +118,13 @@ func isInfinity(s string) bool {
 type numberFormat struct {
 	decimals int
 	fixed    bool // with zeros at the end
-	exponent bool // as short as float32 has it, with an exponent where that is shorter
+	exponent bool // seven digits, as many as float32 has, with an exponent where that is shorter
 }
 
-const maxDecimals = 17
+const (
+	maxDecimals = 17
+	floatDigits = 7
+)
 
 // parseNumberFormat reads Column.Format.
 func parseNumberFormat(s string) (numberFormat, bool) {
@@ -156,7 +159,7 @@ func (f numberFormat) String() string {
 // append writes v.
 func (f numberFormat) append(to []byte, v float64) []byte {
 	if f.exponent {
-		return strconv.AppendFloat(to, v, 'g', -1, 32)
+		return strconv.AppendFloat(to, v, 'g', floatDigits, 64)
 	}
 	start := len(to)
 	to = strconv.AppendFloat(to, v, 'f', f.decimals, 64)

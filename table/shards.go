@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -21,13 +22,13 @@ import (
 	"gpudae/internal/atomicfile"
 )
 
-// A store of records on disk is a folder: an index, JSON that says what the
-// records are of, where the columns lie, how long the files are and the checksum
+// A store of records on disk is a folder: an index, a line
+// with its own SHA-256 and then JSON that says what the records are of, where the columns lie, how long the files are and the checksum
 // of each of their blocks; and the files, which hold nothing but the records, one
 // after the other. All files but the last hold a multiple of 65,536 rows, so that
 // they are whole pages on any machine and can be mapped one behind the other.
 const (
-	indexName      = "index.json"
+	indexName      = "index"
 	shardPattern   = "%05d.records"
 	recordsVersion = 1
 	rowsUnit       = 1 << 16
@@ -66,12 +67,6 @@ type indexShard struct {
 	Name      string   `json:"name"`
 	Bytes     int      `json:"bytes"`
 	Checksums []uint32 `json:"checksums"` // CRC-32C of each block of blockBytes
-}
-
-// sealed is an index with its own checksum.
-type sealed struct {
-	SHA256 string          `json:"sha256"` // of Index as it is written
-	Index  json.RawMessage `json:"index"`
 }
 
 // shards is a sink in files. They are written in a folder of another name, which
@@ -245,15 +240,16 @@ func (x *recordsIndex) write(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	sum := sha256.Sum256(text)
-	text, err = json.Marshal(sealed{hex.EncodeToString(sum[:]), text})
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	return atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(text)
+		_, err := w.Write(seal(text))
 		return err
 	})
+}
+
+// seal puts a checksum before an index.
+func seal(index []byte) []byte {
+	sum := sha256.Sum256(index)
+	return append(hex.AppendEncode(nil, sum[:]), append([]byte("\n"), index...)...)
 }
 
 // bytes maps the files.
@@ -340,16 +336,12 @@ func readIndex(path string) (*recordsIndex, string) {
 }
 
 func parseIndex(text []byte) (*recordsIndex, string) {
-	var s sealed
 	var x recordsIndex
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, indexName + " is no index of records"
-	}
-	sum := sha256.Sum256(s.Index)
-	if s.SHA256 != hex.EncodeToString(sum[:]) {
+	_, index, _ := bytes.Cut(text, []byte("\n"))
+	if !bytes.Equal(text, seal(index)) {
 		return nil, indexName + " is not as it was written: its checksum differs"
 	}
-	if err := json.Unmarshal(s.Index, &x); err != nil || x.Version != recordsVersion {
+	if err := json.Unmarshal(index, &x); err != nil || x.Version != recordsVersion {
 		return nil, fmt.Sprintf("%s is no index of records of version %d", indexName, recordsVersion)
 	}
 	return &x, ""

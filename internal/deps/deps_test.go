@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"optim":                {"device"},
 	"data":                 {"device/philox", "internal/atomicfile", "internal/safetensors", "internal/spelling"},
 	"data/download":        {},
+	"table":                {"data", "device", "device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
 	"export":               {"data", "device", "device/philox", "internal/safetensors", "model", "onnx", "train"},
 	"onnx":                 {"onnx/onnxpb"},

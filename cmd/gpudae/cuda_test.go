@@ -83,6 +83,7 @@ func TestCUDA(t *testing.T) {
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},
+		{"KilledAndResumed", testCUDAKilled},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.body(t, p) })
 	}
@@ -294,4 +295,47 @@ func testCUDAInterrupt(t *testing.T, p cudaProgram) {
 	}
 	epochs := bytes.Count(content, []byte("\n")) + 1
 	p.run(t, dir, exitOK, nil, "train", "--resume", "-o", "run", "--epochs", fmt.Sprint(epochs))
+}
+
+// testCUDAKilled: a run that kill -9 ends within an epoch, with its spikes of the
+// loss, goes on to the bits of one that nothing ended.
+func testCUDAKilled(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "4", "--hidden", "16", "--ema", "0.9", "--skip-spikes", "2", "--checkpoint", "5steps", "-o"}
+	p.run(t, dir, exitOK, nil, append(arguments, "whole")...)
+	command, _, stderr := p.command(dir, nil, append(arguments, "part")...)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "part", "last.1.safetensors")); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	command.Process.Kill()
+	command.Wait()
+	if state := command.ProcessState.Sys().(syscall.WaitStatus); !state.Signaled() {
+		t.Fatalf("the run ended before it was killed: %s", stderr)
+	}
+	p.run(t, dir, exitOK, nil, "train", "--resume", "-o", "part")
+	var metrics [2]string
+	for i, run := range []string{"whole", "part"} {
+		p.run(t, dir, exitOK, nil, "export", run, "--format", "npz", "-o", run+".npz")
+		content, err := os.ReadFile(filepath.Join(dir, run, "metrics.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics[i] = regexp.MustCompile(`"(samples_per_s|seconds)":[^,}]*`).ReplaceAllString(string(content), "")
+	}
+	if metrics[0] != metrics[1] {
+		t.Errorf("metrics of the whole run\n%s, of the resumed\n%s", metrics[0], metrics[1])
+	}
+	whole, _ := os.ReadFile(filepath.Join(dir, "whole.npz"))
+	part, _ := os.ReadFile(filepath.Join(dir, "part.npz"))
+	if len(whole) == 0 || !bytes.Equal(whole, part) {
+		t.Error("the resumed run has other weights")
+	}
+	if !strings.Contains(metrics[0], `"skipped":1`) && !strings.Contains(metrics[0], `"skipped":2`) {
+		t.Errorf("no step was skipped:\n%s", metrics[0])
+	}
 }

@@ -301,7 +301,7 @@ func testCUDAInterrupt(t *testing.T, p cudaProgram) {
 // loss, goes on to the bits of one that nothing ended.
 func testCUDAKilled(t *testing.T, p cudaProgram) {
 	dir := t.TempDir()
-	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "4", "--hidden", "16", "--ema", "0.9", "--skip-spikes", "2", "--checkpoint", "5steps", "-o"}
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "3", "--batch", "32", "--hidden", "16", "--ema", "0.9", "--skip-spikes", "0.5", "--checkpoint", "5steps", "-o"}
 	p.run(t, dir, exitOK, nil, append(arguments, "whole")...)
 	command, _, stderr := p.command(dir, nil, append(arguments, "part")...)
 	if err := command.Start(); err != nil {
@@ -335,7 +335,7 @@ func testCUDAKilled(t *testing.T, p cudaProgram) {
 	if len(whole) == 0 || !bytes.Equal(whole, part) {
 		t.Error("the resumed run has other weights")
 	}
-	if !strings.Contains(metrics[0], `"skipped":1`) && !strings.Contains(metrics[0], `"skipped":2`) {
+	if !regexp.MustCompile(`"skipped":[1-9]`).MatchString(metrics[0]) {
 		t.Errorf("no step was skipped:\n%s", metrics[0])
 	}
 }

@@ -301,7 +301,7 @@ func testCUDAInterrupt(t *testing.T, p cudaProgram) {
 // loss, goes on to the bits of one that nothing ended.
 func testCUDAKilled(t *testing.T, p cudaProgram) {
 	dir := t.TempDir()
-	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "3", "--batch", "32", "--hidden", "16", "--ema", "0.9", "--skip-spikes", "0.5", "--checkpoint", "5steps", "-o"}
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "3", "--batch", "32", "--hidden", "16", "--ema", "0.9", "--lr", "1e-5", "--skip-spikes", "1.5", "--checkpoint", "5steps", "-o"}
 	p.run(t, dir, exitOK, nil, append(arguments, "whole")...)
 	command, _, stderr := p.command(dir, nil, append(arguments, "part")...)
 	if err := command.Start(); err != nil {

@@ -128,6 +128,9 @@ func (n *Net) examine(m *minibatch) {
 		n.mean(m)
 		n.judge(m)
 	}
+	if n.watch != nil {
+		n.watch(Sighting{What: "losses", Values: n.losses.Top(m.rows)})
+	}
 	n.squaredErrors(m)
 }
 

@@ -13,6 +13,9 @@ func (n *Net) forward(i int, x device.View, m *minibatch) device.View {
 	if b.drops(m) {
 		n.dropout(i, b.active.Top(m.rows), b.dropped.Top(m.rows), m)
 	}
+	if n.watch != nil {
+		n.sawForward(i, m)
+	}
 	return b.output(m)
 }
 

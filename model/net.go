@@ -37,6 +37,7 @@ type Net struct {
 	chain []links        // of walkback, by the size of a minibatch
 	probe minibatch      // of DenoiseAt and PullBackAt
 	pull  pullBackMemory // absent until PullBackAt
+	watch func(Sighting) // absent but for Watched
 }
 
 // memory is that of one minibatch.

@@ -19,6 +19,9 @@ func (n *Net) Gradient(src Source, examples int) {
 	n.warmUp()
 	n.walk(&m)
 	n.loss(&m)
+	if n.watch != nil {
+		n.sawLoss(&m)
+	}
 	n.backward(&m)
 	n.reduce(&m)
 }
@@ -123,6 +126,9 @@ func (n *Net) encode(m *minibatch) {
 	if n.scores() {
 		n.condition(m)
 	}
+	if n.watch != nil {
+		n.sawInput(m)
+	}
 	x := n.input(m)
 	last := n.dae.depth - 1
 	for i := range last {
@@ -152,6 +158,9 @@ func (n *Net) backward(m *minibatch) {
 	gradient := n.params(m)
 	for i := len(n.blocks) - 1; i >= 0; i-- {
 		gradient = n.backwardThrough(i, gradient, m)
+		if n.watch != nil {
+			n.sawBackward(i, gradient)
+		}
 		if n.readsDraw(i) {
 			gradient = n.codeBackward(gradient, m)
 		}

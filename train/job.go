@@ -77,6 +77,8 @@ type Rollback struct {
 	LR       float64 // the base learning rate from now on
 	Retry    int     // counted from 1
 	Retries  int     // allowed in the run
+
+	validating bool // whether it was the loss of the rows held out, after that step
 }
 
 // FellBack says that a run goes on from an older checkpoint.
@@ -120,7 +122,9 @@ type DivergedError struct {
 	GradNorm float64
 	LR       float64 // the base learning rate of the last attempt
 	Retries  int
-	Best     *Row // the epoch whose weights were kept; nil if none was completed
+	Best     *Row   // the epoch whose weights were kept; nil if none was completed
+	Repeated bool   // whether the step was repeated to find out what went wrong first
+	Fault    *Fault // what that was; nil if nothing was wrong when it was repeated
 }
 
 // Error implements error.
@@ -129,8 +133,28 @@ func (e *DivergedError) Error() string {
 	if e.Best != nil {
 		kept = fmt.Sprintf("the model of epoch %d is kept", e.Best.Epoch)
 	}
-	return fmt.Sprintf("diverged at step %d in epoch %d (loss %.6g, gradient norm %.6g) at learning rate %.3g after %d retries; %s",
-		e.Step, e.Epoch, e.Loss, e.GradNorm, e.LR, e.Retries, kept)
+	return fmt.Sprintf("diverged at step %d in epoch %d (loss %.6g, gradient norm %.6g) at learning rate %.3g after %s%s; %s",
+		e.Step, e.Epoch, e.Loss, e.GradNorm, e.LR, retries(e.Retries), e.cause(), kept)
+}
+
+func retries(n int) string {
+	if n == 1 {
+		return "1 retry"
+	}
+	return fmt.Sprintf("%d retries", n)
+}
+
+// cause says what is known of where it went wrong.
+func (e *DivergedError) cause() string {
+	switch {
+	case e.Fault != nil:
+		return "; first bad are " + e.Fault.String()
+	case !e.Repeated:
+		return ""
+	case finite(e.Loss) && finite(e.GradNorm):
+		return "; no layer has grown out of bounds, the loss alone is beyond blow_up"
+	}
+	return "; all was finite when the step was repeated, which speaks for a fault of the machine"
 }
 
 // InterruptedError says that the context ended a run. It wraps the context's

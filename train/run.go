@@ -9,6 +9,7 @@ import (
 
 	"gpudae/device"
 	"gpudae/internal/atomicfile"
+	"gpudae/model"
 )
 
 // logInterval is the time between two looks at the log, at most.
@@ -104,8 +105,7 @@ func newRun(ctx context.Context, job Job) (*run, error) {
 
 // recordSteps records the step of a full minibatch and that of an epoch's last.
 func (r *run) recordSteps() (err error) {
-	src := r.source(r.split.Training())
-	src.Shuffle, src.Clock = true, r.clock
+	src := r.trainingSource()
 	if r.full, err = r.record(src, r.batches.batch); err != nil {
 		return err
 	}
@@ -114,6 +114,13 @@ func (r *run) recordSteps() (err error) {
 		r.tail, err = r.record(src, last)
 	}
 	return err
+}
+
+// trainingSource is where the minibatches of training come from.
+func (r *run) trainingSource() model.Source {
+	src := r.source(r.split.Training())
+	src.Shuffle, src.Clock = true, r.clock
+	return src
 }
 
 // stand puts the run at its start, or where its checkpoint says, and opens the
@@ -169,7 +176,7 @@ func (r *run) epoch(ctx context.Context) error {
 	if err != nil || bad == nil {
 		return err
 	}
-	return r.rollBack(*bad)
+	return r.rollBack(ctx, *bad)
 }
 
 // scale is what rollbacks have left of the learning rate.
@@ -181,16 +188,7 @@ func (r *run) scale() float64 { return math.Ldexp(1, -r.rollbacks) }
 func (r *run) train(ctx context.Context) (*Rollback, error) {
 	clock := r.now.Clock
 	steps := r.stepsOf(int(clock.Epoch))
-	if err := r.setRates(r.boundary.Clock.Step, r.history, r.scale()); err != nil {
-		return nil, err
-	}
-	if err := r.Device.UploadWords(r.clock, clock.Words()); err != nil {
-		return nil, fmt.Errorf("setting the clock: %w", err)
-	}
-	if err := r.net.SetStep(clock.Step); err != nil {
-		return nil, err
-	}
-	if err := r.setSpikes(r.now.Spikes); err != nil {
+	if err := r.setOut(&r.now); err != nil {
 		return nil, err
 	}
 	looked := time.Now()
@@ -215,6 +213,20 @@ func (r *run) train(ctx context.Context) (*Rollback, error) {
 		}
 	}
 	return nil, ctx.Err()
+}
+
+// setOut tells the device where within the epoch its next step stands.
+func (r *run) setOut(m *moment) error {
+	if err := r.setRates(r.boundary.Clock.Step, r.history, r.scale()); err != nil {
+		return err
+	}
+	if err := r.Device.UploadWords(r.clock, m.Clock.Words()); err != nil {
+		return fmt.Errorf("setting the clock: %w", err)
+	}
+	if err := r.net.SetStep(m.Clock.Step); err != nil {
+		return err
+	}
+	return r.setSpikes(m.Spikes)
 }
 
 // program is that of the step with that index in the epoch.
@@ -300,9 +312,12 @@ func (r *run) divergence(index int, loss, norm float64) *Rollback {
 
 // rollBack returns to the start of the epoch with half the learning rate, or
 // gives up.
-func (r *run) rollBack(bad Rollback) error {
+func (r *run) rollBack(ctx context.Context, bad Rollback) error {
 	if r.rollbacks == r.Config.Retries {
 		e := &DivergedError{Epoch: bad.Epoch, Step: bad.Step, Loss: bad.Loss, GradNorm: bad.GradNorm, LR: r.Config.LR * r.scale(), Retries: r.rollbacks}
+		if fault, err := r.diagnose(ctx, bad); err == nil {
+			e.Fault, e.Repeated = fault, true
+		}
 		if best := bestOf(r.history); best >= 0 {
 			e.Best = &r.history[best]
 		}
@@ -326,7 +341,9 @@ func (r *run) validate(ctx context.Context) (*Rollback, error) {
 		return nil, err
 	}
 	if r.split.Held > 0 && !finite(row.ValLoss) {
-		return r.divergence(int(r.now.Clock.Index)-1, row.ValLoss, row.GradNorm), nil
+		bad := r.divergence(int(r.now.Clock.Index)-1, row.ValLoss, row.GradNorm)
+		bad.validating = true
+		return bad, nil
 	}
 	if err := r.close(row); err != nil {
 		return nil, err

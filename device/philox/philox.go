@@ -63,6 +63,7 @@ const (
 	StreamChain                     // corruption in a Markov chain
 	StreamDraw                      // all other draws of a sampler
 	StreamCode                      // stochastic codes in training
+	StreamSweep                     // settings of the trials of a sweep
 )
 
 // Coordinates says what a draw is for; with the seed it determines the words.

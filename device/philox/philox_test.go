@@ -40,8 +40,8 @@ func TestCoordinatesDoNotCollide(t *testing.T) {
 
 // TestStreamsFit: a stream has four bits in the counter.
 func TestStreamsFit(t *testing.T) {
-	if StreamCode >= 16 {
-		t.Errorf("stream %d does not fit", StreamCode)
+	if StreamSweep >= 16 {
+		t.Errorf("stream %d does not fit", StreamSweep)
 	}
 }
 

@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/selftest":    {"device", "device/philox", "device/reference", "model", "optim"},
 	"internal/settings":    {"internal/spelling"},
 	"internal/spelling":    {},
+	"internal/sweep":       {"device/philox", "internal/settings"},
 	"cmd/gpudae":           {"*"},
 }
 

@@ -42,6 +42,17 @@ func (s Setting[C]) Placeholder(c *C) string {
 	}
 }
 
+// Numeric reports whether the setting is one number, and whether a whole one.
+func (s Setting[C]) Numeric(c *C) (numeric, whole bool) {
+	switch s.Field(c).(type) {
+	case *int, *uint64:
+		return true, true
+	case *float64, **float64:
+		return true, false
+	}
+	return false, false
+}
+
 // Table lists the settings of C in the order in which they are shown and written.
 type Table[C any] []Setting[C]
 

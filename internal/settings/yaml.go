@@ -15,20 +15,47 @@ const maxYAML = 1 << 20
 // not checked here: Resolve does. Anchors and aliases, nested mappings, keys
 // given twice and values left empty are each an *Error.
 func FromYAML(name string, text []byte) ([]Assignment, error) {
-	if len(text) > maxYAML {
-		return nil, &Error{name, fmt.Sprintf("%d bytes are too many for a configuration", len(text)), "give a YAML file of settings"}
-	}
-	root, err := decode(name, text)
+	root, err := Document(name, text)
 	if root == nil || err != nil {
 		return nil, err
 	}
-	if root.Kind != yaml.MappingNode {
-		return nil, &Error{line(name, root), "not a mapping", "write one 'key: value' a line"}
+	return FromNode(name, root)
+}
+
+// FromNode is FromYAML of a mapping within a document.
+func FromNode(name string, mapping *yaml.Node) ([]Assignment, error) {
+	entries, err := Entries(name, mapping)
+	if err != nil {
+		return nil, err
 	}
 	var layer []Assignment
+	for _, e := range entries {
+		text, err := e.Text()
+		if err != nil {
+			return nil, err
+		}
+		layer = append(layer, Assignment{e.Key, text, e.Where})
+	}
+	return layer, nil
+}
+
+// Entry is one key of a mapping with its value.
+type Entry struct {
+	Key, Where string // Where is the file and the line
+	Value      *yaml.Node
+	name       string
+}
+
+// Entries lists a mapping in the order of the file. Keys that are no words and
+// keys given twice are an *Error.
+func Entries(name string, mapping *yaml.Node) ([]Entry, error) {
+	if mapping.Kind != yaml.MappingNode || mapping.Anchor != "" {
+		return nil, &Error{line(name, mapping), "not a mapping", "write one 'key: value' a line"}
+	}
+	var entries []Entry
 	seen := map[string]bool{}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		key, value := root.Content[i], root.Content[i+1]
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			return nil, &Error{line(name, key), "a key that is not a word", "write one 'key: value' a line"}
 		}
@@ -36,17 +63,39 @@ func FromYAML(name string, text []byte) ([]Assignment, error) {
 			return nil, &Error{line(name, key), fmt.Sprintf("%q is given twice", key.Value), "keep one of them"}
 		}
 		seen[key.Value] = true
-		text, problem := flatten(value)
-		if problem != "" {
-			return nil, &Error{line(name, value), fmt.Sprintf("%q %s", key.Value, problem), "give a number, a word, or a list like [1000, 500]"}
-		}
-		layer = append(layer, Assignment{key.Value, text, line(name, key)})
+		entries = append(entries, Entry{key.Value, line(name, key), value, name})
 	}
-	return layer, nil
+	return entries, nil
 }
 
-// decode returns the root of the only document, or nil if there is nothing in it.
-func decode(name string, text []byte) (*yaml.Node, error) {
+// Text is the value as a flag's argument would be: a scalar, or scalars joined
+// by commas. Another value is an *Error.
+func (e Entry) Text() (string, error) {
+	text, problem := flatten(e.Value)
+	if problem != "" {
+		return "", &Error{line(e.name, e.Value), fmt.Sprintf("%q %s", e.Key, problem), "give a number, a word, or a list like [1000, 500]"}
+	}
+	return text, nil
+}
+
+// Items are the values of a list, each written as Text writes a value.
+func (e Entry) Items() ([]string, error) {
+	var items []string
+	for _, node := range e.Value.Content {
+		text, err := Entry{e.Key, e.Where, node, e.name}.Text()
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, text)
+	}
+	return items, nil
+}
+
+// Document returns the root of the only document, or nil if there is nothing in it.
+func Document(name string, text []byte) (*yaml.Node, error) {
+	if len(text) > maxYAML {
+		return nil, &Error{name, fmt.Sprintf("%d bytes are too many for a configuration", len(text)), "give a YAML file of settings"}
+	}
 	var documents []yaml.Node
 	if err := yaml.Load(text, &documents, yaml.WithAllDocuments()); err != nil {
 		problem, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "yaml: "), "\n")

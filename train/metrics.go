@@ -112,6 +112,10 @@ func appendNumber(line []byte, v float64, absent string) []byte {
 	return strconv.AppendFloat(line, v, 'g', -1, 64)
 }
 
+// Best is the epoch of a history whose weights a run keeps. The history must not
+// be empty.
+func Best(history []Row) Row { return history[bestOf(history)] }
+
 // bestOf returns the index of the epoch whose weights are kept: the first with
 // the least validation loss, or the last epoch if nothing is held out; -1 if
 // there is none.

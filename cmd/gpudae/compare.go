@@ -76,7 +76,10 @@ func (p *program) compareRuns(c *cli.Context) error {
 	if c.Bool("json") {
 		return p.printJSON(map[string][]comparedRun{"runs": runs})
 	}
-	return p.printText(comparisonTable(runs, keys).String())
+	slices.SortStableFunc(runs, func(a, b comparedRun) int {
+		return cmp.Or(cmp.Compare(isNaN(a.ValLoss), isNaN(b.ValLoss)), cmp.Compare(a.ValLoss, b.ValLoss))
+	})
+	return p.printText(comparisonTable(runs, comparisonColumns(), keys).String())
 }
 
 // readRun reads what compare tells of a run.
@@ -121,15 +124,37 @@ func differing(runs []comparedRun) []string {
 	return keys
 }
 
-// comparisonTable has a row for each run, the least loss first.
-func comparisonTable(runs []comparedRun, keys []string) grid {
-	g := grid{append([]string{"run", "val loss", "val MSE", "best epoch", "epochs run", "samples/s", "parameters"}, keys...)}
-	sorted := slices.Clone(runs)
-	slices.SortStableFunc(sorted, func(a, b comparedRun) int {
-		return cmp.Or(cmp.Compare(isNaN(a.ValLoss), isNaN(b.ValLoss)), cmp.Compare(a.ValLoss, b.ValLoss))
-	})
-	for _, r := range sorted {
-		cells := []string{r.Run, r.ValLoss.String(), r.ValMSE.String(), fmt.Sprint(r.BestEpoch), fmt.Sprint(r.Epochs), fmt.Sprintf("%.0f", r.SamplesPerS), fmt.Sprint(r.Parameters)}
+// comparisonColumn is a column of a comparison.
+type comparisonColumn struct {
+	name string
+	of   func(comparedRun) string
+}
+
+func comparisonColumns() []comparisonColumn {
+	return []comparisonColumn{
+		{"run", func(r comparedRun) string { return r.Run }},
+		{"val loss", func(r comparedRun) string { return r.ValLoss.String() }},
+		{"val MSE", func(r comparedRun) string { return r.ValMSE.String() }},
+		{"best epoch", func(r comparedRun) string { return fmt.Sprint(r.BestEpoch) }},
+		{"epochs run", func(r comparedRun) string { return fmt.Sprint(r.Epochs) }},
+		{"samples/s", func(r comparedRun) string { return fmt.Sprintf("%.0f", float64(r.SamplesPerS)) }},
+		{"parameters", func(r comparedRun) string { return fmt.Sprint(r.Parameters) }},
+	}
+}
+
+// comparisonTable has a row for each run, with the settings named by keys at the
+// end.
+func comparisonTable(runs []comparedRun, columns []comparisonColumn, keys []string) grid {
+	var head []string
+	for _, c := range columns {
+		head = append(head, c.name)
+	}
+	g := grid{append(head, keys...)}
+	for _, r := range runs {
+		var cells []string
+		for _, c := range columns {
+			cells = append(cells, c.of(r))
+		}
 		for _, key := range keys {
 			cells = append(cells, cmp.Or(r.Settings[key], "-"))
 		}

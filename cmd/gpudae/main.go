@@ -110,7 +110,7 @@ func (p *program) app() *cli.App {
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
 			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.likelihoodCommand(), p.twosampleCommand(), p.figureCommand(),
-			p.exportCommand(), p.inspectCommand(), p.reportCommand(), p.compareCommand(), p.serveCommand(),
+			p.exportCommand(), p.inspectCommand(), p.reportCommand(), p.compareCommand(), p.sweepCommand(), p.serveCommand(),
 			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(),
 		},
 	}

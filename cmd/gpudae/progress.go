@@ -73,8 +73,16 @@ func (c *console) step(p train.Progress) {
 	if p.SamplesPerS > 0 {
 		text += fmt.Sprintf("  %.0f/s", p.SamplesPerS)
 	}
+	c.advance(text, int64(p.Step))
+}
+
+// advance moves the bar to a step and says what is going on.
+func (c *console) advance(text string, step int64) {
+	if c.bar == nil {
+		return
+	}
 	c.bar.Describe(text)
-	c.bar.Set64(int64(p.Step))
+	c.bar.Set64(step)
 }
 
 // epoch writes the line of an epoch, or keeps its validation loss for the bar.

@@ -194,8 +194,9 @@ type trainRun struct {
 	origins  settings.Origins
 	data     *prepared
 	dae      *model.DAE
-	folder   *runFolder // once training has begun
-	events   *eventLog  // likewise, nil without one
+	folder   *runFolder     // once training has begun
+	events   *eventLog      // likewise, nil without one
+	watch    train.Observer // Step and Epoch are told to whoever runs several
 }
 
 // job is the run without its device and folder.
@@ -427,8 +428,8 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	}
 	job.Dir = r.options.out
 	job.Observer = train.Observer{
-		Step:       log.step,
-		Epoch:      func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) },
+		Step:       together(log.step, r.watch.Step),
+		Epoch:      together(func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) }, r.watch.Epoch),
 		Weights:    r.events.epoch,
 		RolledBack: func(b train.Rollback) { log.logf("%s", rollbackLine(b)) },
 		FellBack: func(b train.FellBack) {
@@ -449,6 +450,17 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		return nil, r.explain(err)
 	}
 	return result, nil
+}
+
+// together calls both, the second unless it is nil.
+func together[T any](first, second func(T)) func(T) {
+	if second == nil {
+		return first
+	}
+	return func(v T) {
+		first(v)
+		second(v)
+	}
 }
 
 func rollbackLine(b train.Rollback) string {
@@ -501,49 +513,65 @@ type trainJSON struct {
 	Figures    []string       `json:"figures"`
 }
 
-// report assesses the best model, draws the figures and prints the result.
-func (r *trainRun) report(ctx context.Context, result *train.Result, corruption *corruptionReport) error {
+// keepsakes are what a run leaves beside its model: figures, page and card, with
+// what was measured for them.
+type keepsakes struct {
+	device  string
+	quality *assessment // nil if nothing was held out
+	figures []string
+}
+
+// keep assesses the best model and writes the keepsakes.
+func (r *trainRun) keep(ctx context.Context, history []train.Row, corruption *corruptionReport) (*keepsakes, error) {
 	saved, err := train.LoadModel(r.options.out)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := trainJSON{Run: r.options.out, Data: r.data.info.Name, Reason: result.Reason, Epochs: result.Epochs, BestEpoch: result.Best.Epoch,
-		Steps: result.Steps, Parameters: r.dae.ParameterCount(), Seconds: number(result.Seconds), SamplesPerS: number(result.SamplesPerS),
-		Objective: r.settings.Model.Objective, TrainLoss: number(result.Best.TrainLoss), ValLoss: number(result.Best.ValLoss),
-		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
-		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Skipped: result.Skipped, Corruption: corruption.json()}
-	var a *assessment
+	var k keepsakes
 	err = r.onDevice(train.Plan{}, false, func(dev device.Device) error {
-		out.Device = dev.Info().Name
+		k.device = dev.Info().Name
 		if r.data.split.Held > 0 {
 			exam := examination{table: r.data.table, rows: r.data.split.Validation(), training: r.data.split.Training()}
-			if a, err = assess(ctx, dev, saved, exam); err != nil {
+			if k.quality, err = assess(ctx, dev, saved, exam); err != nil {
 				return err
 			}
-			out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.skill(a.MSE)), a.bounds()
 		}
-		if out.Figures, err = drawRun(ctx, dev, saved, r.data, r.options.out); err != nil || !r.options.page {
+		if k.figures, err = drawRun(ctx, dev, saved, r.data, r.options.out); err != nil || !r.options.page {
 			return err
 		}
-		page := &runReport{subject: subjectOfRun(dev, saved, r.data), history: result.History, corruption: corruption, quality: a, drawn: map[string]string{}}
-		for _, path := range out.Figures {
+		page := &runReport{subject: subjectOfRun(dev, saved, r.data), history: history, corruption: corruption, quality: k.quality, drawn: map[string]string{}}
+		for _, path := range k.figures {
 			page.drawn[strings.TrimSuffix(filepath.Base(path), ".png")] = path
 		}
 		return page.write(ctx, filepath.Join(r.options.out, reportFile))
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(r.events.pictures(k.figures), r.events.close()); err != nil {
+		return nil, err
+	}
+	return &k, (&modelCard{saved: saved, corruption: corruption, quality: k.quality}).write(r.options.out)
+}
+
+// report writes the keepsakes of the best model and prints the result.
+func (r *trainRun) report(ctx context.Context, result *train.Result, corruption *corruptionReport) error {
+	k, err := r.keep(ctx, result.History, corruption)
+	if err != nil {
 		return err
 	}
-	if err := errors.Join(r.events.pictures(out.Figures), r.events.close()); err != nil {
-		return err
+	if !r.options.json {
+		return r.printText(r.summary(result, k.quality))
 	}
-	if err := (&modelCard{saved: saved, corruption: corruption, quality: a}).write(r.options.out); err != nil {
-		return err
+	out := trainJSON{Run: r.options.out, Device: k.device, Data: r.data.info.Name, Reason: result.Reason, Epochs: result.Epochs, BestEpoch: result.Best.Epoch,
+		Steps: result.Steps, Parameters: r.dae.ParameterCount(), Seconds: number(result.Seconds), SamplesPerS: number(result.SamplesPerS),
+		Objective: r.settings.Model.Objective, TrainLoss: number(result.Best.TrainLoss), ValLoss: number(result.Best.ValLoss),
+		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
+		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Skipped: result.Skipped, Corruption: corruption.json(), Figures: k.figures}
+	if a := k.quality; a != nil {
+		out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.skill(a.MSE)), a.bounds()
 	}
-	if r.options.json {
-		return r.printJSON(out)
-	}
-	return r.printText(r.summary(result, a))
+	return r.printJSON(out)
 }
 
 // summary is the result for a person.

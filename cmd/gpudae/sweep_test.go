@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"syscall"
+	"testing"
+	"time"
+
+	"gpudae/train"
+)
+
+// sweepConfig has a trial that diverges, and layers of several sizes.
+const sweepConfig = `trials: 4
+seed: 3
+settings:
+  epochs: 2
+  retries: 0
+sweep:
+  hidden: [[16], [40, 16]]
+  lr: {min: 1e-3, max: 0.05, scale: log}
+  activation: [relu, gelu]
+`
+
+// runCommand runs a command line in the process, and returns its exit code.
+func runCommand(t *testing.T, ctx context.Context, args ...string) int {
+	t.Helper()
+	p := &program{stdout: io.Discard, stderr: io.Discard, environ: []string{}, began: time.Now()}
+	return p.run(ctx, append([]string{"gpudae"}, args...))
+}
+
+// trainedWeights are the weights of every trial of a sweep.
+func trainedWeights(t *testing.T, dir string) map[string][]float32 {
+	t.Helper()
+	runs, err := filepath.Glob(filepath.Join(dir, trialsFolder, "*"))
+	if err != nil || len(runs) == 0 {
+		t.Fatalf("%s: no runs, %v", dir, err)
+	}
+	weights := map[string][]float32{}
+	for _, run := range runs {
+		saved, err := train.LoadModel(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights[filepath.Base(run)] = saved.Params
+	}
+	return weights
+}
+
+func writeSweep(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestSweepBitsDoNotDependOnWhatRunsBeside: one trial after the other, four at a
+// time, with threads of their own, and by 'train' from a trial's configuration.
+func TestSweepBitsDoNotDependOnWhatRunsBeside(t *testing.T) {
+	config, dir := writeSweep(t, sweepConfig), t.TempDir()
+	out := func(name string) string { return filepath.Join(dir, name) }
+	common := []string{"-q", "--device", "cpu", "--no-events", "--no-report"}
+	for name, flags := range map[string][]string{"one": {"--parallel", "1"}, "four": {"--parallel", "4"}, "threads": {"--parallel", "2", "--threads", "3"}} {
+		if code := runCommand(t, t.Context(), append(append([]string{"sweep", config, "-o", out(name)}, common...), flags...)...); code != 0 {
+			t.Fatalf("%s: exit code %d", name, code)
+		}
+	}
+	want := trainedWeights(t, out("one"))
+	if len(want) != 4 {
+		t.Fatalf("%d trials", len(want))
+	}
+	for _, name := range []string{"four", "threads"} {
+		if !reflect.DeepEqual(trainedWeights(t, out(name)), want) {
+			t.Errorf("%s: other weights than one after the other", name)
+		}
+	}
+	alone := filepath.Join(dir, "alone", trialsFolder, "004")
+	flags := append([]string{"train", "--config", filepath.Join(out("four"), trialsFolder, "004", "config.yaml"), "-o", alone}, common...)
+	if code := runCommand(t, t.Context(), flags...); code != 0 {
+		t.Fatalf("train: exit code %d", code)
+	}
+	if !reflect.DeepEqual(trainedWeights(t, filepath.Join(dir, "alone"))["004"], want["004"]) {
+		t.Error("the same settings give other weights without the sweep")
+	}
+}
+
+// TestInterruptedSweepsGoOn: a sweep that is interrupted again and again leaves the
+// weights of one that was not, with halving too, and does not train twice what had
+// ended.
+func TestInterruptedSweepsGoOn(t *testing.T) {
+	for name, config := range map[string]string{"plain": sweepConfig, "halving": "halving: {epochs: 1, eta: 2}\n" + sweepConfig} {
+		t.Run(name, func(t *testing.T) {
+			path, whole, parts := writeSweep(t, config), filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "parts")
+			common := []string{"-q", "--device", "cpu", "--no-events", "--no-report"}
+			if code := runCommand(t, t.Context(), append([]string{"sweep", path, "-o", whole}, common...)...); code != 0 {
+				t.Fatalf("exit code %d", code)
+			}
+			args := append([]string{"sweep", path, "-o", parts}, common...)
+			interruptions := 0
+			for limit := 40 * time.Millisecond; ; limit = limit * 5 / 4 {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				timer := time.AfterFunc(limit, func() { cancel(&signalError{syscall.SIGINT}) })
+				code := runCommand(t, ctx, args...)
+				timer.Stop()
+				cancel(nil)
+				if code == 0 {
+					break
+				}
+				if code != exitSignal+int(syscall.SIGINT) || limit > time.Minute {
+					t.Fatalf("exit code %d within %v", code, limit)
+				}
+				if _, err := os.Stat(filepath.Join(parts, sweepFile)); err == nil {
+					interruptions++
+					args = append([]string{"sweep", "--resume", "-o", parts}, common...)
+				}
+			}
+			if interruptions == 0 {
+				t.Fatal("never interrupted")
+			}
+			if !reflect.DeepEqual(trainedWeights(t, parts), trainedWeights(t, whole)) {
+				t.Errorf("other weights after %d interruptions", interruptions)
+			}
+			ended := filepath.Join(parts, trialsFolder, "001", train.CheckpointFile)
+			before, err := os.Stat(ended)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code := runCommand(t, t.Context(), append([]string{"sweep", "--resume", "-o", parts}, common...)...); code != 0 {
+				t.Fatalf("exit code %d", code)
+			}
+			if after, err := os.Stat(ended); err != nil || !after.ModTime().Equal(before.ModTime()) {
+				t.Errorf("a trial that had ended was touched: %v", err)
+			}
+		})
+	}
+}
+
+// TestPanicsOfTrialsAreFailures: the others go on.
+func TestPanicsOfTrialsAreFailures(t *testing.T) {
+	s := &search{program: &program{}, trials: []*trial{{number: 1}}, options: sweepOptions{out: t.TempDir(), console: newConsole(io.Discard, true)}}
+	r := s.runTrial(t.Context(), s.trials[0], 1, true, newTrialsBar(s.options.console, s.trials)) // without data
+	if r.state != stateFailed || r.why == nil {
+		t.Errorf("state %q, %v", r.state, r.why)
+	}
+}

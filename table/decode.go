@@ -131,6 +131,15 @@ func (c *Column) formats() (numberFormat, timeFormat) {
 	return number, moment
 }
 
+// Text is a number of a column of numbers or times as text, in its format.
+func (c *Column) Text(x float64) string {
+	number, moment := c.formats()
+	if c.Kind == Time {
+		return string(moment.append(nil, x, moment.layout()))
+	}
+	return string(number.append(nil, x))
+}
+
 // decode makes the cells of x[0], x[step], ...
 func (d *columnDecoder) decode(x []float32, rows, step int) data.Values {
 	var v data.Values

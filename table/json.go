@@ -57,8 +57,8 @@ func (s *Schema) Write(path string) error {
 // an error that offers the nearest; so is one that is given twice, a value of the
 // wrong type, and whatever does not fit together, which names the column. A
 // column needs only name and kind; one whose kind is not that of its fit is read
-// too, and wants fitting again (see CheckFitted). ParseSchema of what JSON writes
-// is the same schema. It fails with *data.Error; where is the file's name.
+// too, without the format and scaling of that, and wants fitting again (see
+// CheckFitted). ParseSchema of what JSON writes is the same schema. It fails with *data.Error; where is the file's name.
 func ParseSchema(where string, text []byte) (*Schema, error) {
 	s := &Schema{Missing: Missing(), Limits: DefaultLimits()}
 	var version int
@@ -240,6 +240,7 @@ func (c *Column) read(text []byte) error {
 	}
 	if fitted.given {
 		c.Fit = &fit
+		c.forget()
 	}
 	if c.Scaling == "" && c.Kind.scaled() {
 		c.Scaling = Standard
@@ -248,6 +249,21 @@ func (c *Column) read(text []byte) error {
 		c.Reason = ReasonUser
 	}
 	return err
+}
+
+// forget drops what was measured or chosen for the kind that the column was
+// fitted as, where a person has changed the kind and nothing else.
+func (c *Column) forget() {
+	if c.Fit.Kind == c.Kind {
+		return
+	}
+	c.Format = ""
+	if !c.Kind.scaled() {
+		c.Scaling = ""
+	}
+	if c.Kind != Drop {
+		c.Reason = ""
+	}
 }
 
 // optionalObject remembers whether an object is there.
@@ -289,8 +305,8 @@ func (s *Schema) check() (column string, err error) {
 	if s.Rows < 0 || s.Training < 0 || s.Training > s.Rows {
 		return "", formErrorf("give what the data have", "%d training rows of %d rows", s.Training, s.Rows)
 	}
-	if err := s.Limits.check(); err != nil {
-		return "", err
+	if problem, remedy := s.Limits.Check(); problem != "" {
+		return "", &formError{problem, remedy}
 	}
 	if len(s.Columns) == 0 {
 		return "", formErrorf(`describe them: "columns": [{"name": "age", "kind": "numeric"}, ...]`, "there are no columns")
@@ -309,16 +325,17 @@ func (s *Schema) check() (column string, err error) {
 	return "", nil
 }
 
-func (l Limits) check() error {
+// Check says what is wrong with the limits, if anything is, and how to mend it.
+func (l Limits) Check() (problem, remedy string) {
 	for _, c := range []struct {
 		name            string
 		value, from, to int
 	}{{"values", l.Values, 2, maxValues}, {"categories", l.Categories, 1, maxCategories}, {"min_count", l.MinCount, 1, math.MaxInt32}, {"knots", l.Knots, 2, maxKnots}} {
 		if c.value < c.from || c.value > c.to {
-			return formErrorf(fmt.Sprintf("choose %d to %d", c.from, c.to), "a limit of %d %s", c.value, c.name)
+			return fmt.Sprintf("a limit of %d %s", c.value, c.name), fmt.Sprintf("choose %d to %d", c.from, c.to)
 		}
 	}
-	return nil
+	return "", ""
 }
 
 // oneOf refuses a word that is not in a list.

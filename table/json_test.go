@@ -62,10 +62,13 @@ func TestSchemaErrorsNameTheColumnAndTheMend(t *testing.T) {
 // A column whose kind was changed is read, and says that it must be fitted again.
 func TestChangedKindsWantFitting(t *testing.T) {
 	s, _ := infer(t, texts("a,b", "1,x", "2,y", "3,z", "1,x", "2,y"), Options{})
-	text := strings.Replace(string(s.JSON()), `"a", "kind": "integer", "type": "text", "scaling": "standard"`, `"a", "kind": "categorical", "type": "text"`, 1)
+	text := strings.Replace(string(s.JSON()), `"a", "kind": "integer"`, `"a", "kind": "categorical"`, 1)
 	changed, err := ParseSchema("s.json", []byte(text))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c := changed.Columns[0]; c.Scaling != "" || c.Format != "" {
+		t.Errorf("words have the scaling %s and the format %s", c.Scaling, c.Format)
 	}
 	wantError(t, changed.CheckFitted("s.json"), "column a: ", "is a categorical, but was not measured", "data schema DATA --schema FILE")
 	if err := s.CheckFitted("s.json"); err != nil {

@@ -60,6 +60,17 @@ func place(cells []device.Cell) (columns []device.Column, stride int) {
 	return columns, (stride + align - 1) / align * align
 }
 
+// RowBytes is the size of a row of a Store of the data that the schema was
+// fitted to. It panics if the schema is not fitted.
+func (s *Schema) RowBytes() int {
+	var cells []device.Cell
+	for _, i := range s.Used() {
+		cells = append(cells, cellOf(&s.Columns[i]))
+	}
+	_, stride := place(cells)
+	return stride
+}
+
 // packer turns the values of one column into the contents of its cells, block by
 // block, and numbers the different values of a column of numbers in the order in
 // which they come.

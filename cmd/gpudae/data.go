@@ -18,9 +18,10 @@ func (p *program) dataCommand() *cli.Command {
 		Description: `Examples:
   gpudae data list
   gpudae data info train-images-idx3-ubyte.gz
+  gpudae data schema table.csv -o schema.json
   gpudae data convert table.csv table.parquet
   gpudae data get mnist`,
-		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand(), p.dataConvertCommand(), p.dataGetCommand()},
+		Subcommands: []*cli.Command{p.dataListCommand(), p.dataInfoCommand(), p.dataSchemaCommand(), p.dataConvertCommand(), p.dataGetCommand()},
 	}
 }
 

@@ -41,8 +41,12 @@ func inferenceFlags() []cli.Flag {
 func readingFlags(otherwise string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "label", Category: "Data", Usage: "`COLUMN` CSV column of classes, by name or number, that is no feature", DefaultText: otherwise},
-		&cli.StringFlag{Name: "header", Category: "Data", Usage: "`HEADER` whether a CSV file starts with names: auto, none or names", DefaultText: otherwise},
+		headerFlag(otherwise),
 	}
+}
+
+func headerFlag(otherwise string) cli.Flag {
+	return &cli.StringFlag{Name: "header", Category: "Data", Usage: "`HEADER` whether a CSV file starts with names: auto, none or names", DefaultText: otherwise}
 }
 
 // inference reads the model of a command line and the options around it.

@@ -24,10 +24,25 @@ type inputOptions struct {
 	missing bool // whether values may be
 }
 
+// options are those of package data.
+func (o inputOptions) options(p *program) data.Options {
+	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
+	return data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin}
+}
+
+// openFrame opens a table with cells of any type; "-" is standard input.
+func (p *program) openFrame(ctx context.Context, nameOrPath string, o inputOptions) (data.Frame, error) {
+	options := o.options(p)
+	path, err := p.downloaded(nameOrPath, &options)
+	if err != nil {
+		return nil, err
+	}
+	return data.OpenFrame(ctx, path, options)
+}
+
 // open opens a data set; "-" is standard input.
 func (p *program) open(ctx context.Context, nameOrPath string, o inputOptions) (data.Dataset, error) {
-	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	options := data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin}
+	options := o.options(p)
 	path, err := p.downloaded(nameOrPath, &options)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func (d *Device) roundToPairs(memory *[]float32, from operand, n, k, lanes int) 
 func spacious(length int) int {
 	const perLine = cacheLine / wordBytes
 	stride := ceilDiv(length, perLine) * perLine
-	if (operand{outer: stride}).crowded(0) {
+	if (operand{outer: stride}).crowded(0, 0) {
 		stride += perLine
 	}
 	return stride

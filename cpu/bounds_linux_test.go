@@ -84,12 +84,19 @@ func TestProductsStayInBounds(t *testing.T) {
 		const kc = 5
 		for _, tile := range k.tiles {
 			for rows := 1; rows <= tile.rows(); rows++ {
-				s, c := atPageEnd[float32](t, rows*kc), atPageEnd[float32](t, rows*tile.columns)
-				panel := atPageEnd[float32](t, kc*tile.columns)
-				inBounds(t, fmt.Sprintf("tile of %d×%d", rows, tile.columns), func() {
-					tile.packRows(panel, atPageEnd[float32](t, kc*tile.columns), tile.columns, kc)
-					tile.multiply[rows-1](kc, s, kc, 1, panel, c, tile.columns, true)
-					tile.multiply[rows-1](kc, s, 1, rows, panel, c, tile.columns, false)
+				const tiles = 2
+				packed, width := kc*tile.columns, tiles*tile.columns
+				s, c := atPageEnd[float32](t, rows*kc), atPageEnd[float32](t, rows*width)
+				panels := atPageEnd[float32](t, tiles*packed)
+				inBounds(t, fmt.Sprintf("tiles of %d×%d", rows, tile.columns), func() {
+					for p := range tiles {
+						tile.packRows(panels[p*packed:], atPageEnd[float32](t, packed), tile.columns, kc)
+					}
+					tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, packed, tile.columns, c, width, true)
+					tile.multiply[rows-1](tiles, kc, s, 1, rows, panels, packed, tile.columns, c, width, false)
+					if !tile.packed {
+						tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, tile.columns, width, c, width, true)
+					}
 				})
 			}
 		}

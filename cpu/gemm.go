@@ -18,7 +18,8 @@ const (
 	packedBytes      = 1 << 21 // of panels that a thread packs at a time: a share of the last-level cache
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
 	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
-	maxTile          = 14 * 32 // elements of the largest tile
+	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
+	directBytes      = 1 << 16 // of a V that is read where it lies
 )
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
@@ -51,6 +52,7 @@ type gemmCall struct {
 	tileRows  int
 	panels    int // of V
 	kBlock    int
+	direct    bool // V is not packed
 	byRows    bool
 	packed    []float32 // all of V: [k block][panel][k][column]
 	turned    bool      // S is packed beforehand
@@ -100,6 +102,7 @@ func (d *Device) multiply(g *gemmCall) {
 		g.turnStage.gemmCall = g
 		d.pool.split(&g.turnStage, blocks, min(lanes, blocks), piecesPerLane)
 	}
+	g.direct = g.readsDirectly()
 	if !g.byRows {
 		d.pool.split(g, g.panels, min(lanes, g.panels), g.pieces(lanes))
 		return
@@ -108,6 +111,12 @@ func (d *Device) multiply(g *gemmCall) {
 	g.packStage.gemmCall = g
 	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
 	d.pool.split(g, blocks, min(lanes, blocks), piecesPerLane)
+}
+
+// readsDirectly reports whether V is read where it lies: if its columns lie side
+// by side in whole tiles, and so few that they stay in the cache.
+func (g *gemmCall) readsDirectly() bool {
+	return !g.tile.packed && !g.byRows && g.v.outer == 1 && g.n%g.tile.columns == 0 && g.n*g.k*wordBytes <= directBytes
 }
 
 // splitsByRows reports whether the threads share out the rows of tiles rather
@@ -132,7 +141,7 @@ func (g *gemmCall) pieces(lanes int) int {
 }
 
 // crowdedTile reports whether the tiles of S are crowded.
-func (g *gemmCall) crowdedTile() bool { return g.s.crowded(g.kBlock) }
+func (g *gemmCall) crowdedTile() bool { return g.s.crowded(g.kBlock, g.kernels.scattered) }
 
 // chunk is the number of panels that are packed at a time.
 func (g *gemmCall) chunk() int { return max(1, packedBytes/(g.tile.columns*g.kBlock*wordBytes)) }
@@ -150,7 +159,7 @@ func balanced(n, limit int) int { return ceilDiv(n, max(1, ceilDiv(n, limit))) }
 // run computes the tiles of one thread.
 func (g *gemmCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
-	scratch.tile = grown(scratch.tile, maxTile)
+	scratch.tile = grown(scratch.tile, rowOfTiles)
 	r0, r1, p0, p1 := 0, g.m, lo, hi
 	if g.byRows {
 		r0, r1, p0, p1 = lo*g.tileRows, min(hi*g.tileRows, g.m), 0, g.panels
@@ -170,43 +179,55 @@ func (g *gemmCall) run(lane, lo, hi int) {
 
 // block adds the terms k0 to k0+kc of the rows r0 to r1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
-	panel := g.tile.columns * kc
-	chunk := min(p1-p0, max(1, packedBytes/(panel*wordBytes)))
-	if !g.byRows {
-		scratch.packed = grown(scratch.packed, chunk*panel)
-	}
+	chunk := min(p1-p0, max(1, packedBytes/(g.tile.columns*kc*wordBytes)))
 	for ; p0 < p1; p0 += chunk {
 		chunk = min(chunk, p1-p0)
-		var packed []float32
-		if g.byRows {
-			packed = g.packed[g.panels*g.tile.columns*k0+p0*panel:]
-		} else {
-			packed = scratch.packed
-			for p := range chunk {
-				g.pack(packed[p*panel:(p+1)*panel], p0+p, k0, kc)
-			}
-		}
+		v := g.panelsFrom(scratch, p0, chunk, k0, kc)
 		for i := r0; i < r1; i += g.tileRows {
 			rows := min(g.tileRows, r1-i)
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
 			if g.turned {
 				s = g.turnedTile(i, rows, k0, kc)
-			} else if chunk >= panelsPerPacking && s.crowded(kc) {
+			} else if chunk >= panelsPerPacking && s.crowded(kc, g.kernels.scattered) {
 				scratch.scalars = grown(scratch.scalars, g.slot(kc))
 				s = g.packScalars(scratch.scalars, s, rows, kc)
 			}
-			for p := range chunk {
-				g.multiplyTile(scratch.tile, s, i, rows, p0+p, kc, k0 > 0, packed[p*panel:(p+1)*panel])
-			}
+			g.multiplyRow(scratch.tile, s, i, rows, p0, chunk, kc, k0 > 0, v)
 		}
 	}
 }
 
+// panels are adjacent panels of V, which begin across elements apart and their
+// terms down apart.
+type panels struct {
+	data         []float32
+	across, down int
+}
+
+// panelsFrom returns kc terms from k0 on of so many panels: packed beforehand, packed
+// now, or where they lie.
+func (g *gemmCall) panelsFrom(scratch *gemmLane, p0, count, k0, kc int) panels {
+	width := g.tile.columns
+	panel := width * kc
+	switch {
+	case g.direct:
+		return panels{g.v.data[p0*width+k0*g.v.inner:], width, g.v.inner}
+	case g.byRows:
+		return panels{g.packed[g.panels*width*k0+p0*panel:], panel, width}
+	}
+	scratch.packed = grown(scratch.packed, count*panel)
+	for p := range count {
+		g.pack(scratch.packed[p*panel:(p+1)*panel], p0+p, k0, kc)
+	}
+	return panels{scratch.packed, panel, width}
+}
+
 // crowded reports whether the rows of a tile drive each other out of the
 // first-level cache: because they lie apart by a stride that maps them to a few
-// of its sets, or because every k takes another cache line, and a page.
-func (s operand) crowded(kc int) bool {
-	const setStride, lines = 2048, 256
+// of its sets, or because each of more than that many terms takes another cache
+// line, and a page.
+func (s operand) crowded(kc, lines int) bool {
+	const setStride = 2048
 	if s.outer == 1 {
 		return kc > lines || s.inner*wordBytes%setStride == 0
 	}
@@ -247,22 +268,29 @@ func (g *gemmCall) packScalars(dst []float32, s operand, rows, kc int) operand {
 	return operand{dst, 1, width}
 }
 
-// multiplyTile adds kc terms to one tile of C, or to zero.
-func (g *gemmCall) multiplyTile(scratch []float32, s operand, i, rows, p, kc int, add bool, panel []float32) {
+// multiplyRow adds kc terms to a row of tiles of C, those of so many panels from p on, or to zero.
+func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, kc int, add bool, v panels) {
 	width := g.tile.columns
-	j := p * width
-	columns := min(width, g.n-j)
 	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
-	if !g.flipped && columns == width {
-		multiply(kc, s.data, s.outer, s.inner, panel, g.c[i*g.ld+j:], g.ld, add)
-		return
+	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 {
+		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add)
+		if whole == count {
+			return
+		}
+		p, count, v.data = p+whole, count-whole, v.data[whole*v.across:]
 	}
-	multiply(kc, s.data, s.outer, s.inner, panel, scratch, width, false)
-	if g.flipped {
-		g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, width, rows, columns, rows, add)
-	} else {
-		store(g.c[i*g.ld+j:], g.ld, scratch, width, rows, columns, add)
+	for done := 0; done < count; {
+		tiles := min(count-done, len(scratch)/(rows*width))
+		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, scratch, tiles*width, false)
+		j := (p + done) * width
+		columns := min(tiles*width, g.n-j)
+		if g.flipped {
+			g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, tiles*width, rows, columns, rows, add)
+		} else {
+			store(g.c[i*g.ld+j:], g.ld, scratch, tiles*width, rows, columns, add)
+		}
+		done += tiles
 	}
 }
 

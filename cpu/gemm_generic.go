@@ -8,24 +8,30 @@ const (
 )
 
 // genericTiles returns the portable micro-kernels by their number of rows.
-func genericTiles() []tileFunc {
-	tiles := make([]tileFunc, genericRows)
+func genericTiles() []tilesFunc {
+	tiles := make([]tilesFunc, genericRows)
 	for i := range genericRows - 1 {
-		tiles[i] = func(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool) {
-			multiplyRowsGeneric(i+1, kc, s, outer, inner, panel, c, ld, add)
+		tiles[i] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool) {
+			for t := range tiles {
+				multiplyRowsGeneric(i+1, kc, s, outer, inner, panel[t*across:], down, c[t*genericColumns:], ld, add)
+			}
 		}
 	}
-	tiles[genericRows-1] = multiplyGeneric
+	tiles[genericRows-1] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool) {
+		for t := range tiles {
+			multiplyGeneric(kc, s, outer, inner, panel[t*across:], down, c[t*genericColumns:], ld, add)
+		}
+	}
 	return tiles
 }
 
-// multiplyRowsGeneric is the tileFunc of any number of rows.
-func multiplyRowsGeneric(rows, kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool) {
+// multiplyRowsGeneric computes a tile of any number of rows.
+func multiplyRowsGeneric(rows, kc int, s []float32, outer, inner int, panel []float32, down int, c []float32, ld int, add bool) {
 	for i := range rows {
 		var sum [genericColumns]float32
 		at := i * outer
 		for k := range kc {
-			a, b := s[at], panel[k*genericColumns:k*genericColumns+genericColumns]
+			a, b := s[at], panel[k*down:k*down+genericColumns]
 			sum[0] += a * b[0]
 			sum[1] += a * b[1]
 			sum[2] += a * b[2]
@@ -36,12 +42,12 @@ func multiplyRowsGeneric(rows, kc int, s []float32, outer, inner int, panel, c [
 	}
 }
 
-// multiplyGeneric is the tileFunc of the largest tile.
-func multiplyGeneric(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool) {
+// multiplyGeneric computes the largest tile.
+func multiplyGeneric(kc int, s []float32, outer, inner int, panel []float32, down int, c []float32, ld int, add bool) {
 	var s0, s1, s2, s3 [genericColumns]float32
 	at0, at1, at2, at3 := 0, outer, 2*outer, 3*outer
 	for k := range kc {
-		b := panel[k*genericColumns : k*genericColumns+genericColumns]
+		b := panel[k*down : k*down+genericColumns]
 		a := s[at0]
 		s0[0] += a * b[0]
 		s0[1] += a * b[1]

@@ -11,6 +11,7 @@ type kernels struct {
 	tiles     []tile // from narrow to wide
 	transpose transposeFunc
 	square    int // most rows that transpose takes
+	scattered int // terms of a tile of S, each in a line and perhaps a page of its own, above which its rows are copied
 	thin      int // most rows of a minibatch for which the weights had better be transposed than its tile left half empty
 
 	// Of bfloat16: tiles of pairs, nil without such arithmetic, and the rounding
@@ -104,16 +105,36 @@ type normalsFunc func(z []float32, words []uint32)
 // tile is a family of micro-kernels of matrix products.
 type tile struct {
 	columns  int
-	multiply []tileFunc // [rows-1]
+	multiply []tilesFunc // [rows-1]
 	packRows func(panel, from []float32, stride, kc int)
+	packed   bool // the micro-kernels take packed panels only
 }
 
 // rows is the number of rows of the largest tile.
 func (t *tile) rows() int { return len(t.multiply) }
 
-// tileFunc computes Σ_k s[i·outer + k·inner]·panel[k·columns + j] over the kc
-// terms of a tile and stores it in c[i·ld + j], or adds it.
+// tilesFunc computes a row of tiles, tile t from a panel that begins at
+// panel[t·across]: Σ_k s[i·outer + k·inner]·panel[t·across + k·down + j] over kc
+// terms, which it stores in c[i·ld + t·columns + j], or adds. Of a packed panel
+// down is the number of columns.
+type tilesFunc func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool)
+
+// tileFunc is a tilesFunc for one tile of a packed panel.
 type tileFunc func(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool)
+
+// inTurn makes micro-kernels of rows of tiles of those of single ones, which
+// are so large that a call for each does not matter.
+func inTurn(columns int, singles ...tileFunc) []tilesFunc {
+	rows := make([]tilesFunc, len(singles))
+	for i, single := range singles {
+		rows[i] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, _ int, c []float32, ld int, add bool) {
+			for t := range tiles {
+				single(kc, s, outer, inner, panel[t*across:], c[t*columns:], ld, add)
+			}
+		}
+	}
+	return rows
+}
 
 // transposeFunc stores src[i·srcStride + j] for i < rows, j < columns in
 // dst[j·dstStride + i], or adds it. It writes keep elements of each row of dst,

@@ -6,16 +6,16 @@ import "golang.org/x/sys/cpu"
 
 // avx512PairTiles are the products of bfloat16, of AVX512-BF16.
 var avx512PairTiles = []tile{
-	{16, []tileFunc{
+	{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
 		multiplyPairs1x16AVX512, multiplyPairs2x16AVX512, multiplyPairs3x16AVX512, multiplyPairs4x16AVX512, multiplyPairs5x16AVX512,
 		multiplyPairs6x16AVX512, multiplyPairs7x16AVX512, multiplyPairs8x16AVX512, multiplyPairs9x16AVX512, multiplyPairs10x16AVX512,
 		multiplyPairs11x16AVX512, multiplyPairs12x16AVX512, multiplyPairs13x16AVX512, multiplyPairs14x16AVX512,
-	}, packRows16AVX512},
-	{32, []tileFunc{
+	)},
+	{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
 		multiplyPairs1x32AVX512, multiplyPairs2x32AVX512, multiplyPairs3x32AVX512, multiplyPairs4x32AVX512, multiplyPairs5x32AVX512,
 		multiplyPairs6x32AVX512, multiplyPairs7x32AVX512, multiplyPairs8x32AVX512, multiplyPairs9x32AVX512, multiplyPairs10x32AVX512,
 		multiplyPairs11x32AVX512, multiplyPairs12x32AVX512, multiplyPairs13x32AVX512, multiplyPairs14x32AVX512,
-	}, packRows32AVX512},
+	)},
 }
 
 // supportedKernels returns the kernels that this machine can run, best first.
@@ -39,11 +39,12 @@ func supportedKernels() []*kernels {
 var avx2Kernels = kernels{
 	name: "AVX2",
 	tiles: []tile{
-		{8, []tileFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows8AVX2},
-		{16, []tileFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows16AVX2},
+		{8, []tilesFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows8AVX2, false},
+		{16, []tilesFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows16AVX2, false},
 	},
 	transpose: transposeAVX2,
 	square:    8,
+	scattered: 64,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
 
@@ -70,20 +71,21 @@ var avx2Kernels = kernels{
 var avx512Kernels = kernels{
 	name: "AVX-512",
 	tiles: []tile{
-		{16, []tileFunc{
+		{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
 			multiply1x16AVX512, multiply2x16AVX512, multiply3x16AVX512, multiply4x16AVX512, multiply5x16AVX512,
 			multiply6x16AVX512, multiply7x16AVX512, multiply8x16AVX512, multiply9x16AVX512, multiply10x16AVX512,
 			multiply11x16AVX512, multiply12x16AVX512, multiply13x16AVX512, multiply14x16AVX512,
-		}, packRows16AVX512},
-		{32, []tileFunc{
+		)},
+		{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
 			multiply1x32AVX512, multiply2x32AVX512, multiply3x32AVX512, multiply4x32AVX512, multiply5x32AVX512,
 			multiply6x32AVX512, multiply7x32AVX512, multiply8x32AVX512, multiply9x32AVX512, multiply10x32AVX512,
 			multiply11x32AVX512, multiply12x32AVX512, multiply13x32AVX512, multiply14x32AVX512,
-		}, packRows32AVX512},
+		)},
 	},
 	pairsInRow: pairsInRowAVX512, pairsOfRows: pairsOfRowsAVX512,
 	transpose: transposeAVX512,
 	square:    16,
+	scattered: 256,
 	thin:      14,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,

@@ -13,6 +13,7 @@ var genericKernels = kernels{
 	tiles:     []tile{{columns: genericColumns, multiply: genericTiles(), packRows: packRowsGeneric}},
 	transpose: transposeGeneric,
 	square:    genericColumns,
+	scattered: 256,
 
 	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsSparseGeneric}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
 

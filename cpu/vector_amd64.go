@@ -2,70 +2,70 @@
 
 package cpu
 
-// multiply1x8AVX2 computes a tile of 1×8: see tileFunc.
+// multiply1x8AVX2 computes a row of tiles of 1×8: see tilesFunc.
 //
 //go:noescape
-func multiply1x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply2x8AVX2 computes a tile of 2×8: see tileFunc.
+// multiply2x8AVX2 computes a row of tiles of 2×8: see tilesFunc.
 //
 //go:noescape
-func multiply2x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply3x8AVX2 computes a tile of 3×8: see tileFunc.
+// multiply3x8AVX2 computes a row of tiles of 3×8: see tilesFunc.
 //
 //go:noescape
-func multiply3x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply4x8AVX2 computes a tile of 4×8: see tileFunc.
+// multiply4x8AVX2 computes a row of tiles of 4×8: see tilesFunc.
 //
 //go:noescape
-func multiply4x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply5x8AVX2 computes a tile of 5×8: see tileFunc.
+// multiply5x8AVX2 computes a row of tiles of 5×8: see tilesFunc.
 //
 //go:noescape
-func multiply5x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply6x8AVX2 computes a tile of 6×8: see tileFunc.
+// multiply6x8AVX2 computes a row of tiles of 6×8: see tilesFunc.
 //
 //go:noescape
-func multiply6x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
 // packRows8AVX2 copies 8 elements from each of kc rows: see packRows.
 //
 //go:noescape
 func packRows8AVX2(panel []float32, from []float32, stride int, kc int)
 
-// multiply1x16AVX2 computes a tile of 1×16: see tileFunc.
+// multiply1x16AVX2 computes a row of tiles of 1×16: see tilesFunc.
 //
 //go:noescape
-func multiply1x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply2x16AVX2 computes a tile of 2×16: see tileFunc.
+// multiply2x16AVX2 computes a row of tiles of 2×16: see tilesFunc.
 //
 //go:noescape
-func multiply2x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply3x16AVX2 computes a tile of 3×16: see tileFunc.
+// multiply3x16AVX2 computes a row of tiles of 3×16: see tilesFunc.
 //
 //go:noescape
-func multiply3x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply4x16AVX2 computes a tile of 4×16: see tileFunc.
+// multiply4x16AVX2 computes a row of tiles of 4×16: see tilesFunc.
 //
 //go:noescape
-func multiply4x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply5x16AVX2 computes a tile of 5×16: see tileFunc.
+// multiply5x16AVX2 computes a row of tiles of 5×16: see tilesFunc.
 //
 //go:noescape
-func multiply5x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
-// multiply6x16AVX2 computes a tile of 6×16: see tileFunc.
+// multiply6x16AVX2 computes a row of tiles of 6×16: see tilesFunc.
 //
 //go:noescape
-func multiply6x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
 // packRows16AVX2 copies 16 elements from each of kc rows: see packRows.
 //

@@ -2,333 +2,474 @@
 
 #include "textflag.h"
 
-// func multiply1x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply1x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
-	VXORPS Y0, Y0, Y0
+// func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply1x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), CX
+	MOVQ c_base+96(FP), R8
+
+tile:
+	MOVQ       R8, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 28(R9)
+	MOVQ       kc+8(FP), R10
+	MOVQ       s_base+16(FP), R11
+	MOVQ       CX, R9
+	VXORPS     Y0, Y0, Y0
 
 term:
-	VMOVUPS      (BX), Y1
-	VBROADCASTSS (CX), Y2
+	VMOVUPS      (R9), Y1
+	VBROADCASTSS (R11), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, CX
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R11
+	ADDQ         SI, R9
+	DECQ         R10
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R8, R9
+	MOVB         add+128(FP), R10
+	TESTB        R10, R10
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
+	MOVQ         R9, R10
+	VADDPS       (R10), Y0, Y0
+	ADDQ         DI, R10
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R9)
+	ADDQ    DI, R9
+	ADDQ    $0x20, R8
+	ADDQ    BX, CX
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply2x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+// func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply2x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 term:
-	VMOVUPS      (BX), Y2
-	VBROADCASTSS (SI), Y3
+	VMOVUPS      (R10), Y2
+	VBROADCASTSS (R12), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (SI)(CX*1), Y3
+	VBROADCASTSS (R12)(CX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, SI
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
-	VADDPS       (DX), Y1, Y1
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	ADDQ         DI, R11
+	VADDPS       (R11), Y1, Y1
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R10
+	ADDQ    $0x20, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply3x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+// func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply3x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
 
 term:
-	VMOVUPS      (BX), Y3
-	VBROADCASTSS (SI), Y4
+	VMOVUPS      (R10), Y3
+	VBROADCASTSS (R12), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (SI)(CX*1), Y4
+	VBROADCASTSS (R12)(CX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (SI)(CX*2), Y4
+	VBROADCASTSS (R12)(CX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, SI
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
-	VADDPS       (DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	ADDQ         DI, R11
+	VADDPS       (R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R10
+	ADDQ    $0x20, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply4x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+// func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply4x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 term:
-	VMOVUPS      (BX), Y4
-	VBROADCASTSS (SI), Y5
+	VMOVUPS      (R10), Y4
+	VBROADCASTSS (R12), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (SI)(CX*1), Y5
+	VBROADCASTSS (R12)(CX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (SI)(CX*2), Y5
+	VBROADCASTSS (R12)(CX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (R13), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
-	VADDPS       (DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	ADDQ         AX, DX
-	VADDPS       (DX), Y3, Y3
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	ADDQ         DI, R11
+	VADDPS       (R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	ADDQ         DI, R11
+	VADDPS       (R11), Y3, Y3
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    DI, R10
+	ADDQ    $0x20, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply5x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+// func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply5x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 
 term:
-	VMOVUPS      (BX), Y5
-	VBROADCASTSS (SI), Y6
+	VMOVUPS      (R10), Y5
+	VBROADCASTSS (R12), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (SI)(CX*1), Y6
+	VBROADCASTSS (R12)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(CX*2), Y6
+	VBROADCASTSS (R12)(CX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DI), Y6
+	VBROADCASTSS (R13), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DI)(CX*1), Y6
+	VBROADCASTSS (R13)(CX*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
-	VADDPS       (DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	ADDQ         AX, DX
-	VADDPS       (DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	ADDQ         DI, R11
+	VADDPS       (R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	ADDQ         DI, R11
+	VADDPS       (R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	ADDQ    DI, R10
+	ADDQ    $0x20, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply6x8AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply6x8AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+// func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply6x8AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 28(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 term:
-	VMOVUPS      (BX), Y6
-	VBROADCASTSS (SI), Y7
+	VMOVUPS      (R10), Y6
+	VBROADCASTSS (R12), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (SI)(CX*1), Y7
+	VBROADCASTSS (R12)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (SI)(CX*2), Y7
+	VBROADCASTSS (R12)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (DI), Y7
+	VBROADCASTSS (R13), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DI)(CX*1), Y7
+	VBROADCASTSS (R13)(CX*1), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DI)(CX*2), Y7
+	VBROADCASTSS (R13)(CX*2), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x20, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	ADDQ         AX, DX
-	VADDPS       (DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	ADDQ         AX, DX
-	VADDPS       (DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	ADDQ         AX, DX
-	VADDPS       (DX), Y5, Y5
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	ADDQ         DI, R11
+	VADDPS       (R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	ADDQ         DI, R11
+	VADDPS       (R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	ADDQ         DI, R11
+	VADDPS       (R11), Y5, Y5
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Y5, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	ADDQ    DI, R10
+	VMOVUPS Y5, (R10)
+	ADDQ    DI, R10
+	ADDQ    $0x20, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -351,423 +492,564 @@ row:
 	VZEROUPPER
 	RET
 
-// func multiply1x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+// func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), CX
+	MOVQ c_base+96(FP), R8
+
+tile:
+	MOVQ       R8, R9
+	PREFETCHT0 (R9)
+	PREFETCHT0 60(R9)
+	MOVQ       kc+8(FP), R10
+	MOVQ       s_base+16(FP), R11
+	MOVQ       CX, R9
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
 
 term:
-	VMOVUPS      (BX), Y2
-	VMOVUPS      32(BX), Y3
-	VBROADCASTSS (CX), Y4
+	VMOVUPS      (R9), Y2
+	VMOVUPS      32(R9), Y3
+	VBROADCASTSS (R11), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, CX
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R11
+	ADDQ         SI, R9
+	DECQ         R10
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R8, R9
+	MOVB         add+128(FP), R10
+	TESTB        R10, R10
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
+	MOVQ         R9, R10
+	VADDPS       (R10), Y0, Y0
+	VADDPS       32(R10), Y1, Y1
+	ADDQ         DI, R10
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    DI, R9
+	ADDQ    $0x40, R8
+	ADDQ    BX, CX
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+// func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
 
 term:
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VBROADCASTSS (SI), Y6
+	VMOVUPS      (R10), Y4
+	VMOVUPS      32(R10), Y5
+	VBROADCASTSS (R12), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (SI)(CX*1), Y6
+	VBROADCASTSS (R12)(CX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	VADDPS       32(R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	VADDPS       32(R11), Y3, Y3
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    DI, R10
+	ADDQ    $0x40, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+// func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
 
 term:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
-	VBROADCASTSS (SI), Y8
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VBROADCASTSS (R12), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (SI)(CX*1), Y8
+	VBROADCASTSS (R12)(CX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (SI)(CX*2), Y8
+	VBROADCASTSS (R12)(CX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	VADDPS       32(R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	VADDPS       32(R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	VADDPS       32(R11), Y5, Y5
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	ADDQ    DI, R10
+	ADDQ    $0x40, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+// func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 
 term:
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (SI), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R12), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (SI)(CX*1), Y10
+	VBROADCASTSS (R12)(CX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(CX*2), Y10
+	VBROADCASTSS (R12)(CX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (R13), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
-	ADDQ         AX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	VADDPS       32(R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	VADDPS       32(R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	VADDPS       32(R11), Y5, Y5
+	ADDQ         DI, R11
+	VADDPS       (R11), Y6, Y6
+	VADDPS       32(R11), Y7, Y7
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    DI, R10
+	ADDQ    $0x40, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+// func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 
 term:
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VBROADCASTSS (SI), Y12
+	VMOVUPS      (R10), Y10
+	VMOVUPS      32(R10), Y11
+	VBROADCASTSS (R12), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (SI)(CX*1), Y12
+	VBROADCASTSS (R12)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (SI)(CX*2), Y12
+	VBROADCASTSS (R12)(CX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DI), Y12
+	VBROADCASTSS (R13), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DI)(CX*1), Y12
+	VBROADCASTSS (R13)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
-	ADDQ         AX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
-	ADDQ         AX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	VADDPS       32(R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	VADDPS       32(R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	VADDPS       32(R11), Y5, Y5
+	ADDQ         DI, R11
+	VADDPS       (R11), Y6, Y6
+	VADDPS       32(R11), Y7, Y7
+	ADDQ         DI, R11
+	VADDPS       (R11), Y8, Y8
+	VADDPS       32(R11), Y9, Y9
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y8, (CX)
-	VMOVUPS Y9, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y8, (R10)
+	VMOVUPS Y9, 32(R10)
+	ADDQ    DI, R10
+	ADDQ    $0x40, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply6x16AVX2(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, FMA3
-TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+// func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-129
+	MOVQ tiles+0(FP), AX
+	MOVQ outer+40(FP), CX
+	MOVQ inner+48(FP), DX
+	MOVQ across+80(FP), BX
+	MOVQ down+88(FP), SI
+	MOVQ ld+120(FP), DI
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	SHLQ $0x02, DI
+	MOVQ panel_base+56(FP), R8
+	MOVQ c_base+96(FP), R9
+
+tile:
+	MOVQ       R9, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	ADDQ       DI, R10
+	PREFETCHT0 (R10)
+	PREFETCHT0 60(R10)
+	MOVQ       kc+8(FP), R11
+	MOVQ       s_base+16(FP), R12
+	LEAQ       (R12)(CX*2), R13
+	ADDQ       CX, R13
+	MOVQ       R8, R10
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
 
 term:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VBROADCASTSS (SI), Y14
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R12), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (SI)(CX*1), Y14
+	VBROADCASTSS (R12)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(CX*2), Y14
+	VBROADCASTSS (R12)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI), Y14
+	VBROADCASTSS (R13), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (DI)(CX*1), Y14
+	VBROADCASTSS (R13)(CX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (DI)(CX*2), Y14
+	VBROADCASTSS (R13)(CX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	ADDQ         DX, R12
+	ADDQ         DX, R13
+	ADDQ         SI, R10
+	DECQ         R11
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
+	MOVQ         R9, R10
+	MOVB         add+128(FP), R11
+	TESTB        R11, R11
 	JZ           store
-	MOVQ         CX, DX
-	VADDPS       (DX), Y0, Y0
-	VADDPS       32(DX), Y1, Y1
-	ADDQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
-	ADDQ         AX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
-	ADDQ         AX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
-	ADDQ         AX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
-	ADDQ         AX, DX
-	VADDPS       (DX), Y10, Y10
-	VADDPS       32(DX), Y11, Y11
-	ADDQ         AX, DX
+	MOVQ         R10, R11
+	VADDPS       (R11), Y0, Y0
+	VADDPS       32(R11), Y1, Y1
+	ADDQ         DI, R11
+	VADDPS       (R11), Y2, Y2
+	VADDPS       32(R11), Y3, Y3
+	ADDQ         DI, R11
+	VADDPS       (R11), Y4, Y4
+	VADDPS       32(R11), Y5, Y5
+	ADDQ         DI, R11
+	VADDPS       (R11), Y6, Y6
+	VADDPS       32(R11), Y7, Y7
+	ADDQ         DI, R11
+	VADDPS       (R11), Y8, Y8
+	VADDPS       32(R11), Y9, Y9
+	ADDQ         DI, R11
+	VADDPS       (R11), Y10, Y10
+	VADDPS       32(R11), Y11, Y11
+	ADDQ         DI, R11
 
 store:
-	VMOVUPS Y0, (CX)
-	VMOVUPS Y1, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y2, (CX)
-	VMOVUPS Y3, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y4, (CX)
-	VMOVUPS Y5, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y6, (CX)
-	VMOVUPS Y7, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y8, (CX)
-	VMOVUPS Y9, 32(CX)
-	ADDQ    AX, CX
-	VMOVUPS Y10, (CX)
-	VMOVUPS Y11, 32(CX)
-	ADDQ    AX, CX
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y2, (R10)
+	VMOVUPS Y3, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y4, (R10)
+	VMOVUPS Y5, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y6, (R10)
+	VMOVUPS Y7, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y8, (R10)
+	VMOVUPS Y9, 32(R10)
+	ADDQ    DI, R10
+	VMOVUPS Y10, (R10)
+	VMOVUPS Y11, 32(R10)
+	ADDQ    DI, R10
+	ADDQ    $0x40, R9
+	ADDQ    BX, R8
+	DECQ    AX
+	JNZ     tile
 	VZEROUPPER
 	RET
 
@@ -8276,19 +8558,19 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8317,19 +8599,19 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8356,23 +8638,23 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8409,23 +8691,23 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8455,27 +8737,27 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8520,27 +8802,27 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8576,31 +8858,31 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8656,31 +8938,31 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8719,35 +9001,35 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8811,35 +9093,35 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8881,39 +9163,39 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -8985,39 +9267,39 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9065,43 +9347,43 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9184,43 +9466,43 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9271,47 +9553,47 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9402,47 +9684,47 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9496,51 +9778,51 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9639,51 +9921,51 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9743,55 +10025,55 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -9901,55 +10183,55 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10012,59 +10294,59 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10182,59 +10464,59 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10300,63 +10582,63 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10482,63 +10764,63 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10610,67 +10892,67 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10807,67 +11089,67 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -10942,71 +11224,71 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z13, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11151,71 +11433,71 @@ term:
 	ADDQ         $0x40, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z1, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z3, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z5, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z7, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z9, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z11, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	ADDQ    AX, CX
-	VMOVUPS Z13, (CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11261,21 +11543,21 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11312,21 +11594,21 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11358,27 +11640,27 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11430,27 +11712,27 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11487,33 +11769,33 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11580,33 +11862,33 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11651,39 +11933,39 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11768,39 +12050,39 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11850,45 +12132,45 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -11988,45 +12270,45 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12081,51 +12363,51 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12240,51 +12522,51 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12347,57 +12629,57 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12530,57 +12812,57 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12648,63 +12930,63 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12852,63 +13134,63 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -12981,69 +13263,69 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -13206,69 +13488,69 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -13349,75 +13631,75 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -13598,75 +13880,75 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -13752,81 +14034,81 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -14022,81 +14304,81 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -14187,87 +14469,87 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -14478,87 +14760,87 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -14657,93 +14939,93 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z24, Z24
 	VADDPS       64(DX), Z25, Z25
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z24, (CX)
-	VMOVUPS Z25, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -14972,93 +15254,93 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z24, Z24
 	VADDPS       64(DX), Z25, Z25
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z24, (CX)
-	VMOVUPS Z25, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -15162,99 +15444,99 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z24, Z24
 	VADDPS       64(DX), Z25, Z25
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z26, Z26
 	VADDPS       64(DX), Z27, Z27
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z24, (CX)
-	VMOVUPS Z25, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z26, (CX)
-	VMOVUPS Z27, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, (AX)
+	VMOVUPS Z27, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
@@ -15498,99 +15780,99 @@ term:
 	ADDQ         $0x80, BX
 	DECQ         AX
 	JNZ          term
-	MOVQ         ld+96(FP), AX
-	SHLQ         $0x02, AX
-	MOVQ         c_base+72(FP), CX
+	MOVQ         c_base+72(FP), AX
+	MOVQ         ld+96(FP), CX
+	SHLQ         $0x02, CX
 	MOVB         add+104(FP), DL
 	TESTB        DL, DL
 	JZ           store
-	MOVQ         CX, DX
+	MOVQ         AX, DX
 	VADDPS       (DX), Z0, Z0
 	VADDPS       64(DX), Z1, Z1
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z2, Z2
 	VADDPS       64(DX), Z3, Z3
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z4, Z4
 	VADDPS       64(DX), Z5, Z5
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z6, Z6
 	VADDPS       64(DX), Z7, Z7
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z8, Z8
 	VADDPS       64(DX), Z9, Z9
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z10, Z10
 	VADDPS       64(DX), Z11, Z11
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z12, Z12
 	VADDPS       64(DX), Z13, Z13
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z14, Z14
 	VADDPS       64(DX), Z15, Z15
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z16, Z16
 	VADDPS       64(DX), Z17, Z17
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z18, Z18
 	VADDPS       64(DX), Z19, Z19
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z20, Z20
 	VADDPS       64(DX), Z21, Z21
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z22, Z22
 	VADDPS       64(DX), Z23, Z23
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z24, Z24
 	VADDPS       64(DX), Z25, Z25
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 	VADDPS       (DX), Z26, Z26
 	VADDPS       64(DX), Z27, Z27
-	ADDQ         AX, DX
+	ADDQ         CX, DX
 
 store:
-	VMOVUPS Z0, (CX)
-	VMOVUPS Z1, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z2, (CX)
-	VMOVUPS Z3, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z4, (CX)
-	VMOVUPS Z5, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z6, (CX)
-	VMOVUPS Z7, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z8, (CX)
-	VMOVUPS Z9, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z10, (CX)
-	VMOVUPS Z11, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z12, (CX)
-	VMOVUPS Z13, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z14, (CX)
-	VMOVUPS Z15, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z16, (CX)
-	VMOVUPS Z17, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z18, (CX)
-	VMOVUPS Z19, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z20, (CX)
-	VMOVUPS Z21, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z22, (CX)
-	VMOVUPS Z23, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z24, (CX)
-	VMOVUPS Z25, 64(CX)
-	ADDQ    AX, CX
-	VMOVUPS Z26, (CX)
-	VMOVUPS Z27, 64(CX)
-	ADDQ    AX, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, (AX)
+	VMOVUPS Z27, 64(AX)
+	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 

@@ -16,6 +16,10 @@ import (
 // rest. In each term a row costs a broadcasting load and two fused
 // multiply-adds, so the loads keep pace with the arithmetic. A narrow tile of
 // one vector serves products of few columns.
+//
+// The tiles of AVX2 are a fifth of the others, so that what comes before and
+// after the terms counts: a kernel does a row of them, and asks for the cache
+// lines of a tile's sums before it begins with its terms.
 func (v vector) products() {
 	rows := 6
 	if v.wide() {
@@ -23,10 +27,12 @@ func (v vector) products() {
 	}
 	for _, columns := range []int{1, 2} {
 		for r := 1; r <= rows; r++ {
-			v.product("multiply", r, columns, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
-			if v.wide() {
-				v.product("multiplyPairs", r, columns, addPairs)
+			if !v.wide() {
+				v.rowOfTiles(r, columns)
+				continue
 			}
+			v.product("multiply", r, columns, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
+			v.product("multiplyPairs", r, columns, addPairs)
 		}
 		v.packRows(columns)
 	}
@@ -42,43 +48,121 @@ func (v vector) product(name string, rows, columns int, term func(a, b, sum reg.
 	SHLQ(Imm(2), outer)
 	SHLQ(Imm(2), inner)
 	bases := v.rowGroups("s", outer, rows)
-	free := v.registers()
-	next := func() reg.VecPhysical {
-		r := free[0]
-		free = free[1:]
-		return r
-	}
-	sums := make([][]reg.VecPhysical, rows)
-	for i := range sums {
-		for range columns {
-			sum := next()
-			v.clear(sum)
-			sums[i] = append(sums[i], sum)
-		}
-	}
-	panels := make([]reg.VecPhysical, columns)
-	for j := range panels {
-		panels[j] = next()
-	}
-	a := next()
-
+	t := v.newTile(rows, columns)
+	t.clear()
 	Label("term")
-	for j, p := range panels {
-		VMOVUPS(Mem{Base: panel, Disp: j * v.bytes()}, p)
-	}
-	for i := range sums {
-		VBROADCASTSS(inGroup(bases, outer, i), a)
-		for j, p := range panels {
-			term(a, p, sums[i][j])
-		}
-	}
+	t.term(panel, bases, outer, term)
 	for _, b := range bases {
 		ADDQ(inner, b)
 	}
 	ADDQ(Imm(uint64(columns*v.bytes())), panel)
 	DECQ(kc)
 	JNZ(LabelRef("term"))
-	v.storeTile(sums)
+	row, ld := base("c"), argument("ld")
+	SHLQ(Imm(2), ld)
+	t.store(row, ld)
+	end()
+}
+
+// rowOfTiles writes the micro-kernel of a row of tiles of that many rows and vectors.
+func (v vector) rowOfTiles(rows, columns int) {
+	v.function(fmt.Sprintf("multiply%dx%d", rows, columns*v.lanes),
+		"func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool)",
+		fmt.Sprintf("%%s computes a row of tiles of %d×%d: see tilesFunc.", rows, columns*v.lanes))
+	tiles, outer, inner, across, down, ld := argument("tiles"), argument("outer"), argument("inner"), argument("across"), argument("down"), argument("ld")
+	for _, stride := range []reg.GPVirtual{outer, inner, across, down, ld} {
+		SHLQ(Imm(2), stride)
+	}
+	panel, c := base("panel"), base("c")
+	t := v.newTile(rows, columns)
+
+	Label("tile")
+	row := GP64()
+	MOVQ(c, row)
+	t.fetch(row, ld)
+	terms, kc, bases := GP64(), argument("kc"), v.rowGroups("s", outer, rows)
+	MOVQ(panel, terms)
+	t.clear()
+	Label("term")
+	t.term(terms, bases, outer, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
+	for _, b := range bases {
+		ADDQ(inner, b)
+	}
+	ADDQ(down, terms)
+	DECQ(kc)
+	JNZ(LabelRef("term"))
+	MOVQ(c, row)
+	t.store(row, ld)
+	ADDQ(Imm(uint64(columns*v.bytes())), c)
+	ADDQ(across, panel)
+	DECQ(tiles)
+	JNZ(LabelRef("tile"))
+	end()
+}
+
+// tile is the registers of a micro-kernel: the sums of rows of vectors, a
+// vector of the panel for each of them, and a scalar.
+type tile struct {
+	vector
+	sums   [][]reg.VecPhysical
+	panels []reg.VecPhysical
+	scalar reg.VecPhysical
+}
+
+func (v vector) newTile(rows, columns int) tile {
+	free := v.registers()
+	next := func() reg.VecPhysical {
+		r := free[0]
+		free = free[1:]
+		return r
+	}
+	t := tile{vector: v}
+	for range rows {
+		var row []reg.VecPhysical
+		for range columns {
+			row = append(row, next())
+		}
+		t.sums = append(t.sums, row)
+	}
+	for range columns {
+		t.panels = append(t.panels, next())
+	}
+	t.scalar = next()
+	return t
+}
+
+// clear sets the sums to zero.
+func (t tile) clear() {
+	for _, row := range t.sums {
+		for _, sum := range row {
+			t.vector.clear(sum)
+		}
+	}
+}
+
+// fetch asks for the cache lines of the rows that the sums go to, the first of
+// which is lost.
+func (t tile) fetch(row, ld reg.GPVirtual) {
+	for i, sums := range t.sums {
+		if i > 0 {
+			ADDQ(ld, row)
+		}
+		PREFETCHT0(Mem{Base: row})
+		PREFETCHT0(Mem{Base: row, Disp: len(sums)*t.bytes() - 4})
+	}
+}
+
+// term multiplies the vectors at panel by the scalars at bases and adds.
+func (t tile) term(panel reg.GPVirtual, bases []reg.GPVirtual, outer reg.GPVirtual, add func(a, b, sum reg.VecPhysical)) {
+	for j, p := range t.panels {
+		VMOVUPS(Mem{Base: panel, Disp: j * t.bytes()}, p)
+	}
+	for i, row := range t.sums {
+		VBROADCASTSS(inGroup(bases, outer, i), t.scalar)
+		for j, p := range t.panels {
+			add(t.scalar, p, row[j])
+		}
+	}
 }
 
 // registers are the vector registers, by their names in the machine.
@@ -116,31 +200,28 @@ func inGroup(groups []reg.GPVirtual, stride reg.GPVirtual, i int) Mem {
 	return m
 }
 
-// storeTile stores the sums, or adds them, to c.
-func (v vector) storeTile(sums [][]reg.VecPhysical) {
-	ld := argument("ld")
-	SHLQ(Imm(2), ld)
-	row := base("c")
+// store stores the sums in rows that begin ld bytes apart, or adds them; the
+// first row is lost.
+func (t tile) store(row, ld reg.GPVirtual) {
 	adding := GP8()
 	Load(Param("add"), adding)
 	TESTB(adding, adding)
 	JZ(LabelRef("store"))
 	target := GP64()
 	MOVQ(row, target)
-	for i := range sums {
-		for j, s := range sums[i] {
-			VADDPS(Mem{Base: target, Disp: j * v.bytes()}, s, s)
+	for i := range t.sums {
+		for j, s := range t.sums[i] {
+			VADDPS(Mem{Base: target, Disp: j * t.bytes()}, s, s)
 		}
 		ADDQ(ld, target)
 	}
 	Label("store")
-	for i := range sums {
-		for j, s := range sums[i] {
-			VMOVUPS(s, Mem{Base: row, Disp: j * v.bytes()})
+	for i := range t.sums {
+		for j, s := range t.sums[i] {
+			VMOVUPS(s, Mem{Base: row, Disp: j * t.bytes()})
 		}
 		ADDQ(ld, row)
 	}
-	end()
 }
 
 // packRows writes the packing of a full panel whose columns lie side by side

@@ -59,7 +59,10 @@ func TestKernelsStayInBounds(t *testing.T) {
 			rows := atPageEnd[float32](t, 3*n)
 			inBounds(t, fmt.Sprint("rows of ", n), func() { k.addRows(rows, n, 3, o.a) })
 			memory := atPageEnd[uint8](t, 100*n)
-			inBounds(t, fmt.Sprint("prefetch of ", n), func() { k.prefetch(memory) })
+			inBounds(t, fmt.Sprint("prefetch of ", n), func() {
+				k.prefetch(memory)
+				k.prefetchRows(o.a, n, 3)
+			})
 			inBounds(t, fmt.Sprint("sums of ", n), func() {
 				k.sum(o.a)
 				k.sumSquares(o.a)

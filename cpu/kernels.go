@@ -74,7 +74,8 @@ type kernels struct {
 	addUniform    func(y, x []float32, words []uint32, amplitude float32) // y = x + a·(2u - 1), u = philox.Uniform(word), each operation rounded
 	saltAndPepper saltAndPepperFunc
 	widen         func(dst []float32, src []uint8, scale float32)
-	prefetch      func(memory []uint8) // asks for the first cache lines
+	prefetch      func(memory []uint8)                // asks for the first cache lines
+	prefetchRows  func(x []float32, stride, rows int) // asks for the lines at which rows, at least one, begin
 }
 
 // lossFunc returns Σ w·ℓ over a row with parameters a and clean x, and stores

@@ -65,7 +65,7 @@ var avx2Kernels = kernels{
 	normalSumsOfColumns: normalSumsOfColumnsAVX2, normalRowSums: normalRowSumsAVX2, normalRowGradient: normalRowGradientAVX2, normalColumnGradient: normalColumnGradientAVX2,
 	sgd: sgdAVX2, nesterov: nesterovAVX2, adam: adamAVX2, rmsprop: rmspropAVX2,
 	words: wordsAVX2, maskWords: maskWordsAVX2, dropWords: dropWordsAVX2, normals: normalsAVX2, addNoise: addNoiseAVX2, addSpeckle: addSpeckleAVX2, addUniform: addUniformAVX2,
-	saltAndPepper: saltAndPepperAVX2, widen: widenAVX2, prefetch: prefetchAVX2,
+	saltAndPepper: saltAndPepperAVX2, widen: widenAVX2, prefetch: prefetchAVX2, prefetchRows: prefetchRowsAVX2,
 }
 
 var avx512Kernels = kernels{
@@ -107,5 +107,5 @@ var avx512Kernels = kernels{
 	normalSumsOfColumns: normalSumsOfColumnsAVX512, normalRowSums: normalRowSumsAVX512, normalRowGradient: normalRowGradientAVX512, normalColumnGradient: normalColumnGradientAVX512,
 	sgd: sgdAVX512, nesterov: nesterovAVX512, adam: adamAVX512, rmsprop: rmspropAVX512,
 	words: wordsAVX512, maskWords: maskWordsAVX512, dropWords: dropWordsAVX512, normals: normalsAVX512, addNoise: addNoiseAVX512, addSpeckle: addSpeckleAVX512, addUniform: addUniformAVX512,
-	saltAndPepper: saltAndPepperAVX512, widen: widenAVX512, prefetch: prefetchAVX512,
+	saltAndPepper: saltAndPepperAVX512, widen: widenAVX512, prefetch: prefetchAVX512, prefetchRows: prefetchRowsAVX512,
 }

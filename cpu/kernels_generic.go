@@ -62,7 +62,7 @@ var genericKernels = kernels{
 	sgd: sgdGeneric, nesterov: nesterovGeneric, adam: adamGeneric, rmsprop: rmspropGeneric,
 	words: wordsGeneric, maskWords: maskWordsGeneric, dropWords: dropWordsGeneric,
 	normals: normalsGeneric, addNoise: addNoiseGeneric, addSpeckle: addSpeckleGeneric, addUniform: addUniformGeneric,
-	saltAndPepper: saltAndPepperGeneric, widen: widenGeneric, prefetch: func([]uint8) {},
+	saltAndPepper: saltAndPepperGeneric, widen: widenGeneric, prefetch: func([]uint8) {}, prefetchRows: func([]float32, int, int) {},
 }
 
 func copyGeneric(y, x []float32) { copy(y, x) }

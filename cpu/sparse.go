@@ -144,7 +144,7 @@ func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) []float32 {
 func (s *sparseCall) run(lane, lo, hi int) {
 	g := s.gemmCall
 	scratch, width := &g.lanes[lane], g.tile.columns
-	rows := grown(s.lanes[lane].rows, g.kernels.square*width)
+	rows := grown(s.lanes[lane].rows, s.groupsTogether()*g.kernels.square*width)
 	s.lanes[lane].rows = rows
 	scratch.packed = grown(scratch.packed, g.kBlock*width)
 	for p := lo; p < hi; p++ {
@@ -167,19 +167,44 @@ func (s *sparseCall) panel(scratch []float32, p, k0 int, panel []float32) {
 	j := p * width
 	columns := min(width, g.n-j)
 	add := k0 > 0 || g.accumulate
-	for group := range s.lists.groups {
-		i := group * square
-		rows := min(square, g.m-i)
-		counts, offsets, values := s.lists.of(k0/g.kBlock, group, rows, square)
-		if !g.flipped && columns == width && !add {
-			g.kernels.multiplySparse(counts, offsets, values, panel, g.c[i*g.ld+j:], g.ld)
-			continue
-		}
-		g.kernels.multiplySparse(counts, offsets, values, panel, scratch, width)
+	together := s.groupsTogether()
+	for first := 0; first < s.lists.groups; first += together {
+		last := min(first+together, s.lists.groups)
 		if g.flipped {
-			g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, width, rows, columns, rows, add)
-		} else {
-			store(g.c[i*g.ld+j:], g.ld, scratch, width, rows, columns, add)
+			g.kernels.prefetchRows(g.c[j*g.ld+first*square:], g.ld, columns)
 		}
+		for group := first; group < last; group++ {
+			i := group * square
+			counts, offsets, values := s.lists.of(k0/g.kBlock, group, min(square, g.m-i), square)
+			if !g.flipped && columns == width && !add {
+				g.kernels.multiplySparse(counts, offsets, values, panel, g.c[i*g.ld+j:], g.ld)
+			} else {
+				g.kernels.multiplySparse(counts, offsets, values, panel, scratch[(group-first)*square*width:], width)
+			}
+		}
+		switch rows := min(last*square, g.m) - first*square; {
+		case g.flipped:
+			s.turnBack(g.c[j*g.ld+first*square:], scratch, rows, columns, add)
+		case columns < width || add:
+			store(g.c[first*square*g.ld+j:], g.ld, scratch, width, rows, columns, add)
+		}
+	}
+}
+
+// groupsTogether is the number of groups of rows of C that are turned together:
+// those whose elements share cache lines of a C that is flipped.
+func (s *sparseCall) groupsTogether() int {
+	if !s.flipped {
+		return 1
+	}
+	return max(1, cacheLine/wordBytes/s.kernels.square)
+}
+
+// turnBack stores the columns of so many rows of C in rows of c, or adds them.
+func (s *sparseCall) turnBack(c, rows []float32, count, columns int, add bool) {
+	square, width := s.kernels.square, s.tile.columns
+	for i := 0; i < count; i += square {
+		n := min(square, count-i)
+		s.kernels.transpose(c[i:], s.ld, rows[i*width:], width, n, columns, n, add)
 	}
 }

@@ -232,6 +232,11 @@ func widenAVX2(dst []float32, src []uint8, scale float32)
 //go:noescape
 func prefetchAVX2(memory []uint8)
 
+// prefetchRowsAVX2 asks for the lines at which rows that begin stride elements apart begin.
+//
+//go:noescape
+func prefetchRowsAVX2(x []float32, stride int, rows int)
+
 // bernoulliAVX2 sums softplus(a) - x·a: see lossFunc.
 //
 //go:noescape
@@ -816,6 +821,11 @@ func widenAVX512(dst []float32, src []uint8, scale float32)
 //
 //go:noescape
 func prefetchAVX512(memory []uint8)
+
+// prefetchRowsAVX512 asks for the lines at which rows that begin stride elements apart begin.
+//
+//go:noescape
+func prefetchRowsAVX512(x []float32, stride int, rows int)
 
 // bernoulliAVX512 sums softplus(a) - x·a: see lossFunc.
 //

@@ -1563,13 +1563,92 @@ done:
 // func transposeAVX2(dst []float32, dstStride int, src []float32, srcStride int, rows int, columns int, keep int, add bool)
 // Requires: AVX, CMOV
 TEXT ·transposeAVX2(SB), NOSPLIT, $0-89
-	MOVQ dst_base+0(FP), AX
-	MOVQ dstStride+24(FP), CX
-	MOVQ src_base+32(FP), DX
-	MOVQ srcStride+56(FP), BX
-	MOVQ columns+72(FP), SI
-	SHLQ $0x02, CX
-	SHLQ $0x02, BX
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dstStride+24(FP), CX
+	MOVQ  src_base+32(FP), DX
+	MOVQ  srcStride+56(FP), BX
+	MOVQ  columns+72(FP), SI
+	SHLQ  $0x02, CX
+	SHLQ  $0x02, BX
+	MOVQ  rows+64(FP), DI
+	CMPQ  DI, $0x08
+	JNE   square
+	MOVQ  keep+80(FP), DI
+	CMPQ  DI, $0x08
+	JNE   square
+	MOVB  add+88(FP), DI
+	TESTB DI, DI
+	JNZ   square
+
+whole:
+	CMPQ       SI, $0x08
+	JLT        rest
+	MOVQ       DX, DI
+	VMOVUPS    (DI), Y0
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y1
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y2
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y3
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y4
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y5
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y6
+	ADDQ       BX, DI
+	VMOVUPS    (DI), Y7
+	ADDQ       BX, DI
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPD  Y1, Y8, Y3
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y5, Y2, Y7
+	VUNPCKHPD  Y5, Y2, Y2
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y6
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y1, Y7
+	VPERM2F128 $0x31, Y2, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y2
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y0, (AX)
+	ADDQ       CX, AX
+	ADDQ       $0x20, DX
+	SUBQ       $0x08, SI
+	JMP        whole
+
+rest:
+	TESTQ SI, SI
+	JNZ   square
+	VZEROUPPER
+	RET
 
 square:
 	MOVQ       SI, DI
@@ -4921,6 +5000,21 @@ TEXT ·prefetchAVX2(SB), NOSPLIT, $0-24
 	PREFETCHT0 448(AX)
 
 done:
+	RET
+
+// func prefetchRowsAVX2(x []float32, stride int, rows int)
+// Requires: MMX+
+TEXT ·prefetchRowsAVX2(SB), NOSPLIT, $0-40
+	MOVQ x_base+0(FP), AX
+	MOVQ stride+24(FP), CX
+	MOVQ rows+32(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JNZ        row
 	RET
 
 // func bernoulliAVX2(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64
@@ -18160,6 +18254,21 @@ TEXT ·prefetchAVX512(SB), NOSPLIT, $0-24
 	PREFETCHT0 448(AX)
 
 done:
+	RET
+
+// func prefetchRowsAVX512(x []float32, stride int, rows int)
+// Requires: MMX+
+TEXT ·prefetchRowsAVX512(SB), NOSPLIT, $0-40
+	MOVQ x_base+0(FP), AX
+	MOVQ stride+24(FP), CX
+	MOVQ rows+32(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	DECQ       DX
+	JNZ        row
 	RET
 
 // func bernoulliAVX512(a []float32, x []float32, mask []float32, d []float32, destroyed float32, untouched float32, scale float32) float64

@@ -31,6 +31,7 @@ func main() {
 		v.columnSums()
 		v.widen()
 		v.prefetch()
+		v.prefetchRows()
 		v.likelihoods()
 		v.updates()
 		v.words()

@@ -138,3 +138,16 @@ func (v vector) prefetch() {
 	Label("done")
 	RET()
 }
+
+// prefetchRows writes the kernel that asks for one cache line of each of some rows.
+func (v vector) prefetchRows() {
+	v.function("prefetchRows", "func(x []float32, stride, rows int)", "%s asks for the lines at which rows that begin stride elements apart begin.")
+	row, stride, rows := base("x"), argument("stride"), argument("rows")
+	SHLQ(Imm(2), stride)
+	Label("row")
+	PREFETCHT0(Mem{Base: row})
+	ADDQ(stride, row)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	RET()
+}

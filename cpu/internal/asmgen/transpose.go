@@ -16,6 +16,9 @@ func (v vector) transposition() {
 	SHLQ(Imm(2), dstStride)
 	SHLQ(Imm(2), srcStride)
 
+	if !v.wide() {
+		v.wholeSquares(dst, dstStride, src, srcStride, columns)
+	}
 	Label("square")
 	count := GP64() // columns in this square
 	limit := GP64()
@@ -47,6 +50,42 @@ func (v vector) transposition() {
 	Label("next")
 	ADDQ(Imm(uint64(v.bytes())), src)
 	SUBQ(count, columns)
+	JNZ(LabelRef("square"))
+	end()
+}
+
+// wholeSquares writes the loop over squares of v.lanes rows, all of whose
+// elements are kept and not added: without masks, which take longer than the
+// transposition. What is left of columns goes on to the loop that follows it.
+func (v vector) wholeSquares(dst, dstStride, src, srcStride, columns reg.GPVirtual) {
+	for _, parameter := range []string{"rows", "keep"} {
+		n := argument(parameter)
+		CMPQ(n, Imm(uint64(v.lanes)))
+		JNE(LabelRef("square"))
+	}
+	adding := GP8()
+	Load(Param("add"), adding)
+	TESTB(adding, adding)
+	JNZ(LabelRef("square"))
+	Label("whole")
+	CMPQ(columns, Imm(uint64(v.lanes)))
+	JLT(LabelRef("rest"))
+	row := GP64()
+	MOVQ(src, row)
+	var square []reg.VecVirtual
+	for range v.lanes {
+		square = append(square, v.load(Mem{Base: row}))
+		ADDQ(srcStride, row)
+	}
+	for _, r := range v.transposed(square) {
+		VMOVUPS(r, Mem{Base: dst})
+		ADDQ(dstStride, dst)
+	}
+	ADDQ(Imm(uint64(v.bytes())), src)
+	SUBQ(Imm(uint64(v.lanes)), columns)
+	JMP(LabelRef("whole"))
+	Label("rest")
+	TESTQ(columns, columns)
 	JNZ(LabelRef("square"))
 	end()
 }

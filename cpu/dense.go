@@ -48,9 +48,9 @@ func (d *Device) Dense(a device.DenseArgs) {
 // while they are packed.
 const smallWeights = 1 << 14
 
-// turnsWeights reports whether a layer has so few weights, of so few inputs,
-// that it is less work to turn them than to turn the layer's output.
-func turnsWeights(batch, in, out int) bool { return in < batch && in*out <= smallWeights }
+// turnsWeights reports whether a layer has so few weights that it is less work to
+// turn them than to turn the minibatch and the layer's output.
+func turnsWeights(batch, in, out int) bool { return in*out < batch*(in+out) && in*out <= smallWeights }
 
 // forwardEpilogue adds the bias and applies the activation.
 type forwardEpilogue struct {

@@ -49,7 +49,8 @@ type gemmCall struct {
 
 	kernels   *kernels
 	tile      *tile
-	tileRows  int
+	tileRows  int // at most, of tiles that share out the rows of S
+	tiles     int // so many
 	panels    int // of V
 	kBlock    int
 	direct    bool // V is not packed
@@ -91,16 +92,16 @@ func (d *Device) multiply(g *gemmCall) {
 		g.k, tiles = ceilDiv(g.k, 2), g.kernels.pairTiles
 	}
 	g.tile = tileFor(tiles, g.n)
-	g.tileRows = balanced(g.m, g.tile.rows())
+	g.tiles = ceilDiv(g.m, g.tile.rows())
+	g.tileRows = ceilDiv(g.m, g.tiles)
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
-	blocks := ceilDiv(g.m, g.tileRows)
-	g.byRows = g.splitsByRows(blocks, lanes)
+	g.byRows = g.splitsByRows(lanes)
 	g.turned = g.s.outer == 1 && g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
 	if g.turned {
-		g.scalars = grown(g.scalars, blocks*g.slot(g.k))
+		g.scalars = grown(g.scalars, g.tiles*g.slot(g.k))
 		g.turnStage.gemmCall = g
-		d.pool.split(&g.turnStage, blocks, min(lanes, blocks), piecesPerLane)
+		d.pool.split(&g.turnStage, g.tiles, min(lanes, g.tiles), piecesPerLane)
 	}
 	g.direct = g.readsDirectly()
 	if !g.byRows {
@@ -110,7 +111,7 @@ func (d *Device) multiply(g *gemmCall) {
 	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
 	g.packStage.gemmCall = g
 	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
-	d.pool.split(g, blocks, min(lanes, blocks), piecesPerLane)
+	d.pool.split(g, g.tiles, min(lanes, g.tiles), piecesPerLane)
 }
 
 // readsDirectly reports whether V is read where it lies: if its columns lie side
@@ -122,9 +123,9 @@ func (g *gemmCall) readsDirectly() bool {
 // splitsByRows reports whether the threads share out the rows of tiles rather
 // than the columns: where that is much more even, or is as even and spares them
 // from reading all of the weights each, or from packing the more numerous rows.
-func (g *gemmCall) splitsByRows(blocks, lanes int) bool {
+func (g *gemmCall) splitsByRows(lanes int) bool {
 	const much, few = 0.1, 4
-	rows, columns := evenness(blocks, lanes), evenness(g.panels, lanes)
+	rows, columns := evenness(g.tiles, lanes), evenness(g.panels, lanes)
 	if lanes > 1 && g.m > g.n && g.crowdedTile() && rows >= columns {
 		return true
 	}
@@ -160,34 +161,39 @@ func balanced(n, limit int) int { return ceilDiv(n, max(1, ceilDiv(n, limit))) }
 func (g *gemmCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
 	scratch.tile = grown(scratch.tile, rowOfTiles)
-	r0, r1, p0, p1 := 0, g.m, lo, hi
+	t0, t1, p0, p1 := 0, g.tiles, lo, hi
 	if g.byRows {
-		r0, r1, p0, p1 = lo*g.tileRows, min(hi*g.tileRows, g.m), 0, g.panels
+		t0, t1, p0, p1 = lo, hi, 0, g.panels
 	}
 	for k0 := 0; k0 < g.k; k0 += g.kBlock {
-		g.block(scratch, r0, r1, p0, p1, k0, min(g.kBlock, g.k-k0))
+		g.block(scratch, t0, t1, p0, p1, k0, min(g.kBlock, g.k-k0))
 	}
 	if g.epilogue == nil {
 		return
 	}
-	c0, c1 := p0*g.tile.columns, min(p1*g.tile.columns, g.n)
+	r0, r1, c0, c1 := g.row(t0), g.row(t1), p0*g.tile.columns, min(p1*g.tile.columns, g.n)
 	if g.flipped {
 		r0, r1, c0, c1 = c0, c1, r0, r1
 	}
 	g.epilogue.finish(r0, r1, c0, c1)
 }
 
-// block adds the terms k0 to k0+kc of the rows r0 to r1, panels p0 to p1.
-func (g *gemmCall) block(scratch *gemmLane, r0, r1, p0, p1, k0, kc int) {
+// row is the first row of a tile: the rows are shared out evenly, since a tile
+// of a few rows takes as long as one of twice as many.
+func (g *gemmCall) row(tile int) int { return tile * g.m / g.tiles }
+
+// block adds the terms k0 to k0+kc of the tiles t0 to t1, panels p0 to p1.
+func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 	chunk := min(p1-p0, max(1, packedBytes/(g.tile.columns*kc*wordBytes)))
 	for ; p0 < p1; p0 += chunk {
 		chunk = min(chunk, p1-p0)
 		v := g.panelsFrom(scratch, p0, chunk, k0, kc)
-		for i := r0; i < r1; i += g.tileRows {
-			rows := min(g.tileRows, r1-i)
+		for t := t0; t < t1; t++ {
+			i := g.row(t)
+			rows := g.row(t+1) - i
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
 			if g.turned {
-				s = g.turnedTile(i, rows, k0, kc)
+				s = g.turnedTile(t, rows, k0, kc)
 			} else if chunk >= panelsPerPacking && s.crowded(kc, g.kernels.scattered) {
 				scratch.scalars = grown(scratch.scalars, g.slot(kc))
 				s = g.packScalars(scratch.scalars, s, rows, kc)
@@ -245,9 +251,9 @@ func (g *gemmCall) rowWidth(rows int) int {
 // slot is the room for kc terms of a packed tile of S.
 func (g *gemmCall) slot(kc int) int { return g.rowWidth(g.tileRows) * kc }
 
-// turnedTile is the tile of S that begins at row i and term k0, packed.
-func (g *gemmCall) turnedTile(i, rows, k0, kc int) operand {
-	at := ceilDiv(g.m, g.tileRows)*g.slot(k0) + i/g.tileRows*g.slot(kc)
+// turnedTile is a tile of S of so many rows that begins at term k0, packed.
+func (g *gemmCall) turnedTile(tile, rows, k0, kc int) operand {
+	at := g.tiles*g.slot(k0) + tile*g.slot(kc)
 	return operand{g.scalars[at : at+g.slot(kc)], 1, g.rowWidth(rows)}
 }
 
@@ -314,12 +320,12 @@ type turnCall struct{ *gemmCall }
 
 func (g *turnCall) run(_, lo, hi int) {
 	for tile := lo; tile < hi; tile++ {
-		i := tile * g.tileRows
-		rows := min(g.tileRows, g.m-i)
+		i := g.row(tile)
+		rows := g.row(tile+1) - i
 		for k0 := 0; k0 < g.k; k0 += g.kBlock {
 			kc := min(g.kBlock, g.k-k0)
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-			g.packScalars(g.turnedTile(i, rows, k0, kc).data, s, rows, kc)
+			g.packScalars(g.turnedTile(tile, rows, k0, kc).data, s, rows, kc)
 		}
 	}
 }

@@ -73,6 +73,9 @@ func (v vector) reductions() {
 
 	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x².")
 	x, n, t = base("x"), length("x"), v.newTotal()
+	if !v.wide() {
+		v.pairsOfSquares(x, n, t)
+	}
 	v.elements(n, func(at position) { t.addSquares(at.element(x)) })
 	t.result(0)
 	end()
@@ -83,6 +86,25 @@ func (v vector) reductions() {
 	v.elements(n, func(at position) { t.addSquares(v.sub(at.element(x), at.element(y))) })
 	t.result(0)
 	end()
+}
+
+// pairsOfSquares adds the squares of pairs of vectors, the second ones to a
+// total of their own: one addition waits for the one before it, which takes twice as
+// long as to widen a vector. It leaves n and x at what remains.
+func (v vector) pairsOfSquares(x, n reg.GPVirtual, t total) {
+	second := v.newTotal()
+	Label("pair")
+	CMPQ(n, Imm(uint64(2*v.lanes)))
+	JLT(LabelRef("single"))
+	t.addSquares(v.load(Mem{Base: x}))
+	second.addSquares(v.load(Mem{Base: x, Disp: v.bytes()}))
+	ADDQ(Imm(uint64(2*v.bytes())), x)
+	SUBQ(Imm(uint64(2*v.lanes)), n)
+	JMP(LabelRef("pair"))
+	Label("single")
+	for i, half := range second.halves {
+		VADDPD(half, t.halves[i], t.halves[i])
+	}
 }
 
 // columnSums writes the sums of columns: a vector of columns at a time, down

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -178,13 +179,20 @@ func product(shape []int) int {
 	return n
 }
 
-// setExtremes sets Min and Max; reading every row of d also checks its values.
+// errExtreme ends the search for extremes: a byte cannot be less or greater.
+var errExtreme = errors.New("both extremes found")
+
+// setExtremes sets Min and Max; reading every row of d also checks its values,
+// unless they are bytes, all of which will do.
 func (i *Info) setExtremes(ctx context.Context, d Dataset) error {
 	low, high := float32(math.Inf(1)), float32(math.Inf(-1))
 	err := eachBlock(ctx, d, func(_ int, block *tensor.Dense) error {
 		if i.Element == Uint8 {
 			b := Uint8s(block)
 			low, high = min(low, float32(slices.Min(b))), max(high, float32(slices.Max(b)))
+			if low == 0 && high == math.MaxUint8 {
+				return errExtreme
+			}
 			return nil
 		}
 		b := Float32s(block)
@@ -195,6 +203,9 @@ func (i *Info) setExtremes(ctx context.Context, d Dataset) error {
 		}
 		return nil
 	})
+	if err == errExtreme {
+		err = nil
+	}
 	if err == nil && low > high {
 		return &Error{Path: i.source(), Problem: "has no values: all of them are missing"}
 	}
@@ -242,6 +253,16 @@ func (d *arrayDataset) raw(ctx context.Context, from, n int) ([]byte, error) {
 		}
 	}
 	return raw, nil
+}
+
+// readBytes reads all of an array of bytes, row-major, to where it is wanted.
+func (d *arrayDataset) readBytes(ctx context.Context, to []uint8) error {
+	for from := 0; from < len(to); from += blockElements {
+		if err := d.readAt(ctx, to[from:min(from+blockElements, len(to))], from); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fortranColumn maps a feature, numbered with the last index running fastest,

@@ -245,6 +245,12 @@ func Table(ctx context.Context, d Dataset, s *Scaler) (Matrix, error) {
 	if info.Element == Uint8 && !scaled {
 		m.Scale = info.Scale
 		m.Uint8 = make([]uint8, info.Rows*info.Features)
+		if a, ok := d.(*arrayDataset); ok && !a.fortran {
+			if err := a.readBytes(ctx, m.Uint8); err != nil {
+				return Matrix{}, err
+			}
+			return m, nil
+		}
 	} else {
 		m.Float32 = make([]float32, info.Rows*info.Features)
 	}

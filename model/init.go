@@ -2,6 +2,8 @@ package model
 
 import (
 	"math"
+	"runtime"
+	"sync"
 
 	"gpudae/device"
 	"gpudae/device/philox"
@@ -89,27 +91,43 @@ func (z initializer) forActivation(act device.Activation) (initializer, float64)
 
 // fill draws the weights w [out, in] of a layer. The weight from unit i to unit
 // o is drawn at {Stream: StreamInit, Index: layer, Row: o, Block: i/4}, lane i
-// mod 4, so a unit's weights do not depend on the number of units beside it.
+// mod 4, so a unit's weights do not depend on the number of units beside it, and
+// all processors may draw.
 func (z initializer) fill(w []float32, in, out int, act device.Activation, seed uint64, layer uint32) {
 	rule, gain := z.forActivation(act)
 	deviation := gain * math.Sqrt(rule.scale/rule.fan(in, out))
-	key := philox.KeyOf(seed)
-	for o := range out {
+	shares := max(1, min(runtime.GOMAXPROCS(0), len(w)/drawsPerShare))
+	var group sync.WaitGroup
+	for share := range shares {
+		lo, hi := share*out/shares, (share+1)*out/shares
+		group.Go(func() { rule.fillRows(w, in, lo, hi, deviation, philox.KeyOf(seed), layer) })
+	}
+	group.Wait()
+}
+
+// drawsPerShare is the number of weights that are worth a goroutine.
+const drawsPerShare = 1 << 16
+
+// fillRows draws the weights of the units lo to hi.
+func (z initializer) fillRows(w []float32, in, lo, hi int, deviation float64, key philox.Key, layer uint32) {
+	unit := uniformUnit
+	if z.normal {
+		unit = normalUnit
+	}
+	for o := lo; o < hi; o++ {
 		row := w[o*in : (o+1)*in]
 		for i := 0; i < in; i += 4 {
 			at := philox.Coordinates{Stream: philox.StreamInit, Index: layer, Row: uint32(o), Block: uint32(i / 4)}
 			words := philox.Block(at.Counter(), key)
 			for lane := range min(4, in-i) {
-				row[i+lane] = float32(deviation * rule.unit(words, lane))
+				row[i+lane] = float32(deviation * unit(words, lane))
 			}
 		}
 	}
 }
 
-// unit is a draw with mean 0 and variance 1.
-func (z initializer) unit(words [4]uint32, lane int) float64 {
-	if z.normal {
-		return float64(philox.NormalLane(words, lane))
-	}
+// normalUnit and uniformUnit are draws with mean 0 and variance 1.
+func normalUnit(words [4]uint32, lane int) float64 { return float64(philox.NormalLane(words, lane)) }
+func uniformUnit(words [4]uint32, lane int) float64 {
 	return math.Sqrt(3) * (2*float64(philox.Uniform(words[lane])) - 1)
 }

@@ -14,8 +14,6 @@
 // The package is a leaf: it must not know what a device, a model or a batch is.
 package philox
 
-import "math/bits"
-
 // Multipliers and Weyl key increments of Philox4x32 (Salmon et al. 2011, table 2).
 const (
 	multiplier0 = 0xD2511F53
@@ -34,16 +32,18 @@ type Key [2]uint32
 // KeyOf splits a seed into a key, low word first.
 func KeyOf(seed uint64) Key { return Key{uint32(seed), uint32(seed >> 32)} }
 
-// Block returns the four words at counter c under key k: ten Philox rounds.
+// Block returns the four words at counter c under key k: ten Philox rounds. The
+// words are variables of their own, so that they stay in registers.
 func Block(c Counter, k Key) [4]uint32 {
+	c0, c1, c2, c3 := c[0], c[1], c[2], c[3]
+	k0, k1 := k[0], k[1]
 	for range rounds {
-		hi0, lo0 := bits.Mul32(multiplier0, c[0])
-		hi1, lo1 := bits.Mul32(multiplier1, c[2])
-		c = Counter{hi1 ^ c[1] ^ k[0], lo1, hi0 ^ c[3] ^ k[1], lo0}
-		k[0] += weyl0
-		k[1] += weyl1
+		p0, p1 := uint64(multiplier0)*uint64(c0), uint64(multiplier1)*uint64(c2)
+		c0, c1, c2, c3 = uint32(p1>>32)^c1^k0, uint32(p1), uint32(p0>>32)^c3^k1, uint32(p0)
+		k0 += weyl0
+		k1 += weyl1
 	}
-	return c
+	return [4]uint32{c0, c1, c2, c3}
 }
 
 // Stream names a purpose, so that draws made for different purposes never

@@ -7,6 +7,7 @@ import (
 
 	"gpudae/data"
 	"gpudae/device"
+	"gpudae/device/philox"
 	"gpudae/model"
 )
 
@@ -49,28 +50,65 @@ func (w workload) dae() (*model.DAE, error) {
 }
 
 // table makes the workload's data, or takes those of a data set of as many features.
-func (w workload) table(ctx context.Context, d data.Dataset) (device.Table, error) {
+func (w workload) table(ctx context.Context, dev device.Device, d data.Dataset) (device.Table, error) {
 	if d != nil && w.sparse {
 		matrix, err := data.Table(ctx, d, nil)
 		return tableOf(matrix), err
 	}
-	random := rand.New(rand.NewPCG(1, 2))
-	n := workloadRows * w.features
 	t := device.Table{Rows: workloadRows, Columns: w.features, Scale: 1}
 	if !w.sparse {
-		t.Float32 = make([]float32, n)
-		for i := range t.Float32 {
-			t.Float32[i] = float32(random.NormFloat64())
-		}
-		return t, nil
+		t.Float32 = make([]float32, workloadRows*w.features)
+		return t, normalDeviates(ctx, dev, t.Float32, w.features)
 	}
-	t.Uint8, t.Scale = make([]uint8, n), 1.0/255
+	random := rand.New(rand.NewPCG(1, 2))
+	t.Uint8, t.Scale = make([]uint8, workloadRows*w.features), 1.0/255
 	for i := range t.Uint8 {
 		if word := random.Uint32(); float64(word>>8)*0x1p-24 >= blackPixels {
 			t.Uint8[i] = uint8(1 + word%255)
 		}
 	}
 	return t, nil
+}
+
+// deviatesAtOnce is the number of rows that normalDeviates draws at a time.
+const deviatesAtOnce = 64
+
+// normalDeviates fills rows with standard normal deviates: what the device's
+// Gaussian corruption makes of zeros.
+func normalDeviates(ctx context.Context, dev device.Device, rows []float32, columns int) error {
+	var views [3]device.View
+	for i := range views {
+		memory, err := dev.Alloc(device.Float, deviatesAtOnce*columns)
+		if err != nil {
+			return err
+		}
+		views[i] = device.MatrixOf(memory, 0, deviatesAtOnce, columns)
+	}
+	index, err := dev.Alloc(device.Word, device.IndexWords(deviatesAtOnce))
+	if err != nil {
+		return err
+	}
+	numbers := make([]uint32, device.IndexWords(deviatesAtOnce))
+	for first := 0; len(rows) > 0; first += deviatesAtOnce {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for i := range deviatesAtOnce {
+			numbers[i] = uint32(first + i)
+		}
+		words := device.WordsOf(index, 0, len(numbers))
+		if err := dev.UploadWords(words, numbers); err != nil {
+			return err
+		}
+		dev.Corrupt(device.CorruptArgs{Kind: device.CorruptGaussian, Amount: 1, From: views[0], To: views[1], Mask: views[2],
+			Seed: 1, Stream: philox.StreamData, Replicates: 1, Index: words})
+		n := min(len(rows), views[1].Len())
+		if err := dev.Download(rows[:n], views[1].Top(n/columns)); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
 }
 
 // widths are the layers' from the input to the output.

@@ -217,7 +217,7 @@ func parquetLabels(ctx context.Context, f *parquet.File, d *parquetDataset, labe
 }
 
 func nested() *Error {
-	return &Error{Problem: "holds lists or records, not a number for each row", Remedy: "remove the column or write its parts as columns"}
+	return &Error{Problem: "holds lists or records, not one value for each row", Remedy: "remove the column or write its parts as columns"}
 }
 
 // parquetFloat chooses how values of a column become float32, each rounded once

@@ -21,9 +21,10 @@ const (
 
 // FrameColumn is a column of a frame.
 type FrameColumn struct {
-	Name  string // "0", "1", ... where the file has no names; names need not be unique
-	Type  CellType
-	Dates bool // of Time: whether they are whole days
+	Name   string // "0", "1", ... where the file has no names; names need not be unique
+	Type   CellType
+	Dates  bool // of Time: whether they are whole days
+	Single bool // of Number: whether they are float32
 }
 
 // FrameInfo describes a frame.

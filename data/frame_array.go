@@ -30,7 +30,7 @@ func openArrayFrame(find func(context.Context, *input, Options) (*array, *input,
 			f.info.Name, f.info.Path = o.Name, ""
 		}
 		for c := range info.Features {
-			f.info.Columns = append(f.info.Columns, FrameColumn{Name: strconv.Itoa(c), Type: a.kind.cellType()})
+			f.info.Columns = append(f.info.Columns, FrameColumn{Name: strconv.Itoa(c), Type: a.kind.cellType(), Single: a.kind.numpy == "f4"})
 		}
 		return f, nil
 	}

@@ -71,7 +71,7 @@ func formats() []format {
 		{"NPZ", isNPZ, []string{".npz"}, openNPZ, nil, openArrayFrame(readNPZ, "npz")},
 		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX, openArrayFrame(alone(readIDX), "idx")},
 		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil, openArrayFrame(readSafetensors, "safetensors")},
-		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil, nil},
+		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil, openParquetFrame},
 		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil, openCSVFrame},
 	}
 }

@@ -142,6 +142,9 @@ func parquetFrameOf(out *output, columns []FrameColumn) (frameFormat, error) {
 func parquetNode(c FrameColumn) parquet.Node {
 	switch c.Type {
 	case Number:
+		if c.Single {
+			return parquet.Leaf(parquet.FloatType)
+		}
 		return parquet.Leaf(parquet.DoubleType)
 	case Integer:
 		return parquet.Int(64)
@@ -178,6 +181,8 @@ func (p parquetCells) append(cells *Cells) error {
 // value is a cell that is there.
 func (p parquetCells) value(v *Values, column, row int) parquet.Value {
 	switch {
+	case v.Numbers != nil && p.columns[column].Single:
+		return parquet.FloatValue(float32(v.Numbers[row]))
 	case v.Numbers != nil:
 		return parquet.DoubleValue(v.Numbers[row])
 	case v.Integers != nil:

@@ -98,15 +98,15 @@ type text struct {
 	separator byte
 	names     []string // still to be written
 	raw       bool     // whether cells and line ends are those of RawCells
-	dates     []bool   // by column
+	columns   []FrameColumn
 	block     []byte
 }
 
 func textOf(separator byte) func(*output, []FrameColumn) (frameFormat, error) {
 	return func(out *output, columns []FrameColumn) (frameFormat, error) {
-		t := &text{out: out, separator: separator}
+		t := &text{out: out, separator: separator, columns: columns}
 		for _, c := range columns {
-			t.names, t.dates = append(t.names, c.Name), append(t.dates, c.Dates)
+			t.names = append(t.names, c.Name)
 		}
 		return t, nil
 	}
@@ -156,23 +156,31 @@ func (t *text) append(cells *Cells) error {
 
 // appendValue appends the cell of a column and row.
 func (t *text) appendValue(line []byte, v *Values, column, row int) []byte {
-	alone := len(t.dates) == 1
+	alone := len(t.columns) == 1
 	switch {
 	case v.IsAbsent(row), v.Numbers != nil && math.IsNaN(v.Numbers[row]):
 		return appendCell(line, "", t.separator, alone)
 	case v.Numbers != nil:
-		return strconv.AppendFloat(line, v.Numbers[row], 'g', -1, 64)
+		return strconv.AppendFloat(line, v.Numbers[row], 'g', -1, t.columns[column].bits())
 	case v.Integers != nil:
 		return strconv.AppendInt(line, v.Integers[row], 10)
 	case v.Booleans != nil:
 		return strconv.AppendBool(line, v.Booleans[row])
 	case v.Times != nil:
-		return append(line, FormatTime(v.Times[row], t.dates[column])...)
+		return append(line, FormatTime(v.Times[row], t.columns[column].Dates)...)
 	}
 	return appendCell(line, v.Text[row], t.separator, alone)
 }
 
 func (t *text) end(int) error { return t.start() }
+
+// bits is the number of bits that numbers of the column have.
+func (c FrameColumn) bits() int {
+	if c.Single {
+		return 32
+	}
+	return 64
+}
 
 // FormatTime writes nanoseconds since 1970 by RFC 3339, in UTC and with as many
 // digits of a second as it takes, or as a date alone.

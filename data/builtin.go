@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 
@@ -61,8 +62,10 @@ func openDigits(ctx context.Context, name, arguments string) (Dataset, error) {
 	if err := t.read(Options{Header: HeaderNone, LabelColumn: "65"}); err != nil {
 		return nil, err
 	}
-	counts := make([]uint8, len(t.values))
-	for i, v := range t.values {
+	values := make([]float32, t.values.values)
+	kindOf(Float32).floats(values, t.values.block, binary.LittleEndian) // few enough to be in memory
+	counts := make([]uint8, len(values))
+	for i, v := range values {
 		counts[i] = uint8(v)
 	}
 	digest := sha256.Sum256(digitsFile)

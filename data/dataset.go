@@ -11,9 +11,12 @@
 // values times Info.Scale. A Scaler goes on from there, column by column, and
 // its result is what a model is trained on.
 //
-// A Dataset is read by ranges of rows, and files that allow it (NPY, IDX, stored
-// entries of an NPZ, safetensors, Parquet) are never held in memory as a whole;
-// those that do not (compressed files, text, folders of images, pipes) are.
+// A Dataset is read by ranges of rows. What a file does not let us address (the
+// numbers of a text, a compressed array, a pipe) waits in a temporary file where it
+// is too much for memory.
+//
+// A Frame is a table with cells of any type, and is read in order; FrameWriter and
+// ArrayWriter write in order. None of them holds more than a block of rows.
 //
 // The package must not know models, devices or the command line.
 package data
@@ -56,7 +59,7 @@ const (
 type Info struct {
 	Name     string   `json:"name"`              // of a built-in set, with its arguments; otherwise the file's name without its folder
 	Path     string   `json:"path,omitempty"`    // of the file; empty for a built-in set
-	Format   string   `json:"format"`            // "idx", "npy", "npz", "csv", "parquet", "safetensors", "images", "built-in" or "generated"
+	Format   string   `json:"format"`            // "idx", "npy", "npz", "csv", "parquet", "arrow", "safetensors", "images", "built-in" or "generated"
 	Rows     int      `json:"rows"`              // examples
 	Features int      `json:"features"`          // numbers in an example, the product of Shape
 	Shape    []int    `json:"shape"`             // of one example, e.g. [28, 28]

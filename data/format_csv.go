@@ -16,11 +16,10 @@ import (
 // tab in .tsv files, otherwise the first of comma, semicolon and tab that the
 // first line contains. Numbers have a point, as in Go and C.
 //
-// A text has no addresses of rows, so the numbers (not the text) are held in
-// memory.
+// A text has no addresses of rows, so the numbers (not the text) are held, as
+// format_frame.go does it.
 
 func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
-	defer in.Close()
 	t, err := newTable(in)
 	if err != nil {
 		return nil, err
@@ -29,12 +28,12 @@ func openCSV(ctx context.Context, in *input, o Options) (Dataset, error) {
 	if err := t.read(o); err != nil {
 		return nil, err
 	}
-	info := Info{Name: filepath.Base(in.path), Path: in.path, Format: "csv", Columns: t.features(), Shape: []int{t.count()}, Scale: 1, SHA256: in.sha256}
+	info := Info{Name: filepath.Base(in.path), Path: in.path, Format: "csv", Columns: t.features(), Shape: []int{t.count()}, SHA256: in.sha256}
 	labels, err := t.labels(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return newMemory(ctx, info, labels, nil, t.values)
+	return t.values.dataset(ctx, info, labels, o.Missing)
 }
 
 // table is a text being read.
@@ -48,13 +47,14 @@ type table struct {
 	names []string // of the columns; nil if the file has none
 	label int      // index of the column of classes, -1 if there is none
 
-	values  []float32
+	values  floatStore
+	row     []float32
 	classes []string
 }
 
 func newTable(in *input) (*table, error) {
 	text, err := newCSVText(in)
-	return &table{in: in, text: text, label: -1}, err
+	return &table{in: in, text: text, label: -1, values: floatStore{in: in}}, err
 }
 
 // read reads the whole text.
@@ -74,7 +74,7 @@ func (t *table) read(o Options) error {
 	switch {
 	case err != io.EOF:
 		return err
-	case len(t.values) == 0:
+	case t.values.values == 0:
 		return &Error{Path: t.in.path, Problem: "has no rows of numbers", Remedy: remedyRewrite}
 	}
 	return nil
@@ -162,9 +162,10 @@ func recordKindOf(record []string, missing bool) recordKind {
 
 // add takes a row.
 func (t *table) add(record []string) error {
-	if len(t.values) == maxRows*t.count() {
+	if t.values.values == maxRows*t.count() {
 		return &Error{Path: t.in.path, Line: t.line, Problem: fmt.Sprintf("has more than the %d rows that are supported", maxRows), Remedy: "split the file"}
 	}
+	t.row = t.row[:0]
 	for c, cell := range record {
 		cell = strings.TrimSpace(cell)
 		if c == t.label {
@@ -172,16 +173,16 @@ func (t *table) add(record []string) error {
 			continue
 		}
 		if t.missing && isMissing(cell) {
-			t.values = append(t.values, float32(math.NaN()))
+			t.row = append(t.row, float32(math.NaN()))
 			continue
 		}
 		value, err := strconv.ParseFloat(cell, 32)
 		if err != nil || !finite(value) {
 			return t.cellError(c, cell, err)
 		}
-		t.values = append(t.values, float32(value))
+		t.row = append(t.row, float32(value))
 	}
-	return nil
+	return t.values.append(t.row)
 }
 
 // MissingCells are the texts that stand for a missing value beside the empty
@@ -229,7 +230,7 @@ func shortened(cell string) string {
 // labels are the classes of a column, or of another file.
 func (t *table) labels(ctx context.Context, o Options) (*Labels, error) {
 	if t.label < 0 {
-		return readLabels(ctx, o.Labels, len(t.values)/t.count())
+		return readLabels(ctx, o.Labels, t.values.values/t.count())
 	}
 	if o.Labels != "" {
 		return nil, &Error{Path: t.in.path, ColumnName: o.LabelColumn, Problem: "there are labels in the file " + o.Labels + " too", Remedy: "name one of the two"}

@@ -120,8 +120,8 @@ func sliced[T any](cells []T, from, to int) []T {
 	return cells[from:to:to]
 }
 
-// OpenFrame opens a table for reading its rows in order: CSV and TSV, Parquet, and
-// NPY, IDX, NPZ and safetensors ("path.npz:name" as in Open), text and arrays also
+// OpenFrame opens a table for reading its rows in order: CSV and TSV, Parquet,
+// Arrow IPC (file or stream), and NPY, IDX, NPZ and safetensors ("path.npz:name" as in Open), text and arrays also
 // with .gz or .zst. "-" is standard input, which is copied to a temporary file
 // first, so that it can be read more than once. Of the Options, Header, Name,
 // Standard and Raw are heeded; missing values are always allowed. It fails with

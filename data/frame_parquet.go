@@ -254,8 +254,10 @@ func timeOf(of func(parquet.Value) (int64, bool)) parquetCell {
 	return parquetCell{FrameColumn{Type: Time}, func(to *Values, row int, v parquet.Value) (ok bool) {
 		to.Times[row], ok = of(v)
 		return ok
-	}, "the time is not within the years 1678 to 2261, which count in nanoseconds"}
+	}, timeOutOfRange}
 }
+
+const timeOutOfRange = "the time is not within the years 1678 to 2261, which count in nanoseconds"
 
 func timeCell(unit time.Duration) parquetCell {
 	return timeOf(func(v parquet.Value) (int64, bool) { return scaledTime(v.Int64(), int64(unit)) })

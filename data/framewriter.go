@@ -20,7 +20,7 @@ type FrameWriter struct {
 // CreateFrame starts a file, whose suffix says the format:
 //
 //	.csv, .tsv                        a line of names, then a line for each row; an absent cell is empty
-//	.parquet                          typed columns; an absent cell is null
+//	.parquet, .arrow, .feather        typed columns; an absent cell is null; Arrow as an IPC file
 //	.npy, .npz, .idx, .safetensors    a matrix of float64 without names, of any columns but text; an absent cell is NaN
 //
 // and .gz or .zst after it compresses what is not compressed already. It fails with

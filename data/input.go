@@ -168,10 +168,15 @@ func (in *input) hold(r io.Reader, length int64) (content io.ReaderAt, held int6
 	if err != nil {
 		return nil, 0, err
 	}
-	closeFile := in.Close
-	in.Close = func() error { return errors.Join(spool.Close(), closeFile()) }
+	in.closeToo(spool)
 	held, err = io.Copy(spool, r)
 	return spool, held, err
+}
+
+// closeToo makes Close close another file.
+func (in *input) closeToo(other io.Closer) {
+	closeFile := in.Close
+	in.Close = func() error { return errors.Join(other.Close(), closeFile()) }
 }
 
 func (in *input) checkLength(held, declared int64, what string) error {

@@ -72,6 +72,7 @@ func formats() []format {
 		{"IDX", isIDX, []string{".idx", "-ubyte", ".idx1", ".idx3"}, openIDX, readIDX, openArrayFrame(alone(readIDX), "idx")},
 		{"safetensors", isSafetensors, []string{".safetensors"}, openSafetensors, nil, openArrayFrame(readSafetensors, "safetensors")},
 		{"Parquet", isParquet, []string{".parquet", ".pq"}, openParquet, nil, openParquetFrame},
+		{"Arrow", isArrow, []string{".arrow", ".feather", ".ipc", ".arrows"}, openArrow, nil, openArrowFrame},
 		{"CSV", nil, []string{".csv", ".tsv", ".txt", ".data"}, openCSV, nil, openCSVFrame},
 	}
 }
@@ -100,7 +101,7 @@ func detect(in *input) (format, error) {
 			}
 		}
 	}
-	return format{}, &Error{Path: in.path, Problem: "is of an unknown format", Remedy: "use .npy, .npz, .idx, .csv, .parquet or .safetensors (.idx, .npy and .csv also with .gz or .zst), or a folder of .png or .jpg"}
+	return format{}, &Error{Path: in.path, Problem: "is of an unknown format", Remedy: "use .npy, .npz, .idx, .csv, .parquet, .arrow or .safetensors (.idx, .npy and .csv also with .gz or .zst), or a folder of .png or .jpg"}
 }
 
 // Open opens a data set and checks all of it. nameOrPath is a built-in name,

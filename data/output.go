@@ -31,6 +31,7 @@ func outputFormats() []outputFormat {
 		{[]string{".csv"}, false, linesOf(','), textOf(',')},
 		{[]string{".tsv"}, false, linesOf('\t'), textOf('\t')},
 		{[]string{".parquet"}, true, parquetArray, parquetFrameOf},
+		{[]string{".arrow", ".feather"}, true, arrowArray, arrowFrameOf},
 	}
 }
 
@@ -47,7 +48,7 @@ func outputFormatOf(path string) (outputFormat, error) {
 		return f, nil
 	}
 	return outputFormat{}, &Error{Path: path, Problem: "is of no format that can be written",
-		Remedy: "use .npy, .npz, .csv, .tsv, .parquet, .safetensors or .idx, also with .gz or .zst, or folder/ for images"}
+		Remedy: "use .npy, .npz, .csv, .tsv, .parquet, .arrow, .safetensors or .idx, also with .gz or .zst, or folder/ for images"}
 }
 
 // arrayFormat puts an array into a format.

@@ -143,6 +143,7 @@ func (w *ArrayWriter) Abort() {
 //	.npy, .npz    any shape, the type of x; in the archive as numpy.savez calls it, arr_0
 //	.csv, .tsv    a line for each index of the first dimension, with a first line of names if columns is not nil
 //	.parquet      a row for each index of the first dimension; columns without names are called 0, 1, 2, ...; NaN is null
+//	.arrow        likewise, as an Arrow IPC file
 //	.safetensors  any shape, the type of x, called "data"
 //	.idx, -ubyte  any shape, the type of x
 //	folder/       a PNG file for each index of the first dimension, of shape [height, width] or [height, width, 3] of uint8

@@ -61,6 +61,7 @@ var outside = map[string][]string{
 	"gorgonia.org/cu":                  {"cuda"},
 	"gonum.org/v1/plot":                {"figure"},
 	"github.com/parquet-go/parquet-go": {"data"},
+	"github.com/apache/arrow-go/v18":   {"data"},
 	"github.com/klauspost/compress":    {"data"},
 	"github.com/prometheus":            {"serve"},
 	"gorgonia.org/tensor":              {"data", "model", "train", "sample", "export", "gpu", "serve", "cmd/gpudae"},

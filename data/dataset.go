@@ -53,6 +53,7 @@ type Element string
 const (
 	Uint8   Element = "uint8"
 	Float32 Element = "float32" // also for files of other types, which are narrowed when read
+	Records Element = "records" // of a table of mixed columns, which no Dataset reads: its schema says what they are
 )
 
 // Info describes a data set; it is the schema that a model remembers.
@@ -95,7 +96,7 @@ func (i *Info) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("data set %q: %d rows", p.Name, p.Rows)
 	case p.Columns != nil && len(p.Columns) != features:
 		return fmt.Errorf("data set %q: %d names of %d features", p.Name, len(p.Columns), features)
-	case p.Element != Uint8 && p.Element != Float32:
+	case p.Element != Uint8 && p.Element != Float32 && p.Element != Records:
 		return fmt.Errorf("data set %q: element %q", p.Name, p.Element)
 	case !(p.Scale > 0) || !finite(float64(p.Scale)):
 		return fmt.Errorf("data set %q: scale %v", p.Name, p.Scale)

@@ -37,6 +37,15 @@ type Config struct {
 	BetaWarmup       int      `yaml:"beta_warmup,omitempty" json:"beta_warmup,omitempty"`             // steps over which that weight rises from 0
 	Importance       int      `yaml:"importance,omitempty" json:"importance,omitempty"`               // samples K of an importance-weighted bound; 0: the divergence in closed form
 	Walkback         int      `yaml:"walkback,omitempty" json:"walkback,omitempty"`                   // links of the Markov chain that training follows from each example; default 1
+
+	// Of tables of mixed columns, under the likelihood mixed: NaN is an absent
+	// value, which is no target, and which no corruption destroys.
+	Columns    []ColumnConfig `yaml:"columns,omitempty" json:"columns,omitempty"`
+	Indicators bool           `yaml:"indicators,omitempty" json:"indicators,omitempty"` // the encoder also sees of each column whether its value is absent from x̃
+	MaskHead   float64        `yaml:"mask_head,omitempty" json:"mask_head,omitempty"`   // weight of the loss of a head that tells which values were destroyed (Yoon et al. 2020, VIME); 0: none
+
+	ColumnWeights []float64 `yaml:"column_weights,omitempty,flow" json:"column_weights,omitempty"` // of each column's loss in training; default 1
+	Collisions    []float64 `yaml:"collisions,omitempty,flow" json:"collisions,omitempty"`         // probability, by field, that another row has the same value: what swap:effective needs
 }
 
 // Emphasis weighs the loss of destroyed features against that of untouched ones
@@ -73,15 +82,17 @@ type resolved struct {
 	levels     *levels   // of denoising score matching, otherwise absent
 	sigmas     []float64 // of Gaussian noise, rising
 	codes      CodeDistribution
+	families   []device.Family // of Columns
 }
 
 // resolve validates a configuration and fills in its defaults. It allocates
 // nothing that grows with the sizes it is given.
 func (c Config) resolve() (*resolved, error) {
 	c.Shape, c.Fields, c.Hidden = slices.Clone(c.Shape), slices.Clone(c.Fields), slices.Clone(c.Hidden)
+	c.Columns, c.ColumnWeights, c.Collisions = slices.Clone(c.Columns), slices.Clone(c.ColumnWeights), slices.Clone(c.Collisions)
 	r := &resolved{Config: c}
 	r.setDefaults()
-	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
+	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkColumns, r.checkLists, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
 		r.checkCode, r.checkWalkback} {
 		if err := check(); err != nil {
 			return nil, err
@@ -107,6 +118,9 @@ func (r *resolved) setDefaults() {
 	}
 	if r.Walkback == 0 {
 		r.Walkback = 1
+	}
+	if r.Features == 0 {
+		r.Features = len(r.Columns)
 	}
 	if len(r.Shape) == 0 {
 		r.Shape = []int{r.Features}
@@ -220,6 +234,11 @@ func (c *Config) encoderWidths() []int {
 // parameterCount is exact, whatever the sizes.
 func (r *resolved) parameterCount() *big.Int {
 	total := new(big.Int)
+	for _, c := range r.Columns {
+		if c.Categories > 0 {
+			total.Add(total, new(big.Int).Mul(big.NewInt(int64(c.Categories)+1), big.NewInt(int64(c.Embedding))))
+		}
+	}
 	for _, l := range r.layers() {
 		in, out := big.NewInt(int64(l.in)), big.NewInt(int64(l.out))
 		if l.tied < 0 {
@@ -240,7 +259,7 @@ func (r *resolved) checkCorruption() error {
 	table := Corruptions()
 	for _, stage := range r.corruption {
 		if !table[stage.Kind].ByField {
-			return configErrorf("corruption", "use masking, swap or none, which destroy a field as a whole",
+			return configErrorf("corruption", "use masking, span, swap, swap-rows or none, which destroy a field as a whole",
 				"%s would break up the fields of several columns", stage.Kind)
 		}
 	}
@@ -254,9 +273,6 @@ func (r *resolved) checkLikelihood() error {
 	kind := r.likelihood.Kind
 	if kind == device.GaussianLearned && r.Tied {
 		return configErrorf("tied", "untie the weights or choose gaussian", "%s has two parameters a feature, which tied weights cannot give", kind)
-	}
-	if kind == device.Mixed {
-		return configErrorf("likelihood", "choose another", "%s needs the columns of a table, each with its family", kind)
 	}
 	if kind != device.Categorical {
 		return nil
@@ -291,7 +307,7 @@ func (r *resolved) checkObjective() error {
 	table := Corruptions()
 	for _, stage := range r.corruption {
 		if !table[stage.Kind].Selective {
-			return configErrorf("emphasis", "use it with "+strings.Join([]string{"masking", "salt-and-pepper", "swap"}, ", ")+" only",
+			return configErrorf("emphasis", "use it with "+strings.Join([]string{"masking", "span", "salt-and-pepper", "swap", "swap-rows"}, ", ")+" only",
 				"%s leaves no feature untouched to weigh the destroyed ones against", stage.Kind)
 		}
 	}

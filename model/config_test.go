@@ -55,7 +55,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 			"emphasis", "gaussian leaves no feature untouched"},
 		"categorical without fields":   {func(c *Config) { c.Likelihood = "categorical" }, "likelihood", "declare the fields"},
 		"categorical with lone column": {func(c *Config) { c.Likelihood, c.Fields = "categorical", []int{5, 1} }, "likelihood", "field 2"},
-		"noise within fields":          {func(c *Config) { c.Fields, c.Corruption = []int{3, 3}, "salt-and-pepper:0.1" }, "corruption", "masking, swap or none"},
+		"noise within fields":          {func(c *Config) { c.Fields, c.Corruption = []int{3, 3}, "salt-and-pepper:0.1" }, "corruption", "masking, span, swap, swap-rows or none"},
 		"distribution":                 {func(c *Config) { c.CodeDistribution = "gausian" }, "code_distribution", `did you mean "gaussian"`},
 		"distributions":                {func(c *Config) { c.CodeDistribution = "gaussian+concrete" }, "code_distribution", "concrete:0.5"},
 		"temperature of zero":          {func(c *Config) { c.CodeDistribution = "concrete:0" }, "code_distribution", "0.01 and 10"},

@@ -12,7 +12,11 @@
 // are *tensor.Dense.
 package model
 
-import "slices"
+import (
+	"slices"
+
+	"gpudae/device"
+)
 
 // DAE is a validated architecture: layers and the layout of their parameters.
 // It holds no weights and is immutable.
@@ -21,6 +25,7 @@ type DAE struct {
 	layers     []layer // the encoder's, then the decoder's
 	depth      int     // layers of the encoder
 	slots      []slots // of each layer
+	embeddings []int   // of each of Config's columns: its vectors in parameters, -1 where it has none
 	parameters []Parameter
 	buffers    []Parameter
 	decayed    int
@@ -62,6 +67,13 @@ func New(c Config) (*DAE, error) {
 func (d *DAE) layOut() {
 	d.slots = make([]slots, len(d.layers))
 	params, buffers := &arena{}, &arena{}
+	for j, name := range d.resolved.embeddingNames() {
+		slot := -1
+		if c := d.resolved.Columns[j]; name != "" {
+			slot = params.add(name, c.Categories+1, c.Embedding, true)
+		}
+		d.embeddings = append(d.embeddings, slot)
+	}
 	for i, l := range d.layers {
 		if l.tied >= 0 {
 			d.slots[i].weight = d.slots[l.tied].weight
@@ -143,6 +155,11 @@ func arenaLen(list []Parameter) int {
 // InitialParameters draws the initial weights; biases are 0 and gains 1.
 func (d *DAE) InitialParameters(seed uint64) []float32 {
 	values := make([]float32, d.ParameterCount())
+	for j, slot := range d.embeddings {
+		if slot >= 0 {
+			fillVectors(slice(values, d.parameters[slot]), d.parameters[slot].Columns, j, seed)
+		}
+	}
 	for i, l := range d.layers {
 		if l.tied < 0 {
 			d.resolved.init.fill(slice(values, d.parameters[d.slots[i].weight]), l.in, l.out, l.act, seed, uint32(i))
@@ -152,6 +169,16 @@ func (d *DAE) InitialParameters(seed uint64) []float32 {
 		}
 	}
 	return values
+}
+
+// embeds reports whether there are vectors of categories to train.
+func (d *DAE) embeds() bool {
+	return slices.ContainsFunc(d.embeddings, func(slot int) bool { return slot >= 0 })
+}
+
+// tableColumns places the columns of a table.
+func (d *DAE) tableColumns() []device.TableColumn {
+	return d.resolved.tableColumns(func(j int) int { return d.parameters[d.embeddings[j]].Offset })
 }
 
 // InitialBuffers returns running means of 0 and running variances of 1.
@@ -182,7 +209,7 @@ func (d *DAE) FLOPs(training bool) int64 {
 		switch {
 		case !training:
 			total += product
-		case i == 0: // the gradient by x̃ is not needed
+		case i == 0 && !d.embeds(): // the gradient by x̃ is not needed
 			total += 2 * product
 		default:
 			total += 3 * product

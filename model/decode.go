@@ -37,9 +37,9 @@ func (n *Net) Decode(ctx context.Context, codes *tensor.Dense) (*tensor.Dense, e
 }
 
 // Emit writes the parameters of p(x|h) of each row of codes [rows, CodeWidth],
-// rows ≤ Rows, to params [rows, width of the likelihood].
+// rows ≤ Rows, to params [rows, OutputWidth].
 func (n *Net) Emit(params, codes []float32) error {
-	units, width := n.dae.CodeWidth(), n.dae.resolved.likelihood.Kind.Width(n.dae.resolved.Features)
+	units, width := n.dae.CodeWidth(), n.dae.resolved.outputWidth()
 	rows := len(codes) / units
 	if rows < 1 || rows > n.rows || len(codes) != rows*units || len(params) != rows*width {
 		panic(fmt.Sprintf("model: %d numbers of codes of %d units to %d parameters in a net for %d rows", len(codes), units, len(params), n.rows))

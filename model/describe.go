@@ -40,6 +40,40 @@ func (d *DAE) Layers() []Layer {
 	return all
 }
 
+// OutputWidth is the number of outputs of the decoder: the parameters of p(x|h)
+// of an example and, with Config.MaskHead, a logit more for each column.
+func (d *DAE) OutputWidth() int { return d.resolved.outputWidth() }
+
+// Embedding describes a categorical column's vectors, a parameter of that name
+// [Categories+1, Width], to whoever rebuilds a model elsewhere: row k is that of
+// code k, and the last that of an absent value.
+type Embedding struct {
+	Column            int
+	Parameter         string
+	Categories, Width int
+}
+
+// Embeddings lists the embeddings in the order of the columns.
+func (d *DAE) Embeddings() []Embedding {
+	var list []Embedding
+	for j, slot := range d.embeddings {
+		if slot >= 0 {
+			p := d.parameters[slot]
+			list = append(list, Embedding{Column: j, Parameter: p.Name, Categories: p.Rows - 1, Width: p.Columns})
+		}
+	}
+	return list
+}
+
+// TableColumns says where each of Config's columns lies in the input of the
+// first layer and among the parameters of p(x|h); nil without columns.
+func (d *DAE) TableColumns() []device.TableColumn {
+	if !d.resolved.tabular() {
+		return nil
+	}
+	return d.tableColumns()
+}
+
 // Conditioning describes how a score model depends on the noise σ, to whoever
 // rebuilds it elsewhere:
 //

@@ -18,8 +18,8 @@ type Evaluation struct {
 	NLL        float64 // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
 	KL         float64 // mean divergence of q(h|x̃) from the prior, 0 of deterministic codes: NLL + KL bounds -log p(x) from above
 	PerFeature float64 // NLL / features
-	MSE        float64 // mean of (x - E[x|h])² over examples and features
-	PSNR       float64 // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR
+	MSE        float64 // mean of (x - E[x|h])² over examples and features; of mixed columns over the numbers that are not absent, NaN if there are none
+	PSNR       float64 // 10·log₁₀(Peak²/MSE) decibels, at most MaxPSNR; NaN of mixed columns
 	Peak       float64 // width of the source's Range, 1 if it is not known
 }
 
@@ -32,7 +32,8 @@ const MaxPSNR = 200
 // Its slices are valid until the callback returns.
 type Batch struct {
 	First, Rows, Features           int
-	Clean, Corrupted, Reconstructed []float32 // [Rows, Features] x, x̃ and E[x|h]
+	Clean, Corrupted, Reconstructed []float32 // [Rows, Features] x, x̃ and E[x|h]; of a categorical column the most probable code
+	Mask, ByColumn                  []float32 // [Rows, Features] what was destroyed, and -log p by column; of mixed columns only
 }
 
 // Evaluate reconstructs every example of the part from one corruption of it,
@@ -53,6 +54,8 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	losses, divergences, squares := make([]float32, n.rows), make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
 	var loss, kl, square float64
+	var cells cellErrors
+	tabular := n.dae.resolved.tabular()
 	passes := n.dae.Passes(src.Part.Len())
 	err := n.streamRepeats(ctx, src, src.Part.Len(), repeats{passes, 1}, func(first int, m *minibatch) error {
 		rows := m.rows
@@ -65,20 +68,28 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 				return err
 			}
 		}
-		if err := n.download(squares[:rows], n.squares.Top(rows)); err != nil {
-			return err
+		if !tabular {
+			if err := n.download(squares[:rows], n.squares.Top(rows)); err != nil {
+				return err
+			}
 		}
 		for i := range rows {
 			loss += float64(losses[i])
 			kl += float64(divergences[i])
 			square += float64(squares[i])
 		}
-		if each == nil {
+		if each == nil && !tabular {
 			return nil
 		}
 		batch, err := host.download(n, first, rows)
 		if err != nil {
 			return err
+		}
+		if tabular {
+			cells.add(batch, n.dae.resolved.families)
+		}
+		if each == nil {
+			return nil
 		}
 		return each(batch)
 	})
@@ -89,13 +100,39 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	drawn := float64(e.N) * float64(passes)
 	loss, e.KL = loss/drawn, kl/drawn
 	e.Loss = loss + n.dae.resolved.beta()*e.KL
-	e.NLL, e.PerFeature = loss, loss/float64(features)
-	if n.scores() {
-		e.NLL, e.PerFeature = math.NaN(), math.NaN()
-	}
+	e.NLL = loss
 	e.MSE = square / drawn / float64(features)
+	switch {
+	case n.scores():
+		e.NLL = math.NaN()
+	case tabular: // the loss may be that of a mask too
+		e.NLL, e.MSE = cells.nll/drawn, cells.square/float64(cells.numbers)
+	}
+	e.PerFeature = e.NLL / float64(features)
 	e.PSNR = min(10*math.Log10(e.Peak*e.Peak/e.MSE), MaxPSNR)
+	if tabular {
+		e.PSNR = math.NaN()
+	}
 	return e, nil
+}
+
+// cellErrors are sums over the cells of a table that are not absent.
+type cellErrors struct {
+	nll, square float64
+	numbers     int
+}
+
+func (c *cellErrors) add(b Batch, families []device.Family) {
+	for i, x := range b.Clean {
+		if x != x {
+			continue
+		}
+		c.nll += float64(b.ByColumn[i])
+		if numeric(families[i%b.Features]) {
+			c.numbers++
+			c.square += square(float64(x) - float64(b.Reconstructed[i]))
+		}
+	}
 }
 
 // A score model is evaluated on about so many draws of a noise level, for each
@@ -131,7 +168,9 @@ func (n *Net) examine(m *minibatch) {
 	if n.watch != nil {
 		n.watch(Sighting{What: "losses", Values: n.losses.Top(m.rows)})
 	}
-	n.squaredErrors(m)
+	if !n.dae.resolved.tabular() {
+		n.squaredErrors(m)
+	}
 }
 
 // stream gathers and corrupts the first examples of a part, as many as limit,
@@ -185,7 +224,7 @@ func (n *Net) checkSource(src Source, rows int) error {
 func (n *Net) download(dst []float32, src device.View) error { return n.dev.Download(dst, src) }
 
 // hostBatch is the memory of a Batch.
-type hostBatch struct{ clean, corrupted, reconstructed []float32 }
+type hostBatch struct{ clean, corrupted, reconstructed, mask, byColumn []float32 }
 
 func (h *hostBatch) download(n *Net, first, rows int) (Batch, error) {
 	features := n.dae.resolved.Features
@@ -193,6 +232,9 @@ func (h *hostBatch) download(n *Net, first, rows int) (Batch, error) {
 		h.clean = make([]float32, n.rows*features)
 		h.corrupted = make([]float32, n.rows*features)
 		h.reconstructed = make([]float32, n.rows*features)
+		if n.dae.resolved.tabular() {
+			h.mask, h.byColumn = make([]float32, n.rows*features), make([]float32, n.rows*features)
+		}
 	}
 	count := rows * features
 	b := Batch{First: first, Rows: rows, Features: features,
@@ -202,6 +244,15 @@ func (h *hostBatch) download(n *Net, first, rows int) (Batch, error) {
 	}
 	if err := n.download(b.Corrupted, n.corrupted.Top(rows)); err != nil {
 		return b, err
+	}
+	if n.dae.resolved.tabular() {
+		b.Mask, b.ByColumn = h.mask[:count], h.byColumn[:count]
+		if err := n.download(b.Mask, n.mask.Top(rows)); err != nil {
+			return b, err
+		}
+		if err := n.download(b.ByColumn, n.byColumn.Top(rows)); err != nil {
+			return b, err
+		}
 	}
 	return b, n.download(b.Reconstructed, n.reconstruction.Top(rows))
 }

@@ -80,7 +80,10 @@ func checkGradientOn(t *testing.T, dev device.Device, before func(), c Config) {
 	if len(c.Fields) > 0 {
 		values = oneHot(5, 12, c.Fields)
 	}
-	src := sourceOf(t, dev, values, c.Features, device.Clock{Step: 3, Cursor: 2})
+	if len(c.Columns) > 0 {
+		values = mixedRows(5, 12, c.Columns)
+	}
+	src := sourceOf(t, dev, values, net.Features(), device.Clock{Step: 3, Cursor: 2})
 	src.Shuffle = true
 	loss := func() float64 {
 		before()

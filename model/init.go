@@ -126,6 +126,17 @@ func (z initializer) fillRows(w []float32, in, lo, hi int, deviation float64, ke
 	}
 }
 
+// fillVectors draws the vectors of a column's categories from N(0, 1), as
+// PyTorch's Embedding does. Element i of the vector of code k is drawn at {Stream:
+// StreamInit, Index: 255, Step: column+1, Row: k, Block: i/4}, lane i mod 4.
+func fillVectors(vectors []float32, width, column int, seed uint64) {
+	key := philox.KeyOf(seed)
+	for i := range vectors {
+		at := philox.Coordinates{Stream: philox.StreamInit, Index: maxLayers - 1, Step: uint32(column + 1), Row: uint32(i / width), Block: uint32(i % width / 4)}
+		vectors[i] = philox.NormalLane(philox.Block(at.Counter(), key), i%width%4)
+	}
+}
+
 // normalUnit and uniformUnit are draws with mean 0 and variance 1.
 func normalUnit(words [4]uint32, lane int) float64 { return float64(philox.NormalLane(words, lane)) }
 func uniformUnit(words [4]uint32, lane int) float64 {

@@ -30,10 +30,7 @@ func (r *resolved) layers() []layer {
 	widths := r.encoderWidths()
 	depth := len(widths)
 	all := make([]layer, 0, 2*depth)
-	in := r.Features
-	if r.levels != nil {
-		in += r.levels.width()
-	}
+	in := r.inputWidth()
 	for i, out := range widths {
 		l := r.hiddenLayer(fmt.Sprintf("encoder.%d", i), in, out)
 		if i == depth-1 {
@@ -46,7 +43,7 @@ func (r *resolved) layers() []layer {
 		in = out
 	}
 	for i := range depth {
-		out := r.likelihood.Kind.Width(r.Features)
+		out := r.outputWidth()
 		if i < depth-1 {
 			out = widths[depth-2-i]
 		}

@@ -41,7 +41,8 @@ func (b *block) dense(dev device.Device, x device.View) {
 // backwardThrough computes the gradients of layer i's parameters and returns
 // that by its input, or, if the layer below is plain, by what that layer's
 // activation was applied to; absent for the first layer, since nothing depends
-// on the gradient by x̃. gradient is that of layer i in the same sense.
+// on the gradient by x̃, unless there are embeddings before it. gradient is that
+// of layer i in the same sense.
 func (n *Net) backwardThrough(i int, gradient device.View, m *minibatch) device.View {
 	b := &n.blocks[i]
 	if !b.plain() {
@@ -54,6 +55,8 @@ func (n *Net) backwardThrough(i int, gradient device.View, m *minibatch) device.
 		Accumulate: i < n.dae.depth && n.dae.resolved.Tied,
 	}
 	switch {
+	case i == 0 && n.dae.embeds():
+		args.DX = n.other(gradient, m.rows, b.in)
 	case i == 0:
 	case n.readsDraw(i):
 		args.X, args.DX = n.codeOf(m), n.other(gradient, m.rows, b.in)

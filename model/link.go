@@ -14,8 +14,7 @@ func (n *Net) Rows() int { return n.rows }
 
 // Link computes one link of a Markov chain (Bengio et al. 2013) for each row of
 // x [rows, features], rows ≤ Rows, up to the draw: it corrupts x̃ ~ C(x̃|x) and
-// writes the parameters of p(x|h), h = f(x̃), to params [rows, width of the
-// likelihood]. Row i is chain first+i, whose noise is that of stream
+// writes the parameters of p(x|h), h = f(x̃), to params [rows, OutputWidth]. Row i is chain first+i, whose noise is that of stream
 // StreamChain at the given step; dropout is off and batch norm uses its running
 // statistics.
 //
@@ -25,7 +24,7 @@ func (n *Net) Rows() int { return n.rows }
 func (n *Net) Link(params, x []float32, src Source, first int, step uint32) error {
 	features := n.dae.resolved.Features
 	rows := len(x) / features
-	if width := n.dae.resolved.likelihood.Kind.Width(features); rows < 1 || rows > n.rows || len(x) != rows*features || len(params) != rows*width {
+	if width := n.dae.resolved.outputWidth(); rows < 1 || rows > n.rows || len(x) != rows*features || len(params) != rows*width {
 		panic(fmt.Sprintf("model: link of %d numbers to %d parameters in a net for %d rows of %d features", len(x), len(params), n.rows, features))
 	}
 	if err := n.checkLink(src); err != nil {

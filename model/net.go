@@ -26,11 +26,12 @@ type Net struct {
 	// by the emphasis, and the sum of squares of Grads.
 	Values device.View
 
-	dae    *DAE
-	dev    device.Device
-	rows   int // greatest number of rows of a minibatch, replicates and links included
-	blocks []block
-	fields device.Fields
+	dae     *DAE
+	dev     device.Device
+	rows    int // greatest number of rows of a minibatch, replicates and links included
+	blocks  []block
+	fields  device.Fields
+	columns device.TableColumns // absent unless the columns are mixed
 	memory
 	noise *noiseMemory   // absent unless trained by denoising score matching
 	code  codeMemory     // absent unless the code is stochastic
@@ -42,11 +43,16 @@ type Net struct {
 
 // memory is that of one minibatch.
 type memory struct {
-	clean, corrupted, mask device.View  // [rows, features]
-	reconstruction         device.View  // [rows, features]
-	losses, squares        device.View  // [rows, 1]
-	index                  device.Words // of the minibatch
-	clock                  device.Words // of evaluation: the cursor; its step stays 0
+	clean, corrupted, mask device.View    // [rows, features]
+	reconstruction         device.View    // [rows, features]
+	embedded               device.View    // [rows, inputs of the first layer], of mixed columns
+	byColumn               device.View    // [rows, features] -log p by column, of mixed columns
+	weights                device.View    // [1, features] of the columns' losses, or absent
+	continuous             device.Words   // [features] 1 for numbers, of mixed columns
+	losses, squares        device.View    // [rows, 1]
+	index                  device.Words   // of the minibatch
+	clock                  device.Words   // of evaluation: the cursor; its step stays 0
+	rates                  []device.Words // of each stage of the corruption by field, absent where all are its own
 	scratch                [2]device.View
 }
 
@@ -66,6 +72,9 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	}
 	if err := n.uploadFields(); err != nil {
 		return nil, fmt.Errorf("copying the fields: %w", err)
+	}
+	if err := n.uploadColumns(); err != nil {
+		return nil, fmt.Errorf("copying the description of the columns: %w", err)
 	}
 	if err := n.uploadNoise(); err != nil {
 		return nil, fmt.Errorf("copying the noise levels: %w", err)
@@ -109,10 +118,14 @@ func (n *Net) allocate(a *allocator, b Binding) {
 	if fields := d.resolved.Fields; d.resolved.grouped() {
 		n.fields = device.Fields{Count: len(fields), OfColumn: a.words(features), Offsets: a.words(len(fields) + 1)}
 	}
+	n.allocateColumns(a)
 	n.allocateNoise(a)
 	n.allocateCode(a, b.Training)
 	n.blocks = make([]block, len(d.layers))
 	widest := 0
+	if d.embeds() {
+		widest = d.layers[0].in
+	}
 	for i := range d.layers {
 		n.blocks[i].allocate(a, &d.layers[i], n.rows)
 		widest = max(widest, d.layers[i].out)

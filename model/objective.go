@@ -16,6 +16,7 @@ func (n *Net) loss(m *minibatch) {
 		return
 	}
 	args := n.likelihood(m)
+	args.Weights = n.weights
 	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
 		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
 	}
@@ -33,15 +34,21 @@ func (n *Net) judge(m *minibatch) {
 		n.match(m, false)
 		return
 	}
-	n.dev.Likelihood(n.likelihood(m))
+	args := n.likelihood(m)
+	args.ByColumn = top(n.byColumn, m.rows)
+	n.dev.Likelihood(args)
 }
 
 func (n *Net) likelihood(m *minibatch) device.LikelihoodArgs {
 	l := n.dae.resolved.likelihood
-	return device.LikelihoodArgs{
-		Kind: l.Kind, Sigma: float32(l.Sigma), Fields: n.fields,
+	args := device.LikelihoodArgs{
+		Kind: l.Kind, Sigma: l.sigma(), Floor: l.floor(), Fields: n.fields, Table: n.columns,
 		Params: n.params(m), Target: n.clean.Top(m.rows), Losses: n.losses.Top(m.rows),
 	}
+	if head := n.dae.resolved.MaskHead; head > 0 {
+		args.MaskHead, args.Mask, args.Destroyed, args.Untouched = float32(head), n.mask.Top(m.rows), 1, 1
+	}
+	return args
 }
 
 // mean computes the reconstruction E[x|h], or D(x̃; σ).
@@ -50,7 +57,7 @@ func (n *Net) mean(m *minibatch) {
 		n.denoise(m)
 		return
 	}
-	n.dev.Mean(device.MeanArgs{Kind: n.dae.resolved.likelihood.Kind, Fields: n.fields,
+	n.dev.Mean(device.MeanArgs{Kind: n.dae.resolved.likelihood.Kind, Fields: n.fields, Table: n.columns,
 		Params: n.params(m), Out: n.reconstruction.Top(m.rows)})
 }
 

@@ -34,7 +34,7 @@ func (r *resolved) resolveObjective() (err error) {
 // matching what belongs to a likelihood.
 func (r *resolved) resolveNoise() error {
 	if r.levels == nil {
-		if sigma, ok := r.corruption.Noise(); ok {
+		if sigma, ok := r.corruption.Noise(); ok && !r.tabular() {
 			r.sigmas = []float64{sigma}
 		}
 		return nil

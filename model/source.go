@@ -53,18 +53,24 @@ func (r Range) Peak() float64 {
 }
 
 // ColumnExtremes returns the least and greatest value of each column of a
-// table, as a device widens them.
+// table, as a device widens them, absent values left out; 0 and 0 of a column
+// without any value.
 func ColumnExtremes(t device.Table) (low, high []float32) {
 	low, high = make([]float32, t.Columns), make([]float32, t.Columns)
+	seen := make([]bool, t.Columns)
 	for i := range t.Rows * t.Columns {
 		v := t.At(i)
 		column := i % t.Columns
-		if i < t.Columns || v < low[column] {
+		if absent(v) {
+			continue
+		}
+		if !seen[column] || v < low[column] {
 			low[column] = v
 		}
-		if i < t.Columns || v > high[column] {
+		if !seen[column] || v > high[column] {
 			high[column] = v
 		}
+		seen[column] = true
 	}
 	return low, high
 }

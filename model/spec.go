@@ -12,7 +12,7 @@ import (
 //
 //	spec = term { "+" term }
 //	term = name [ ":" arg { "," arg } ]
-//	arg  = number | name "=" number
+//	arg  = number | name "=" number | name
 //	name = lower-case letter { lower-case letter | digit | "-" }
 //
 // A "+" separates terms only before a letter, so that 1e+3 is a number.
@@ -25,9 +25,11 @@ type Term struct {
 }
 
 // Arg is an argument, with a name or, if Name is empty, known by its position.
+// A name alone is a switch that is on.
 type Arg struct {
-	Name  string
-	Value float64
+	Name   string
+	Value  float64 // 1 of a switch
+	Switch bool
 }
 
 // ParseSpec reads a Spec. It checks the grammar only: which names and arguments
@@ -56,14 +58,21 @@ func (s Spec) String() string {
 		for _, arg := range term.Args {
 			b.WriteByte(separator)
 			separator = ','
-			if arg.Name != "" {
-				b.WriteString(arg.Name)
-				b.WriteByte('=')
-			}
-			b.WriteString(formatNumber(arg.Value))
+			b.WriteString(arg.String())
 		}
 	}
 	return b.String()
+}
+
+// String is the argument as a term writes it.
+func (a Arg) String() string {
+	switch {
+	case a.Switch:
+		return a.Name
+	case a.Name != "":
+		return a.Name + "=" + formatNumber(a.Value)
+	}
+	return formatNumber(a.Value)
 }
 
 func splitTerms(s string) []string {
@@ -107,6 +116,9 @@ func parseArg(field string) (Arg, error) {
 		arg.Name, number = name, value
 	}
 	value, err := strconv.ParseFloat(number, 64)
+	if err != nil && arg.Name == "" && isName(field) {
+		return Arg{Name: field, Value: 1, Switch: true}, nil
+	}
 	if err != nil || math.IsNaN(value) || math.IsInf(value, 0) {
 		return Arg{}, fmt.Errorf("%q is not a number", number)
 	}
@@ -133,11 +145,14 @@ func isName(s string) bool {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // Argument describes an argument of a table's row: a number between Low and
-// High, both included.
+// High, both included, or a switch, which is 1 where its name is given and 0
+// where it is not.
 type Argument struct {
 	Name      string
 	Low, High float64
 	Optional  bool
+	Switch    bool
+	Instead   bool    // given by name, in place of all others
 	Default   float64 // if Optional
 	Meaning   string
 }
@@ -152,20 +167,34 @@ func (t Term) values(key string, declared []Argument) ([]float64, error) {
 		if arg.Name != "" {
 			i = indexOfArgument(declared, arg.Name)
 		}
-		if i < 0 || i >= len(declared) {
+		if arg.Switch && (i < 0 || !declared[i].Switch) {
+			return nil, configErrorf(key, "write "+usage(t.Name, declared), "in %q: %q is not a number", Spec{t}.String(), arg.Name)
+		}
+		if i < 0 || i >= len(declared) || declared[i].Instead && arg.Name == "" {
 			return nil, configErrorf(key, "write "+usage(t.Name, declared), "%s has no argument %s", t.Name, argText(arg))
 		}
 		if given[i] {
 			return nil, configErrorf(key, "write "+usage(t.Name, declared), "%s has two values for %s", t.Name, declared[i].Name)
 		}
-		if a := declared[i]; arg.Value < a.Low || arg.Value > a.High {
+		if declared[i].Switch && !arg.Switch {
+			return nil, configErrorf(key, "write "+usage(t.Name, declared), "%s takes %s without a number", t.Name, declared[i].Name)
+		}
+		if a := declared[i]; !a.Switch && (arg.Value < a.Low || arg.Value > a.High) {
 			return nil, configErrorf(key, fmt.Sprintf("%s must lie between %s and %s", a.Name, formatNumber(a.Low), formatNumber(a.High)),
 				"%s has %s %s, out of range", t.Name, a.Name, formatNumber(arg.Value))
 		}
 		values[i], given[i] = arg.Value, true
 	}
 	for i, a := range declared {
-		if !given[i] && !a.Optional {
+		if a.Instead && given[i] {
+			if len(t.Args) > 1 {
+				return nil, configErrorf(key, "write "+usage(t.Name, declared), "%s stands alone", a.Name)
+			}
+			return values, nil
+		}
+	}
+	for i, a := range declared {
+		if !given[i] && !a.Optional && !a.Switch && !a.Instead {
 			return nil, configErrorf(key, "write "+usage(t.Name, declared), "%s lacks its %s", t.Name, a.Name)
 		}
 		if !given[i] {
@@ -193,12 +222,18 @@ func argText(a Arg) string {
 
 // usage shows how a term is written, as in masking:RATE.
 func usage(name string, declared []Argument) string {
-	for i, a := range declared {
-		separator := ","
-		if i == 0 {
-			separator = ":"
+	text, instead, separator := name, "", ":"
+	for _, a := range declared {
+		switch {
+		case a.Instead:
+			instead += fmt.Sprintf(" or %s:%s=%s", name, a.Name, strings.ToUpper(a.Name))
+			continue
+		case a.Switch:
+			text += separator + a.Name
+		default:
+			text += separator + strings.ToUpper(a.Name)
 		}
-		name += separator + strings.ToUpper(a.Name)
+		separator = ","
 	}
-	return name
+	return text + instead
 }

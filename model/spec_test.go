@@ -16,11 +16,11 @@ func TestCorruptionsParse(t *testing.T) {
 		text   string
 	}{
 		"none":                         {Corruption{{Kind: device.CorruptNone}}, "none"},
-		"masking:0.25":                 {Corruption{{device.CorruptMasking, 0.25}}, "masking:0.25"},
-		"masking:rate=.25":             {Corruption{{device.CorruptMasking, 0.25}}, "masking:0.25"},
-		"gaussian:sigma=0.1":           {Corruption{{device.CorruptGaussian, 0.1}}, "gaussian:0.1"},
-		"gaussian:1e+2+masking:0.5":    {Corruption{{device.CorruptGaussian, 100}, {device.CorruptMasking, 0.5}}, "gaussian:100+masking:0.5"},
-		"swap:1+uniform:2+poisson:1e6": {Corruption{{device.CorruptSwap, 1}, {device.CorruptUniform, 2}, {device.CorruptPoisson, 1e6}}, "swap:1+uniform:2+poisson:1e06"},
+		"masking:0.25":                 {Corruption{{Kind: device.CorruptMasking, Amount: 0.25}}, "masking:0.25"},
+		"masking:rate=.25":             {Corruption{{Kind: device.CorruptMasking, Amount: 0.25}}, "masking:0.25"},
+		"gaussian:sigma=0.1":           {Corruption{{Kind: device.CorruptGaussian, Amount: 0.1}}, "gaussian:0.1"},
+		"gaussian:1e+2+masking:0.5":    {Corruption{{Kind: device.CorruptGaussian, Amount: 100}, {Kind: device.CorruptMasking, Amount: 0.5}}, "gaussian:100+masking:0.5"},
+		"swap:1+uniform:2+poisson:1e6": {Corruption{{Kind: device.CorruptSwap, Amount: 1}, {Kind: device.CorruptUniform, Amount: 2}, {Kind: device.CorruptPoisson, Amount: 1e6}}, "swap:1+uniform:2+poisson:1e06"},
 	} {
 		got, err := ParseCorruption(text)
 		if err != nil || !reflect.DeepEqual(got, want.stages) || got.String() != want.text {
@@ -66,9 +66,9 @@ func TestCorruptionErrorsTeach(t *testing.T) {
 func TestLikelihoodsParse(t *testing.T) {
 	for text, want := range map[string]Likelihood{
 		"bernoulli":             {Kind: device.Bernoulli},
-		"gaussian":              {device.Gaussian, 1},
-		"gaussian:0.5":          {device.Gaussian, 0.5},
-		"gaussian-learned:0.01": {device.GaussianLearned, 0.01},
+		"gaussian":              {Kind: device.Gaussian, Sigma: 1},
+		"gaussian:0.5":          {Kind: device.Gaussian, Sigma: 0.5},
+		"gaussian-learned:0.01": {Kind: device.GaussianLearned, Sigma: 0.01},
 		"categorical":           {Kind: device.Categorical},
 		"poisson":               {Kind: device.Poisson},
 	} {

@@ -103,7 +103,8 @@ func (n *Net) corrupt(m *minibatch) {
 	stages := len(n.dae.resolved.corruption)
 	for position, stage := range n.dae.resolved.corruption {
 		n.dev.Corrupt(device.CorruptArgs{
-			Kind: stage.Kind, Rate: stage.threshold(), Length: spanLength, Amount: float32(stage.Amount),
+			Kind: stage.Kind, Rate: stage.threshold(), Amount: float32(stage.Amount),
+			Absent: n.dae.resolved.tabular(), Continuous: n.continuous, Rates: n.rates[position], Length: stage.Length,
 			From: from, To: to, Mask: n.mask.Top(m.rows), Accumulate: position > 0,
 			Low: m.source.Range.Low, High: m.source.Range.High, Fields: n.fields,
 			Seed: m.source.Seed, Stream: m.stream, Stage: uint32(m.link*stages + position), Replicates: m.replicates,
@@ -115,16 +116,22 @@ func (n *Net) corrupt(m *minibatch) {
 
 // input is what the encoder sees.
 func (n *Net) input(m *minibatch) device.View {
-	if n.scores() {
+	switch {
+	case n.scores():
 		return n.noise.input.Top(m.rows)
+	case n.dae.resolved.tabular():
+		return n.embedded.Top(m.rows)
 	}
 	return n.corrupted.Top(m.rows)
 }
 
 // encode computes h = f(x̃), or draws it from q(h|x̃).
 func (n *Net) encode(m *minibatch) {
-	if n.scores() {
+	switch {
+	case n.scores():
 		n.condition(m)
+	case n.dae.resolved.tabular():
+		n.embed(m)
 	}
 	if n.watch != nil {
 		n.sawInput(m)
@@ -164,6 +171,9 @@ func (n *Net) backward(m *minibatch) {
 		if n.readsDraw(i) {
 			gradient = n.codeBackward(gradient, m)
 		}
+	}
+	if n.dae.embeds() {
+		n.embedBackward(gradient, m)
 	}
 }
 

@@ -36,7 +36,7 @@ func (n *Net) band(first, rows int) *Net {
 	}
 	b := *n
 	b.rows, b.chain = rows, nil
-	for _, v := range []*device.View{&b.clean, &b.corrupted, &b.mask, &b.reconstruction, &b.losses, &b.squares,
+	for _, v := range []*device.View{&b.clean, &b.corrupted, &b.mask, &b.reconstruction, &b.losses, &b.squares, &b.embedded, &b.byColumn,
 		&b.code.noise, &b.code.value, &b.code.divergence} {
 		cut(v)
 	}
@@ -58,7 +58,7 @@ func (n *Net) band(first, rows int) *Net {
 func (n *Net) emit(next *Net, m *minibatch) {
 	l := n.dae.resolved.likelihood
 	n.dev.Draw(device.DrawArgs{
-		Kind: l.Kind, Sigma: float32(l.Sigma), Fields: n.fields, Params: n.params(m), Out: next.corrupted.Top(m.rows),
+		Kind: l.Kind, Sigma: l.sigma(), Floor: l.floor(), Fields: n.fields, Table: n.columns, Params: n.params(m), Out: next.corrupted.Top(m.rows),
 		Seed: m.source.Seed, Stream: m.stream, Stage: uint32(codeStage - m.link), Replicates: m.replicates, Index: n.indexOf(m), Clock: m.noise,
 	})
 }

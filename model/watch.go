@@ -21,7 +21,9 @@ func (n *Net) Watched(watch func(Sighting)) *Net {
 
 // sawInput shows the minibatch as the encoder gets it.
 func (n *Net) sawInput(m *minibatch) {
-	n.watch(Sighting{What: "examples", Values: n.clean.Top(m.rows)})
+	if !n.dae.resolved.tabular() { // in which absent values are no numbers
+		n.watch(Sighting{What: "examples", Values: n.clean.Top(m.rows)})
+	}
 	n.watch(Sighting{What: "corrupted examples", Values: n.input(m)})
 }
 

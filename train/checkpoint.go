@@ -1,6 +1,8 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +31,8 @@ type origin struct {
 	Config Config
 	SHA256 string // of the data
 	Split  Split
+	// Columns is the SHA-256 of the schema of mixed columns.
+	Columns string `json:",omitempty"`
 }
 
 // position is the part of a standing that is no array.
@@ -40,7 +44,12 @@ type position struct {
 }
 
 func (r *run) origin() origin {
-	return origin{r.Model.Config(), r.Config, r.Schema.SHA256, r.split}
+	o := origin{Model: r.Model.Config(), Config: r.Config, SHA256: r.Schema.SHA256, Split: r.split}
+	if r.Columns != nil {
+		sum := sha256.Sum256(r.Columns)
+		o.Columns = hex.EncodeToString(sum[:])
+	}
+	return o
 }
 
 // writeCheckpoint writes the standing; within an epoch r.now holds its arenas.
@@ -208,6 +217,9 @@ func (o origin) continues(from origin) error {
 	}
 	if o.SHA256 != from.SHA256 || o.Split != from.Split {
 		return &model.ConfigError{Key: "data", Problem: "these are not the data of the run to be resumed", Remedy: "give the same data, or start a new run"}
+	}
+	if o.Columns != from.Columns {
+		return &model.ConfigError{Key: "schema", Problem: "the columns are not described as in the run to be resumed", Remedy: "give its schema, or start a new run"}
 	}
 	return nil
 }

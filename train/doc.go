@@ -5,6 +5,7 @@
 //	Run(ctx, Job) (*Result, error)            trains, or resumes
 //	Overfit(ctx, Job, steps) (*Fit, error)    checks that one minibatch can be learnt
 //	NewPlan(Job) (Plan, error)                sizes and costs, without a device
+//	Measure(ctx, Job, steps) (Pace, error)    how long it would take on the job's
 //	NewSplit(rows, Config) (Split, error)     which rows train and which are held out
 //	LoadModel(path) (*Saved, error)           a run folder or a model file
 //	(*Saved).Bind(ctx, dev, table, batch)     puts it on a device, ready to evaluate

@@ -19,7 +19,7 @@ import (
 // Files of a run folder.
 const (
 	SettingsFile   = "config.yaml"       // the program's resolved settings
-	SchemaFile     = "schema.json"       // the data: schema, scaler, split
+	SchemaFile     = "schema.json"       // the data: schema, scaler, split; of a table of mixed columns the schema alone, as train --schema takes it
 	ModelFile      = "model.safetensors" // the best epoch's model, see LoadModel
 	CheckpointFile = "last.safetensors"  // all that a resume needs
 	MetricsJSON    = "metrics.jsonl"     // a Row a line
@@ -56,14 +56,14 @@ func openFolder(s *setup, history []Row, resumed bool) (*folder, error) {
 	if err := f.removeTemporary(); err != nil {
 		return nil, err
 	}
-	schema, err := json.MarshalIndent(schemaFile{s.Schema, s.Scaler, s.split}, "", "  ")
+	schema, err := s.schemaText()
 	if err != nil {
 		return nil, fmt.Errorf("encoding the schema: %w", err)
 	}
 	if err := f.write(SettingsFile, s.Settings); err != nil {
 		return nil, err
 	}
-	if err := f.write(SchemaFile, append(schema, '\n')); err != nil {
+	if err := f.write(SchemaFile, schema); err != nil {
 		return nil, err
 	}
 	if !resumed {
@@ -76,6 +76,16 @@ func openFolder(s *setup, history []Row, resumed bool) (*folder, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// schemaText is the content of SchemaFile.
+func (s *setup) schemaText() ([]byte, error) {
+	var content any = schemaFile{s.Schema, s.Scaler, s.split}
+	if s.Columns != nil {
+		content = s.Columns
+	}
+	text, err := json.MarshalIndent(content, "", "  ")
+	return append(text, '\n'), err
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }

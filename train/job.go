@@ -1,6 +1,7 @@
 package train
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"gpudae/data"
@@ -20,7 +21,10 @@ type Job struct {
 	// and of PSNR. What is missing of both is taken from Table.
 	Schema data.Info
 	Scaler *data.Scaler
-	Config Config
+	// Columns is the schema of a table of mixed columns, JSON that this package
+	// does not look into: new rows are read by it. It is saved with the model.
+	Columns json.RawMessage
+	Config  Config
 	// Dir is the run folder, which must exist; "" keeps everything in memory.
 	// Files of an earlier run in it are replaced.
 	Dir string

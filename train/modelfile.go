@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 const (
 	modelKind     = "model 1"
 	provenanceKey = "provenance" // of the metadata
+	columnsKey    = "columns"    // of the metadata, where the columns are mixed
 )
 
 // Saved is the content of a model file: a DAE with its weights, and what is
@@ -34,6 +36,8 @@ type Saved struct {
 	Row      Row    // the epoch whose weights these are, without its times
 	Settings []byte // the program's resolved settings in YAML
 	Version  string // the program that wrote it
+	// Columns is the schema of a table of mixed columns, nil for other data.
+	Columns json.RawMessage
 	// Provenance is zero in files of versions that did not record it.
 	Provenance Provenance
 }
@@ -54,6 +58,9 @@ func (f *folder) writeModel(s *setup, row Row, w weights) error {
 		"model": s.Model.Config(), "train": s.Config, "schema": s.Schema, "scaler": s.Scaler, "split": s.split, "epoch": row,
 		provenanceKey: s.provenance(),
 	})
+	if err == nil && s.Columns != nil {
+		err = encode(file.Metadata, map[string]any{columnsKey: s.Columns})
+	}
 	if err != nil {
 		return err
 	}
@@ -127,6 +134,12 @@ func LoadModel(path string) (*Saved, error) {
 			return nil, err
 		}
 	}
+	if text, known := file.Metadata[columnsKey]; known {
+		if !json.Valid([]byte(text)) {
+			return nil, &FileError{Path: path, Problem: "its schema of the columns is no JSON"}
+		}
+		s.Columns = json.RawMessage(text)
+	}
 	if s.DAE, err = model.New(config); err != nil {
 		return nil, &FileError{Path: path, Problem: "describes no model that this program can build", Err: err}
 	}
@@ -144,6 +157,9 @@ func (s *Saved) check() error {
 	features := s.DAE.Config().Features
 	if s.Schema.Features != features || len(s.Scaler.Low) != features {
 		return fmt.Errorf("a model of %d features, data of %d and a scaler of %d", features, s.Schema.Features, len(s.Scaler.Low))
+	}
+	if (s.DAE.Config().Columns != nil) != (s.Columns != nil) {
+		return errors.New("a model of mixed columns without their schema, or a schema without such a model")
 	}
 	if s.Split.Held < 0 || s.Split.Held >= s.Split.Rows {
 		return fmt.Errorf("%d of %d rows held out", s.Split.Held, s.Split.Rows)

@@ -78,6 +78,9 @@ func newSetup(job Job) (*setup, error) {
 	if want := job.Model.Config().Features; job.Table.Columns != want {
 		return nil, &model.ConfigError{Key: "features", Problem: shapeProblem(job.Table.Columns, want), Remedy: "give the model as many features as the data have"}
 	}
+	if mixed := job.Model.Config().Columns != nil; mixed != (job.Columns != nil) {
+		return nil, &model.ConfigError{Key: "columns", Problem: "a model of mixed columns goes with their schema", Remedy: "give both, or neither"}
+	}
 	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
@@ -93,8 +96,11 @@ func (s *setup) describe() {
 	if s.Schema.Features == 0 {
 		s.Schema.Rows, s.Schema.Features, s.Schema.Shape = s.Table.Rows, s.Table.Columns, []int{s.Table.Columns}
 		s.Schema.Element, s.Schema.Scale = data.Float32, 1
-		if s.Table.Uint8 != nil {
+		switch {
+		case s.Table.Uint8 != nil:
 			s.Schema.Element, s.Schema.Scale = data.Uint8, s.Table.Scale
+		case s.Table.Records != nil:
+			s.Schema.Element = data.Records
 		}
 	}
 	if s.Scaler == nil {
@@ -138,7 +144,7 @@ func (s *setup) plan() Plan {
 	p.FLOPsPerEpoch = s.Model.FLOPs(true)*int64(p.Training) + s.Model.FLOPs(false)*int64(p.Held)*int64(s.Model.Passes(p.Held))
 	weights, state := 4*uint64(p.Parameters+p.Buffers), 4*uint64(optim.StateSize(s.rule, p.Parameters, s.Config.EMA))
 	p.Bytes = Bytes{
-		Data:      uint64(len(s.Table.Uint8)) + 4*uint64(len(s.Table.Float32)),
+		Data:      s.Table.Size(),
 		Model:     s.Model.Bytes(model.Binding{Examples: p.Batch, Training: true}),
 		Optimizer: state,
 		Host:      2*(weights+state) + weights, // run.boundary and run.spare; run.best

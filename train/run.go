@@ -373,7 +373,7 @@ func (r *run) row(ctx context.Context) (Row, error) {
 		SamplesPerS: float64(clock.Cursor) / r.now.Spent, Skipped: r.now.Skipped,
 	}
 	stochastic := r.Model.CodeDistribution().Stochastic
-	if !r.Model.IsScoreModel() && !stochastic {
+	if !r.Model.IsScoreModel() && !stochastic && r.Model.Config().MaskHead == 0 {
 		row.TrainNLL = row.TrainLoss
 	}
 	if r.split.Held > 0 {

@@ -200,7 +200,7 @@ func (d *session) restore(a *arenas) error {
 // initial fills the device with the start of a run, weights drawn at random that
 // reconstruct every row by the means of those that train, and returns them.
 func (d *session) initial(ctx context.Context) (arenas, error) {
-	moments, err := model.ColumnMoments(ctx, d.Table, d.split.Training())
+	moments, err := d.Model.Moments(ctx, d.Table, d.split.Training())
 	if err != nil {
 		return arenas{}, err
 	}

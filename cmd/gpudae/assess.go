@@ -35,17 +35,29 @@ type assessment struct {
 	samples    int     // of the importance-weighted bound
 	bound      float64 // on ln p(x), nats an example
 	baseline   *baseline.Table
+	columns    []columnScore // of a table of mixed columns, in place of baseline
 }
 
 // skill is the percentage of the mean's squared error that a reconstruction
 // removes: 100·(1 - MSE/MSE of the mean). It is negative for one that is worse.
 func (a *assessment) skill(mse float64) float64 { return 100 * (1 - mse/a.baseline.Mean.MSE) }
 
+// overall is the skill of the model, of a table of mixed columns over all of them.
+func (a *assessment) overall() float64 {
+	if a.columns != nil {
+		return tableSkill(a.columns)
+	}
+	return a.skill(a.MSE)
+}
+
 // likely reports whether the model has a likelihood.
 func (a *assessment) likely() bool { return !math.IsNaN(a.NLL) }
 
 // legend explains the table.
 func (a *assessment) legend() string {
+	if a.columns != nil {
+		return columnsLegend
+	}
 	if a.likely() {
 		return "NLL in nats an example, skill against the mean"
 	}
@@ -57,6 +69,9 @@ func (a *assessment) legend() string {
 // themselves where those of the training are not at hand, which flatters the
 // baselines.
 func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam examination) (*assessment, error) {
+	if saved.Columns != nil {
+		return assessTable(ctx, dev, saved, exam)
+	}
 	net, src, err := saved.Bind(dev, max(min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
 	if err != nil {
 		return nil, err
@@ -154,12 +169,7 @@ func rowNumbers(rows int, part device.Rows, limit int) []int {
 }
 
 // valueAt is element i of a table, widened as a device does.
-func valueAt(t device.Table, i int) float32 {
-	if t.Float32 != nil {
-		return t.Float32[i]
-	}
-	return t.Scale * float32(t.Uint8[i])
-}
+func valueAt(t device.Table, i int) float32 { return t.At(i) }
 
 func baselineLikelihood(dae *model.DAE) baseline.Likelihood {
 	l := dae.Likelihood()
@@ -168,6 +178,9 @@ func baselineLikelihood(dae *model.DAE) baseline.Likelihood {
 
 // table shows the assessment for a person.
 func (a *assessment) table() string {
+	if a.columns != nil {
+		return a.columnsTable()
+	}
 	g := grid{{"", "NLL", "NLL/feature", "MSE", "skill %"}}
 	if !a.likely() {
 		g = grid{{"", "MSE", "skill %"}}
@@ -208,9 +221,10 @@ type scoreJSON struct {
 
 // baselineJSON is the object "baseline".
 type baselineJSON struct {
-	Identity scoreJSON `json:"identity"`
-	Mean     scoreJSON `json:"mean"`
-	PCA      scoreJSON `json:"pca"`
+	Identity *scoreJSON `json:"identity,omitempty"`
+	Mean     *scoreJSON `json:"mean,omitempty"`
+	PCA      *scoreJSON `json:"pca,omitempty"`
+	Marginal *scoreJSON `json:"marginal,omitempty"` // of a table of mixed columns: of each column by itself, in place of the others
 
 	PPCA    *scoreJSON        `json:"ppca,omitempty"`
 	FA      *scoreJSON        `json:"fa,omitempty"`
@@ -218,11 +232,14 @@ type baselineJSON struct {
 }
 
 func (a *assessment) baselines() *baselineJSON {
-	score := func(s baseline.Score) scoreJSON {
+	if a.columns != nil {
+		return &baselineJSON{Marginal: &scoreJSON{NLL: number(a.marginalNLL()), PerFeature: number(a.marginalNLL() / float64(len(a.columns))), MSE: number(math.NaN()), Skill: 0}}
+	}
+	score := func(s baseline.Score) *scoreJSON {
 		if !a.likely() {
 			s.NLL, s.PerFeature = math.NaN(), math.NaN()
 		}
-		return scoreJSON{number(s.NLL), number(s.PerFeature), number(s.MSE), number(a.skill(s.MSE)), s.Components}
+		return &scoreJSON{number(s.NLL), number(s.PerFeature), number(s.MSE), number(a.skill(s.MSE)), s.Components}
 	}
 	b := a.baseline
 	out := &baselineJSON{Identity: score(b.Identity), Mean: score(b.Mean), PCA: score(b.PCA)}
@@ -231,8 +248,7 @@ func (a *assessment) baselines() *baselineJSON {
 		to   **scoreJSON
 	}{{b.PPCA, &out.PPCA}, {b.FA, &out.FA}} {
 		if latent.from != nil {
-			s := score(*latent.from)
-			*latent.to = &s
+			*latent.to = score(*latent.from)
 		}
 	}
 	for _, s := range b.Skipped {

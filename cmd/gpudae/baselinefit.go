@@ -133,7 +133,9 @@ func (f *linearFit) load(ctx context.Context, p *program, console *console) (str
 	if f.kind.name == "mda" && s.Model.Corruption == auto {
 		s.Model.Corruption = "masking:0.25"
 	}
-	f.in.settle(s)
+	if err := f.in.settle(ctx, s, f.origins); err != nil {
+		return "", err
+	}
 	if f.corruption, err = model.ParseCorruption(s.Model.Corruption); err != nil {
 		return "", located(err, f.origins)
 	}

@@ -45,6 +45,10 @@ func (m *modelCard) write(dir string) error {
 // String is the card in Markdown.
 func (m *modelCard) String() string {
 	s := m.saved
+	use := cardUsage
+	if s.Columns != nil {
+		use = tableCardUsage
+	}
 	parts := []string{
 		"# A denoising auto-encoder of " + s.Schema.Name,
 		m.summary(),
@@ -53,7 +57,7 @@ func (m *modelCard) String() string {
 		"## Corruption\n\n" + fenced(m.corruption.String()),
 		"## Results\n\n" + m.results(),
 		"## Intended use and limits\n\n" + bullets(m.limits()),
-		"## Use\n\n" + cardUsage,
+		"## Use\n\n" + use,
 		"## Provenance\n\n" + bullets(provenanceFacts(s)),
 	}
 	return strings.Join(parts, "\n\n") + "\n"
@@ -85,7 +89,7 @@ func (m *modelCard) architecture() string {
 		facts = append(facts, fmt.Sprintf("walkback: trained along Markov chains of %d links (Bengio et al. 2013)", links))
 	}
 	facts = append(facts, "optimizer: "+s.Config.Optimizer+", learning rate "+number(s.Config.LR).String())
-	return bullets(facts) + "\n\n" + fenced(layerTable(layersJSON(d)))
+	return bullets(facts) + "\n\n" + fenced(layerTable(layersJSON(d), d.Embeddings()))
 }
 
 func dataFacts(s *train.Saved) []string {
@@ -93,6 +97,9 @@ func dataFacts(s *train.Saved) []string {
 	facts := []string{dataText(info), "SHA-256 " + info.SHA256,
 		fmt.Sprintf("%d rows to train, %d held out, drawn by seed %d", s.Split.Rows-s.Split.Held, s.Split.Held, s.Split.Seed),
 		"scaling: " + scalerText(s.Scaler)}
+	if s.Columns != nil {
+		facts[len(facts)-1] = "columns: " + code(train.SchemaFile) + ", also within the model file"
+	}
 	if info.Columns != nil {
 		facts = append(facts, "columns: "+columnsText(info.Columns))
 	}
@@ -113,6 +120,9 @@ func (m *modelCard) results() string {
 // limits are stated only where they hold.
 func (m *modelCard) limits() []string {
 	s := m.saved
+	if s.Columns != nil {
+		return m.tableLimits()
+	}
 	list := []string{
 		fmt.Sprintf("For removing %s from examples like those of %s, and for their codes.", noiseName(s.DAE), s.Schema.Name),
 		"The figures above are for rows of the same data under the same noise. For others measure first: " + m.measureCommand() + ".",
@@ -129,6 +139,37 @@ func (m *modelCard) limits() []string {
 		list = append(list, "It expects the columns under the names and in the order of the training data.")
 	}
 	return append(list, "It has not been examined for fairness, privacy or resistance to manipulation; training examples may be recoverable from it.")
+}
+
+// tableLimits are those of models of mixed columns.
+func (m *modelCard) tableLimits() []string {
+	s := m.saved
+	list := []string{
+		fmt.Sprintf("For rows like those of %s: for filling cells, finding odd ones, and for codes.", s.Schema.Name),
+		"The figures above are for rows of the same data under the same corruption. For others measure first: " + code("gpudae eval MODEL DATA --corruption SPEC") + ".",
+		"A reconstructed cell is the mean of a number or the most probable category, not a draw.",
+		"Columns are found by their names; a category that the training rows did not have is taken as unknown.",
+	}
+	if m.quality != nil {
+		if worse := m.worseColumns(); len(worse) > 0 {
+			list = append(list, "On destroyed cells the mean or the most frequent value is at least as good in "+columnsText(worse)+".")
+		}
+	}
+	if s.Split.Held > 0 && s.Split.Held < fewRows {
+		list = append(list, fmt.Sprintf("Only %s held out: the figures are uncertain.", count(s.Split.Held, "row")))
+	}
+	return append(list, "It has not been examined for fairness, privacy or resistance to manipulation; training examples may be recoverable from it.")
+}
+
+// worseColumns are those of which the model knows no more than their marginals.
+func (m *modelCard) worseColumns() []string {
+	var names []string
+	for i := range m.quality.columns {
+		if part, ok := m.quality.columns[i].error(); ok && part >= 1 {
+			names = append(names, m.quality.columns[i].name)
+		}
+	}
+	return names
 }
 
 // measureCommand measures the model on what the card has no figures of.
@@ -167,6 +208,12 @@ const cardUsage = "The folder of this file is a run of gpudae; its `model.safete
 	"    gpudae encode MODEL data.npy -o codes.npy\n" +
 	"    gpudae eval MODEL data.npy\n" +
 	"    gpudae export MODEL -o model.onnx\n\n" +
+	"The weights have PyTorch's names and shapes."
+
+const tableCardUsage = "The folder of this file is a run of gpudae; its `model.safetensors` alone is enough, the schema of the columns included.\n\n" +
+	"    gpudae denoise MODEL data.csv -o filled.csv\n" +
+	"    gpudae encode MODEL data.csv -o codes.parquet\n" +
+	"    gpudae eval MODEL data.csv\n\n" +
 	"The weights have PyTorch's names and shapes."
 
 func provenanceFacts(s *train.Saved) []string {

@@ -21,6 +21,7 @@ type corruptionReport struct {
 	names   []string                  // of the stages
 	columns []string                  // of the data; nil if they have no names
 	levels  *levelsReport             // of a score model, in place of the stages
+	mixed   bool                      // whether the columns are
 }
 
 // measuredRows is how many training rows the report looks at.
@@ -38,7 +39,7 @@ func measureCorruption(ctx context.Context, dev device.Device, in *prepared, dae
 	if src.Range, err = model.NewRange(dev, in.scaler.Low, in.scaler.High); err != nil {
 		return nil, err
 	}
-	r := &corruptionReport{spec: composition.String(), columns: in.info.Columns}
+	r := &corruptionReport{spec: composition.String(), columns: in.info.Columns, mixed: in.mixed != nil}
 	c := dae.Config()
 	if r.whole, err = measureStage(ctx, dev, c, composition, src); err != nil {
 		return nil, err
@@ -62,8 +63,12 @@ func measureCorruption(ctx context.Context, dev device.Device, in *prepared, dae
 
 // measureStage measures a corruption by the smallest model that has it.
 func measureStage(ctx context.Context, dev device.Device, c model.Config, corruption model.Corruption, src model.Source) (model.CorruptionMeasure, error) {
-	dae, err := model.New(model.Config{Features: c.Features, Shape: c.Shape, Fields: c.Fields, Corruption: corruption.String(),
-		Hidden: []int{1}, Likelihood: "gaussian", Objective: c.Objective, Score: c.Score})
+	likelihood := "gaussian"
+	if c.Columns != nil {
+		likelihood = "mixed"
+	}
+	dae, err := model.New(model.Config{Features: c.Features, Shape: c.Shape, Fields: c.Fields, Columns: c.Columns, Collisions: c.Collisions, Corruption: corruption.String(),
+		Hidden: []int{1}, Likelihood: likelihood, Objective: c.Objective, Score: c.Score})
 	if err != nil {
 		return model.CorruptionMeasure{}, err
 	}
@@ -115,11 +120,16 @@ func (r *corruptionReport) byColumn() string {
 		return fmt.Sprintf("  changed by column: least %s (%s), median %s, most %s (%s)\n", percent(columns[least].Changed), r.column(least),
 			percent(columns[middle].Changed), percent(columns[most].Changed), r.column(most))
 	}
-	g := grid{{"column", "destroyed", "changed"}}
-	for i, c := range columns {
-		g.add(r.column(i), percent(c.Destroyed), percent(c.Changed))
+	return indent(r.columnTable().String())
+}
+
+// columnTable lists what happens to each column.
+func (r *corruptionReport) columnTable() grid {
+	g := grid{{"column", "nominal", "destroyed", "changed"}}
+	for i, c := range r.whole.Columns {
+		g.add(r.column(i), percent(c.Nominal), percent(c.Destroyed), percent(c.Changed))
 	}
-	return indent(g.String())
+	return g
 }
 
 func (r *corruptionReport) column(i int) string {
@@ -137,7 +147,17 @@ type corruptionJSON struct {
 	Effective float64     `json:"effective"` // the fraction of values that changed
 	RMS       float64     `json:"rms"`
 	Stages    []stageJSON `json:"stages"`
+	Columns   []ratesJSON `json:"columns,omitempty"` // of a table of mixed columns
 	Levels    *levelsJSON `json:"levels,omitempty"`
+}
+
+// ratesJSON are the rates of a column; absent cells count nowhere.
+type ratesJSON struct {
+	Name      string  `json:"name"`
+	Cells     int     `json:"cells"`
+	Nominal   float64 `json:"nominal"`
+	Destroyed float64 `json:"destroyed"`
+	Effective float64 `json:"effective"`
 }
 
 type stageJSON struct {
@@ -151,6 +171,11 @@ func (r *corruptionReport) json() corruptionJSON {
 	out := corruptionJSON{Stages: []stageJSON{}, Spec: r.spec, Nominal: r.whole.Nominal, Destroyed: r.whole.Destroyed, Effective: r.whole.Changed, RMS: r.whole.RMS}
 	if r.levels != nil {
 		out.Levels = r.levels.json()
+	}
+	if r.mixed {
+		for i, c := range r.whole.Columns {
+			out.Columns = append(out.Columns, ratesJSON{r.column(i), c.Cells, c.Nominal, c.Destroyed, c.Changed})
+		}
 	}
 	for i, m := range r.stages {
 		out.Stages = append(out.Stages, stageJSON{r.names[i], m.Nominal, m.Destroyed, m.Changed})

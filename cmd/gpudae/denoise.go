@@ -47,6 +47,12 @@ func (p *program) denoise(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if saved.Columns != nil {
+		if c.IsSet("sigma") || c.IsSet("corrupt") {
+			return usage("denoise", "a table of mixed columns is taken as it is", "leave --sigma and --corrupt out; eval measures under a corruption")
+		}
+		return p.denoiseTable(c.Context, o, saved, out)
+	}
 	if c.IsSet("sigma") || saved.DAE.IsScoreModel() {
 		return p.denoiseAt(c, o, saved, out)
 	}

@@ -39,6 +39,9 @@ func (p *program) encode(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if saved.Columns != nil {
+		return p.encodeTable(c.Context, o, saved, out, all)
+	}
 	d, err := p.openFor(c.Context, saved, o.input, o.reading)
 	if err != nil {
 		return err

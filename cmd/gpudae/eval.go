@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/urfave/cli/v2"
 
@@ -57,6 +58,7 @@ type evalJSON struct {
 	PSNR     number        `json:"psnr"`
 	Skill    number        `json:"skill"`
 	Baseline *baselineJSON `json:"baseline"`
+	Columns  []columnJSON  `json:"columns,omitempty"` // of a table of mixed columns
 }
 
 func (p *program) eval(c *cli.Context) error {
@@ -79,11 +81,12 @@ func (p *program) eval(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer in.close()
 	split, exam, err := in.examine(saved, c.String("split"))
 	if err != nil {
 		return err
 	}
-	if exam.training.Len() == 0 {
+	if exam.training.Len() == 0 && saved.Columns == nil {
 		o.console.logf("eval: other data than those of training, so the baselines are fitted on the rows themselves, which flatters them")
 	}
 	exam.samples = c.Int("importance")
@@ -96,13 +99,21 @@ func (p *program) eval(c *cli.Context) error {
 			return located(err, settings.Origins{"importance": "--importance"})
 		}
 		if !o.json {
-			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; PSNR %s; %s\n",
-				o.model, a.N, split, o.input, noiseName(saved.DAE), decibels(a.PSNR), a.legend()) + indent(a.table()) + a.boundsText())
+			return p.printText(fmt.Sprintf("%s: %d rows (%s) of %s, %s; %s%s\n",
+				o.model, a.N, split, o.input, noiseName(saved.DAE), psnrText(a), a.legend()) + indent(a.table()) + a.boundsText())
 		}
 		return p.printJSON(evalJSON{Model: o.model, Data: o.input, Split: split, Device: dev.Info().Name, Corruption: noiseSpec(saved.DAE),
 			N: a.N, Loss: number(a.Loss), NLL: number(a.NLL), PerFeature: number(a.PerFeature), boundsJSON: a.bounds(), MSE: number(a.MSE), PSNR: number(a.PSNR),
-			Skill: number(a.skill(a.MSE)), Baseline: a.baselines()})
+			Skill: number(a.overall()), Baseline: a.baselines(), Columns: a.columnsJSON()})
 	})
+}
+
+// psnrText is empty for tables of mixed columns, which have none.
+func psnrText(a *assessment) string {
+	if math.IsNaN(a.PSNR) {
+		return ""
+	}
+	return "PSNR " + decibels(a.PSNR) + "; "
 }
 
 // loaded is a data set read for a model.
@@ -111,10 +122,20 @@ type loaded struct {
 	labels *data.Labels
 	table  device.Table
 	same   bool // whether the model was trained on these data
+
+	store *storedRows // of a table of mixed columns, to be closed
+}
+
+// close releases the rows.
+func (in *loaded) close() error {
+	return in.store.close()
 }
 
 // loadFor reads all examples of the input as the model sees them.
 func (p *program) loadFor(ctx context.Context, saved *train.Saved, o *inferenceOptions) (*loaded, error) {
+	if saved.Columns != nil {
+		return p.loadTable(ctx, saved, o)
+	}
 	d, err := p.openFor(ctx, saved, o.input, o.reading)
 	if err != nil {
 		return nil, err

@@ -87,7 +87,7 @@ func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *pre
 	}
 	var paths []string
 	for _, k := range figureKinds() {
-		if !k.inRun || k.planar && in.info.Features != 2 {
+		if !k.inRun || k.planar && in.info.Features != 2 || s.mixed() && !k.ofTables() {
 			continue
 		}
 		path := filepath.Join(folder, k.name+".png")
@@ -98,6 +98,13 @@ func drawRun(ctx context.Context, dev device.Device, saved *train.Saved, in *pre
 	}
 	return paths, nil
 }
+
+// mixed reports whether the model's columns are.
+func (s *subject) mixed() bool { return s.saved.Columns != nil }
+
+// ofTables reports whether the figure makes sense of mixed columns: codes and
+// weights of categories are no numbers to be shown side by side.
+func (k figureKind) ofTables() bool { return k.name == "curves" }
 
 // What figures are given to show.
 const (

@@ -63,6 +63,9 @@ func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, er
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := checkColumns(c, saved); err != nil {
+		return nil, nil, err
+	}
 	trained, err := savedSettings(saved)
 	if err != nil {
 		return nil, nil, err

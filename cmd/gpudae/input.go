@@ -12,6 +12,7 @@ import (
 	"gpudae/device"
 	"gpudae/internal/settings"
 	"gpudae/model"
+	"gpudae/table"
 	"gpudae/train"
 )
 
@@ -60,13 +61,31 @@ type prepared struct {
 	low    float64 // least and greatest value of the table
 	high   float64
 
-	proposed bool // whether the greatest noise level is that of the data
+	proposed bool        // whether the greatest noise level is that of the data
+	mixed    *mixedTable // nil unless the columns are mixed
 }
 
 // prepare opens the data of a run, divides its rows, fits the scaling on the
 // training rows alone and reads all of it.
-func (p *program) prepare(ctx context.Context, c *trainSettings, origins settings.Origins) (*prepared, error) {
-	return p.prepareFrom(ctx, c, origins, inputOptions{label: c.Label, header: c.Header})
+//
+// Numbers that are complete are read as such. Where a cell is none, or absent,
+// the columns are mixed: then they have a schema, which resumed gives for a run
+// that goes on.
+func (p *program) prepare(ctx context.Context, c *trainSettings, origins settings.Origins, resumed *table.Schema) (*prepared, error) {
+	asNumbers := c.Table.Schema == schemaNone || c.Table.Schema == auto && c.Scale != string(table.GaussRank)
+	if asNumbers {
+		in, err := p.prepareFrom(ctx, c, origins, inputOptions{label: c.Label, header: c.Header})
+		if err == nil || c.Table.Schema == schemaNone || !frameable(err) {
+			return in, err
+		}
+		if strays := p.strayNumbers(ctx, c, err); strays != nil {
+			return nil, strays
+		}
+	}
+	if err := c.Train.Validate(); err != nil {
+		return nil, located(err, origins)
+	}
+	return p.prepareTable(ctx, c, origins, resumed)
 }
 
 // prepareFrom is prepare of data read in a way of their own.
@@ -122,7 +141,28 @@ func (in *prepared) read(ctx context.Context, d data.Dataset) error {
 func (in *prepared) onUnitInterval() bool { return in.low >= 0 && in.high <= 1 }
 
 // settle decides what the settings leave to the data.
-func (in *prepared) settle(c *trainSettings) {
+func (in *prepared) settle(ctx context.Context, c *trainSettings, origins settings.Origins) error {
+	if in.mixed != nil {
+		if err := in.settleTable(ctx, c, origins); err != nil {
+			return err
+		}
+	} else {
+		in.settleNumbers(c)
+	}
+	if err := in.settleRates(ctx, c); err != nil {
+		return err
+	}
+	if q, err := model.ParseCodeDistribution(c.Model.CodeDistribution); err == nil && q.Stochastic {
+		setAuto(&c.Model.CodeActivation, "identity")
+	}
+	if c.Model.CodeActivation == auto {
+		c.Model.CodeActivation = c.Model.Activation
+	}
+	return nil
+}
+
+// settleNumbers decides what they leave to columns of numbers.
+func (in *prepared) settleNumbers(c *trainSettings) {
 	c.Scale = string(in.scaler.Kind)
 	c.Model.Features, c.Model.Shape = in.info.Features, in.info.Shape
 	if c.Model.Objective == model.ObjectiveDSM {
@@ -141,12 +181,7 @@ func (in *prepared) settle(c *trainSettings) {
 			c.Model.Likelihood = "bernoulli"
 		}
 	}
-	if q, err := model.ParseCodeDistribution(c.Model.CodeDistribution); err == nil && q.Stochastic {
-		setAuto(&c.Model.CodeActivation, "identity")
-	}
-	if c.Model.CodeActivation == auto {
-		c.Model.CodeActivation = c.Model.Activation
-	}
+	c.Model.Indicators, c.Model.MaskHead = c.Table.Indicators, c.Table.MaskHead // which New refuses
 }
 
 // setAuto decides a setting that is left to the program.
@@ -163,10 +198,10 @@ func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DA
 		return nil, zeroSetting(c.Model, origins)
 	}
 	dae, err := model.New(c.Model)
-	if err == nil {
+	if err == nil && in.mixed == nil {
 		err = dae.Likelihood().CheckSupport(in.low, in.high)
 	}
-	if err == nil {
+	if err == nil && in.mixed == nil {
 		err = dae.Corruption().CheckSupport(in.low)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"gpudae/data"
 	"gpudae/model"
+	"gpudae/table"
 	"gpudae/train"
 )
 
@@ -46,10 +48,14 @@ type inspection struct {
 	FLOPs      flopsJSON        `json:"flops"`
 	Train      train.Config     `json:"train"`
 	Data       data.Info        `json:"data"`
+	Columns    json.RawMessage  `json:"columns,omitempty"` // the schema of a table of mixed columns
 	Scaler     data.Scaler      `json:"scaler"`
 	Split      train.Split      `json:"split"`
 	Best       train.Row        `json:"best_epoch"`
 	Settings   string           `json:"settings"` // YAML, as in config.yaml
+
+	embeddings []model.Embedding
+	schema     *table.Schema // of Columns
 }
 
 type layerJSON struct {
@@ -92,8 +98,14 @@ func inspectionOf(s *train.Saved) (*inspection, error) {
 	}
 	in := &inspection{Path: s.Path, Bytes: info.Size(), Version: s.Version, Provenance: s.Provenance, Model: s.DAE.Config(), Layers: layersJSON(s.DAE),
 		Code: s.DAE.CodeWidth(), Parameters: s.DAE.ParameterCount(), Buffers: s.DAE.BufferCount(),
-		FLOPs: flopsJSON{s.DAE.FLOPs(false), s.DAE.FLOPs(true)},
+		FLOPs:   flopsJSON{s.DAE.FLOPs(false), s.DAE.FLOPs(true)},
+		Columns: s.Columns, embeddings: s.DAE.Embeddings(),
 		Train: s.Config, Data: s.Schema, Scaler: s.Scaler, Split: s.Split, Best: s.Row, Settings: string(s.Settings)}
+	if s.Columns != nil {
+		if in.schema, err = schemaOf(s); err != nil {
+			return nil, err
+		}
+	}
 	return in, nil
 }
 
@@ -107,7 +119,11 @@ func layersJSON(d *model.DAE) []layerJSON {
 
 // String is the inspection for a person.
 func (in *inspection) String() string {
-	return in.facts().left() + "\n" + layerTable(in.Layers) + "\nsettings:\n" + indent(in.Settings)
+	columns := ""
+	if in.schema != nil {
+		columns = "\n" + schemaTable(in.schema)
+	}
+	return in.facts().left() + columns + "\n" + layerTable(in.Layers, in.embeddings) + "\nsettings:\n" + indent(in.Settings)
 }
 
 func (in *inspection) facts() grid {
@@ -124,7 +140,9 @@ func (in *inspection) facts() grid {
 	add("data", dataText(in.Data))
 	add("SHA-256", in.Data.SHA256)
 	add("columns", columnsText(in.Data.Columns))
-	add("scaling", scalerText(in.Scaler))
+	if in.schema == nil {
+		add("scaling", scalerText(in.Scaler))
+	}
 	add("rows", fmt.Sprintf("%d to train, %d held out", in.Split.Rows-in.Split.Held, in.Split.Held))
 	add("best epoch", epochText(in.Best))
 	add("seed", strconv.FormatUint(in.Train.Seed, 10))
@@ -175,6 +193,9 @@ func flopText(n int64) string {
 }
 
 func dataText(info data.Info) string {
+	if info.Element == data.Records {
+		return fmt.Sprintf("%s: %s of %s", info.Name, count(info.Rows, "row"), count(info.Features, "mixed column"))
+	}
 	text := fmt.Sprintf("%s: %s of %v, %s, values from %v to %v", info.Name, count(info.Rows, "row"), info.Shape, info.Element, info.Min, info.Max)
 	if len(info.Classes) > 0 {
 		text += fmt.Sprintf(", %d classes", len(info.Classes))
@@ -199,9 +220,14 @@ func epochText(row train.Row) string {
 }
 
 // layerTable lists layers with their total.
-func layerTable(layers []layerJSON) string {
+func layerTable(layers []layerJSON, embeddings []model.Embedding) string {
 	g := grid{{"layer", "weight", "norm", "activation", "parameters"}}
 	total := 0
+	for _, e := range embeddings {
+		size := (e.Categories + 1) * e.Width
+		g.add(strings.TrimSuffix(e.Parameter, ".weight"), fmt.Sprintf("%d x %d", e.Categories+1, e.Width), "", "", strconv.Itoa(size))
+		total += size
+	}
 	for _, l := range layers {
 		weight := fmt.Sprintf("%d x %d", l.Shape[0], l.Shape[1])
 		if l.Tied != "" {

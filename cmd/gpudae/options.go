@@ -48,6 +48,7 @@ type trainSettings struct {
 	Label   string // CSV column that holds classes
 	Header  string
 	Scale   string
+	Table   tableSettings
 	Model   model.Config
 	Score   scoreSettings // for Model.Score, once they are settled
 	Train   train.Config
@@ -60,6 +61,7 @@ func defaultTrainSettings() trainSettings {
 		Data:   "digits",
 		Header: auto,
 		Scale:  auto,
+		Table:  defaultTable(),
 		Model: model.Config{
 			Objective:      model.ObjectiveNLL,
 			Corruption:     auto,
@@ -91,13 +93,13 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "data", Group: "Data", Doc: "built-in name or path", Field: func(c *c) any { return &c.Data }},
 		{Key: "label", Group: "Data", Doc: "CSV column of classes, by name or number, that is no feature", Field: func(c *c) any { return &c.Label }},
 		{Key: "header", Group: "Data", Doc: "whether a CSV file starts with names: auto, none or names", Choices: headerChoices(), Field: func(c *c) any { return &c.Header }},
-		{Key: "scale", Group: "Data", Doc: "map of the columns: auto, none, unit, standard or min-max",
-			More: "auto is none for data in [0, 1] and 8-bit images, otherwise standard", Field: func(c *c) any { return &c.Scale }},
+		{Key: "scale", Group: "Data", Doc: "map of the columns: auto, none, unit, standard, min-max or, of tables of mixed columns, gauss-rank",
+			More: "auto is none for data in [0, 1] and 8-bit images, gauss-rank for tables of mixed columns, otherwise standard", Field: func(c *c) any { return &c.Scale }},
 		{Key: "val", Group: "Data", Doc: "fraction of the rows held out", Field: func(c *c) any { return &c.Train.Val }},
 		{Key: "seed", Group: "Data", Doc: "of the split, the order, the noise and the weights", Field: func(c *c) any { return &c.Train.Seed }},
 
 		{Key: "corruption", Group: "Model", Doc: "corruption process; a rate is the fraction destroyed",
-			More: "none, gaussian:σ, masking:rate, salt-and-pepper:rate, swap:rate, speckle:σ, uniform:a, poisson:peak, joined by +; auto is masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
+			More: "none, gaussian:σ, masking:rate, span:rate=R,length=L, salt-and-pepper:rate, swap:rate or swap:effective=R (swap-rows: one donor a row), speckle:σ, uniform:a, poisson:peak, joined by +; auto is swap:0.15 for tables of mixed columns, masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
 		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers; the decoder mirrors them", Field: func(c *c) any { return &c.Model.Hidden }},
 		{Key: "code", Group: "Model", Doc: "units of a code layer after them, 0: the last hidden layer is the code", Field: func(c *c) any { return &c.Model.Code }},
 		{Key: "activation", Group: "Model", Doc: "activation of the hidden layers",
@@ -107,7 +109,7 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "dropout", Group: "Model", Doc: "probability of zeroing a hidden unit", Field: func(c *c) any { return &c.Model.Dropout }},
 		{Key: "norm", Group: "Model", Doc: "normalisation: none, layer or batch", Field: func(c *c) any { return &c.Model.Norm }},
 		{Key: "likelihood", Group: "Model", Doc: "family p(x|h)",
-			More: "bernoulli, gaussian:σ, gaussian-learned, categorical or poisson; auto is bernoulli for data in [0, 1], otherwise gaussian:1", Field: func(c *c) any { return &c.Model.Likelihood }},
+			More: "bernoulli, gaussian:σ, gaussian-learned, categorical, poisson, or for tables of mixed columns mixed:σ or mixed:learned; auto is mixed for those, bernoulli for data in [0, 1], otherwise gaussian:1", Field: func(c *c) any { return &c.Model.Likelihood }},
 		{Key: "init", Group: "Model", Doc: "initial weights: auto, or glorot-, he-, lecun- with uniform or normal", Field: func(c *c) any { return &c.Model.Init }},
 		{Key: "fields", Group: "Model", Doc: "widths of groups of columns that are one unit each (one-hot categories)", Field: func(c *c) any { return &c.Model.Fields }},
 		{Key: "emphasis_destroyed", Group: "Model", Doc: "weight of destroyed features in the loss", Field: func(c *c) any { return &c.Model.Emphasis.Destroyed }},
@@ -142,6 +144,7 @@ func trainTable() settings.Table[trainSettings] {
 		{Key: "checkpoint", Group: "Training", Doc: "when to write last.safetensors: 100steps, 2epochs, or 30s and at ends of epochs; 0: at ends of epochs", Field: func(c *c) any { return (*string)(&c.Train.Checkpoint) }},
 		{Key: "keep", Group: "Training", Doc: "older checkpoints that stay beside it", Field: func(c *c) any { return &c.Train.Keep }},
 	}
+	table = append(table, within(tableTable(), func(c *c) *tableSettings { return &c.Table })...)
 	table = append(table, within(scoreTable(), func(c *c) *scoreSettings { return &c.Score })...)
 	return append(table, within(machineTable(), func(c *c) *machineSettings { return &c.Machine })...)
 }
@@ -176,7 +179,13 @@ func presets() []preset {
 		{"vae", "a variational auto-encoder: a Gaussian code of 16 units, no corruption (Kingma and Welling 2014)", map[string]string{
 			"corruption": "none", "code": "16", "code_distribution": "gaussian", "beta_warmup": "500", "epochs": "200", "patience": "30", "lr": "0.001"}},
 		{"table", "columns of numbers: standardised, values swapped between rows (Jahrer 2017)", map[string]string{
-			"scale": "standard", "corruption": "swap:0.15", "likelihood": "gaussian:1", "activation": "relu", "lr": "0.001", "epochs": "200"}},
+			"scale": "standard", "corruption": "swap:0.15", "activation": "relu", "lr": "0.001", "epochs": "200"}},
+		{"tabular", "mixed columns, for features: a deep stack, gauss-rank, values swapped between rows (Jahrer 2017; dfencoder)", map[string]string{
+			"schema": "infer", "scale": "gauss-rank", "corruption": "swap:0.15", "hidden": "512,512,512", "activation": "relu", "lr": "0.001"}},
+		{"impute", "mixed columns, to fill absent values: masking, absences shown, variances learned (Gondara and Wang 2018; Nazábal et al. 2020)", map[string]string{
+			"schema": "infer", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:learned", "lr": "0.001"}},
+		{"anomaly", "mixed columns, to find odd rows: swaps of a fifth, columns balanced (the recipe of NVIDIA Morpheus)", map[string]string{
+			"schema": "infer", "corruption": "swap:0.2", "hidden": "512,500", "activation": "relu", "batch": "512", "epochs": "30", "balance": "marginal", "lr": "0.001"}},
 		{"toy", "points in a plane: small noise, so that the field of reconstructions shows the density", map[string]string{
 			"scale": "standard", "corruption": "gaussian:0.15", "likelihood": "gaussian:0.15", "hidden": "128,128",
 			"batch": "64", "epochs": "200", "patience": "0"}},

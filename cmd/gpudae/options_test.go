@@ -42,7 +42,12 @@ func TestPresetsAreValid(t *testing.T) {
 		in := &prepared{scaler: newScaler(c.Scale), high: 1, split: train.Split{Rows: 3},
 			table: device.Table{Rows: 3, Columns: 2, Float32: []float32{0, 0, 1, 0, 0, 1}}}
 		in.info.Features, in.info.Shape = 2, []int{2}
-		in.settle(&c)
+		if c.Table.Schema != auto {
+			in = mixedPrepared(t)
+		}
+		if err := in.settle(t.Context(), &c, nil); err != nil {
+			t.Fatal(err)
+		}
 		if err := in.settleScore(t.Context(), &c, nil); err != nil {
 			t.Errorf("%s: %v", p.name, err)
 		}
@@ -54,7 +59,8 @@ func TestPresetsAreValid(t *testing.T) {
 
 // TestEveryFieldHasASetting catches a configuration field that no flag reaches.
 func TestEveryFieldHasASetting(t *testing.T) {
-	decided := []string{"features", "shape", "emphasis", "score"} // by the data, by the data, as two settings, by its parts
+	decided := []string{"features", "shape", "emphasis", "score", // by the data, by the data, as two settings, by its parts
+		"columns", "column_weights", "collisions"} // by the data and its schema
 	keys := trainTable().Keys()
 	for _, config := range []any{model.Config{}, model.Score{}, train.Config{}} {
 		for _, key := range yamlKeys(config) {

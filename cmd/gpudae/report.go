@@ -60,6 +60,7 @@ func (p *program) report(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer in.close()
 	if !in.same {
 		return &failure{code: exitData, where: o.input, problem: "not what the run was trained on, whose SHA-256 is " + saved.Schema.SHA256, remedy: "restore the file"}
 	}

@@ -57,6 +57,9 @@ type pictured struct {
 func (r *runReport) pictures() []pictured {
 	s := r.subject
 	list := []pictured{{"reconstructions", "Clean, corrupted, reconstructed", s.info.Features == 2, true}}
+	if s.mixed() {
+		return nil
+	}
 	scores := len(s.saved.DAE.NoiseLevels()) > 1
 	if s.info.Features == 2 {
 		list = []pictured{{"manifold", "Where corrupted points are sent", true, false}, {"vector-field", "The field r(x) − x", true, false}}
@@ -110,16 +113,22 @@ func (r *runReport) page(figures []report.Figure) report.Page {
 	}
 	sections := []report.Section{{Title: "Training", Charts: r.charts()}}
 	if r.quality != nil {
-		sections = append(sections, report.Section{Title: "Beside the closed forms", Text: fmt.Sprintf("Measured on the %d of %d rows that were held out,", s.Split.Held, s.Split.Rows) + " under the same noise; " + r.quality.legend() + ".",
+		title := "Beside the closed forms"
+		if r.quality.columns != nil {
+			title = "The columns"
+		}
+		sections = append(sections, report.Section{Title: title, Text: fmt.Sprintf("Measured on the %d of %d rows that were held out,", s.Split.Held, s.Split.Rows) + " under the same noise; " + r.quality.legend() + ".",
 			Tables: []report.Table{r.baselines()}})
+	}
+	if len(figures) > 0 {
+		sections = append(sections, report.Section{Title: "Pictures", Figures: figures})
 	}
 	return report.Page{
 		Title: s.Schema.Name,
 		Lead:  (&modelCard{saved: s}).summary(),
 		Tiles: r.tiles(),
 		Sections: append(sections,
-			report.Section{Title: "Pictures", Figures: figures},
-			report.Section{Title: process, Text: promise, Tables: []report.Table{r.contract()}},
+			report.Section{Title: process, Text: promise, Tables: append([]report.Table{r.contract()}, r.columnRates()...)},
 			report.Section{Title: "Model", Tables: []report.Table{layersTable(layersJSON(s.DAE))}},
 			report.Section{Title: "Time and provenance", Facts: r.facts(), Details: []report.Preformatted{{Name: "Configuration", Text: string(s.Settings)}}}),
 		Foot: "Written by gpudae " + s.Version + ".",
@@ -138,7 +147,11 @@ func (r *runReport) tiles() []report.Fact {
 	}
 	tiles := []report.Fact{{Name: name, Value: fmt.Sprintf("%.5g", value), Note: note}}
 	if r.quality != nil {
-		tiles = append(tiles, report.Fact{Name: "Skill", Value: fmt.Sprintf("%.1f %%", r.quality.skill(r.quality.MSE)), Note: "of the mean's squared error removed"})
+		note := "of the mean's squared error removed"
+		if r.quality.columns != nil {
+			note = "of the marginals' errors on destroyed cells removed"
+		}
+		tiles = append(tiles, report.Fact{Name: "Skill", Value: fmt.Sprintf("%.1f %%", r.quality.overall()), Note: note})
 	}
 	return append(tiles,
 		report.Fact{Name: "Best epoch", Value: fmt.Sprint(s.Row.Epoch), Note: fmt.Sprintf("of %d", last.Epoch)},
@@ -196,6 +209,9 @@ func (r *runReport) charts() []report.Chart {
 // baselines is the table of the assessment.
 func (r *runReport) baselines() report.Table {
 	a := r.quality
+	if a.columns != nil {
+		return a.columnsReport()
+	}
 	t := report.Table{Head: []string{"", "NLL", "MSE", "Skill %"}}
 	if !a.likely() {
 		t.Head = []string{"", "MSE", "Skill %"}
@@ -248,6 +264,18 @@ func (r *runReport) contract() report.Table {
 		add("all", c.whole)
 	}
 	return t
+}
+
+// columnRates is the table of what the corruption does to the columns of a table.
+func (r *runReport) columnRates() []report.Table {
+	if !r.corruption.mixed {
+		return nil
+	}
+	t := report.Table{Head: []string{"column", "nominal", "destroyed", "changed"}}
+	for _, cells := range r.corruption.columnTable()[1:] {
+		t.Rows = append(t.Rows, report.Row{Cells: cells})
+	}
+	return []report.Table{t}
 }
 
 func layersTable(layers []layerJSON) report.Table {

@@ -97,6 +97,9 @@ func (p *program) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkColumns(c, saved); err != nil {
+		return err
+	}
 	console := newConsole(p.stderr, c.Bool("quiet"))
 	return p.serveModel(c, saved, config, machine, origins, console)
 }

@@ -127,6 +127,7 @@ func (p *program) sweep(c *cli.Context) error {
 		}
 	}
 	s := &search{program: p, options: o, data: &preparedData{program: p}}
+	defer s.data.close()
 	if err := s.configure(c); err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ type dataKey struct {
 	data, label, header, scale string
 	val                        float64
 	seed                       uint64
+	table                      tableSettings // those that its rows depend on
 }
 
 // preparedData keeps the data that were prepared last: those of all trials, unless
@@ -79,6 +80,18 @@ type preparedData struct {
 	key   dataKey
 	path  string // of the data, from any folder
 	last  *prepared
+	mixed []*prepared // whose rows trials may still use
+}
+
+// close releases the rows of tables of mixed columns, once no trial runs.
+func (d *preparedData) close() error {
+	var first error
+	for _, in := range d.mixed {
+		if err := in.close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // get prepares the data for a trial, or takes those that are there.
@@ -87,9 +100,12 @@ func (d *preparedData) get(ctx context.Context, c *trainSettings, origins settin
 	defer d.mutex.Unlock()
 	if d.last == nil || d.key != key {
 		d.last = nil // before another is read
-		in, err := d.prepare(ctx, c, origins)
+		in, err := d.prepare(ctx, c, origins, nil)
 		if err != nil {
 			return nil, err
+		}
+		if in.mixed != nil {
+			d.mixed = append(d.mixed, in)
 		}
 		d.key, d.path, d.last = key, c.Data, in
 	}
@@ -127,7 +143,9 @@ func (s *search) planTrial(ctx context.Context, t *trial) error {
 		return usage("metric", "a trial without "+s.metric.name, "choose metric: train_loss or val_mse, and hold rows out with val")
 	}
 	t.settings = &c
-	t.dataKey = dataKey{c.Data, c.Label, c.Header, c.Scale, c.Train.Val, c.Train.Seed}
+	rows := c.Table
+	rows.Indicators, rows.MaskHead, rows.Balance = false, 0, ""
+	t.dataKey = dataKey{c.Data, c.Label, c.Header, c.Scale, c.Train.Val, c.Train.Seed, rows}
 	run, err := s.trainRun(ctx, t)
 	if err != nil {
 		return err
@@ -149,7 +167,9 @@ func (s *search) trainRun(ctx context.Context, t *trial) (*trainRun, error) {
 		return nil, err
 	}
 	if t.dae == nil {
-		in.settle(t.settings)
+		if err := in.settle(ctx, t.settings, t.origins); err != nil {
+			return nil, err
+		}
 		if err := in.settleScore(ctx, t.settings, t.origins); err != nil {
 			return nil, err
 		}

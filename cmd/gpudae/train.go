@@ -111,11 +111,18 @@ func (p *program) train(c *cli.Context) error {
 	if err := checkMachine(s.Machine, origins); err != nil {
 		return err
 	}
-	in, err := p.prepare(c.Context, s, origins)
+	resumed, err := resumedSchema(&o, s)
 	if err != nil {
 		return err
 	}
-	in.settle(s)
+	in, err := p.prepare(c.Context, s, origins, resumed)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	if err := in.settle(c.Context, s, origins); err != nil {
+		return err
+	}
 	if err := in.settleScore(c.Context, s, origins); err != nil {
 		return err
 	}
@@ -205,8 +212,12 @@ func (r *trainRun) job() (train.Job, error) {
 	if err != nil {
 		return train.Job{}, fmt.Errorf("writing the settings: %w", err)
 	}
-	return train.Job{Model: r.dae, Table: r.data.table, Schema: r.data.info, Scaler: r.data.scaler, Config: r.settings.Train,
-		Resume: r.options.resume, Settings: resolved, Version: version(), Provenance: r.provenance()}, nil
+	job := train.Job{Model: r.dae, Table: r.data.table, Schema: r.data.info, Scaler: r.data.scaler, Config: r.settings.Train,
+		Resume: r.options.resume, Settings: resolved, Version: version(), Provenance: r.provenance()}
+	if r.data.mixed != nil {
+		job.Columns = r.data.mixed.schema.JSON()
+	}
+	return job, nil
 }
 
 func (r *trainRun) do(ctx context.Context) error {
@@ -219,7 +230,7 @@ func (r *trainRun) do(ctx context.Context) error {
 		return located(err, r.origins)
 	}
 	if r.options.dryRun {
-		return r.printPlan(plan)
+		return r.dry(ctx, job, plan)
 	}
 	if r.options.overfit {
 		return r.overfit(ctx, job, plan)
@@ -247,6 +258,10 @@ func (r *trainRun) do(ctx context.Context) error {
 func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
 	info, log := r.data.info, r.options.console
 	log.logf("data: %s, %s of %v, %s; %d held out", info.Name, count(info.Rows, "row"), info.Shape, info.Element, plan.Held)
+	if r.data.mixed != nil {
+		log.print(r.data.mixed.describe())
+		log.print(cappedText(r.dae))
+	}
 	learned := "p(x|h) " + r.settings.Model.Likelihood
 	if r.dae.IsScoreModel() {
 		learned = "∇ log p at many noise levels"
@@ -509,6 +524,7 @@ type trainJSON struct {
 	Rollbacks  int            `json:"rollbacks"`
 	Skipped    int            `json:"skipped_steps"`
 	Baseline   *baselineJSON  `json:"baseline"`
+	Columns    []columnJSON   `json:"columns,omitempty"` // of a table of mixed columns
 	Corruption corruptionJSON `json:"corruption"`
 	Figures    []string       `json:"figures"`
 }
@@ -569,7 +585,8 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 		TrainNLL: number(result.Best.TrainNLL), ValNLL: number(result.Best.ValNLL), ValMSE: number(result.Best.ValMSE), ValPSNR: number(result.Best.ValPSNR),
 		Skill: number(math.NaN()), Rollbacks: result.Rollbacks, Skipped: result.Skipped, Corruption: corruption.json(), Figures: k.figures}
 	if a := k.quality; a != nil {
-		out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.skill(a.MSE)), a.bounds()
+		out.Baseline, out.Skill, out.boundsJSON = a.baselines(), number(a.overall()), a.bounds()
+		out.Columns = a.columnsJSON()
 	}
 	return r.printJSON(out)
 }
@@ -594,22 +611,6 @@ func ended(reason train.Reason) string {
 		return "stopped early"
 	}
 	return "finished"
-}
-
-// printPlan prints what a run would take.
-func (r *trainRun) printPlan(plan train.Plan) error {
-	if r.options.json {
-		return r.printJSON(plan)
-	}
-	g := grid{}
-	g.add("rows", fmt.Sprintf("%d to train, %d held out", plan.Training, plan.Held))
-	g.add("steps", fmt.Sprintf("%d, %d an epoch of %d examples each", plan.Steps, plan.StepsPerEpoch, plan.Batch))
-	g.add("parameters", fmt.Sprint(plan.Parameters))
-	g.add("memory", fmt.Sprintf("%s (data %s, model %s, optimiser %s; copies on the host %s)",
-		fileSize(plan.Bytes.Total()), fileSize(plan.Bytes.Data), fileSize(plan.Bytes.Model), fileSize(plan.Bytes.Optimizer), fileSize(plan.Bytes.Host)))
-	g.add("arithmetic", fmt.Sprintf("%.3g GFLOP an epoch", float64(plan.FLOPsPerEpoch)/1e9))
-	g.add("optimizer", plan.Optimizer+", schedule "+plan.Schedule)
-	return r.printText(g.left())
 }
 
 // overfitSteps is the length of --overfit-batch without --steps.

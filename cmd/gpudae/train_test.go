@@ -112,11 +112,13 @@ func smallRun(t *testing.T) *trainRun {
 	p := &program{}
 	c := defaultTrainSettings()
 	c.Model.Hidden = []int{8}
-	in, err := p.prepare(t.Context(), &c, nil)
+	in, err := p.prepare(t.Context(), &c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.settle(&c)
+	if err := in.settle(t.Context(), &c, nil); err != nil {
+		t.Fatal(err)
+	}
 	dae, err := in.build(&c, nil)
 	if err != nil {
 		t.Fatal(err)

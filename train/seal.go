@@ -40,7 +40,7 @@ func checksum(f *safetensors.File) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// readSealed reads a file that must be of that kind and have its checksum. A
+// readSealed reads a file that must be of that kind, or of any for "", and have its checksum. A
 // file that does not exist gives fs.ErrNotExist, others a *FileError. A damaged
 // file is told apart from one of another kind by the checksum.
 func readSealed(path, kind string) (*safetensors.File, error) {
@@ -65,7 +65,7 @@ func readSealed(path, kind string) (*safetensors.File, error) {
 	if f.Metadata[checksumKey] != want {
 		return nil, &FileError{Path: path, Problem: "its content does not match its checksum", Remedy: "it is damaged: give another copy", Damaged: true}
 	}
-	if got != kind {
+	if got != kind && kind != "" {
 		return nil, wrongKind(path, got, kind)
 	}
 	return f, nil
@@ -107,4 +107,11 @@ func decode(path string, metadata map[string]string, values map[string]any) erro
 		}
 	}
 	return nil
+}
+
+// Verify reads a model file or a checkpoint whole. It fails with a *FileError, whose
+// Damaged says so, if the content is not what was written, and with fs.ErrNotExist.
+func Verify(path string) error {
+	_, err := readSealed(path, "")
+	return err
 }

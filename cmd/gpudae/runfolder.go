@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ type runFolder struct {
 	dir     string
 	created []string // folders that were made for it, the deepest last
 	lock    *os.File // held for the life of the run
+	sole    bool     // whether the lock keeps others out
 	claimed bool     // whether no other run can have it, so that all of a run's files in it are this one's
 }
 
@@ -61,7 +63,9 @@ func checkRunFolder(dir string, resume, force bool) error {
 		return nil
 	case err != nil:
 		return &failure{code: exitFailure, where: dir, problem: openProblem(err), remedy: "choose another folder with -o"}
-	case len(entries) == 0 || resume:
+	case resume && isUnbegun(dir, entries):
+		return usage("--resume", dir+": the run was ended before it had begun", "start it again without --resume")
+	case len(entries) == 0 || resume || isUnbegun(dir, entries):
 		return nil
 	case !force:
 		return usage(dir, "the folder is not empty", "choose another with -o, continue with --resume, or replace the run with --force")
@@ -79,6 +83,19 @@ func isRun(dir string) bool {
 		}
 	}
 	return true
+}
+
+// isUnbegun reports whether the folder holds nothing but what a run leaves that is
+// killed before it has written its settings.
+func isUnbegun(dir string, entries []fs.DirEntry) bool {
+	if info, err := os.Lstat(settingsPath(dir)); err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		event, _ := filepath.Match(tensorboard.Pattern, e.Name())
+		temporary, _ := filepath.Match("."+train.SettingsFile+".*.tmp", e.Name())
+		return e.Name() != train.SettingsFile && !event && !temporary
+	})
 }
 
 // openRunFolder makes the folder, or clears it of an earlier run if force is
@@ -121,7 +138,7 @@ func (f *runFolder) hold() (err error) {
 	if f.lock != nil {
 		return nil
 	}
-	f.lock, err = lockFolder(f.dir)
+	f.lock, f.sole, err = lockFolder(f.dir)
 	switch {
 	case errors.Is(err, errLocked):
 		return &failure{code: exitFailure, where: f.dir, problem: "another process is training in this folder", remedy: "wait for it to end, or choose another with -o", err: err}
@@ -142,12 +159,24 @@ func (f *runFolder) release() {
 }
 
 // claim makes the settings file, which the run then replaces, by one call that
-// fails if it is there: of runs that start together one has the folder.
+// fails if it is there: of runs that start together one has the folder. The claim
+// of a run that was killed is taken over, since nobody holds its lock.
 func (f *runFolder) claim() error {
+	taken := &failure{code: exitUsage, where: f.dir, problem: "another run has just started in this folder", remedy: "choose another with -o", err: fs.ErrExist}
+	if err := f.hold(); errors.Is(err, errLocked) {
+		return taken
+	} else if err != nil {
+		return err
+	}
+	if entries, err := os.ReadDir(f.dir); err == nil && f.sole && isUnbegun(f.dir, entries) {
+		if err := f.clear(); err != nil {
+			return err
+		}
+	}
 	file, err := os.OpenFile(settingsPath(f.dir), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &failure{code: exitUsage, where: f.dir, problem: "another run has just started in this folder", remedy: "choose another with -o", err: err}
+		return taken
 	case err != nil:
 		return cannotWrite(f.dir, err)
 	}

@@ -88,3 +88,47 @@ func TestAnEmptyFolderIsTaken(t *testing.T) {
 		t.Errorf("the folder that was there before holds %v, %v", left, err)
 	}
 }
+
+// A run that was killed between its claim and its settings is in nobody's way, and
+// is not resumed as if it had been one of the defaults.
+func TestAnUnbegunRunIsTakenOver(t *testing.T) {
+	if lockless() {
+		t.Skip("folders have no locks on this system")
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	first, err := claimRunFolder(dir, false, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"events.out.tfevents.1.host.gpudae", ".config.yaml.x1.tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := claimRunFolder(dir, false, false, false); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("while it begins: %v", err)
+	}
+	first.release() // as the system does when the process is killed
+	if err := checkRunFolder(dir, true, false); exitCode(context.Background(), err) != exitUsage {
+		t.Errorf("resuming it: %v", err)
+	}
+	for _, force := range []bool{false, true} {
+		if err := checkRunFolder(dir, false, force); err != nil {
+			t.Errorf("starting again, force %t: %v", force, err)
+		}
+	}
+	second, err := claimRunFolder(dir, false, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "events.out.tfevents.1.host.gpudae")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its event file: %v", err)
+	}
+	second.release()
+	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkRunFolder(dir, false, false); exitCode(context.Background(), err) != exitUsage {
+		t.Errorf("with a file of somebody else's: %v", err)
+	}
+}

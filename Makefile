@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container scores samples
+.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container scores samples
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
@@ -16,7 +16,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness fuzz python onnx tensorboard report serve readme vulnerabilities scores samples
+check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities scores samples
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -50,6 +50,10 @@ race:
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)
+
+# Runs killed at random moments, on file systems that fill, and with damaged files.
+torture:
+	scripts/check/torture
 
 python:
 	scripts/check/python

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gpudae/data"
 	"gpudae/device"
@@ -169,10 +170,15 @@ func (s *Saved) check() error {
 
 // readTensors takes the weights, and nothing but weights, from the file.
 func (s *Saved) readTensors(file *safetensors.File) error {
-	s.Params, s.Buffers = make([]float32, s.DAE.ParameterCount()), make([]float32, s.DAE.BufferCount())
 	if want := len(s.DAE.Parameters()) + len(s.DAE.Buffers()); len(file.Tensors) != want {
 		return &FileError{Path: s.Path, Problem: fmt.Sprintf("holds %d tensors where the model has %d", len(file.Tensors), want)}
 	}
+	for _, p := range slices.Concat(s.DAE.Parameters(), s.DAE.Buffers()) { // before anything of the size that the file claims is allocated
+		if _, err := safetensors.Values[float32](file, s.Path, p.Name, tensorShape(p)...); err != nil {
+			return &FileError{Path: s.Path, Problem: "does not fit the model that it describes", Err: err}
+		}
+	}
+	s.Params, s.Buffers = make([]float32, s.DAE.ParameterCount()), make([]float32, s.DAE.BufferCount())
 	for _, part := range []struct {
 		list  []model.Parameter
 		arena []float32
@@ -180,7 +186,7 @@ func (s *Saved) readTensors(file *safetensors.File) error {
 		for _, p := range part.list {
 			values, err := safetensors.Values[float32](file, s.Path, p.Name, tensorShape(p)...)
 			if err != nil {
-				return &FileError{Path: s.Path, Problem: "does not fit the model that it describes", Err: err}
+				return err
 			}
 			for i, v := range values {
 				if !finite(float64(v)) {

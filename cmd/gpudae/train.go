@@ -41,6 +41,7 @@ func (p *program) trainCommand() *cli.Command {
 		&cli.BoolFlag{Name: "overfit-batch", Category: "Run", Usage: "train on one minibatch only, to see that it can be learnt; nothing is saved"},
 		&cli.BoolFlag{Name: "no-events", EnvVars: []string{noEventsVariable}, Category: "Run", Usage: "write no event files for TensorBoard"},
 		&cli.BoolFlag{Name: "no-report", EnvVars: []string{noReportVariable}, Category: "Run", Usage: "write no " + reportFile},
+		&cli.BoolFlag{Name: "deterministic", Value: true, Category: "Run", Usage: "the same seed gives the same bits, however often the run is interrupted and on any number of threads; always on"},
 		&cli.StringFlag{Name: "preset", Category: "Configuration", Usage: "`NAME` one of the presets above"},
 		&cli.StringFlag{Name: "config", Category: "Configuration", Usage: "`FILE` YAML file of settings, such as a run's config.yaml"},
 		&cli.StringSliceFlag{Name: "set", Category: "Configuration", Usage: "`KEY=VALUE` any setting by its name in config.yaml, repeatable"},
@@ -142,6 +143,8 @@ func (o *trainOptions) check(c *cli.Context) error {
 		return usage("--force", "it cannot be used with --resume", "choose one of them")
 	case c.IsSet("out") && o.out == "":
 		return usage("--out", "an empty name", "name a folder, or leave the flag out")
+	case !c.Bool("deterministic"):
+		return usage("--deterministic", "it cannot be switched off: nothing would be faster without", "leave it out")
 	case o.resume && o.out == "":
 		return usage("--resume", "no run folder", "name it with -o")
 	}

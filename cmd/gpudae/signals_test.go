@@ -26,6 +26,12 @@ type process struct {
 // start starts the program with the run folder as its last argument.
 func start(t *testing.T, run string, arguments ...string) *process {
 	t.Helper()
+	return startIgnoring(t, "URG", run, arguments...)
+}
+
+// startIgnoring starts it as a shell does that ignores a signal; URG is ignored in any case.
+func startIgnoring(t *testing.T, ignored, run string, arguments ...string) *process {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "gpudae") // TestMain runs the program where that is the name
 	self, err := os.Executable()
 	if err != nil {
@@ -34,7 +40,8 @@ func start(t *testing.T, run string, arguments ...string) *process {
 	if err := os.Symlink(self, program); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(program, append(arguments, "--quiet", "--threads", "1", "-o", run)...), t: t}
+	line := append(append([]string{"-c", `trap "" $0; exec "$@"`, ignored, program}, arguments...), "--quiet", "--threads", "1", "-o", run)
+	p := &process{Cmd: exec.Command("sh", line...), t: t}
 	p.Stderr, p.Env = &p.stderr, append(os.Environ(), noEventsVariable+"=1", noReportVariable+"=1")
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -92,6 +99,31 @@ func TestSignalsEndATraining(t *testing.T) {
 		if code, _ := again.end(); code != exitOK {
 			t.Errorf("%v: resuming ends with %d: %s", signal, code, again.stderr.String())
 		}
+	}
+}
+
+// Whoever has said that hanging up is not to end the program is obeyed.
+func TestNohup(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	p := startIgnoring(t, "HUP", dir, "train", "two-moons:n=400", "--hidden", "24", "--epochs", "100000", "--patience", "0", "--checkpoint", "0")
+	metrics := filepath.Join(dir, train.MetricsJSON)
+	p.until(metrics)
+	p.Process.Signal(syscall.SIGHUP)
+	before, err := os.Stat(metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if now, err := os.Stat(metrics); err != nil || now.Size() > before.Size()+10000 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the training does not go on: %s", p.stderr.String())
+		}
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	if code, _ := p.end(); code != exitSignal+int(syscall.SIGTERM) {
+		t.Errorf("exit code %d", code)
 	}
 }
 

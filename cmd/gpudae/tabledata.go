@@ -26,21 +26,10 @@ type mixedTable struct {
 	notices []table.Notice
 }
 
-// openFrame opens a table of cells by name or path.
-func (p *program) openFrame(ctx context.Context, nameOrPath, header string) (data.Frame, error) {
-	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	options := data.Options{Header: headers[header], Standard: p.stdin}
-	path, err := p.downloaded(nameOrPath, &options)
-	if err != nil {
-		return nil, err
-	}
-	return data.OpenFrame(ctx, path, options)
-}
-
 // prepareTable opens a table of mixed columns, finds out what they are from the
 // training rows alone, unless a schema says so, and encodes all rows.
 func (p *program) prepareTable(ctx context.Context, c *trainSettings, origins settings.Origins, resumed *table.Schema) (*prepared, error) {
-	frame, err := p.openFrame(ctx, c.Data, c.Header)
+	frame, err := p.openFrame(ctx, c.Data, inputOptions{header: c.Header})
 	if err != nil {
 		return nil, err
 	}
@@ -382,7 +371,7 @@ const (
 // returns the error of the first of them: to take such a column for one of
 // categories is for a person to say. met is what reading numbers has met.
 func (p *program) strayNumbers(ctx context.Context, c *trainSettings, met error) error {
-	frame, err := p.openFrame(ctx, c.Data, c.Header)
+	frame, err := p.openFrame(ctx, c.Data, inputOptions{header: c.Header})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (p *program) loadTable(ctx context.Context, saved *train.Saved, o *inferenc
 	if err != nil {
 		return nil, err
 	}
-	frame, err := p.openFrame(ctx, o.input, o.reading.header)
+	frame, err := p.openFrame(ctx, o.input, inputOptions{header: o.reading.header})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (p *program) loadTable(ctx context.Context, saved *train.Saved, o *inferenc
 // block at a time: visit has the rows as the model sees them.
 func (p *program) eachTableBlock(ctx context.Context, saved *train.Saved, o *inferenceOptions, schema *table.Schema,
 	visit func(net *model.Net, x *tensor.Dense) error) error {
-	frame, err := p.openFrame(ctx, o.input, o.reading.header)
+	frame, err := p.openFrame(ctx, o.input, inputOptions{header: o.reading.header})
 	if err != nil {
 		return err
 	}

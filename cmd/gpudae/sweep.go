@@ -292,7 +292,7 @@ func (s *search) open() (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, cannotWrite(dir, err)
 	}
-	lock, err := lockFolder(dir)
+	lock, _, err := lockFolder(dir)
 	switch {
 	case errors.Is(err, errLocked):
 		return nil, &failure{code: exitFailure, where: dir, problem: "another process is sweeping in this folder", remedy: "wait for it to end, or choose another with -o", err: err}

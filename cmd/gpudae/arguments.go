@@ -80,7 +80,9 @@ func (l *commandLine) takeCommand(name string) error {
 			l.command = append(l.command, name)
 			return nil
 		}
-		names = append(names, c.Name)
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
 	}
 	return usage(l.where(), "unknown command "+quoted(name), settings.Suggest(name, names, "choose one of "+strings.Join(names, ", ")))
 }
@@ -150,7 +152,9 @@ func (l *commandLine) where() string {
 func (l *commandLine) checkCommand() error {
 	var names []string
 	for _, c := range l.commands {
-		names = append(names, c.Name)
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
 	}
 	switch {
 	case l.help || len(l.commands) == 0 || len(l.command) == 0 && len(l.given) > 0:

@@ -16,7 +16,9 @@ const helpWidth = 96
 func appHelp(app *cli.App) string {
 	commands := grid{}
 	for _, c := range app.Commands {
-		commands.add(c.Name, c.Usage)
+		if !c.Hidden {
+			commands.add(c.Name, c.Usage)
+		}
 	}
 	return app.Name + " " + app.Usage + `.
 
@@ -34,6 +36,7 @@ Examples:
   gpudae eval runs/mine digits                    measure a model
   gpudae denoise runs/mine noisy.npy -o clean.npy
   gpudae COMMAND --help
+  gpudae man > gpudae.1                           all of it as a manual page
 
 Exit codes: 0 success, 1 failure at run time, 2 usage or configuration, 3 bad data,
 4 no GPU or out of device memory, 5 training diverged, 130 interrupted.

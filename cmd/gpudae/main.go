@@ -111,7 +111,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.scoreCommand(), p.sampleCommand(), p.likelihoodCommand(), p.twosampleCommand(), p.figureCommand(),
 			p.exportCommand(), p.inspectCommand(), p.reportCommand(), p.compareCommand(), p.sweepCommand(), p.serveCommand(),
-			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(),
+			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(), p.completionCommand(), p.manCommand(), p.completeCommand(),
 		},
 	}
 	for _, c := range app.Commands {
@@ -143,8 +143,16 @@ func (p *program) printVersion(*cli.Context) error {
 	return err
 }
 
-// version is that of the build: the module's, or the commit that it was built from.
+// release is the version where the build says it: -ldflags "-X main.release=v1.2.3",
+// for those who build from an archive without the repository.
+var release string
+
+// version is that of the build: the release's, the module's, or the commit that it
+// was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -6,17 +6,20 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities bench bench-peers build-cuda test-cuda check-cuda container scores samples
+.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell bench bench-peers build-cuda test-cuda check-cuda container scores samples
 
+# VERSION names the build where there is no repository to take it from.
+VERSION ?=
+LDFLAGS  = $(if $(VERSION),-ldflags "-X main.release=$(VERSION)")
 build:
-	CGO_ENABLED=0 go build -trimpath -o bin/gpudae ./cmd/gpudae
+	CGO_ENABLED=0 go build -trimpath $(LDFLAGS) -o bin/gpudae ./cmd/gpudae
 
 test:
 	go test ./...
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities scores samples
+check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities supply reproducible shell scores samples
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -80,6 +83,25 @@ readme:
 # Needs the vulnerability database; says so and goes on where it cannot be reached.
 vulnerabilities:
 	scripts/check/vulnerabilities "$(GOVULNCHECK)"
+
+# The list of what is built into the program, with licences; their texts and a bill
+# of materials, for those who pass the program on.
+licences:
+	cd scripts/supply && go run . -list ../../docs/licences.md
+sbom:
+	cd scripts/supply && go run . -version "$(VERSION)" -texts ../../bin/THIRD_PARTY_LICENSES.txt -sbom ../../bin/gpudae.cdx.json
+
+# The list is current, and the bill valid for CycloneDX's own library.
+supply:
+	scripts/check/sbom
+
+# Two builds of one commit, in two places, have the same bits.
+reproducible:
+	scripts/check/reproducible
+
+# Completion typed into shells, and the manual page through man and mandoc.
+shell:
+	scripts/check/shell/run
 
 # The programs that measure the peers still run and agree with our workloads.
 harness:

@@ -29,7 +29,7 @@ Examples:
 // manPage is the help of all commands in the macros of man(7).
 func manPage(app *cli.App, date string) string {
 	m := &roff{}
-	m.macro("TH", "GPUDAE", "1", date, "gpudae "+version(), "User Commands")
+	m.line(fmt.Sprintf(`.TH GPUDAE 1 %s "gpudae %s" "User Commands"`, date, version())) // no hyphen of a date is escaped
 	m.macro("SH", "NAME")
 	m.line("gpudae - " + app.Usage)
 	m.macro("SH", "SYNOPSIS")

@@ -43,14 +43,34 @@ const (
 
 // setups are the runs: every kind of state that a checkpoint holds, every pace of
 // checkpoints, and two devices.
-func setups() []string {
+func (t *torture) setups() []string {
 	return []string{
 		"two-moons:n=400 --hidden 32,16 --norm batch --ema 0.9 --epochs 30 --batch 16 --checkpoint 20steps",
 		"two-moons:n=300 --hidden 24 --dropout 0.2 --optimizer sgd:nesterov --lr 0.01 --schedule plateau:patience=2,factor=0.5 --warmup 1 --epochs 30 --batch 16 --checkpoint 1epoch --keep 3",
 		"digits --hidden 32 --code 8 --code-distribution gaussian --beta-warmup 100 --optimizer rmsprop --skip-spikes 2 --epochs 6 --batch 64 --checkpoint 0.02s",
 		"spiral:n=300 --preset score --hidden 16 --epochs 30 --batch 32 --checkpoint 7steps --keep 0",
 		"two-moons:n=200 --device reference --hidden 12 --optimizer adamw --schedule one-cycle --corruption swap:0.2+gaussian:0.1 --epochs 10 --batch 16 --checkpoint 5steps",
+		t.path(table) + " --hidden 24 --epochs 10 --batch 32 --checkpoint 10steps",
 	}
+}
+
+// table is the name of a file of mixed columns.
+const table = "table.csv"
+
+// writeTable makes it up: a number that another column decides, two categories, and
+// cells that are missing.
+func (t *torture) writeTable() error {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := "size,price,colour,shape\n"
+	for range 400 {
+		size := random.NormFloat64()
+		price := strconv.FormatFloat(3*size+random.NormFloat64(), 'f', 4, 64)
+		if random.IntN(10) == 0 {
+			price = ""
+		}
+		text += fmt.Sprintf("%.4f,%s,%s,%s\n", size, price, []string{"red", "green", "blue"}[random.IntN(3)], []string{"round", "square"}[random.IntN(2)])
+	}
+	return os.WriteFile(t.path(table), []byte(text), 0o666)
 }
 
 type torture struct {
@@ -82,7 +102,7 @@ func main() {
 		}
 	}
 	log.Printf("seed %d", t.seed)
-	for _, part := range []func() error{t.runWhole, t.kill, t.fill, t.damage} {
+	for _, part := range []func() error{t.writeTable, t.runWhole, t.kill, t.fill, t.damage} {
 		if err := part(); err != nil {
 			log.Fatalf("%v (seed %d)", err, t.seed)
 		}
@@ -123,7 +143,7 @@ func (t *torture) finish(dir, setup string) error {
 }
 
 func (t *torture) runWhole() error {
-	for i, setup := range setups() {
+	for i, setup := range t.setups() {
 		dir, began := t.path("whole-%d", i), time.Now()
 		if err := t.finish(dir, setup); err != nil {
 			return err
@@ -167,7 +187,7 @@ func (t *torture) kill() error {
 func (t *torture) killed(run int) (times, within int, err error) {
 	random := rand.New(rand.NewPCG(t.seed, uint64(run)))
 	which := run % len(t.whole)
-	setup, w, dir := setups()[which], t.whole[which], t.path("killed-%d", run)
+	setup, w, dir := t.setups()[which], t.whole[which], t.path("killed-%d", run)
 	for times == 0 || random.IntN(3) > 0 {
 		c, stderr := t.command(dir, begin(dir, setup)...)
 		if err := c.Start(); err != nil {
@@ -230,7 +250,7 @@ func (t *torture) fill() error {
 
 // filled trains where there is less room than the run takes, and then with room.
 func (t *torture) filled(dir string, which int, random *rand.Rand) (saved bool, err error) {
-	setup, w := setups()[which], t.whole[which]
+	setup, w := t.setups()[which], t.whole[which]
 	total, largest, err := size(t.path("whole-%d", which))
 	if err != nil {
 		return false, err

@@ -42,7 +42,7 @@ func openAsUsed(b *testing.B, threads int) *cpu.Device {
 // BenchmarkDense times the products of a dense layer; GFLOP/s are those of the
 // fastest run, a multiplication and an addition counting as two.
 func BenchmarkDense(b *testing.B) {
-	for _, shape := range [][3]int{{128, 784, 1000}, {128, 1000, 784}, {1024, 784, 1000}, {1024, 1024, 1024}, {512, 2048, 4096}, {256, 250, 30}, {32, 64, 128}, {1, 784, 1000}, {4, 784, 1000}, {8, 784, 1000}, {16, 784, 1000}} {
+	for _, shape := range [][3]int{{128, 784, 1000}, {128, 1000, 784}, {1024, 784, 1000}, {1024, 1024, 1024}, {512, 2048, 4096}, {256, 250, 30}, {256, 500, 1000}, {32, 64, 128}, {32, 128, 16}, {32, 16, 128}, {1, 784, 1000}, {4, 784, 1000}, {8, 784, 1000}, {16, 784, 1000}} {
 		for _, threads := range []int{1, 2} {
 			batch, in, out := shape[0], shape[1], shape[2]
 			dev := openAsUsed(b, threads)

@@ -36,3 +36,18 @@ func TestAwaitOutlastsALateWake(t *testing.T) {
 		t.Errorf("awaitChange(1) returned the number %d", count)
 	}
 }
+
+// idle is an operation without work.
+type idle struct{}
+
+func (idle) run(int, int, int) {}
+
+// BenchmarkHandOver times an operation without work on two threads: what it
+// costs to share one out.
+func BenchmarkHandOver(b *testing.B) {
+	p := newPool(2)
+	defer p.close()
+	for b.Loop() {
+		p.split(idle{}, 2*piecesPerLane, 2, piecesPerLane)
+	}
+}

@@ -289,3 +289,41 @@ func TestStepDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestCurveOfInstructionSets trains the same network with every instruction set
+// of this machine: they add in different orders, and the losses of all steps stay
+// within 1e-5 of each other, relatively.
+func TestCurveOfInstructionSets(t *testing.T) {
+	const steps, features, tolerance = 60, 196, 1e-5
+	for k, constant := range map[kinds]float64{
+		{device.CorruptMasking, device.Sigmoid, device.LayerNorm, device.Bernoulli, device.Adam}: 0,
+		{device.CorruptGaussian, device.GELU, device.BatchNorm, device.Gaussian, device.Adam}:    features * math.Log(2*math.Pi) / 2,
+	} {
+		t.Run(k.String(), func(t *testing.T) {
+			var want []float64
+			for _, kernels := range cpu.KernelNames() {
+				n := newNetwork(t, openWith(t, 2, kernels), sizes{rows: 1000, features: features, hidden: 100, batch: 64}, k)
+				var curve []float64
+				for range steps {
+					n.step()
+					var loss [1]float32
+					if err := n.dev.Download(loss[:], n.value(0)); err != nil {
+						t.Fatal(err)
+					}
+					curve = append(curve, float64(loss[0])-constant)
+				}
+				if want == nil {
+					want = curve
+					if last := curve[steps-1]; !(last < 0.95*curve[0]) {
+						t.Fatalf("%s: the loss goes from %g to %g, which tells nothing", kernels, curve[0], last)
+					}
+				}
+				for i, loss := range curve {
+					if distance := math.Abs(loss-want[i]) / want[i]; !(distance <= tolerance) {
+						t.Fatalf("%s: the loss of step %d is %g, %.2g off the %g of %s", kernels, i, loss, distance, want[i], cpu.KernelNames()[0])
+					}
+				}
+			}
+		})
+	}
+}

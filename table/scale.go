@@ -81,8 +81,11 @@ func (s scaler) moments(f *Fit) (mean, deviation float64) {
 
 // gaussRank makes the knots of a gauss-rank scaling of values, ascending, that
 // weights cells have each: z = Φ⁻¹((cells below + half of the cells that are
-// equal) / all), at all the values or at about so many of them that are equally
-// far apart in rank, the first and the last among them.
+// equal) / all). With at most so many values each is a knot. Of more, knots are
+// about equally far apart in rank, the first and the last value among them; and
+// beside a value that many cells have there is one on each side, a hair away, for
+// the cells that are barely below or above it, so that all z between the three
+// come back as that value.
 //
 // Jahrer, "1st place with representation learning", Porto Seguro's safe driver
 // prediction, 2017: there ranks are spread evenly over (-1, 1) before erf⁻¹.
@@ -92,6 +95,9 @@ func gaussRank(values, weights []float64, most int) *Quantiles {
 		total += w
 	}
 	q := &Quantiles{}
+	last := len(values) - 1
+	hair := (values[last] - values[0]) / (1 << 40)
+	every, common := last < most, 2*total/float64(most)
 	below, squares := 0.0, 0.0
 	next := 0.0 // rank from which a value becomes a knot
 	for i, w := range weights {
@@ -99,14 +105,28 @@ func gaussRank(values, weights []float64, most int) *Quantiles {
 		z := distuv.UnitNormal.Quantile(rank)
 		q.Mean += w / total * z
 		squares += w / total * z * z
-		if last := i == len(weights)-1; rank >= next || last || len(weights) <= most {
-			next = math.Max(next, rank) + 1/float64(max(most-1, 1))
-			if n := len(q.Scores); n == 0 || z > q.Scores[n-1] && values[i] > q.Values[n-1] {
-				q.Values, q.Scores = append(q.Values, values[i]), append(q.Scores, z)
-			}
+		beside := !every && w > common
+		if beside && i > 0 {
+			q.add(values[i]-hair, below/total)
+		}
+		if every || rank >= next || i == last || beside {
+			q.add(values[i], rank)
+			next = math.Max(next, rank) + 1/float64(most-1)
 		}
 		below += w
+		if beside && i < last {
+			q.add(values[i]+hair, below/total)
+			next = math.Max(next, below/total)
+		}
 	}
 	q.Deviation = math.Sqrt(math.Max(squares-q.Mean*q.Mean, 0))
 	return q
+}
+
+// add appends a knot at a rank of 1, if it is beyond the last one.
+func (q *Quantiles) add(value, rank float64) {
+	z := distuv.UnitNormal.Quantile(rank)
+	if n := len(q.Scores); n == 0 || z > q.Scores[n-1] && value > q.Values[n-1] {
+		q.Values, q.Scores = append(q.Values, value), append(q.Scores, z)
+	}
 }

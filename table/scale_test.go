@@ -82,7 +82,7 @@ func TestGaussRankOfManyValues(t *testing.T) {
 	}{"counted": {DefaultLimits(), 0.001}, "sketched": {sketched, 0.003}} {
 		t.Run(name, func(t *testing.T) {
 			column, s := scalerOf(t, GaussRank, c.limits, x)
-			if n := len(column.Fit.Quantiles.Values); n > c.limits.Knots+1 {
+			if n := len(column.Fit.Quantiles.Values); n > c.limits.Knots+3 {
 				t.Errorf("%d knots", n)
 			}
 			sorted := slices.Sorted(slices.Values(x))
@@ -90,6 +90,10 @@ func TestGaussRankOfManyValues(t *testing.T) {
 				near(t, fmt.Sprintf("the probability of %v", sorted[i]), distuv.UnitNormal.CDF(s.apply(sorted[i])), float64(i)/float64(len(x)), c.tolerance)
 			}
 			near(t, "the probability of 0", distuv.UnitNormal.CDF(s.apply(0)), 0.1, c.tolerance)
+			near(t, "the probability of what is barely above 0", distuv.UnitNormal.CDF(s.apply(1e-6)), 0.2, c.tolerance)
+			for _, rank := range []float64{0.11, 0.15, 0.19} {
+				near(t, fmt.Sprintf("the value of rank %v, which is among the zeros", rank), s.invert(distuv.UnitNormal.Quantile(rank)), 0, 1e-9)
+			}
 			last := math.Inf(-1)
 			for z := -7.0; z < 7; z += 0.001 {
 				v := s.invert(z)

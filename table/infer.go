@@ -555,7 +555,7 @@ func (t *tally) strayNotice(categories []string, counts []int) []string {
 			word = category
 		}
 	}
-	const most = 0.5
+	const most = 0.8
 	if word == "" || float64(numbers) < most*float64(sum(counts)) {
 		return nil
 	}

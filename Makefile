@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell bench bench-peers build-cuda test-cuda check-cuda container scores samples
+.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme stranger vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda container scores samples
 
 # VERSION names the build where there is no repository to take it from.
 VERSION ?=
@@ -102,6 +102,10 @@ reproducible:
 # Completion typed into shells, and the manual page through man and mandoc.
 shell:
 	scripts/check/shell/run
+
+# README.md from top to bottom in a minimal Debian with Go; says so where the machine does not let it.
+stranger:
+	scripts/check/stranger
 
 # The programs that measure the peers still run and agree with our workloads.
 harness:

@@ -438,10 +438,11 @@ func (s *search) variedNames() string {
 
 // warn says where trials are compared by what is not the same in all of them.
 func (s *search) warn() {
-	if s.metric.name == "val_mse" {
-		return
+	keys := []string{"corruption", "noise", "scale", "val", "seed"}
+	if s.metric.name != "val_mse" {
+		keys = append(keys, "objective", "likelihood", "beta", "importance", "emphasis_destroyed", "emphasis_untouched")
 	}
-	for _, key := range []string{"objective", "likelihood", "scale", "beta", "importance", "emphasis_destroyed", "emphasis_untouched"} {
+	for _, key := range keys {
 		if slices.ContainsFunc(s.config.Varied, func(d sweep.Dimension) bool { return d.Key == key }) {
 			s.options.console.logf("note: with another %s, %s measures something else", key, s.metric.name)
 		}

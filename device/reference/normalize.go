@@ -111,5 +111,5 @@ func unbiased(variance float64, n int) float64 {
 }
 
 func moved(running, statistic, momentum float64) float64 {
-	return (1-momentum)*running + momentum*statistic
+	return kept((1-momentum)*running + momentum*statistic)
 }

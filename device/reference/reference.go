@@ -4,9 +4,10 @@
 // does every operation before the call returns, and allocates scratch memory
 // where that makes a formula plainer, which no other device may.
 //
-// Two results are float32 by definition, and are rounded to it here: the
-// minibatch that Gather makes and the draws of Corrupt. Everything else keeps
-// the precision of float64, which Float64s gives access to, so that gradients
+// Some results are float32 by definition, and are rounded to it here: the
+// minibatch that Gather makes, the draws of Corrupt, and what lasts from step to
+// step (parameters, moments, averages, running statistics), so that a run can be
+// resumed to the same bits here too. Everything else keeps the precision of float64, which Float64s gives access to, so that gradients
 // can be compared with finite differences.
 //
 // The package must not share arithmetic with a device that it judges: it

@@ -43,18 +43,22 @@ func (d *Device) Update(a device.UpdateArgs) {
 			g += h.decay * s.theta
 		}
 		s = rules[a.Kind](s, g, h)
-		params[i] = s.theta
+		params[i] = kept(s.theta)
 		if first != nil {
-			first[i] = s.m
+			first[i] = kept(s.m)
 		}
 		if second != nil {
-			second[i] = s.v
+			second[i] = kept(s.v)
 		}
 		if average != nil {
-			average[i] = decay*average[i] + (1-decay)*s.theta
+			average[i] = kept(decay*average[i] + (1-decay)*params[i])
 		}
 	}
 }
+
+// kept is what remains of a number from step to step: a float32, so that a
+// checkpoint, which holds no more, loses nothing.
+func kept(x float64) float64 { return float64(float32(x)) }
 
 func finite(x float64) bool { return !math.IsInf(x, 0) && !math.IsNaN(x) }
 

@@ -80,7 +80,8 @@ func (c TableColumn) VectorsLen() int {
 }
 
 // TableColumnWords is the number of words that describe a column to a device:
-// those of TableColumn in the order of its fields, and a zero.
+// those of TableColumn in the order of its fields, and the number of vectors of
+// the columns before it.
 const TableColumnWords = 8
 
 // TableColumns are the columns of a table as a device holds them. The zero
@@ -90,6 +91,7 @@ type TableColumns struct {
 	InputWidth int // columns of Embed's output
 	ParamWidth int // columns of the Mixed likelihood's parameters
 	Vectors    int // parameters up to the end of the last vector
+	Codes      int // vectors of all columns: of each code, and of an absent value
 	Words      Words
 }
 
@@ -121,7 +123,10 @@ func NewTableColumns(columns []TableColumn) (TableColumns, []uint32) {
 			panicf("table column %d overlaps another or leaves a gap in %d inputs and %d parameters: %+v", j, t.InputWidth, t.ParamWidth, c)
 		}
 		words = append(words, uint32(c.Family), uint32(c.Categories), uint32(c.Input), uint32(c.Embedding), uint32(c.Vectors),
-			uint32(int32(c.Indicator)), uint32(c.Param), 0)
+			uint32(int32(c.Indicator)), uint32(c.Param), uint32(t.Codes))
+		if c.Family == FamilyCategorical {
+			t.Codes += c.Categories + 1
+		}
 	}
 	return t, words
 }

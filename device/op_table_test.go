@@ -21,7 +21,7 @@ func tableColumns() []device.TableColumn {
 func TestTableColumnsAreReadAsWritten(t *testing.T) {
 	columns := tableColumns()
 	table, w := device.NewTableColumns(columns)
-	if table.Count != 4 || table.InputWidth != 7 || table.ParamWidth != 7 || table.Vectors != 18 {
+	if table.Count != 4 || table.InputWidth != 7 || table.ParamWidth != 7 || table.Vectors != 18 || table.Codes != 4 || w[3*device.TableColumnWords+7] != 4 {
 		t.Errorf("columns are %+v", table)
 	}
 	for j, c := range device.TableColumnsOf(w) {

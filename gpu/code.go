@@ -45,14 +45,18 @@ func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 func (d *Device) Draw(a device.DrawArgs) {
 	a.Check()
 	rows, columns := a.Out.Rows, a.Out.Columns
-	if a.Kind == device.Categorical {
+	seed, stream, stage, replicates := a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates)
+	index, clock := wordAddress(a.Index), wordAddress(a.Clock)
+	switch a.Kind {
+	case device.Categorical:
 		count, offsets := fields(a.Fields, columns)
-		d.launch(kernels.DrawCategorical, rows, int(count),
-			integer(rows), integer(columns), address(a.Params), address(a.Out), count, offsets,
-			a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock))
-		return
+		d.launch(kernels.DrawCategorical, rows, int(count), integer(rows), integer(columns), address(a.Params), address(a.Out), count, offsets,
+			seed, stream, stage, replicates, index, clock)
+	case device.Mixed:
+		d.launch(kernels.DrawMixed, rows, columns, integer(rows), integer(columns), float(a.Sigma), float(a.Floor), address(a.Params), address(a.Out),
+			wordAddress(a.Table.Words), integer(a.Params.Columns), seed, stream, stage, replicates, index, clock)
+	default:
+		d.launch(kernels.Draw, rows, columns, integer(rows), integer(columns), uint64(a.Kind), float(a.Sigma), address(a.Params), address(a.Out),
+			seed, stream, stage, replicates, index, clock)
 	}
-	d.launch(kernels.Draw, rows, columns,
-		integer(rows), integer(columns), uint64(a.Kind), float(a.Sigma), address(a.Params), address(a.Out),
-		a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock))
 }

@@ -3,23 +3,26 @@
 package gpu
 
 import (
-	"errors"
-
 	"gpudae/device"
+	"gpudae/kernels"
 )
 
-// errNoTables is the failure of the operations on tables of mixed columns, which
-// have no kernels yet.
-var errNoTables = errors.New("tables of mixed columns have no kernels")
+// warp is the number of threads that a vector has in embed_backward.
+const warp = 32
 
 // Embed makes the network's input of the columns of a table.
 func (d *Device) Embed(a device.EmbedArgs) {
 	a.Check()
-	d.fail("embed", errNoTables)
+	rows, columns := a.X.Rows, a.X.Columns
+	d.launch(kernels.Embed, rows, a.Y.Columns,
+		integer(rows), integer(columns), integer(a.Y.Columns), wordAddress(a.Table.Words), address(a.X), address(a.Params), address(a.Y))
 }
 
 // EmbedBackward computes the gradient of Embed's vectors.
 func (d *Device) EmbedBackward(a device.EmbedBackwardArgs) {
 	a.Check()
-	d.fail("embed backward", errNoTables)
+	codes := a.Table.Codes
+	d.launch(kernels.EmbedBackward, codes, warp,
+		integer(codes), integer(a.X.Rows), integer(a.X.Columns), integer(a.DY.Columns), wordAddress(a.Table.Words), address(a.X), address(a.DY),
+		address(a.Grads))
 }

@@ -11,17 +11,19 @@ import (
 func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	a.Check()
 	rows, columns := a.Target.Rows, a.Target.Columns
-	words := [12]uint64{
+	words := append(make([]uint64, 0, 18),
 		integer(rows), integer(columns), address(a.Params), address(a.Target), address(a.Mask), float(a.Destroyed), float(a.Untouched),
-		address(a.Losses), address(a.DParams), float(a.Scale),
+		address(a.Weights), address(a.Losses), address(a.ByColumn), address(a.DParams), float(a.Scale))
+	switch a.Kind {
+	case device.Categorical:
+		count, offsets := fields(a.Fields, columns)
+		d.launch(kernels.LikelihoodCategorical, rows, columns, append(words, count, offsets)...)
+	case device.Mixed:
+		d.launch(kernels.LikelihoodMixed, rows, a.Params.Columns, append(words, float(a.Sigma), float(a.Floor), wordAddress(a.Table.Words),
+			integer(a.Table.ParamWidth), integer(a.Params.Columns), float(a.MaskHead))...)
+	default:
+		d.launch(likelihood(a.Kind), rows, columns, append(words, float(a.Sigma))...)
 	}
-	if a.Kind == device.Categorical {
-		words[10], words[11] = fields(a.Fields, columns)
-		d.launch(kernels.LikelihoodCategorical, rows, columns, words[:12]...)
-		return
-	}
-	words[10] = float(a.Sigma)
-	d.launch(likelihood(a.Kind), rows, columns, words[:11]...)
 }
 
 // likelihood is the kernel of a family whose features are independent.
@@ -52,10 +54,14 @@ func fields(f device.Fields, columns int) (count, offsets uint64) {
 func (d *Device) Mean(a device.MeanArgs) {
 	a.Check()
 	rows, columns := a.Out.Rows, a.Out.Columns
-	if a.Kind == device.Categorical {
+	switch a.Kind {
+	case device.Categorical:
 		count, offsets := fields(a.Fields, columns)
 		d.launch(kernels.MeanCategorical, rows, columns, integer(rows), integer(columns), address(a.Params), address(a.Out), count, offsets)
-		return
+	case device.Mixed:
+		d.launch(kernels.MeanMixed, rows, a.Params.Columns, integer(rows), integer(columns), address(a.Params), address(a.Out),
+			wordAddress(a.Table.Words), integer(a.Params.Columns))
+	default:
+		d.launch(kernels.Mean, rows, columns, integer(rows), integer(columns), uint64(a.Kind), address(a.Params), address(a.Out))
 	}
-	d.launch(kernels.Mean, rows, columns, integer(rows), integer(columns), uint64(a.Kind), address(a.Params), address(a.Out))
 }

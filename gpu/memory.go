@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -157,55 +156,6 @@ func (d *Device) reserve(n, size int, take func(bytes int) (cuda.Address, error)
 		return 0, d.err
 	}
 	return at, nil
-}
-
-// dataset is device.Dataset: the table as it is stored, row after row.
-type dataset struct {
-	rows, columns int
-	at            cuda.Address
-	bytes         bool // elements are uint8, otherwise float32
-	scale         float32
-}
-
-// Shape returns the numbers of rows and columns.
-func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
-
-// Load copies the table.
-func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
-	s := &dataset{rows: t.Rows, columns: t.Columns, bytes: t.Uint8 != nil, scale: t.Scale}
-	source, size := t.Uint8, 1
-	if !s.bytes {
-		source, size = bytesOf(t.Float32), wordBytes
-	}
-	mustEqualLength("load", t.Rows*t.Columns, len(source)/size)
-	var err error
-	if s.at, err = d.reserve(t.Rows*t.Columns, size, d.arena.alone); err != nil {
-		return nil, err
-	}
-	for from := 0; from < len(source); from += stagingBytes {
-		if err := ctx.Err(); err != nil {
-			return nil, d.cancelled(s.at, err)
-		}
-		if err := d.upload(s.at+cuda.Address(from), source[from:min(from+stagingBytes, len(source))]); err != nil {
-			return nil, err
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, d.cancelled(s.at, err)
-	}
-	return s, nil
-}
-
-// cancelled gives up a data set that is half loaded.
-func (d *Device) cancelled(at cuda.Address, err error) error {
-	if failed := d.Sync(); failed != nil {
-		return failed
-	}
-	if failed := d.arena.release(at); failed != nil {
-		d.fail("giving up a data set", failed)
-		return d.err
-	}
-	return fmt.Errorf("gpu: load: %w", err)
 }
 
 // bytesOf is the memory of a slice.

@@ -11,14 +11,10 @@ import (
 func (d *Device) Gather(a device.GatherArgs) {
 	a.Check()
 	data := a.Data.(*dataset)
-	id := kernels.GatherF32
-	if data.bytes {
-		id = kernels.GatherU8
-	}
-	d.launch(id, a.X.Rows, a.X.Columns,
-		integer(a.X.Rows), integer(a.X.Columns), uint64(data.at), float(data.scale), integer(data.rows),
-		integer(a.Part.Lo), integer(a.Part.Len()), flag(a.Part.Split), a.Part.Seed, flag(a.Shuffle), a.Seed,
+	words := data.words(append(make([]uint64, 0, 24), integer(a.X.Rows), integer(a.X.Columns)))
+	words = append(words, integer(a.Part.Lo), integer(a.Part.Len()), flag(a.Part.Split), a.Part.Seed, flag(a.Shuffle), a.Seed,
 		integer(a.Replicates), wordAddress(a.Clock), address(a.X), wordAddress(a.Index))
+	d.launch(data.gathers, a.X.Rows, a.X.Columns, words...)
 }
 
 // Tick logs the step's values and advances the clock and what is known of the losses.

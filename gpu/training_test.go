@@ -163,7 +163,7 @@ func (n *noise) draw(kind device.Corruption, clock device.Clock) []float32 {
 	part := device.Rows{Lo: 30, Hi: 300, Split: true, Seed: 42}
 	n.dev.Gather(device.GatherArgs{Data: n.data, Part: part, Shuffle: true, Seed: 42, Replicates: 1, Clock: n.clock, X: n.clean, Index: n.index})
 	low := device.View{Memory: n.clean.Memory, Rows: 1, Columns: n.clean.Columns} // any row will do
-	n.dev.Corrupt(device.CorruptArgs{Kind: kind, Rate: philox.Threshold(0.25), Amount: 0.3, From: n.clean, To: n.to, Mask: n.mask,
+	n.dev.Corrupt(device.CorruptArgs{Kind: kind, Rate: philox.Threshold(0.25), Length: 3, Amount: 0.3, From: n.clean, To: n.to, Mask: n.mask,
 		Low: low, High: low, Seed: 42, Stream: philox.StreamTrain, Replicates: 1, Index: n.index, Clock: n.clock, Data: n.data, Part: part})
 	all := make([]float32, n.v.Len())
 	if err := n.dev.Download(all, n.v); err != nil {

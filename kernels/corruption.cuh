@@ -13,6 +13,7 @@ namespace gpudae {
 struct Cell {
   float x;
   int64_t column;
+  uint32_t unit;
   uint32_t position;  // of the row's example in the part
   uint64_t seed;
   Coordinates at;  // of words
@@ -33,10 +34,42 @@ struct None {
   __device__ Outcome operator()(const Cell& c) const { return {c.x, false}; }
 };
 
-// Masking: 0 with probability p, by field.
+// Rate is the probability with which a field is destroyed: one for all, or, with
+// words, that of each field (device.RateWord).
+struct Rate {
+  uint64_t threshold;
+  const uint32_t* words;
+  __device__ bool fires(const Cell& c) const {
+    if (!words) return gpudae::fires(c.word(), threshold);
+    const uint32_t rate = words[c.unit];
+    return rate != 0 && c.word() <= rate;
+  }
+};
+
+// Masking: 0, or absent, with probability p, by field.
 struct Masking {
-  uint64_t rate;
-  __device__ Outcome operator()(const Cell& c) const { return fires(c.word(), rate) ? Outcome{0, true} : Outcome{c.x, false}; }
+  Rate rate;
+  float masked;
+  __device__ Outcome operator()(const Cell& c) const { return rate.fires(c) ? Outcome{masked, true} : Outcome{c.x, false}; }
+};
+
+// Span: masked if a run starts at one of the places that reach the field.
+struct Span {
+  uint64_t rate;  // of a start
+  uint32_t length;
+  float masked;
+  __device__ Outcome operator()(const Cell& c) const {
+    Coordinates at = c.at;
+    Block words = c.words;
+    for (uint32_t start = c.unit; start < c.unit + length; ++start) {
+      if (start / 4 != at.block) {
+        at.block = start / 4;
+        words = philox_block(at, c.seed);
+      }
+      if (fires(words.at(int(start % 4)), rate)) return {masked, true};
+    }
+    return {c.x, false};
+  }
 };
 
 // SaltAndPepper: the column's low or high, each with probability p/2.
@@ -50,22 +83,23 @@ struct SaltAndPepper {
   }
 };
 
-// Swap: with probability p, by field, the value of another row of the part.
-template <class Element>
+// Swap: with probability p, by field, the value of another row of the part, which
+// each field chooses for itself or all choose together.
+template <class Data>
 struct Swap {
-  uint64_t rate;
-  const Element* data;
-  float scale;
-  int64_t columns;
+  Rate rate;
+  bool together;
+  Data data;
   uint32_t lo, part;
   const Permutation& split;
   __device__ Outcome operator()(const Cell& c) const {
-    if (part < 2 || !fires(c.word(), rate)) return {c.x, false};
+    if (part < 2 || !rate.fires(c)) return {c.x, false};
     Coordinates at = c.at;
     at.draw = 1;
-    uint32_t donor = below(philox_block(at, c.seed).at(c.lane), part - 1);
+    if (together) at.block = 0;
+    uint32_t donor = below(philox_block(at, c.seed).at(together ? 0 : c.lane), part - 1);
     if (donor >= c.position) ++donor;
-    return {widen(data[int64_t(permute(split, lo + donor)) * columns + c.column], scale), true};
+    return {data.at(permute(split, lo + donor), c.column), true};
   }
 };
 

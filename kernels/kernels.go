@@ -30,9 +30,11 @@ const (
 	CorruptSaltAndPepper
 	CorruptSwapU8
 	CorruptSwapF32
+	CorruptSwapRecords
 	CorruptSpeckle
 	CorruptUniform
 	CorruptPoisson
+	CorruptSpan
 	DenseNT32
 	DenseNT64
 	DenseNT128
@@ -50,15 +52,20 @@ const (
 	DenseBackwardWeight128
 	ColumnSums
 	Dropout
+	Embed
+	EmbedBackward
 	GatherU8
 	GatherF32
+	GatherRecords
 	LikelihoodBernoulli
 	LikelihoodGaussian
 	LikelihoodGaussianLearned
 	LikelihoodCategorical
 	LikelihoodPoisson
+	LikelihoodMixed
 	Mean
 	MeanCategorical
+	MeanMixed
 	LayerNorm
 	LayerNormBackwardInput
 	LayerNormBackwardParameters
@@ -79,6 +86,7 @@ const (
 	ScaleRows
 	Draw
 	DrawCategorical
+	DrawMixed
 	Count // the number of kernels
 )
 
@@ -109,17 +117,19 @@ const (
 // Parameters that several kernels share.
 const (
 	corruption = "int rows, int columns, pointer from, pointer to, pointer mask, int accumulate, uint seed, uint stream, uint stage, " +
-		"int replicates, pointer index, pointer clock"
-	amount     = corruption + ", float amount"
-	byField    = corruption + ", uint rate, pointer of_column"
-	swap       = byField + ", pointer data, float scale, int data_rows, int lo, int part, int split, uint split_seed"
+		"int replicates, pointer index, pointer clock, int absent"
+	amount     = corruption + ", pointer continuous, float amount"
+	byField    = corruption + ", uint rate, pointer rates, pointer of_column"
+	matrix     = "pointer data, float scale, int data_rows, "
+	records    = "pointer data, int stride, pointer cells, pointer values, int data_rows, "
+	part       = "int lo, int part, int split, uint split_seed"
 	product    = "int m, int n, int k, "
 	dense      = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y"
 	input      = product + "pointer da, pointer w, int act, pointer source, pointer dx"
 	weight     = product + "pointer p, pointer q, int accumulate, pointer dw"
-	gather     = "int rows, int columns, pointer data, float scale, int data_rows, int lo, int part, int split, uint split_seed, int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
-	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer losses, " +
-		"pointer d_params, float scale, "
+	gather     = part + ", int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
+	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer weights, pointer losses, " +
+		"pointer by_column, pointer d_params, float scale, "
 	oneFeature = likelihood + "float sigma"
 	draws      = "uint seed, uint stream, uint stage, int replicates, pointer index, pointer clock"
 )
@@ -137,12 +147,14 @@ var manifest = [Count]row{
 	CorruptNone:                 {"corrupt_none", "corrupt.cu", RowQuads, corruption},
 	CorruptGaussian:             {"corrupt_gaussian", "corrupt.cu", RowQuads, amount},
 	CorruptMasking:              {"corrupt_masking", "corrupt.cu", RowQuads, byField},
-	CorruptSaltAndPepper:        {"corrupt_salt_and_pepper", "corrupt.cu", RowQuads, corruption + ", uint rate, pointer low, pointer high"},
-	CorruptSwapU8:               {"corrupt_swap_u8", "corrupt.cu", RowQuads, swap},
-	CorruptSwapF32:              {"corrupt_swap_f32", "corrupt.cu", RowQuads, swap},
+	CorruptSaltAndPepper:        {"corrupt_salt_and_pepper", "corrupt.cu", RowQuads, corruption + ", pointer continuous, uint rate, pointer low, pointer high"},
+	CorruptSwapU8:               {"corrupt_swap_u8", "corrupt.cu", RowQuads, byField + ", int together, " + matrix + part},
+	CorruptSwapF32:              {"corrupt_swap_f32", "corrupt.cu", RowQuads, byField + ", int together, " + matrix + part},
+	CorruptSwapRecords:          {"corrupt_swap_records", "corrupt.cu", RowQuads, byField + ", int together, " + records + part},
 	CorruptSpeckle:              {"corrupt_speckle", "corrupt.cu", RowQuads, amount},
 	CorruptUniform:              {"corrupt_uniform", "corrupt.cu", RowQuads, amount},
 	CorruptPoisson:              {"corrupt_poisson", "corrupt.cu", RowQuads, amount},
+	CorruptSpan:                 {"corrupt_span", "corrupt.cu", RowQuads, corruption + ", uint rate, int length, pointer of_column"},
 	DenseNT32:                   {"dense_nt_32", "dense.cu", Tiles32, dense},
 	DenseNT64:                   {"dense_nt_64", "dense.cu", Tiles64, dense},
 	DenseNT128:                  {"dense_nt_128", "dense.cu", Tiles128, dense},
@@ -160,15 +172,20 @@ var manifest = [Count]row{
 	DenseBackwardWeight128:      {"dense_backward_weight_128", "dense_backward.cu", Tiles128, weight},
 	ColumnSums:                  {"column_sums", "dense_backward.cu", Columns, "int rows, int columns, pointer x, pointer sums"},
 	Dropout:                     {"dropout", "dropout.cu", RowQuads, "int rows, int columns, pointer x, pointer y, uint rate, float keep, uint layer, uint seed, int replicates, pointer index, pointer clock"},
-	GatherU8:                    {"gather_u8", "gather.cu", Rows, gather},
-	GatherF32:                   {"gather_f32", "gather.cu", Rows, gather},
+	Embed:                       {"embed", "embed.cu", Rows, "int rows, int columns, int width, pointer words, pointer x, pointer params, pointer y"},
+	EmbedBackward:               {"embed_backward", "embed.cu", Elements, "int codes, int rows, int columns, int width, pointer words, pointer x, pointer d_y, pointer grads"},
+	GatherU8:                    {"gather_u8", "gather.cu", Rows, "int rows, int columns, " + matrix + gather},
+	GatherF32:                   {"gather_f32", "gather.cu", Rows, "int rows, int columns, " + matrix + gather},
+	GatherRecords:               {"gather_records", "gather.cu", Rows, "int rows, int columns, " + records + gather},
 	LikelihoodBernoulli:         {"likelihood_bernoulli", "likelihood.cu", Rows, oneFeature},
 	LikelihoodGaussian:          {"likelihood_gaussian", "likelihood.cu", Rows, oneFeature},
 	LikelihoodGaussianLearned:   {"likelihood_gaussian_learned", "likelihood.cu", Rows, oneFeature},
 	LikelihoodCategorical:       {"likelihood_categorical", "likelihood.cu", Rows, likelihood + "int fields, pointer offsets"},
 	LikelihoodPoisson:           {"likelihood_poisson", "likelihood.cu", Rows, oneFeature},
+	LikelihoodMixed:             {"likelihood_mixed", "likelihood.cu", Rows, oneFeature + ", float floor, pointer words, int width, int stride, float head"},
 	Mean:                        {"mean", "mean.cu", Elements, "int rows, int columns, int kind, pointer params, pointer out"},
 	MeanCategorical:             {"mean_categorical", "mean.cu", Rows, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets"},
+	MeanMixed:                   {"mean_mixed", "mean.cu", Rows, "int rows, int columns, pointer params, pointer out, pointer words, int stride"},
 	LayerNorm:                   {"layer_norm", "normalize.cu", Rows, "int rows, int columns, float epsilon, pointer x, pointer gain, pointer bias, pointer mean, pointer inv_std, pointer y"},
 	LayerNormBackwardInput:      {"layer_norm_backward_input", "normalize.cu", Rows, "int rows, int columns, pointer x, pointer gain, pointer mean, pointer inv_std, pointer dy, pointer dx"},
 	LayerNormBackwardParameters: {"layer_norm_backward_parameters", "normalize.cu", Columns, "int rows, int columns, pointer x, pointer mean, pointer inv_std, pointer dy, pointer dgain, pointer dbias"},
@@ -190,6 +207,7 @@ var manifest = [Count]row{
 	ScaleRows:          {"scale_rows", "scale_rows.cu", RowQuads, "int rows, int columns, pointer scale, pointer x, pointer y"},
 	Draw:               {"draw", "draw.cu", RowQuads, "int rows, int columns, int kind, float sigma, pointer params, pointer out, " + draws},
 	DrawCategorical:    {"draw_categorical", "draw.cu", Elements, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets, " + draws},
+	DrawMixed:          {"draw_mixed", "draw.cu", Elements, "int rows, int columns, float sigma, float floor, pointer params, pointer out, pointer words, int stride, " + draws},
 }
 
 // Kernel returns the manifest's row.

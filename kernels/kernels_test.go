@@ -120,6 +120,22 @@ func TestKindsMatchDevice(t *testing.T) {
 		codes[i] = "code" + name // the plain names are likelihoods
 	}
 	compare(t, text, "Code", codes)
+	families := names(device.Families())
+	for i, name := range families {
+		families[i] = "family" + name // the plain names are likelihoods
+	}
+	compare(t, text, "Family", families)
+	cells := names(device.Cells())
+	for i, name := range cells {
+		cells[i] = "cell" + name
+	}
+	compare(t, read(t, "dataset.cuh"), "CellType", cells)
+	if want := fmt.Sprintf("kTableColumnWords = %d;", device.TableColumnWords); !strings.Contains(read(t, "table.cuh"), want) {
+		t.Errorf("table.cuh does not say %s", want)
+	}
+	if want := fmt.Sprintf("kNoIndicator = %d;", device.NoIndicator); !strings.Contains(read(t, "table.cuh"), want) {
+		t.Errorf("table.cuh does not say %s", want)
+	}
 	generator := read(t, "philox.cuh")
 	for name, stream := range map[string]philox.Stream{"Dropout": philox.StreamDropout, "Permutation": philox.StreamPermutation, "Split": philox.StreamSplit} {
 		if want := fmt.Sprintf("kStream%s = %d", name, stream); !strings.Contains(generator, want) {

@@ -8,6 +8,8 @@ enum Activation { kIdentity, kReLU, kLeakyReLU, kELU, kGELU, kSiLU, kSigmoid, kT
 
 enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisson, kMixed };
 
+enum Family { kFamilyGaussian, kFamilyGaussianLearned, kFamilyBernoulli, kFamilyCategorical };
+
 enum Optimizer { kSGD, kAdam, kAdamW, kRMSprop, kAdagrad };
 
 enum Code { kCodeGaussian, kCodeBernoulli, kCodeConcrete };

@@ -14,6 +14,9 @@ struct alignas(8) Float {
   float value;
 };
 
+// is_absent says that a value is not there: NaN.
+__device__ inline bool is_absent(float x) { return x != x; }
+
 // grid_thread is this thread's number in the whole grid.
 __device__ inline int64_t grid_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 

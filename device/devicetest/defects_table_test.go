@@ -71,10 +71,10 @@ func withColumns(d device.Device, t device.TableColumns, change func([]device.Ta
 	must(d.DownloadWords(words, t.Words))
 	columns := device.TableColumnsOf(words)
 	change(columns)
-	var changed []uint32
-	for _, c := range columns {
-		changed = append(changed, uint32(c.Family), uint32(c.Categories), uint32(c.Input), uint32(c.Embedding), uint32(c.Vectors),
-			uint32(int32(c.Indicator)), uint32(c.Param), 0)
+	changed := slices.Clone(words)
+	for j, c := range columns {
+		copy(changed[j*device.TableColumnWords:], []uint32{uint32(c.Family), uint32(c.Categories), uint32(c.Input), uint32(c.Embedding), uint32(c.Vectors),
+			uint32(int32(c.Indicator)), uint32(c.Param)})
 	}
 	must(d.UploadWords(t.Words, changed))
 	run()

@@ -1,0 +1,119 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gpudae/cuda"
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// dataset is device.Dataset: the table as it is stored, row after row.
+type dataset struct {
+	rows, columns  int
+	at             cuda.Address
+	scale          float32      // of bytes
+	stride         int          // of records, in bytes; 0 of a matrix
+	cells          device.Words // of records: how their columns are read
+	values         device.View  // of records: what their numbers stand for, if they do not stand for themselves
+	gathers, swaps kernels.ID   // the kernels that read it
+}
+
+// Shape returns the numbers of rows and columns.
+func (s *dataset) Shape() (rows, columns int) { return s.rows, s.columns }
+
+// words appends where the rows are and how they are read, as kernels take it.
+func (s *dataset) words(words []uint64) []uint64 {
+	if s.stride > 0 {
+		return append(words, uint64(s.at), integer(s.stride), wordAddress(s.cells), address(s.values), integer(s.rows))
+	}
+	return append(words, uint64(s.at), float(s.scale), integer(s.rows))
+}
+
+// Load copies the table.
+func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
+	t.Check()
+	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale}
+	var source []byte
+	switch {
+	case t.Records != nil:
+		s.gathers, s.swaps = kernels.GatherRecords, kernels.CorruptSwapRecords
+		s.stride, source = max(t.Records.Stride, 1), t.Records.Bytes
+		if err := d.describe(s, t.Records.Columns); err != nil {
+			return nil, err
+		}
+	case t.Uint8 != nil:
+		s.gathers, s.swaps, source = kernels.GatherU8, kernels.CorruptSwapU8, t.Uint8
+	default:
+		s.gathers, s.swaps, source = kernels.GatherF32, kernels.CorruptSwapF32, bytesOf(t.Float32)
+	}
+	var err error
+	if s.at, err = d.reserve(len(source), 1, d.arena.alone); err != nil {
+		return nil, err
+	}
+	return d.fill(ctx, s, source)
+}
+
+// fill copies the rows.
+func (d *Device) fill(ctx context.Context, s *dataset, source []byte) (device.Dataset, error) {
+	for from := 0; from < len(source); from += stagingBytes {
+		if err := ctx.Err(); err != nil {
+			return nil, d.cancelled(s.at, err)
+		}
+		if err := d.upload(s.at+cuda.Address(from), source[from:min(from+stagingBytes, len(source))]); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, d.cancelled(s.at, err)
+	}
+	return s, nil
+}
+
+// plainNumbers, in place of where a column's values start, says that its numbers
+// stand for themselves (kPlain of dataset.cuh).
+const plainNumbers = math.MaxUint32
+
+// describe places how the columns of records are read: for each its cell, its
+// offset, where its values start among all, and how many they are.
+func (d *Device) describe(s *dataset, columns []device.Column) error {
+	var words []uint32
+	var values []float32
+	for _, c := range columns {
+		first := uint32(plainNumbers)
+		if c.Values != nil {
+			first = uint32(len(values))
+			values = append(values, c.Values...)
+		}
+		words = append(words, uint32(c.Cell), uint32(c.Offset), first, uint32(len(c.Values)))
+	}
+	cells, err := d.Alloc(device.Word, len(words))
+	if err != nil {
+		return err
+	}
+	table, err := d.Alloc(device.Float, len(values))
+	if err != nil {
+		return err
+	}
+	s.cells, s.values = device.WordsOf(cells, 0, len(words)), device.MatrixOf(table, 0, 1, len(values))
+	if err := d.UploadWords(s.cells, words); err != nil {
+		return err
+	}
+	return d.Upload(s.values, values)
+}
+
+// cancelled gives up a data set that is half loaded.
+func (d *Device) cancelled(at cuda.Address, err error) error {
+	if failed := d.Sync(); failed != nil {
+		return failed
+	}
+	if failed := d.arena.release(at); failed != nil {
+		d.fail("giving up a data set", failed)
+		return d.err
+	}
+	return fmt.Errorf("gpu: load: %w", err)
+}

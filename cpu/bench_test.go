@@ -24,6 +24,17 @@ func fastest(b *testing.B, operation func()) time.Duration {
 	return best
 }
 
+// fastestOf runs an operation so many times and returns its shortest time.
+func fastestOf(times int, operation func()) time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for range times {
+		start := time.Now()
+		operation()
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
 // openAsUsed returns the device that a user gets.
 func openAsUsed(b *testing.B, threads int) *cpu.Device {
 	b.Helper()

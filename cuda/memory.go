@@ -65,6 +65,81 @@ func (c *Context) Copy(dst, src Address, bytes int) error {
 	return failed("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(dst, src, int64(bytes), c.stream), "%d bytes", bytes)
 }
 
+// Mapped is memory of the host that kernels read where it lies, over the bus.
+// It must not be changed while they may.
+type Mapped struct {
+	At      Address // where kernels find it
+	context *Context
+	host    unsafe.Pointer
+	owned   bool // allocated here; else the caller's, which is registered
+	pinner  runtime.Pinner
+}
+
+// Map lends memory to the device until Close; it is not copied. What cannot be
+// registered, as some mapped files cannot, is refused with an *Error.
+func (c *Context) Map(memory []byte) (*Mapped, error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	m := &Mapped{context: c, host: unsafe.Pointer(unsafe.SliceData(memory))}
+	m.pinner.Pin(m.host)
+	// Memory that is mapped for reading alone has to be registered as such, which
+	// not every device can.
+	const readOnly, deviceMap = C.CU_MEMHOSTREGISTER_READ_ONLY, C.CU_MEMHOSTREGISTER_DEVICEMAP
+	result := C.cuMemHostRegister(m.host, C.size_t(len(memory)), readOnly|deviceMap)
+	if result != C.CUDA_SUCCESS {
+		result = C.cuMemHostRegister(m.host, C.size_t(len(memory)), deviceMap)
+	}
+	if err := check("cuMemHostRegister", result, "%d bytes", len(memory)); err != nil {
+		m.pinner.Unpin()
+		return nil, err
+	}
+	return m, m.find()
+}
+
+// AllocMapped allocates memory on the host that kernels read where it lies, and
+// returns its bytes, for the caller to fill before they do.
+func (c *Context) AllocMapped(bytes int) (*Mapped, []byte, error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return nil, nil, err
+	}
+	m := &Mapped{context: c, owned: true}
+	if err := check("cuMemHostAlloc", C.cuMemHostAlloc(&m.host, C.size_t(bytes), C.CU_MEMHOSTALLOC_DEVICEMAP), "%d bytes", bytes); err != nil {
+		return nil, nil, err
+	}
+	return m, unsafe.Slice((*byte)(m.host), bytes), m.find()
+}
+
+// find asks where the device has the memory, and gives it back where it does not.
+func (m *Mapped) find() error {
+	var at C.CUdeviceptr
+	err := check("cuMemHostGetDevicePointer", C.cuMemHostGetDevicePointer(&at, m.host, 0), "")
+	if err != nil {
+		m.release()
+	}
+	m.At = Address(at)
+	return err
+}
+
+// Close gives the memory back. Nothing must be reading it.
+func (m *Mapped) Close() error {
+	defer runtime.UnlockOSThread()
+	if err := m.context.enter(); err != nil {
+		return err
+	}
+	return m.release()
+}
+
+func (m *Mapped) release() error {
+	if m.owned {
+		return failed("cuMemFreeHost", cu.MemFreeHost(m.host), "")
+	}
+	defer m.pinner.Unpin()
+	return check("cuMemHostUnregister", C.cuMemHostUnregister(m.host), "")
+}
+
 // Pinned is host memory that the device copies to and from by itself, so that
 // copies are queued like kernels, and a flag on the stream that says when the
 // last one is done.

@@ -34,7 +34,8 @@ type Device interface {
 	Alloc(t Type, n int) (Memory, error)
 	// Load makes a table resident in the type in which it is stored. It fails
 	// with *OutOfMemoryError or the context's error. The table must not be
-	// changed until Close: a device that shares the host's memory reads it there.
+	// changed until Close: a device that shares the host's memory reads it there,
+	// and so does one whose own memory is too small (see Info.Holds).
 	Load(ctx context.Context, t Table) (Dataset, error)
 	// Upload copies src to dst, which has as many elements.
 	Upload(dst View, src []float32) error
@@ -113,6 +114,16 @@ type Info struct {
 	Threads     int    // worker threads, 0 where the word has no meaning
 	MemoryTotal uint64 // bytes, 0 if unknown
 	MemoryFree  uint64 // bytes, 0 if unknown
+	Mapped      uint64 // bytes of data sets that the device reads in the host's memory, for want of room in its own
+}
+
+// Holds reports whether a device with memory of its own has room for a data set
+// of that many bytes and, beside it, a sixteenth of its memory for a model.
+// Where it has not, Load leaves the rows in the host's memory, and only those of
+// a minibatch and of its donors cross over to the device.
+func (i Info) Holds(bytes uint64) bool {
+	margin := i.MemoryTotal / 16
+	return i.MemoryFree > margin && bytes <= i.MemoryFree-margin
 }
 
 // Program is a recorded run of operations. It returns the device's first failure.

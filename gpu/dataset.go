@@ -4,15 +4,18 @@ package gpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"gpudae/cuda"
 	"gpudae/device"
 	"gpudae/kernels"
 )
 
-// dataset is device.Dataset: the table as it is stored, row after row.
+// dataset is device.Dataset: the table as it is stored, row after row, in the
+// device's memory or in the host's.
 type dataset struct {
 	rows, columns  int
 	at             cuda.Address
@@ -34,7 +37,8 @@ func (s *dataset) words(words []uint64) []uint64 {
 	return append(words, uint64(s.at), float(s.scale), integer(s.rows))
 }
 
-// Load copies the table.
+// Load copies the table to the device, or lends it the table's memory where the
+// device has no room.
 func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, error) {
 	t.Check()
 	s := &dataset{rows: t.Rows, columns: t.Columns, scale: t.Scale}
@@ -51,15 +55,21 @@ func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, erro
 	default:
 		s.gathers, s.swaps, source = kernels.GatherF32, kernels.CorruptSwapF32, bytesOf(t.Float32)
 	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	if !d.Info().Holds(uint64(len(source))) {
+		return d.mapped(ctx, s, source)
+	}
+	return d.resident(ctx, s, source)
+}
+
+// resident copies the rows to the device.
+func (d *Device) resident(ctx context.Context, s *dataset, source []byte) (device.Dataset, error) {
 	var err error
 	if s.at, err = d.reserve(len(source), 1, d.arena.alone); err != nil {
 		return nil, err
 	}
-	return d.fill(ctx, s, source)
-}
-
-// fill copies the rows.
-func (d *Device) fill(ctx context.Context, s *dataset, source []byte) (device.Dataset, error) {
 	for from := 0; from < len(source); from += stagingBytes {
 		if err := ctx.Err(); err != nil {
 			return nil, d.cancelled(s.at, err)
@@ -72,6 +82,47 @@ func (d *Device) fill(ctx context.Context, s *dataset, source []byte) (device.Da
 		return nil, d.cancelled(s.at, err)
 	}
 	return s, nil
+}
+
+// mapped leaves the rows in the host's memory, where kernels read them: the very
+// memory of the table, or, where that cannot be lent, a copy.
+func (d *Device) mapped(ctx context.Context, s *dataset, source []byte) (device.Dataset, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("gpu: load: %w", err)
+	}
+	var lent *cuda.Mapped
+	err := error(nil)
+	if uintptr(unsafe.Pointer(unsafe.SliceData(source)))%wordBytes == 0 { // kernels read whole words
+		lent, err = d.context.Map(source)
+	}
+	if lent == nil || err != nil {
+		lent, err = d.copyToHost(ctx, source)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("gpu: load: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, &device.OutOfMemoryError{Device: d.name, Wanted: uint64(len(source)), Free: d.Info().MemoryFree}
+	}
+	d.lent = append(d.lent, lent)
+	d.lentBytes += uint64(len(source))
+	s.at = lent.At
+	return s, nil
+}
+
+// copyToHost copies the rows to memory on the host that the device can read.
+func (d *Device) copyToHost(ctx context.Context, source []byte) (*cuda.Mapped, error) {
+	lent, to, err := d.context.AllocMapped(len(source))
+	if err != nil {
+		return nil, err
+	}
+	for from := 0; from < len(source); from += stagingBytes {
+		if err := ctx.Err(); err != nil {
+			return nil, errors.Join(err, lent.Close())
+		}
+		copy(to[from:], source[from:min(from+stagingBytes, len(source))])
+	}
+	return lent, nil
 }
 
 // plainNumbers, in place of where a column's values start, says that its numbers

@@ -57,6 +57,8 @@ type Device struct {
 	tensors   tensors
 	toDevice  staging
 	toHost    staging
+	lent      []*cuda.Mapped // data sets that stay in the host's memory
+	lentBytes uint64
 	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
 	graphs    []*cuda.Graph
 	recording *[]launched // of the program that is being recorded, or nil
@@ -186,6 +188,9 @@ func (d *Device) Close() error {
 	for _, g := range d.graphs {
 		errs = append(errs, g.Close())
 	}
+	for _, m := range d.lent {
+		errs = append(errs, m.Close())
+	}
 	errs = append(errs, d.toDevice.close(), d.toHost.close(), d.tensors.close(), d.arena.close(), d.context.Close())
 	d.err = errClosed
 	if failed { // it was reported, and what follows from it says nothing new
@@ -200,7 +205,7 @@ func (d *Device) Close() error {
 // Info describes the GPU.
 func (d *Device) Info() device.Info {
 	info := device.Info{Name: d.name, Description: fmt.Sprintf("%s, compute capability %d.%d, %d multiprocessors, driver for CUDA %s",
-		d.info.Name, d.info.Major, d.info.Minor, d.info.Multiprocessors, cuda.VersionText(d.driver.Version)), MemoryTotal: d.info.Memory}
+		d.info.Name, d.info.Major, d.info.Minor, d.info.Multiprocessors, cuda.VersionText(d.driver.Version)), MemoryTotal: d.info.Memory, Mapped: d.lentBytes}
 	if d.err != nil {
 		return info
 	}

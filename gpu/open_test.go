@@ -4,6 +4,8 @@ package gpu_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -140,4 +142,76 @@ func TestCloseReleasesEverything(t *testing.T) {
 	if after := cudatest.Read(t).BytesAllocated; after != before {
 		t.Errorf("%d bytes of device memory are in use after Close, %d before", after, before)
 	}
+}
+
+// TestDataLargerThanTheDevice: where the device has no room for a data set, and for
+// a model beside it, its rows stay in the host's memory, and a minibatch and its
+// donors are read there; no other memory of the device is taken. So it is where the
+// table's own memory cannot be lent.
+func TestDataLargerThanTheDevice(t *testing.T) {
+	const rows, columns, batch = 5000, 40, 16
+	random := rand.New(rand.NewPCG(3, 4))
+	r := &device.Records{Stride: 2 * columns, Bytes: make([]byte, rows*2*columns)}
+	for i := range r.Bytes {
+		r.Bytes[i] = byte(random.Uint32())
+	}
+	for j := range columns {
+		r.Columns = append(r.Columns, device.Column{Cell: device.CellUint16, Offset: 2 * j})
+	}
+	floats := make([]float32, rows*columns)
+	for i := range floats {
+		floats[i] = random.Float32()
+	}
+	for name, table := range map[string]device.Table{
+		"records": {Rows: rows, Columns: columns, Records: r},
+		"bytes":   {Rows: rows, Columns: 2 * columns, Uint8: r.Bytes, Scale: 0.5},
+		"floats":  {Rows: rows, Columns: columns, Float32: floats},
+	} {
+		for _, register := range []int{1, 0} {
+			t.Run(fmt.Sprintf("%s, registered %d", name, register), func(t *testing.T) {
+				want := minibatchOf(t, open(t, gpu.Options{}), table, batch, false)
+				cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18)
+				cudatest.Set(t, "SOFTDRIVER_REGISTER", register)
+				before := cudatest.Read(t)
+				got := minibatchOf(t, open(t, gpu.Options{}), table, batch, true)
+				if moved := cudatest.Read(t).ToDevice - before.ToDevice; moved >= table.Size()/2 {
+					t.Errorf("%d bytes were copied to the device, of a table of %d", moved, table.Size())
+				}
+				if i := firstDifference(got, want); i >= 0 {
+					t.Errorf("element %d is %g, and %g of a table in the device's memory", i, got[i], want[i])
+				}
+			})
+		}
+	}
+}
+
+// minibatchOf gathers rows of a table, swaps some of their values, and closes the
+// device.
+func minibatchOf(t *testing.T, dev *gpu.Device, table device.Table, batch int, mapped bool) []float32 {
+	t.Helper()
+	data, err := dev.Load(t.Context(), table)
+	must(t, err)
+	wanted := uint64(0)
+	if mapped {
+		wanted = table.Size()
+	}
+	if got := dev.Info().Mapped; got != wanted {
+		t.Errorf("%d bytes of a table of %d are in the host's memory", got, table.Size())
+	}
+	x, err := dev.Alloc(device.Float, 3*batch*table.Columns)
+	must(t, err)
+	words, err := dev.Alloc(device.Word, device.ClockWords+device.IndexWords(batch))
+	must(t, err)
+	at := func(i int) device.View {
+		return device.MatrixOf(x, i*batch*table.Columns, batch, table.Columns)
+	}
+	clock, index := device.WordsOf(words, 0, device.ClockWords), device.WordsOf(words, device.ClockWords, device.IndexWords(batch))
+	part := device.Rows{Lo: 100, Hi: table.Rows, Split: true, Seed: 9}
+	dev.Gather(device.GatherArgs{Data: data, Part: part, Shuffle: true, Seed: 1, Replicates: 1, Clock: clock, X: at(0), Index: index})
+	dev.Corrupt(device.CorruptArgs{Kind: device.CorruptSwap, Rate: 1 << 31, Absent: true, From: at(0), To: at(1), Mask: at(2), Seed: 1, Replicates: 1,
+		Index: index, Clock: clock, Data: data, Part: part})
+	all := make([]float32, x.Len())
+	must(t, dev.Download(all, device.MatrixOf(x, 0, 1, x.Len())))
+	must(t, dev.Close())
+	return all
 }

@@ -27,7 +27,7 @@ struct Context {
   int retained = 0;               // of a primary context
 };
 
-enum class Where { kDevice, kPinned };
+enum class Where { kDevice, kPinned, kRegistered };  // kRegistered: the program's own, which it has lent
 
 // Pool is a memory pool. What it holds but nobody has taken goes back to the
 // device when the host waits, down to the threshold.
@@ -38,8 +38,8 @@ struct Pool {
   bool destroyed = false;         // and kept until nothing is taken any more
 };
 
-// Allocation is memory that the driver handed out. A device's memory has guard
-// zones before and after it.
+// Allocation is memory that the driver handed out, or that was registered with
+// it. What it handed out has guard zones before and after it.
 struct Allocation {
   char* begin;
   size_t size;

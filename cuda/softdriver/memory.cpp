@@ -59,7 +59,7 @@ const Allocation* allocation_at(const void* p, Where where) {
 
 bool pinned(const void* p) {
   const Allocation* a = find_allocation(p);
-  return a && a->where == Where::kPinned;
+  return a && a->where != Where::kDevice;
 }
 
 CUresult out_of_range(const char* call, const void* p, size_t size) {
@@ -126,6 +126,7 @@ bool inside(const void* p, size_t size) {
 
 void check_guards(const char* culprit) {
   for (const auto& [start, a] : machine().allocations) {
+    if (a.where == Where::kRegistered) continue;
     if (!intact(a.begin - kGuard) || !intact(a.begin + a.size)) {
       raise_fault(CUDA_ERROR_ILLEGAL_ADDRESS, "%s wrote %s an allocation of %zu bytes", culprit, intact(a.begin - kGuard) ? "past the end of" : "before", a.size);
     }
@@ -156,6 +157,7 @@ void release(const Allocation& a) {
   }
   check_released(gone.begin);
   m.allocations.erase(reinterpret_cast<uintptr_t>(gone.begin));
+  if (gone.where == Where::kRegistered) return;
   std::memset(gone.begin, 0xFF, gone.size);
   std::free(gone.begin - kGuard);
 }
@@ -268,6 +270,28 @@ SOFTDRIVER_API cuMemFreeHost(void* p) {
   ENTER;
   const Allocation* a = allocation_at(p, Where::kPinned);
   if (!a) return CUDA_ERROR_INVALID_VALUE;
+  ++machine().counters.synchronizations;
+  const CUresult result = drain_context(*context);
+  release(*a);
+  return result;
+}
+
+SOFTDRIVER_API cuMemHostRegister(void* p, size_t size, unsigned) {
+  ENTER;
+  if (unsafe_in_capture()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if (!p || size == 0 || !number(Setting::kRegister)) return CUDA_ERROR_INVALID_VALUE;
+  if (find_allocation(p)) return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+  char* begin = static_cast<char*>(p);
+  machine().allocations[reinterpret_cast<uintptr_t>(begin)] = {begin, size, Where::kRegistered, context->device, context, nullptr};
+  check_allocated(begin, size);
+  check_written(begin, size);
+  return CUDA_SUCCESS;
+}
+
+SOFTDRIVER_API cuMemHostUnregister(void* p) {
+  ENTER;
+  const Allocation* a = allocation_at(p, Where::kRegistered);
+  if (!a) return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
   ++machine().counters.synchronizations;
   const CUresult result = drain_context(*context);
   release(*a);

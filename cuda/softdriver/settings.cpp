@@ -20,8 +20,8 @@ const Row rows[size_t(Setting::kCount)] = {
     {"SOFTDRIVER_KERNELS", ""},         {"SOFTDRIVER_SEED", "0"},        {"SOFTDRIVER_THREADS", "0"},
     {"SOFTDRIVER_MEMORY", "4294967296"}, {"SOFTDRIVER_DEVICES", "1"},     {"SOFTDRIVER_CAPABILITY", "90"},
     {"SOFTDRIVER_MULTIPROCESSORS", "4"}, {"SOFTDRIVER_VERSION", "13000"}, {"SOFTDRIVER_BLOCK", "1024"},
-    {"SOFTDRIVER_POOLS", "1"},           {"SOFTDRIVER_EAGER", "0"},       {"SOFTDRIVER_FAIL_LAUNCH", "0"},
-    {"SOFTDRIVER_REFUSE_LAUNCH", "0"},
+    {"SOFTDRIVER_POOLS", "1"},           {"SOFTDRIVER_REGISTER", "1"},    {"SOFTDRIVER_EAGER", "0"},
+    {"SOFTDRIVER_FAIL_LAUNCH", "0"},     {"SOFTDRIVER_REFUSE_LAUNCH", "0"},
 };
 
 struct Values {

@@ -17,6 +17,7 @@ enum class Setting {
   kVersion,          // SOFTDRIVER_VERSION: the driver's, as 13000
   kBlock,            // SOFTDRIVER_BLOCK: threads that a block may have with the registers of its kernel
   kPools,            // SOFTDRIVER_POOLS: 0: the devices have no memory pools
+  kRegister,         // SOFTDRIVER_REGISTER: 0: memory of the program cannot be registered
   kEager,            // SOFTDRIVER_EAGER: 1 runs work at submission instead of at synchronisation
   kFailLaunch,       // SOFTDRIVER_FAIL_LAUNCH: the n-th kernel from now on fails as it runs
   kRefuseLaunch,     // SOFTDRIVER_REFUSE_LAUNCH: the n-th submission of a kernel or graph from now on is refused

@@ -185,8 +185,8 @@ func newTableNet(t testing.TB, dev device.Device, rows, batch int, hidden []int,
 	return n
 }
 
-// ends are the parts of a step that tables have of their own: rows are gathered
-// from records and corrupted, and embedded;
+// begin, score and end are the parts of a step that tables have of their own: rows
+// are gathered from records, corrupted and embedded;
 func (n *tableNet) begin() {
 	n.dev.Gather(device.GatherArgs{Data: n.data, Part: n.part, Shuffle: true, Seed: 7, Replicates: 1, Clock: n.clock, X: n.x, Index: n.index})
 	n.dev.Corrupt(device.CorruptArgs{Kind: n.corruption, Rate: philox.Threshold(0.15), Rates: n.rates, Length: 3, Amount: 0.1, Absent: true,

@@ -80,6 +80,54 @@ func TestPinnedCopies(t *testing.T) {
 	}
 }
 
+// TestMapped: the device reads memory of the host where it lies, lent or allocated,
+// and what is given back can be lent again.
+func TestMapped(t *testing.T) {
+	c := open(t)
+	const n = 1000
+	at, err := c.Alloc(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := make([]byte, n)
+	for i := range memory {
+		memory[i] = byte(i * 7)
+	}
+	in := pinned(t, c, n)
+	expect := func(m *cuda.Mapped) {
+		t.Helper()
+		if err := errors.Join(c.Zero(at, n/4), c.Copy(at, m.At, n), in.CopyFromDevice(at, n), in.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(in.Bytes, memory) {
+			t.Error("the device reads other bytes")
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 {
+		m, err := c.Map(memory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var failed *cuda.Error
+		if _, err := c.Map(memory); !errors.As(err, &failed) || failed.Call != "cuMemHostRegister" {
+			t.Errorf("lending the same memory twice: %v", err)
+		}
+		expect(m)
+	}
+	m, to, err := c.AllocMapped(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(to, memory)
+	expect(m)
+	if err := c.Free(at); err != nil {
+		t.Error(err)
+	}
+}
+
 func pinned(t *testing.T, c *cuda.Context, n int) *cuda.Pinned {
 	t.Helper()
 	p, err := c.NewPinned(n)

@@ -142,18 +142,12 @@ struct MixedRow {
     for (int64_t j = threadIdx.x / kWarp; j < columns; j += blockDim.x / kWarp) {
       const TableColumn column = table_column(words, j);
       if (!column.categorical()) continue;
-      float* d = gradient ? gradient + column.param() : nullptr;
-      const int64_t lane = threadIdx.x % kWarp, n = column.categories();
-      if (is_absent(x[j])) {
-        if (by_column && lane == 0) by_column[j] = 0;
-        for (int64_t k = lane; d && k < n; k += kWarp) d[k] = 0;
-        continue;
-      }
-      const float w = weight(j, j);
-      const int64_t code = int64_t(x[j]);
-      const float loss = code_likelihood(a + column.param(), n, code, scale * w, d);
+      const bool there = !is_absent(x[j]);
+      const int64_t code = there ? int64_t(x[j]) : -1;  // which no lane goes over: no loss, and with w a gradient of 0
+      const float w = there ? weight(j, j) : 0.0f;
+      const float loss = code_likelihood(a + column.param(), column.categories(), code, scale * w, gradient ? gradient + column.param() : nullptr);
       sum += w * loss;
-      if (by_column && lane == code % kWarp) by_column[j] = loss;
+      if (by_column && threadIdx.x % kWarp == uint32_t(code & (kWarp - 1))) by_column[j] = loss;
     }
     return sum;
   }

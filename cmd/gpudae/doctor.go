@@ -121,6 +121,9 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 	if info.MemoryTotal > 0 {
 		detail += fmt.Sprintf(", %s of memory, %s free", fileSize(info.MemoryTotal), fileSize(info.MemoryFree))
 	}
+	if kind.name == cudaName {
+		detail += "; larger data sets stay in the host's memory"
+	}
 	findings := []finding{{Check: check, OK: true, Detail: detail}}
 	if kind.name == "reference" {
 		return findings

@@ -295,12 +295,16 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 		return err
 	}
 	if err = checkMemory(info, plan.Bytes); err == nil {
+		if leavesData(info, plan.Bytes) {
+			log("data: %s do not fit on %s beside a model; the rows stay in the host's memory, and those of each minibatch are read there",
+				fileSize(plan.Bytes.Data), info.Name)
+		}
 		limitMemory(info)
 		err = use(dev)
 	}
 	var memory *device.OutOfMemoryError
 	if errors.As(err, &memory) {
-		return r.outOfMemory(memory, info.MemoryFree)
+		return r.outOfMemory(memory, info)
 	}
 	return err
 }
@@ -309,10 +313,15 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 // free on the device. It is asked before anything is allocated, since a system
 // that grants more than it has ends the process instead.
 func checkMemory(info device.Info, bytes train.Bytes) error {
-	if wanted := bytesOn(info.Name, bytes); info.MemoryFree > 0 && wanted > info.MemoryFree {
+	if wanted := bytesOn(info, bytes); info.MemoryFree > 0 && wanted > info.MemoryFree {
 		return &device.OutOfMemoryError{Device: info.Name, Wanted: wanted, Free: info.MemoryFree}
 	}
 	return nil
+}
+
+// leavesData reports whether a GPU leaves the rows in the host's memory.
+func leavesData(info device.Info, bytes train.Bytes) bool {
+	return strings.HasPrefix(info.Name, cudaName) && info.MemoryFree > 0 && !info.Holds(bytes.Data)
 }
 
 // checkHost fails if what a run on a GPU keeps on the host, to roll back, to resume
@@ -349,13 +358,15 @@ func limitMemory(info device.Info) {
 	}
 }
 
-// bytesOn is what a run takes of the memory of the named device, which for all
-// but GPUs is also the host's. The reference computes in float64.
-func bytesOn(name string, bytes train.Bytes) uint64 {
+// bytesOn is what a run takes of the memory of a device, which for all but GPUs is
+// also the host's. The reference computes in float64.
+func bytesOn(info device.Info, bytes train.Bytes) uint64 {
 	switch {
-	case strings.HasPrefix(name, cudaName):
+	case leavesData(info, bytes):
+		return bytes.Device() - bytes.Data
+	case strings.HasPrefix(info.Name, cudaName):
 		return bytes.Device()
-	case name == referenceName:
+	case info.Name == referenceName:
 		return bytes.Total() + bytes.Device()
 	}
 	return bytes.Total()
@@ -364,14 +375,14 @@ func bytesOn(name string, bytes train.Bytes) uint64 {
 // outOfMemory says which minibatch fits, or else which layers, into the memory that
 // was free when the device was opened: what was free when it ran out was less, by
 // what the run itself had taken.
-func (r *trainRun) outOfMemory(e *device.OutOfMemoryError, free uint64) error {
+func (r *trainRun) outOfMemory(e *device.OutOfMemoryError, info device.Info) error {
 	job, err := r.job()
 	if err != nil {
 		return err
 	}
 	fits := func(job train.Job) bool {
 		plan, err := train.NewPlan(job)
-		return err == nil && bytesOn(e.Device, plan.Bytes)+memoryMargin(free) <= free
+		return err == nil && bytesOn(info, plan.Bytes)+memoryMargin(info.MemoryFree) <= info.MemoryFree
 	}
 	f := &failure{code: exitDevice, where: "device " + e.Device,
 		problem: fmt.Sprintf("out of memory: %s wanted, %s free", fileSize(e.Wanted), fileSize(e.Free)),

@@ -25,7 +25,7 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 	free := room(planOf(t, job).Bytes.Total())
 
 	// The run had taken all but 1000 bytes when it ran out.
-	told := r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: whole.Bytes.Total(), Free: 1000}, free)
+	told := r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: whole.Bytes.Total(), Free: 1000}, device.Info{Name: "small", MemoryFree: free})
 	if !strings.Contains(told.Error(), fileSize(1000)+" free") {
 		t.Errorf("%q does not say what was free when the run ran out", told)
 	}
@@ -45,13 +45,13 @@ func TestOutOfMemoryNamesTheBatchThatFits(t *testing.T) {
 	if r.dae, err = r.data.build(r.settings, nil); err != nil {
 		t.Fatal(err)
 	}
-	told = r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: 1 << 30, Free: 100}, room(3<<20))
+	told = r.outOfMemory(&device.OutOfMemoryError{Device: "small", Wanted: 1 << 30, Free: 100}, device.Info{Name: "small", MemoryFree: room(3 << 20)})
 	if !strings.Contains(told.Error(), "--hidden 200 fits") && !strings.Contains(told.Error(), "--hidden 100 fits") {
 		t.Errorf("no layers in %q", told)
 	}
 
 	var failed *failure
-	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100}, room(100))
+	told = r.outOfMemory(&device.OutOfMemoryError{Device: "tiny", Wanted: 1 << 20, Free: 100}, device.Info{Name: "tiny", MemoryFree: room(100)})
 	if !errors.As(told, &failed) || failed.remedy != "choose smaller layers with --hidden" {
 		t.Errorf("without room for any batch: %v", told)
 	}
@@ -93,6 +93,21 @@ func TestTheHostsCopiesCountOnTheCPU(t *testing.T) {
 	for name, want := range map[string]bool{"cpu": false, "reference": false, "cuda:0": true} {
 		if err := checkMemory(device.Info{Name: name, MemoryFree: 20}, bytes); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestDataBeyondAGPUStayWithTheHost: they do not count there, unless they fit.
+func TestDataBeyondAGPUStayWithTheHost(t *testing.T) {
+	const gigabyte = 1 << 30
+	info := device.Info{Name: "cuda:0", MemoryTotal: 16 * gigabyte, MemoryFree: 15 * gigabyte}
+	for data, want := range map[uint64]uint64{13 * gigabyte: 14 * gigabyte, 15 * gigabyte: gigabyte, 1000 * gigabyte: gigabyte} {
+		bytes := train.Bytes{Data: data, Model: gigabyte}
+		if got := bytesOn(info, bytes); got != want {
+			t.Errorf("of %d GiB of data, a run takes %d bytes of the GPU, want %d", data/gigabyte, got, want)
+		}
+		if err := checkMemory(info, bytes); err != nil {
+			t.Errorf("%d GiB of data: %v", data/gigabyte, err)
 		}
 	}
 }

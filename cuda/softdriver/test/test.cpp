@@ -153,6 +153,20 @@ void pinned_memory_is_stale_until_synchronised() {
   }
 }
 
+void registered_memory_is_read_where_it_lies() {
+  std::vector<float> host(256, 7);
+  OK(cuMemHostRegister(host.data(), 1024, CU_MEMHOSTREGISTER_DEVICEMAP));
+  CHECK(cuMemHostRegister(host.data(), 1024, CU_MEMHOSTREGISTER_DEVICEMAP) == CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+  CUdeviceptr p;
+  OK(cuMemHostGetDevicePointer(&p, host.data(), 0));
+  OK(launch("add_one", 1, 256, {p}));
+  OK(finish());
+  CHECK(host[0] == 8 && host[255] == 8);
+  OK(cuMemHostUnregister(host.data()));
+  CHECK(host[0] == 8);  // it is the program's
+  CHECK(cuMemHostUnregister(host.data()) == CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+}
+
 void graphs_replay_and_count() {
   const CUdeviceptr x = upload(std::vector<float>(256, 0));
   float* host;
@@ -567,6 +581,7 @@ const Case cases[] = {
     SILENT(atomics_count),
     SILENT(fresh_memory_is_nan),
     SILENT(pinned_memory_is_stale_until_synchronised),
+    SILENT(registered_memory_is_read_where_it_lies),
     SILENT(graphs_replay_and_count),
     SILENT(branches_of_a_graph_join),
     SILENT(updated_graphs_take_new_arguments),

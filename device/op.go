@@ -416,7 +416,7 @@ type MeanArgs struct {
 	Fields Fields
 	Table  TableColumns // Mixed
 	Params View         // [rows, Kind.Width(features)]; Mixed: as in LikelihoodArgs
-	Out    View         // out [rows, features]; may be Params if the widths agree
+	Out    View         // out [rows, features]; may be Params if the widths agree, but not under Mixed
 }
 
 // Check panics if the arguments do not fit together.

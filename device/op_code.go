@@ -130,7 +130,7 @@ type DrawArgs struct {
 	Fields     Fields       // Categorical
 	Table      TableColumns // Mixed
 	Params     View         // [rows, Kind.Width(features)]; Mixed: as in LikelihoodArgs
-	Out        View         // out [rows, features]; may be Params if the widths agree
+	Out        View         // out [rows, features]; may be Params if the widths agree, but not under Mixed
 	Seed       uint64
 	Stream     philox.Stream
 	Stage      uint32

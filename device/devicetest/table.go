@@ -28,8 +28,11 @@ var absent = float32(math.NaN())
 // and without values, some of them absent, some with codes that stand for nothing.
 func (r *rig) recordTable(rows, columns int) device.Table {
 	all := device.Records{Columns: make([]device.Column, columns)}
-	sizes := [...]int{device.CellFloat32: 4, device.CellUint16: 2, device.CellUint8: 1}
+	sizes := [...]int{device.CellBit: 0, device.CellFloat32: 4, device.CellUint16: 2, device.CellUint8: 1}
 	kinds := device.Cells()
+	if r.rng.IntN(3) == 0 {
+		kinds = kinds[:1+r.rng.IntN(3)] // narrow ones, whose records may be of any, or any even, length
+	}
 	cells := make([]device.Cell, columns)
 	for j := range cells {
 		cells[j] = kinds[r.rng.IntN(len(kinds))]
@@ -52,7 +55,11 @@ func (r *rig) recordTable(rows, columns int) device.Table {
 			bit++
 		}
 	}
-	all.Stride = (bit/8 + 1 + 3) / 4 * 4
+	multiple := 1
+	for _, cell := range cells {
+		multiple = max(multiple, sizes[cell])
+	}
+	all.Stride = (bit/8 + multiple) / multiple * multiple
 	for j := range all.Columns {
 		if c := &all.Columns[j]; c.Cell != device.CellFloat32 && r.rng.IntN(2) == 0 {
 			c.Values = r.normals(1+r.rng.IntN(min(300, c.Cell.Codes())), 1)

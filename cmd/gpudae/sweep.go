@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gpudae/device"
 	"gpudae/internal/atomicfile"
 	"gpudae/internal/settings"
 	"gpudae/internal/sweep"
@@ -384,15 +385,16 @@ func (s *search) places() (int, error) {
 	for _, t := range s.trials {
 		t.settings.Machine.Threads = threads
 	}
-	return s.fitting(n, info.Name, info.MemoryFree), nil
+	return s.fitting(n, info), nil
 }
 
 // fitting is n, or how many of the largest trials there is memory for.
-func (s *search) fitting(n int, device string, free uint64) int {
+func (s *search) fitting(n int, info device.Info) int {
 	var largest uint64
 	for _, t := range s.trials {
-		largest = max(largest, bytesOn(device, t.plan.Bytes))
+		largest = max(largest, bytesOn(info, t.plan.Bytes))
 	}
+	free := info.MemoryFree
 	if free == 0 || largest*uint64(n) <= free {
 		return n
 	}

@@ -35,6 +35,8 @@ var arrows = map[string][]string{
 	"onnx/onnxpb":          {},
 	"sample":               {"device", "device/philox", "model"},
 	"twosample":            {"device/philox"},
+	"impute":               {},
+	"anomaly":              {},
 	"serve":                {"data"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},

@@ -60,6 +60,16 @@ func (d *Decoder) Decode(x []float32) *data.Cells {
 	return cells
 }
 
+// Number is a value z of a column of the model, counted from 0, in the column's
+// units: as in its cells, but for texts and categories, whose value it is.
+func (d *Decoder) Number(column int, z float32) float64 {
+	c := &d.columns[column]
+	if !c.column.Kind.scaled() {
+		return float64(z)
+	}
+	return c.value(float64(z))
+}
+
 type columnDecoder struct {
 	column    *Column
 	typ       data.CellType // of its cells

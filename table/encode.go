@@ -84,6 +84,15 @@ func enumerate(names []string) string {
 // Width is the number of columns of a row.
 func (e *Encoder) Width() int { return len(e.columns) }
 
+// Places are the places in the frame of the columns of a row, -1 of those that it lacks.
+func (e *Encoder) Places() []int {
+	places := make([]int, len(e.columns))
+	for j := range e.columns {
+		places[j] = e.columns[j].place
+	}
+	return places
+}
+
 // Encode writes the block of cells, whose first row has the number from, to x,
 // which is [cells.Rows, Width] row-major. It fails with *data.Error.
 func (e *Encoder) Encode(cells *data.Cells, from int, x []float32) error {

@@ -20,7 +20,9 @@ import (
 )
 
 // tableCommands are those that take models of tables of mixed columns.
-func tableCommands() []string { return []string{"eval", "denoise", "encode", "inspect", "report"} }
+func tableCommands() []string {
+	return []string{"eval", "denoise", "encode", "impute", "anomaly", "inspect", "report"}
+}
 
 // checkColumns refuses a model of mixed columns to a command that knows numbers only.
 func checkColumns(c *cli.Context, saved *train.Saved) error {

@@ -14,7 +14,7 @@ import (
 // data. A score model has no likelihood: its NLL is NaN.
 type Evaluation struct {
 	N          int
-	Loss       float64 // mean of the objective over examples: NLL + β·KL, or that of denoising score matching
+	Loss       float64 // mean of the objective over examples: NLL + β·KL, of a table weighted by emphasis and column; or that of denoising score matching
 	NLL        float64 // mean of -log p(x|h), h the code of x̃, over examples; not weighted by emphasis
 	KL         float64 // mean divergence of q(h|x̃) from the prior, 0 of deterministic codes: NLL + KL bounds -log p(x) from above
 	PerFeature float64 // NLL / features
@@ -105,7 +105,7 @@ func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) err
 	switch {
 	case n.scores():
 		e.NLL = math.NaN()
-	case tabular: // the loss may be that of a mask too
+	case tabular: // the loss is weighted, and may be that of a mask too
 		e.NLL, e.MSE = cells.nll/drawn, cells.square/float64(cells.numbers)
 	}
 	e.PerFeature = e.NLL / float64(features)

@@ -15,11 +15,7 @@ func (n *Net) loss(m *minibatch) {
 		n.match(m, true)
 		return
 	}
-	args := n.likelihood(m)
-	args.Weights = n.weights
-	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
-		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
-	}
+	args := n.weighted(m)
 	args.DParams, args.Scale = args.Params, n.share(m)
 	n.dev.Likelihood(args)
 	if n.stochastic() {
@@ -27,15 +23,29 @@ func (n *Net) loss(m *minibatch) {
 	}
 }
 
-// judge computes the loss of each row that has been reconstructed, -log p(x|h)
-// without emphasis or that of denoising score matching.
+// weighted is the likelihood as training weighs it, by emphasis and column.
+func (n *Net) weighted(m *minibatch) device.LikelihoodArgs {
+	args := n.likelihood(m)
+	args.Weights = n.weights
+	if e := n.dae.resolved.Emphasis; e != (Emphasis{1, 1}) {
+		args.Mask, args.Destroyed, args.Untouched = n.mask.Top(m.rows), float32(e.Destroyed), float32(e.Untouched)
+	}
+	return args
+}
+
+// judge computes the loss of each row that has been reconstructed: that of denoising
+// score matching; of a table the objective, with -log p(x|h) by column beside it;
+// otherwise -log p(x|h) without emphasis.
 func (n *Net) judge(m *minibatch) {
 	if n.scores() {
 		n.match(m, false)
 		return
 	}
 	args := n.likelihood(m)
-	args.ByColumn = top(n.byColumn, m.rows)
+	if n.dae.resolved.tabular() {
+		args = n.weighted(m)
+		args.ByColumn = n.byColumn.Top(m.rows)
+	}
 	n.dev.Likelihood(args)
 }
 

@@ -162,7 +162,7 @@ func (d *detection) run(ctx context.Context, p *program) error {
 		d.console.logf("anomaly: %d rows tell no rate below %.3g, so nothing is flagged; give more with --calibrate",
 			len(d.calibration.Scores[d.by]), d.calibration.LeastRate())
 	}
-	frame, err := p.openRaw(ctx, d.input, d.reading.header, false)
+	frame, err := p.openFrame(ctx, d.input, d.reading)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (d *detection) fit(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	frame, err := p.openRaw(ctx, path, d.reading.header, false)
+	frame, err := p.openFrame(ctx, path, d.reading)
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,8 @@ func schemaFor(c *cli.Context, saved *train.Saved) (*table.Schema, error) {
 
 // run reads the input, a block at a time, and fills it in.
 func (in *imputation) run(ctx context.Context, p *program) (err error) {
-	frame, err := p.openRaw(ctx, in.input, in.reading.header, keepsBytes(in.out))
+	in.reading.raw = keepsBytes(in.out)
+	frame, err := p.openFrame(ctx, in.input, in.reading)
 	if err != nil {
 		return err
 	}

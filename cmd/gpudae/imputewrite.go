@@ -21,16 +21,6 @@ type tableBlock struct {
 	x     []float32 // [rows, columns of the model]
 }
 
-// openRaw opens a table of cells; with raw, a text's cells come with their bytes.
-func (p *program) openRaw(ctx context.Context, nameOrPath, header string, raw bool) (data.Frame, error) {
-	options := data.Options{Header: headerOf(header), Standard: p.stdin, Raw: raw}
-	path, err := p.downloaded(nameOrPath, &options)
-	if err != nil {
-		return nil, err
-	}
-	return data.OpenFrame(ctx, path, options)
-}
-
 // eachBlock sends the rows of a frame through a model of mixed columns, a block
 // at a time, and then logs what is to be known of the rows.
 func (o *inferenceOptions) eachBlock(ctx context.Context, saved *train.Saved, frame data.Frame, encoder *table.Encoder,

@@ -23,12 +23,13 @@ type inputOptions struct {
 	scale  float32 // of a uint8 file, 0: the default
 
 	missing bool // whether values may be
+	raw     bool // whether the cells of a text come with their bytes too
 }
 
 // options are those of package data.
 func (o inputOptions) options(p *program) data.Options {
 	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	return data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin}
+	return data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin, Raw: o.raw}
 }
 
 // openFrame opens a table with cells of any type; "-" is standard input.

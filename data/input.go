@@ -90,6 +90,13 @@ func (in *input) fromFile(ctx context.Context, file *os.File) error {
 }
 
 func (in *input) fromPipe(ctx context.Context, r io.Reader) error {
+	if kept, ok := r.(*spool); ok { // and stays open
+		size, err := kept.size()
+		if err != nil {
+			return in.readError(err)
+		}
+		return in.start(ctx, kept, size)
+	}
 	spool, err := newSpool()
 	if err != nil {
 		return fmt.Errorf("%s: %w", in.path, err)

@@ -51,6 +51,12 @@ func outputFormatOf(path string) (outputFormat, error) {
 		Remedy: "use .npy, .npz, .csv, .tsv, .parquet, .arrow, .safetensors or .idx, also with .gz or .zst, or folder/ for images"}
 }
 
+// IsText reports whether a file of that name is written as text.
+func IsText(path string) bool {
+	name := strings.ToLower(TrimCompression(path))
+	return strings.HasSuffix(name, ".csv") || strings.HasSuffix(name, ".tsv")
+}
+
 // arrayFormat puts an array into a format.
 type arrayFormat interface {
 	// append takes the values of whole rows: []uint8, []float32 or []float64.

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,23 @@ type spool struct {
 	*os.File
 	named bool // whether it must be removed
 }
+
+// Keep copies all that r gives to a temporary file, which Options.Standard may be
+// more than once.
+func Keep(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
+	s, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(s, contextReader{ctx, r}); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// size is the length of the file.
+func (s *spool) size() (int64, error) { return s.Seek(0, io.SeekEnd) }
 
 func newSpool() (*spool, error) {
 	file, err := os.CreateTemp("", "gpudae-*.spool")

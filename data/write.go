@@ -13,15 +13,15 @@ import (
 // CheckOutput reports, before any work is done for it, whether Write knows a
 // format for path. It fails with *Error.
 func CheckOutput(path string) error {
-	if isFolder(path) {
+	if IsFolder(path) {
 		return nil
 	}
 	_, err := outputFormatOf(path)
 	return err
 }
 
-// isFolder reports whether path names a folder, for images.
-func isFolder(path string) bool {
+// IsFolder reports whether path names a folder, for images.
+func IsFolder(path string) bool {
 	info, err := os.Stat(path)
 	return strings.HasSuffix(path, "/") || strings.HasSuffix(path, string(os.PathSeparator)) || err == nil && info.IsDir()
 }
@@ -68,7 +68,7 @@ type committer interface {
 // *Error for an unknown suffix or an array that the format does not hold, or
 // *atomicfile.Error.
 func CreateArray(path string, info ArrayInfo) (*ArrayWriter, error) {
-	if isFolder(path) {
+	if IsFolder(path) {
 		return createImages(path, info)
 	}
 	f, err := outputFormatOf(path)

@@ -11,8 +11,8 @@ import (
 // A group of rows, which the writer holds in memory, ends at so many values or
 // bytes of text.
 const (
-	parquetGroupValues = 1 << 22
-	parquetGroupText   = 1 << 26
+	parquetGroupValues = 1 << 21
+	parquetGroupText   = 1 << 24
 )
 
 // orderedColumns is a schema whose columns keep their order; that of the library

@@ -21,6 +21,7 @@ type Flow struct {
 	Probes   int
 	Together int // examples at a time, 0 for all
 	Seed     uint64
+	First    int // row in the data of the first example, for which its probes are drawn
 	// Observe, if it is not nil, is told after every step of a minibatch.
 	Observe func()
 }
@@ -53,7 +54,7 @@ func LogLikelihood(ctx context.Context, d Denoiser, x []float32, f Flow) ([]floa
 	}
 	all := make([]float64, 0, len(x)/features)
 	for rows := range slices.Chunk(x, together) {
-		t := &tracer{Flow: f, denoiser: d, features: features, first: len(all)}
+		t := &tracer{Flow: f, denoiser: d, features: features, first: f.First + len(all)}
 		logs, err := t.ascend(ctx, rows, prior)
 		if err != nil {
 			return nil, fmt.Errorf("likelihood: %w", err)

@@ -170,7 +170,7 @@ func (u *linearUse) write(y *tensor.Dense, like []int, columns []string) error {
 	if err := data.Write(u.c.Context, u.out, y, columns); err != nil {
 		return err
 	}
-	return u.printWrote(&inferenceOptions{json: u.c.Bool("json")}, u.out, y)
+	return u.printWrote(&inferenceOptions{json: u.c.Bool("json")}, u.out, data.ArrayInfo{Rows: y.Shape()[0], Shape: y.Shape()[1:]})
 }
 
 // likelihoodReport is what baseline likelihood prints.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -86,7 +87,9 @@ func (p *program) dataInfoCommand() *cli.Command {
 		Description: `DATA is a built-in name, a name that 'data get' has downloaded, a file, a folder
 of .png and .jpg files of one size (folder:resize=32x32 brings them to one), or
 - for standard input. A file is .csv, .tsv, .npy or .idx, each also with .gz or
-.zst, .parquet, .npz or .safetensors; file.npz:name chooses one of its arrays.
+.zst, .parquet, .arrow, .npz or .safetensors; file.npz:name chooses one of its
+arrays. Of a table with columns of text, truth values or times the columns are
+listed, with their types, missing and different cells.
 
 Examples:
   gpudae data info digits
@@ -100,6 +103,17 @@ func (p *program) dataInfo(c *cli.Context) error {
 	if err := arguments(c, "DATA"); err != nil {
 		return err
 	}
+	f, s, err := p.mixedArgument(c)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		defer f.Close()
+		if c.Bool("json") {
+			return p.printJSON(s)
+		}
+		return p.printText(describeFrame(s))
+	}
 	d, err := p.openArgument(c)
 	if err != nil {
 		return err
@@ -110,6 +124,65 @@ func (p *program) dataInfo(c *cli.Context) error {
 		return p.printJSON(info)
 	}
 	return p.printText(describe(info, d.Labels()))
+}
+
+// mixedArgument opens the first argument as a table of cells, and reads all of it, if
+// it has columns of other things than numbers; nil otherwise. Standard input is
+// kept for whoever opens it next.
+func (p *program) mixedArgument(c *cli.Context) (data.Frame, data.FrameSummary, error) {
+	var none data.FrameSummary
+	reading := inputOptions{header: auto}
+	if c.IsSet("header") {
+		reading.header = c.String("header")
+	}
+	if err := checkHeader(reading.header); err != nil || c.IsSet("label") {
+		return nil, none, err
+	}
+	name := c.Args().First()
+	if name == "-" && p.stdin != nil {
+		kept, err := data.Keep(c.Context, p.stdin)
+		if err != nil {
+			return nil, none, fmt.Errorf("standard input: %w", err)
+		}
+		p.stdin = kept
+	}
+	f, err := p.openFrame(c.Context, name, reading)
+	if err != nil {
+		if file, statErr := os.Stat(name); name != "-" && (statErr != nil || !file.Mode().IsRegular()) {
+			return nil, none, c.Context.Err() // a built-in set, or a folder
+		}
+		return nil, none, err
+	}
+	if !slices.Contains([]string{"csv", "parquet", "arrow"}, f.Info().Format) {
+		return nil, none, f.Close()
+	}
+	s, err := data.Summarise(c.Context, f)
+	if err != nil || s.Numeric() {
+		f.Close()
+		return nil, none, err
+	}
+	return f, s, nil
+}
+
+// describeFrame lists the columns of a table.
+func describeFrame(s data.FrameSummary) string {
+	g := grid{{"name", s.Name}}
+	if s.Path != "" {
+		g.add("path", s.Path)
+	}
+	g.add("format", s.Format)
+	g.add("rows", fmt.Sprint(s.Rows))
+	g.add("columns", fmt.Sprint(len(s.Columns)))
+	g.add("sha256", s.SHA256)
+	columns := grid{{"column", "type", "missing", "distinct"}}
+	for _, c := range s.Columns {
+		distinct := fmt.Sprint(c.Distinct)
+		if c.Distinct > data.DistinctMost {
+			distinct = fmt.Sprintf("> %d", data.DistinctMost)
+		}
+		columns.add(c.Name, string(c.Type), fmt.Sprint(c.Missing), distinct)
+	}
+	return g.left() + "\n" + columns.String()
 }
 
 // openArgument opens the first argument as the flags of reading say.

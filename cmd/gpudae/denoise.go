@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,12 +26,14 @@ func (p *program) denoiseCommand() *cli.Command {
 the corrupted x̃, unless --corrupt is given. A score model (train --objective dsm) is told by --sigma how
 strong the Gaussian noise in it is. MODEL is a run folder or a model.safetensors; IN is a file, a
 built-in name or - for standard input; OUT is .npy, .csv, .tsv or .idx, also with
-.gz or .zst, .npz, .parquet or .safetensors. Numbers are in the scale of the data (8-bit images: 0 to 1); only
-an IDX file of an 8-bit input holds 8-bit numbers again.
+.gz or .zst, .npz, .parquet, .arrow or .safetensors, or folder/ for PNG images, which have the
+names of the input's. Numbers are in the scale of the data (8-bit images: 0 to 1); only
+an IDX file of an 8-bit input, and images, hold 8-bit numbers again.
 
 Examples:
   gpudae denoise runs/mine noisy.npy -o clean.npy
   gpudae denoise runs/mine digits --corrupt masking:0.5 -o clean.idx.gz
+  gpudae denoise runs/photos noisy -o clean/
   gpudae denoise runs/score noisy.npy --sigma 0.3 -o clean.npy
   cat noisy.csv | gpudae denoise runs/mine - -o clean.csv`,
 		Flags: append([]cli.Flag{
@@ -69,15 +73,10 @@ func (p *program) denoise(c *cli.Context) error {
 		return err
 	}
 	defer d.Close()
-	reconstruct := o.reconstruct
 	if c.IsSet("corrupt") {
-		reconstruct = o.reconstructCorrupted
+		return p.denoiseCorrupted(c.Context, o, saved, d, out)
 	}
-	y, err := reconstruct(c.Context, saved, d)
-	if err != nil {
-		return err
-	}
-	return p.writeAsInput(c.Context, o, saved, d.Info(), out, y)
+	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) { return net.Denoise(c.Context, x) })
 }
 
 // denoiseAt takes the input for data with Gaussian noise of --sigma.
@@ -98,27 +97,30 @@ func (p *program) denoiseAt(c *cli.Context, o *inferenceOptions, saved *train.Sa
 		return err
 	}
 	defer d.Close()
-	y, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
 		rows := data.Float32s(x)
 		clean := make([]float32, len(rows))
 		return tensor.New(tensor.WithShape(x.Shape()...), tensor.WithBacking(clean)), net.DenoiseAt(c.Context, clean, rows, sigma)
 	})
-	if err != nil {
-		return err
-	}
-	return p.writeAsInput(c.Context, o, saved, d.Info(), out, y)
 }
 
-// writeAsInput writes reconstructions in the form of the input.
-func (p *program) writeAsInput(ctx context.Context, o *inferenceOptions, saved *train.Saved, info data.Info, out string, y *tensor.Dense) error {
-	y, err := asInput(y, saved, info, out)
+// denoiseBy reads the rows as corrupted ones, and writes reconstructions in the form
+// of the input.
+func (p *program) denoiseBy(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string,
+	denoise func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) error {
+	f := formOf(saved, d.Info(), out)
+	f.array.Files = data.FileNames(d)
+	err := o.stream(ctx, saved, d, out, f.array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+		y, err := denoise(net, x)
+		if err != nil {
+			return nil, err
+		}
+		return f.apply(y)
+	})
 	if err != nil {
 		return err
 	}
-	if err := data.Write(ctx, out, y, info.Columns); err != nil {
-		return err
-	}
-	return p.printWrote(o, out, y)
+	return p.printWrote(o, out, f.array)
 }
 
 // recorrupt gives a model another corruption process.
@@ -134,19 +136,20 @@ func recorrupt(saved *train.Saved, spec, where string) error {
 	return nil
 }
 
-// reconstruct reads the rows as corrupted ones.
-func (o *inferenceOptions) reconstruct(ctx context.Context, saved *train.Saved, d data.Dataset) (*tensor.Dense, error) {
-	return o.stream(ctx, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) { return net.Denoise(ctx, x) })
-}
-
-// reconstructCorrupted corrupts the rows first. All of them go to the device,
-// since a swap's donor may be any of them.
-func (o *inferenceOptions) reconstructCorrupted(ctx context.Context, saved *train.Saved, d data.Dataset) (*tensor.Dense, error) {
+// denoiseCorrupted corrupts the rows first. All of them go to the device, since a
+// swap's donor may be any of them.
+func (p *program) denoiseCorrupted(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string) error {
+	f := formOf(saved, d.Info(), out)
+	f.array.Files = data.FileNames(d)
+	w, err := data.CreateArray(out, f.array)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
 	matrix, err := data.Table(ctx, d, &saved.Scaler)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	values := make([]float32, 0, matrix.Rows*matrix.Columns)
 	err = o.onDevice(func(dev device.Device) error {
 		net, src, err := saved.Bind(dev, min(inferenceBatch, matrix.Rows))
 		if err != nil {
@@ -157,25 +160,70 @@ func (o *inferenceOptions) reconstructCorrupted(ctx context.Context, saved *trai
 		}
 		src.Part = device.Rows{Hi: matrix.Rows}
 		_, err = net.EvaluateEach(ctx, src, func(b model.Batch) error {
-			values = append(values, b.Reconstructed...)
-			return nil
+			values := slices.Clone(b.Reconstructed)
+			y, err := f.apply(tensor.New(tensor.WithShape(len(values)/matrix.Columns, matrix.Columns), tensor.WithBacking(values)))
+			if err != nil {
+				return err
+			}
+			return w.Append(ctx, y)
 		})
 		return err
 	})
-	return tensor.New(tensor.WithShape(matrix.Rows, matrix.Columns), tensor.WithBacking(values)), err
+	if err != nil {
+		return err
+	}
+	if err := w.Commit(); err != nil {
+		return err
+	}
+	return p.printWrote(o, out, f.array)
 }
 
-// asInput brings reconstructions to the scale and the shape of the input, and
-// for an IDX file of an 8-bit input to its type.
-func asInput(y *tensor.Dense, saved *train.Saved, info data.Info, out string) (*tensor.Dense, error) {
-	y, err := saved.Scaler.Invert(y)
+// form is how rows of a model are written: in the scale and the shape of the input,
+// and for an IDX file of an 8-bit input and for images in 8 bits.
+type form struct {
+	array data.ArrayInfo
+	saved *train.Saved
+	scale float32 // of 8-bit values
+}
+
+func formOf(saved *train.Saved, info data.Info, out string) form {
+	f := form{data.ArrayInfo{Rows: info.Rows, Shape: info.Shape, Element: data.Float32, Columns: info.Columns}, saved, info.Scale}
+	if info.Element != data.Uint8 {
+		f.scale = 1.0 / math.MaxUint8 // images of numbers from 0 to 1
+	}
+	if data.IsFolder(out) || info.Element == data.Uint8 && isIDX(out) {
+		f.array.Element = data.Uint8
+	}
+	return f
+}
+
+// apply brings rows in the scale of training, [rows, features], to that form.
+func (f form) apply(y *tensor.Dense) (*tensor.Dense, error) {
+	y, err := f.saved.Scaler.Invert(y)
+	if err == nil && f.array.Element == data.Uint8 {
+		y = data.Narrow(y, f.scale)
+	}
+	return y, err
+}
+
+// write writes all rows, in the scale of training, a block at a time.
+func (f form) write(ctx context.Context, out string, rows *tensor.Dense) error {
+	w, err := data.CreateArray(out, f.array)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if info.Element == data.Uint8 && isIDX(out) {
-		y = data.Narrow(y, info.Scale)
+	defer w.Abort()
+	values, width := data.Float32s(rows), rows.Shape()[1]
+	for block := range slices.Chunk(values, rowsAtATime*width) {
+		y, err := f.apply(tensor.New(tensor.WithShape(len(block)/width, width), tensor.WithBacking(block)))
+		if err != nil {
+			return err
+		}
+		if err := w.Append(ctx, y); err != nil {
+			return err
+		}
 	}
-	return y, y.Reshape(append([]int{info.Rows}, info.Shape...)...)
+	return w.Commit()
 }
 
 // isIDX reports whether a file of that name is written as IDX.

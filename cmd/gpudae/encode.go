@@ -47,7 +47,9 @@ func (p *program) encode(c *cli.Context) error {
 		return err
 	}
 	defer d.Close()
-	h, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	columns := codeColumns(saved.DAE, all)
+	array := data.ArrayInfo{Rows: d.Info().Rows, Shape: []int{len(columns)}, Element: data.Float32, Columns: columns}
+	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
 		if !all {
 			return net.Encode(c.Context, x)
 		}
@@ -60,10 +62,7 @@ func (p *program) encode(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := data.Write(c.Context, out, h, codeColumns(saved.DAE, all)); err != nil {
-		return err
-	}
-	return p.printWrote(o, out, h)
+	return p.printWrote(o, out, array)
 }
 
 // sideBySide joins matrices of as many rows.

@@ -133,14 +133,17 @@ func outputFile(c *cli.Context) (string, error) {
 	return path, nil
 }
 
-// stream sends the rows of d through compute, a range at a time, and returns
-// what comes back as one matrix.
-func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset,
-	compute func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) (*tensor.Dense, error) {
-	var values []float32
-	rows := d.Info().Rows
-	err := o.onDevice(func(dev device.Device) error {
-		net, _, err := saved.Bind(dev, min(inferenceBatch, rows))
+// stream sends the rows of d through compute, a range at a time, and writes what
+// comes back, in the form of array, as it comes. The file is there at the end.
+func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset, out string, array data.ArrayInfo,
+	compute func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) error {
+	w, err := data.CreateArray(out, array)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	err = o.onDevice(func(dev device.Device) error {
+		net, _, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
 		if err != nil {
 			return err
 		}
@@ -149,11 +152,13 @@ func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d dat
 			if err != nil {
 				return err
 			}
-			values = append(values, data.Float32s(y)...)
-			return nil
+			return w.Append(ctx, y)
 		})
 	})
-	return tensor.New(tensor.WithShape(rows, len(values)/rows), tensor.WithBacking(values)), err
+	if err != nil {
+		return err
+	}
+	return w.Commit()
 }
 
 // wrote is the result of a command that writes an array.
@@ -162,11 +167,12 @@ type wrote struct {
 	Shape []int  `json:"shape"`
 }
 
-func (p *program) printWrote(o *inferenceOptions, out string, y *tensor.Dense) error {
+func (p *program) printWrote(o *inferenceOptions, out string, array data.ArrayInfo) error {
+	shape := append([]int{array.Rows}, array.Shape...)
 	if o.json {
-		return p.printJSON(wrote{out, y.Shape()})
+		return p.printJSON(wrote{out, shape})
 	}
-	return p.printText(fmt.Sprintf("%s: %v\n", out, []int(y.Shape())))
+	return p.printText(fmt.Sprintf("%s: %v\n", out, shape))
 }
 
 // commandPath is a command with those above it: "data list".

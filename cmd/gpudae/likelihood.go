@@ -10,7 +10,6 @@ import (
 
 	"gpudae/data"
 	"gpudae/device"
-	"gpudae/model"
 	"gpudae/sample"
 	"gpudae/train"
 )
@@ -73,26 +72,28 @@ func (p *program) likelihood(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	z, err := p.scaledRows(c.Context, o, saved)
+	d, err := p.openFor(c.Context, saved, o.input, o.reading)
 	if err != nil {
 		return err
 	}
-	logs, err := o.logLikelihood(c.Context, saved, z, flow)
+	defer d.Close()
+	var w *data.ArrayWriter
+	if out != "" {
+		if w, err = data.CreateArray(out, data.ArrayInfo{Rows: d.Info().Rows, Shape: []int{1}, Element: data.Float32, Columns: []string{"log_p"}}); err != nil {
+			return err
+		}
+		defer w.Abort()
+	}
+	sum, err := o.logLikelihood(c.Context, saved, d, flow, w)
 	if err != nil {
 		return chainError(err, "likelihood", "give a lower --sigma-max or more --steps, or train for longer")
 	}
-	shift := logScale(saved.Scaler)
-	values := make([]float32, len(logs))
-	for i := range logs {
-		logs[i] -= shift
-		values[i] = float32(logs[i])
-	}
-	if out != "" {
-		if err := data.Write(c.Context, out, tensor.New(tensor.WithShape(len(values), 1), tensor.WithBacking(values)), []string{"log_p"}); err != nil {
+	if w != nil {
+		if err := w.Commit(); err != nil {
 			return err
 		}
 	}
-	return p.printLikelihood(o, out, logs, saved.Schema.Features, flow)
+	return p.printLikelihood(o, out, sum, saved.Schema.Features, flow)
 }
 
 func flowOf(c *cli.Context, saved *train.Saved) (sample.Flow, error) {
@@ -134,26 +135,14 @@ func flowOf(c *cli.Context, saved *train.Saved) (sample.Flow, error) {
 	return f, nil
 }
 
-// scaledRows reads the input in the scale of training.
-func (p *program) scaledRows(ctx context.Context, o *inferenceOptions, saved *train.Saved) ([]float32, error) {
-	d, err := p.openFor(ctx, saved, o.input, o.reading)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	var z []float32
-	err = eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
-		z = append(z, data.Float32s(x)...)
-		return nil
-	})
-	return z, err
-}
-
-func (o *inferenceOptions) logLikelihood(ctx context.Context, saved *train.Saved, z []float32, f sample.Flow) (logs []float64, err error) {
-	rows := len(z) / saved.Schema.Features
-	err = o.onDevice(func(dev device.Device) error {
-		var net *model.Net
-		if net, _, err = saved.Bind(dev, min(inferenceBatch, rows)); err != nil {
+// logLikelihood computes log p(x) of all rows, a range at a time, and writes it to w
+// unless that is nil.
+func (o *inferenceOptions) logLikelihood(ctx context.Context, saved *train.Saved, d data.Dataset, f sample.Flow, w *data.ArrayWriter) (moments, error) {
+	var sum moments
+	rows, shift := d.Info().Rows, logScale(saved.Scaler)
+	err := o.onDevice(func(dev device.Device) error {
+		net, _, err := saved.Bind(dev, min(inferenceBatch, rows))
+		if err != nil {
 			return err
 		}
 		f.Observe = func() {
@@ -162,11 +151,39 @@ func (o *inferenceOptions) logLikelihood(ctx context.Context, saved *train.Saved
 			}
 		}
 		o.console.start(int64(f.Steps) * int64((rows+inferenceBatch-1)/inferenceBatch))
-		logs, err = sample.LogLikelihood(ctx, net, z, f)
-		o.console.stop()
-		return err
+		defer o.console.stop()
+		return eachRange(ctx, d, &saved.Scaler, func(z *tensor.Dense) error {
+			logs, err := sample.LogLikelihood(ctx, net, data.Float32s(z), f)
+			if err != nil {
+				return err
+			}
+			f.First += len(logs)
+			values := make([]float32, len(logs))
+			for i, log := range logs {
+				sum.add(log - shift)
+				values[i] = float32(log - shift)
+			}
+			if w == nil {
+				return nil
+			}
+			return w.Append(ctx, tensor.New(tensor.WithShape(len(values), 1), tensor.WithBacking(values)))
+		})
 	})
-	return logs, err
+	return sum, err
+}
+
+// moments are those of numbers that come one by one (Welford 1962).
+type moments struct {
+	count  int
+	mean   float64
+	square float64 // Σ(v - mean)²
+}
+
+func (m *moments) add(v float64) {
+	m.count++
+	before := v - m.mean
+	m.mean += before / float64(m.count)
+	m.square += before * (v - m.mean)
 }
 
 // logScale is what ln p(x) falls short of ln p(z) by, x = a + b·z: Σ ln b.
@@ -192,28 +209,21 @@ type flowJSON struct {
 	Probes         int     `json:"probes,omitempty"`
 }
 
-func (p *program) printLikelihood(o *inferenceOptions, out string, logs []float64, features int, f sample.Flow) error {
-	n := float64(len(logs))
-	var mean, square float64
-	for _, v := range logs {
-		mean += v / n
-	}
-	for _, v := range logs {
-		square += (v - mean) * (v - mean)
-	}
+func (p *program) printLikelihood(o *inferenceOptions, out string, logs moments, features int, f sample.Flow) error {
+	n, mean := float64(logs.count), logs.mean
 	trace, how := traceExact, "exact trace"
 	if f.Probes > 0 {
 		trace, how = traceHutchinson, "trace from "+count(f.Probes, "probe")
 	}
-	result := flowJSON{out, len(logs), number(mean), number(math.Sqrt(square / (n * (n - 1)))), number(-mean / math.Ln2 / float64(features)),
+	result := flowJSON{out, logs.count, number(mean), number(math.Sqrt(logs.square / (n * (n - 1)))), number(-mean / math.Ln2 / float64(features)),
 		f.SigmaMin, f.SigmaMax, f.Steps, trace, f.Probes}
 	if o.json {
 		return p.printJSON(result)
 	}
 	text := ""
 	if out != "" {
-		text = fmt.Sprintf("%s: [%d 1]\n", out, len(logs))
+		text = fmt.Sprintf("%s: [%d 1]\n", out, logs.count)
 	}
 	return p.printText(text + fmt.Sprintf("log p(x): %.4f ± %s nats an example of %d, %.4f bits a feature\nσ from %s to %s in %s, %s\n", mean, result.StandardError.short(),
-		len(logs), -mean/math.Ln2/float64(features), number(f.SigmaMin), number(f.SigmaMax), count(f.Steps, "step"), how))
+		logs.count, -mean/math.Ln2/float64(features), number(f.SigmaMin), number(f.SigmaMax), count(f.Steps, "step"), how))
 }

@@ -171,13 +171,11 @@ func (p *program) sample(c *cli.Context) error {
 	}
 	info := saved.Schema
 	info.Rows = s.number
-	if states, err = asInput(states, saved, info, out); err != nil {
+	f := formOf(saved, info, out)
+	if err := f.write(c.Context, out, states); err != nil {
 		return err
 	}
-	if err := data.Write(c.Context, out, states, info.Columns); err != nil {
-		return err
-	}
-	return p.printSampled(o, s, out, states)
+	return p.printSampled(o, s, out, f.array)
 }
 
 // checkSampling checks the flags that need no model.
@@ -281,9 +279,10 @@ type sampledJSON struct {
 	*descentJSON
 }
 
-func (p *program) printSampled(o *inferenceOptions, s *sampling, out string, states *tensor.Dense) error {
+func (p *program) printSampled(o *inferenceOptions, s *sampling, out string, array data.ArrayInfo) error {
+	shape := append([]int{array.Rows}, array.Shape...)
 	if o.json {
-		result := sampledJSON{wrote: wrote{out, states.Shape()}, Method: s.name}
+		result := sampledJSON{wrote: wrote{out, shape}, Method: s.name}
 		if s.given != nil {
 			result.Given = s.given.names
 		}
@@ -295,7 +294,7 @@ func (p *program) printSampled(o *inferenceOptions, s *sampling, out string, sta
 		}
 		return p.printJSON(result)
 	}
-	text := fmt.Sprintf("%s: %v\n", out, []int(states.Shape()))
+	text := fmt.Sprintf("%s: %v\n", out, shape)
 	switch {
 	case s.isChain():
 		text += s.chains.text(s)

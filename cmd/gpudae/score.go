@@ -72,20 +72,19 @@ func (p *program) score(c *cli.Context) error {
 	if c.Bool("posterior") {
 		return p.posterior(c, o, saved, d, out, sigma)
 	}
-	s, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
-		return sample.Score(c.Context, net, x, sigma)
+	info := d.Info()
+	array := data.ArrayInfo{Rows: info.Rows, Shape: info.Shape, Element: data.Float32, Columns: info.Columns}
+	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+		s, err := sample.Score(c.Context, net, x, sigma)
+		if err == nil {
+			unscaleScore(s, saved.Scaler)
+		}
+		return s, err
 	})
 	if err != nil {
 		return err
 	}
-	unscaleScore(s, saved.Scaler)
-	if err := s.Reshape(append([]int{d.Info().Rows}, d.Info().Shape...)...); err != nil {
-		return err
-	}
-	if err := data.Write(c.Context, out, s, d.Info().Columns); err != nil {
-		return err
-	}
-	return p.printWrote(o, out, s)
+	return p.printWrote(o, out, array)
 }
 
 // scoreNoise is the σ of a score.
@@ -150,8 +149,10 @@ func (p *program) posterior(c *cli.Context, o *inferenceOptions, saved *train.Sa
 	if !c.IsSet("probes") && features > exactFeatures {
 		probes = exactFeatures
 	}
+	info := d.Info()
+	array := data.ArrayInfo{Rows: info.Rows, Shape: append([]int{2}, info.Shape...), Element: data.Float32, Columns: posteriorColumns(info.Columns)}
 	first := 0
-	y, err := o.stream(c.Context, saved, d, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	err := o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
 		rows := data.Float32s(x)
 		mean, variance := make([]float32, len(rows)), make([]float32, len(rows))
 		if err := sample.Posterior(c.Context, net, mean, variance, rows, sigma, probes, first, saved.Config.Seed); err != nil {
@@ -163,13 +164,7 @@ func (p *program) posterior(c *cli.Context, o *inferenceOptions, saved *train.Sa
 	if err != nil {
 		return err
 	}
-	if err := y.Reshape(append([]int{d.Info().Rows, 2}, d.Info().Shape...)...); err != nil {
-		return err
-	}
-	if err := data.Write(c.Context, out, y, posteriorColumns(d.Info().Columns)); err != nil {
-		return err
-	}
-	return p.printWrote(o, out, y)
+	return p.printWrote(o, out, array)
 }
 
 // besideVariances brings means and variances, both [rows, features], to the scale of

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import feather
 import zstandard
 from PIL import Image
 from safetensors import safe_open
@@ -196,6 +197,84 @@ def check_safetensors(folder, written):
     assert sample["encoder.0.weight"].shape == (2, 3) and sample["long"][0] == 2**64 - 1 and sample["empty"].shape == (0, 5)
 
 
+def mixed_table():
+    """Columns of every type that both sides know, with missing values."""
+    return pa.table({
+        "text, é": pa.array(["a,b", None, 'say "hi"', "two\nlines ☃"]),
+        "word": pa.array(["red", "blue", None, "red"]).dictionary_encode(),
+        "large": pa.array(["x", "yy", "", None], pa.large_string()),
+        "number": pa.array([0.1, None, -1e300, 3.0]),
+        "single": pa.array([0.5, 1.5, None, -2.0], pa.float32()),
+        "integer": pa.array([2**53 + 1, -7, None, 0]),
+        "small": pa.array([1, None, 255, 0], pa.uint8()),
+        "flag": pa.array([True, None, False, True]),
+        "time": pa.array([1714978029123456789, None, 0, -1], pa.timestamp("ns", "UTC")),
+        "milli": pa.array([1714978029123, None, 0, -1], pa.timestamp("ms")),
+        "date": pa.array([19849, None, 0, -1], pa.date32()),
+        "decimal": pa.array([1234, None, -1, 0]).cast(pa.decimal128(20, 0)),
+        "nothing": pa.nulls(4),
+    })
+
+
+def write_mixed(folder):
+    table = mixed_table()
+    names = ["mixed.parquet", "mixed.feather", "mixed-lz4.arrow", "mixed.arrows"]
+    pq.write_table(table, folder / names[0], row_group_size=3)
+    feather.write_feather(table, folder / names[1], compression="uncompressed")
+    feather.write_feather(table, folder / names[2], compression="lz4")
+    with pa.ipc.new_stream(folder / names[3], table.schema) as stream:
+        stream.write_table(table, max_chunksize=3)
+    return names
+
+
+def check_mixed(program, folder):
+    """Tables of cells of any type: theirs to ours, ours to theirs, and by way of text."""
+    table = mixed_table()
+
+    def convert(source, target):
+        subprocess.run([program, "data", "convert", folder / source, folder / target], check=True)
+
+    names = write_mixed(folder)
+    for name in names:
+        convert(name, f"{name}.out.parquet")
+        convert(f"{name}.out.parquet", f"{name}.out.arrow")
+        convert(name, f"{name}.out.csv")
+        for got in (pq.read_table(folder / f"{name}.out.parquet"), feather.read_table(folder / f"{name}.out.arrow")):
+            assert got.column_names == table.column_names, (name, got.column_names)
+            for column in table.column_names:
+                want = table[column].combine_chunks()
+                if pa.types.is_dictionary(want.type):
+                    want = want.dictionary_decode()
+                assert got[column].cast(want.type).to_pylist() == want.to_pylist(), (name, column, got[column], want)
+        text = pd.read_csv(folder / f"{name}.out.csv")
+        assert list(text["text, é"])[2:] == ['say "hi"', "two\nlines ☃"] and pd.isna(text["text, é"][1]), name
+        assert text["integer"][0] == 2**53 + 1 or text["integer"].dtype == float, name
+        assert list(text["date"].dropna()) == ["2024-05-06", "1970-01-01", "1969-12-31"], name
+        assert pd.to_datetime(text["time"][:1], utc=True)[0].value == 1714978029123456789, name
+
+    frame = pd.DataFrame({"name": ["Ünal", 'say "hi"', None, "x,y"], "n": [1, 2, 3, 4], "x": [0.5, None, 1e-10, -1.0], "flag": [True, False, True, True]})
+    frame.to_csv(folder / "frame.csv", index=False, lineterminator="\r\n")
+    convert("frame.csv", "frame.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "frame.parquet"), frame)
+    frame.to_parquet(folder / "theirs.parquet")
+    convert("theirs.parquet", "frame.tsv.gz")
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "frame.tsv.gz", sep="\t"), frame)
+
+    nested = pa.table({"a": [1, 2], "list": [[1], [2, 3]], "b": ["x", "y"]})
+    pq.write_table(nested, folder / "nested.parquet")
+    feather.write_feather(nested, folder / "nested.arrow")
+    for name in ("nested.parquet", "nested.arrow"):
+        refused = subprocess.run([program, "data", "convert", folder / name, folder / "refused.csv"], capture_output=True, text=True)
+        assert refused.returncode == 3 and "column 2 (list): holds lists or records, not one value for each row" in refused.stderr, refused.stderr
+        assert not (folder / "refused.csv").exists()
+
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    np.save(folder / "pixels.npy", pixels)
+    subprocess.run([program, "data", "convert", folder / "pixels.npy", f"{folder}/pictures/"], check=True)
+    assert np.array_equal(np.stack([np.asarray(Image.open(p)) for p in sorted((folder / "pictures").iterdir())]), pixels)
+    return len(names) + 4
+
+
 def main():
     random = np.random.default_rng(7)
     with tempfile.TemporaryDirectory() as name:
@@ -208,7 +287,8 @@ def main():
         subprocess.run(command, check=True, env={**os.environ, "GPUDAE_EXCHANGE": name}, stdout=sys.stderr)
         check_outputs(folder)
         check_safetensors(folder, written)
-    print(f"data: {len(CASES)} files of NumPy, pandas, pyarrow and PIL and {len(written)} of safetensors agree in both directions")
+        mixed = check_mixed(sys.argv[1], folder)
+    print(f"data: {len(CASES)} files of NumPy, pandas, pyarrow and PIL and {len(written)} of safetensors agree in both directions, and {mixed} tables of mixed columns")
 
 
 if __name__ == "__main__":

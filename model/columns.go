@@ -16,6 +16,7 @@ type ColumnConfig struct {
 	Family     string `yaml:"family" json:"family"`                             // gaussian, bernoulli or categorical
 	Categories int    `yaml:"categories,omitempty" json:"categories,omitempty"` // categorical: codes 0..Categories-1
 	Embedding  int    `yaml:"embedding,omitempty" json:"embedding,omitempty"`   // categorical: width of a code's vector; 0: EmbeddingWidth
+	Vectors    string `yaml:"vectors,omitempty" json:"vectors,omitempty"`       // categorical: name of the parameter that holds its vectors, which New sets
 }
 
 // MaxCategories bounds the codes of a column: they are 16-bit numbers, one of
@@ -65,6 +66,9 @@ func (r *resolved) checkColumns() error {
 		if err := r.resolveColumn(j); err != nil {
 			return err
 		}
+	}
+	for j, name := range r.embeddingNames() {
+		r.Columns[j].Vectors = name
 	}
 	return r.checkMaskHead()
 }

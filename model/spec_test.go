@@ -19,6 +19,10 @@ func TestCorruptionsParse(t *testing.T) {
 		"masking:0.25":                 {Corruption{{Kind: device.CorruptMasking, Amount: 0.25}}, "masking:0.25"},
 		"masking:rate=.25":             {Corruption{{Kind: device.CorruptMasking, Amount: 0.25}}, "masking:0.25"},
 		"gaussian:sigma=0.1":           {Corruption{{Kind: device.CorruptGaussian, Amount: 0.1}}, "gaussian:0.1"},
+		"swap:effective=0.15":          {Corruption{{Kind: device.CorruptSwap, Amount: 0.15, Effective: true}}, "swap:effective=0.15"},
+		"swap-rows:effective=.1":       {Corruption{{Kind: device.CorruptSwapRows, Amount: 0.1, Effective: true}}, "swap-rows:effective=0.1"},
+		"span:0.3":                     {Corruption{{Kind: device.CorruptSpan, Amount: 0.3, Length: 3}}, "span:rate=0.3,length=3"},
+		"span:length=5,rate=0.2":       {Corruption{{Kind: device.CorruptSpan, Amount: 0.2, Length: 5}}, "span:rate=0.2,length=5"},
 		"gaussian:1e+2+masking:0.5":    {Corruption{{Kind: device.CorruptGaussian, Amount: 100}, {Kind: device.CorruptMasking, Amount: 0.5}}, "gaussian:100+masking:0.5"},
 		"swap:1+uniform:2+poisson:1e6": {Corruption{{Kind: device.CorruptSwap, Amount: 1}, {Kind: device.CorruptUniform, Amount: 2}, {Kind: device.CorruptPoisson, Amount: 1e6}}, "swap:1+uniform:2+poisson:1e06"},
 	} {
@@ -49,6 +53,13 @@ func TestCorruptionErrorsTeach(t *testing.T) {
 		"masking:p=0.1":            "write masking:RATE",
 		"masking:0.1,rate=0.1":     "two values for rate",
 		"none:1":                   "write none",
+		"swap":                     "write swap:RATE or swap:effective=EFFECTIVE",
+		"swap:0.1,effective=0.2":   "stands alone",
+		"swap:0.1,0.2":             "no argument 0.2",
+		"swap:effective":           "not a number",
+		"swap:effective=2":         "between 0 and 1",
+		"span:0.1,0":               "between 1 and 65536",
+		"span:0.1,2.5":             "whole number",
 		"masking:0.1+":             "name:argument",
 		"+masking:0.1":             "name:argument",
 		"masking:0.1 + gaussian:1": "masking:0.25+gaussian:0.1",
@@ -71,6 +82,10 @@ func TestLikelihoodsParse(t *testing.T) {
 		"gaussian-learned:0.01": {Kind: device.GaussianLearned, Sigma: 0.01},
 		"categorical":           {Kind: device.Categorical},
 		"poisson":               {Kind: device.Poisson},
+		"mixed":                 {Kind: device.Mixed, Sigma: 1},
+		"mixed:0.5":             {Kind: device.Mixed, Sigma: 0.5},
+		"mixed:learned":         {Kind: device.Mixed, Sigma: mixedFloor, Learned: true},
+		"mixed:learned,floor=2": {Kind: device.Mixed, Sigma: 2, Learned: true},
 	} {
 		got, err := ParseLikelihood(text)
 		if err != nil || got != want {
@@ -80,7 +95,7 @@ func TestLikelihoodsParse(t *testing.T) {
 			t.Errorf("%q reads back as %v, %v", got.String(), again, err)
 		}
 	}
-	for _, text := range []string{"", "gauss:", "gaussian:0", "gaussian:-1", "bernoulli:1", "gaussian:1+poisson", "normal"} {
+	for _, text := range []string{"", "gauss:", "gaussian:0", "gaussian:-1", "bernoulli:1", "gaussian:1+poisson", "normal", "mixed:0.5,learned", "mixed:floor=1", "mixed:learned=2", "gaussian:learned"} {
 		var config *ConfigError
 		if _, err := ParseLikelihood(text); !errors.As(err, &config) || config.Key != "likelihood" {
 			t.Errorf("%q: error %v, want a ConfigError", text, err)
@@ -149,7 +164,8 @@ func TestSupport(t *testing.T) {
 // FuzzSpec: what parses is written back to text that means the same, and the
 // canonical text is a fixed point.
 func FuzzSpec(f *testing.F) {
-	for _, seed := range []string{"none", "masking:0.25+gaussian:sigma=0.1", "a:1e+3", "a:1,b=2+c", "a:-0", "x:0x1p-2", "x:1e999", "+", ":", "a:=1", "a:5e-324+b"} {
+	for _, seed := range []string{"none", "masking:0.25+gaussian:sigma=0.1", "a:1e+3", "a:1,b=2+c", "a:-0", "x:0x1p-2", "x:1e999", "+", ":", "a:=1", "a:5e-324+b",
+		"swap:effective=0.15", "swap-rows:0.2", "span:rate=0.3,length=4", "span:0.3", "mixed:learned", "mixed:learned,floor=0.2", "a:on,b"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -160,6 +176,11 @@ func FuzzSpec(f *testing.F) {
 		again, err := ParseSpec(spec.String())
 		if err != nil || !reflect.DeepEqual(spec, again) || again.String() != spec.String() {
 			t.Fatalf("%q is %#v, written %q, which is %#v, %v", text, spec, spec.String(), again, err)
+		}
+		if l, err := ParseLikelihood(text); err == nil {
+			if again, err := ParseLikelihood(l.String()); err != nil || again != l {
+				t.Fatalf("likelihood %q reads back as %v, %v", l.String(), again, err)
+			}
 		}
 		corruption, err := ParseCorruption(text)
 		if err != nil {

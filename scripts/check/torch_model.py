@@ -4,6 +4,7 @@ model.safetensors alone, and compares reconstructions and codes with ours.
 usage: torch_model.py GPUDAE_BINARY
 """
 
+import csv
 import json
 import subprocess
 import sys
@@ -98,6 +99,85 @@ def check_documented(path, x, ours):
     print("ok  the snippet of docs/pytorch.md")
 
 
+TABLE_ROWS = 60
+
+
+def write_table(path, rng):
+    """Mixed columns with absent cells, of which the town says much about the income."""
+    towns = ["Bern", "São Paulo", "Århus"]
+    with open(path, "w") as f:
+        f.write("age,town,member,income\n")
+        for i in range(TABLE_ROWS):
+            town = int(rng.integers(3))
+            cells = [f"{rng.uniform(18, 80):.2f}", towns[town], "yes" if rng.random() < 0.3 + 0.2 * town else "no", f"{20 * town + rng.normal():.3f}"]
+            if i % 7 == 0:
+                cells[i // 7 % 4] = ""
+            f.write(",".join(cells) + "\n")
+
+
+def encoded(path, schema):
+    """The rows as the schema in a model file says, standard scaling."""
+    with open(path) as f:
+        rows = list(csv.DictReader(f))
+    x = np.full((len(rows), 4), np.nan, dtype=np.float32)
+    for j, c in enumerate(c for c in schema["columns"] if c["kind"] != "drop"):
+        fit = c["fit"]
+        for i, row in enumerate(rows):
+            cell = row[c["name"]]
+            if cell == "":
+                continue
+            if c["kind"] == "numeric":
+                x[i, j] = (float(cell) - fit["mean"]) / fit["deviation"]
+            elif c["kind"] == "binary":
+                x[i, j] = fit["categories"].index(cell)
+            else:
+                x[i, j] = fit["categories"].index(cell) + 1 if cell in fit["categories"] else 0
+    return x
+
+
+def check_table(run, folder, rng):
+    """A model of mixed columns by the snippet of docs/pytorch.md: codes, and what denoise writes."""
+    page = (Path(__file__).parents[2] / "docs" / "pytorch.md").read_text()
+    snippet = page.split("```python\n")[1].split("```")[0]
+    write_table(folder / "people.csv", rng)
+    model = folder / "table"
+    run("train", folder / "people.csv", "-o", model, "--epochs", 20, "--hidden", "16,8", "--scale", "standard", "--indicators", "--mask-head", 0.3,
+        "--activation", "tanh", "--likelihood", "mixed:learned")
+    run("encode", model, folder / "people.csv", "-o", folder / "codes.npy")
+    run("denoise", model, folder / "people.csv", "-o", folder / "clean.csv")
+    with safe_open(model / "model.safetensors", framework="pt") as f:
+        t = {k: f.get_tensor(k) for k in f.keys()}
+        config, schema = json.loads(f.metadata()["model"]), json.loads(f.metadata()["columns"])
+    scope = {"torch": torch, "t": t, "config": config}
+    exec(snippet, scope)
+    act, linear = torch.tanh, torch.nn.functional.linear
+    with torch.no_grad():
+        h = scope["embed"](torch.from_numpy(encoded(folder / "people.csv", schema)))
+        for i in range(2):
+            h = act(linear(h, t[f"encoder.{i}.weight"], t[f"encoder.{i}.bias"]))
+        y = linear(act(linear(h, t["decoder.0.weight"], t["decoder.0.bias"])), t["decoder.1.weight"], t["decoder.1.bias"]).numpy()
+    ours = np.load(folder / "codes.npy")
+    dh = float(np.abs(h.numpy() - ours).max())
+    with open(folder / "clean.csv") as f:
+        clean = list(csv.DictReader(f))
+    at = 0
+    for c, kind in zip((c for c in schema["columns"] if c["kind"] != "drop"), config["columns"]):
+        fit, cells = c["fit"], [row[c["name"]] for row in clean]
+        if kind["family"] == "gaussian":
+            want = np.clip(y[:, at] * fit["deviation"] + fit["mean"], fit["low"], fit["high"])
+            assert np.abs(want - np.array(cells, dtype=float)).max() <= 0.006, c["name"]
+            at += 2
+        elif kind["family"] == "bernoulli":
+            assert [fit["categories"][int(v >= 0)] for v in y[:, at]] == cells, c["name"]
+            at += 1
+        else:
+            assert [(["unknown"] + fit["categories"])[k] for k in y[:, at : at + kind["categories"]].argmax(1)] == cells, c["name"]
+            at += kind["categories"]
+    assert at + len(config["columns"]) == y.shape[1]
+    assert dh <= 1e-6, dh
+    print(f"ok  table of mixed columns: code within {dh:.1e} of PyTorch's, and the cells that denoise writes")
+
+
 def divergence(dae, x):
     """KL(q(h|x) || p(h)) of a Gaussian code by PyTorch's distributions, the mean over rows."""
     for i in range(dae.sides["encoder"]):
@@ -134,6 +214,7 @@ def main(gpudae):
         def run(*args):
             return subprocess.run([gpudae, *map(str, args)], check=True, capture_output=True, text=True).stdout
 
+        check_table(run, folder, rng)
         for number, (name, flags) in enumerate(CASES.items()):
             model = folder / f"run{number}"
             run("train", "digits", "-o", model, "--epochs", 2, *flags)

@@ -159,7 +159,7 @@ func newArrayDataset(ctx context.Context, a *array, in *input, format string, o 
 	if err := d.info.setExtremes(ctx, d); err != nil {
 		return nil, err
 	}
-	if o.LabelColumn != "" {
+	if o.LabelColumn != "" && !o.LabelOptional {
 		return nil, &Error{Path: in.path, ColumnName: o.LabelColumn, Problem: "there is no column of labels in " + format, Remedy: "give a file of labels"}
 	}
 	var err error

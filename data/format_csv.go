@@ -95,10 +95,13 @@ func (t *table) start(record []string, o Options) error {
 	if o.LabelColumn != "" {
 		if t.label = slices.Index(record, o.LabelColumn); t.label < 0 {
 			number, err := strconv.Atoi(o.LabelColumn)
-			if err != nil || number < 1 || number > len(record) {
+			absent := err != nil || number < 1 || number > len(record)
+			if absent && !o.LabelOptional {
 				return &Error{Path: t.in.path, Line: t.line, ColumnName: o.LabelColumn, Problem: "there is no such column for the labels", Remedy: "use a name of the first line, or a number from 1"}
 			}
-			t.label = number - 1
+			if !absent {
+				t.label = number - 1
+			}
 		}
 	}
 	if t.count() == 0 {

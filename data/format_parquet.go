@@ -51,7 +51,7 @@ func openParquet(ctx context.Context, in *input, o Options) (_ Dataset, err erro
 	d.info = Info{Name: filepath.Base(in.path), Path: in.path, Format: "parquet", Rows: int(f.NumRows()), Element: Float32, Scale: 1, SHA256: in.sha256}
 	label := -1
 	if o.LabelColumn != "" {
-		if label, err = parquetLabel(f, in.path, o.LabelColumn); err != nil {
+		if label, err = parquetLabel(f, in.path, o.LabelColumn); err != nil && !o.LabelOptional {
 			return nil, err
 		}
 	}
@@ -178,7 +178,7 @@ func parquetLabel(f *parquet.File, path, name string) (int, error) {
 	}
 	number, err := strconv.Atoi(name)
 	if err != nil || number < 1 || number > len(columns) {
-		return 0, &Error{Path: path, ColumnName: name, Problem: "there is no such column for the labels", Remedy: "use the name of a column, or a number from 1"}
+		return -1, &Error{Path: path, ColumnName: name, Problem: "there is no such column for the labels", Remedy: "use the name of a column, or a number from 1"}
 	}
 	return number - 1, nil
 }

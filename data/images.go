@@ -47,7 +47,7 @@ func openImages(ctx context.Context, path string, o Options) (Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.LabelColumn != "" {
+	if o.LabelColumn != "" && !o.LabelOptional {
 		return nil, &Error{Path: path, ColumnName: o.LabelColumn, Problem: "there is no column of labels in a folder of images", Remedy: "give a file of labels"}
 	}
 	pictures, err := listPictures(ctx, path)

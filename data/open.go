@@ -17,6 +17,8 @@ type Options struct {
 	// LabelColumn is the name of a CSV or Parquet column, or its number from 1, that holds
 	// classes and is no feature. One of Labels and LabelColumn may be set.
 	LabelColumn string
+	// LabelOptional takes a file without that column as one without labels.
+	LabelOptional bool
 	// Header says whether the first line of a CSV file names the columns.
 	Header Header
 	// Scale is the factor from stored values to model scale of a uint8 file; 0 is

@@ -46,6 +46,9 @@ type Config struct {
 
 	ColumnWeights []float64 `yaml:"column_weights,omitempty,flow" json:"column_weights,omitempty"` // of each column's loss in training; default 1
 	Collisions    []float64 `yaml:"collisions,omitempty,flow" json:"collisions,omitempty"`         // probability, by field, that another row has the same value: what swap:effective needs
+
+	DecoderActivation string  `yaml:"decoder_activation,omitempty" json:"decoder_activation,omitempty"` // of the decoder's hidden layers; empty: Activation
+	Target            *Target `yaml:"target,omitempty" json:"target,omitempty"`                         // of a predictor; otherwise absent
 }
 
 // Emphasis weighs the loss of destroyed features against that of untouched ones
@@ -82,7 +85,9 @@ type resolved struct {
 	levels     *levels   // of denoising score matching, otherwise absent
 	sigmas     []float64 // of Gaussian noise, rising
 	codes      CodeDistribution
-	families   []device.Family // of Columns
+	families   []device.Family   // of Columns
+	decoder    device.Activation // of the decoder's hidden layers
+	target     Likelihood        // of y, of a predictor
 }
 
 // resolve validates a configuration and fills in its defaults. It allocates
@@ -92,7 +97,7 @@ func (c Config) resolve() (*resolved, error) {
 	c.Columns, c.ColumnWeights, c.Collisions = slices.Clone(c.Columns), slices.Clone(c.ColumnWeights), slices.Clone(c.Collisions)
 	r := &resolved{Config: c}
 	r.setDefaults()
-	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkColumns, r.checkLists, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
+	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkColumns, r.checkLists, r.resolveTarget, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
 		r.checkCode, r.checkWalkback} {
 		if err := check(); err != nil {
 			return nil, err
@@ -175,6 +180,12 @@ func (r *resolved) checkNames() (err error) {
 	if r.code, err = parseActivation("code_activation", r.CodeActivation); err != nil {
 		return err
 	}
+	r.decoder = r.activation
+	if r.DecoderActivation != "" {
+		if r.decoder, err = parseActivation("decoder_activation", r.DecoderActivation); err != nil {
+			return err
+		}
+	}
 	if r.norm, err = parseNorm(r.Norm); err != nil {
 		return err
 	}
@@ -244,7 +255,9 @@ func (r *resolved) parameterCount() *big.Int {
 		if l.tied < 0 {
 			total.Add(total, new(big.Int).Mul(in, out))
 		}
-		total.Add(total, out)
+		if !l.unbiased {
+			total.Add(total, out)
+		}
 		if l.norm != normNone {
 			total.Add(total, out.Lsh(out, 1))
 		}

@@ -59,7 +59,7 @@ func New(c Config) (*DAE, error) {
 		return nil, err
 	}
 	d := &DAE{resolved: r, layers: r.layers()}
-	d.depth = len(d.layers) / 2
+	d.depth = len(r.encoderWidths())
 	d.layOut()
 	return d, nil
 }
@@ -67,6 +67,10 @@ func New(c Config) (*DAE, error) {
 func (d *DAE) layOut() {
 	d.slots = make([]slots, len(d.layers))
 	params, buffers := &arena{}, &arena{}
+	if d.frozen() { // what is not trained does not decay: the head comes first
+		d.layOutWeights(params, d.depth, len(d.layers))
+		d.decayed = params.size
+	}
 	for j, name := range d.resolved.embeddingNames() {
 		slot := -1
 		if c := d.resolved.Columns[j]; name != "" {
@@ -74,17 +78,18 @@ func (d *DAE) layOut() {
 		}
 		d.embeddings = append(d.embeddings, slot)
 	}
-	for i, l := range d.layers {
-		if l.tied >= 0 {
-			d.slots[i].weight = d.slots[l.tied].weight
-			continue
-		}
-		d.slots[i].weight = params.add(l.name+".weight", l.out, l.in, true)
+	if d.frozen() {
+		d.layOutWeights(params, 0, d.depth)
+	} else {
+		d.layOutWeights(params, 0, len(d.layers))
+		d.decayed = params.size
 	}
-	d.decayed = params.size
 	for i, l := range d.layers {
 		s := &d.slots[i]
-		s.bias = params.add(l.name+".bias", 1, l.out, false)
+		s.bias = -1
+		if !l.unbiased {
+			s.bias = params.add(l.name+".bias", 1, l.out, false)
+		}
 		s.gain, s.shift, s.runMean, s.runVar = -1, -1, -1, -1
 		if l.norm != normNone {
 			s.gain = params.add(l.name+".norm.weight", 1, l.out, false)
@@ -96,6 +101,17 @@ func (d *DAE) layOut() {
 		}
 	}
 	d.parameters, d.buffers = params.list, buffers.list
+}
+
+// layOutWeights lists the weights of layers from, ..., to-1.
+func (d *DAE) layOutWeights(params *arena, from, to int) {
+	for i, l := range d.layers[from:to] {
+		if l.tied >= 0 {
+			d.slots[from+i].weight = d.slots[l.tied].weight
+			continue
+		}
+		d.slots[from+i].weight = params.add(l.name+".weight", l.out, l.in, true)
+	}
 }
 
 // arena lists matrices one after the other.
@@ -207,7 +223,7 @@ func (d *DAE) FLOPs(training bool) int64 {
 	for i, l := range d.layers {
 		product := 2 * int64(l.in) * int64(l.out)
 		switch {
-		case !training:
+		case !training || d.frozen() && i < d.depth:
 			total += product
 		case i == 0 && !d.embeds(): // the gradient by x̃ is not needed
 			total += 2 * product

@@ -27,7 +27,10 @@ type Layer struct {
 func (d *DAE) Layers() []Layer {
 	all := make([]Layer, len(d.layers))
 	for i, l := range d.layers {
-		all[i] = Layer{Name: l.name, In: l.in, Out: l.out, Activation: l.act, Norm: l.norm.String(), Parameters: l.out}
+		all[i] = Layer{Name: l.name, In: l.in, Out: l.out, Activation: l.act, Norm: l.norm.String()}
+		if !l.unbiased {
+			all[i].Parameters = l.out
+		}
 		if l.tied >= 0 {
 			all[i].Tied = d.layers[l.tied].name
 		} else {

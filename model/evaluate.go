@@ -50,6 +50,9 @@ func (n *Net) Evaluate(ctx context.Context, src Source) (Evaluation, error) {
 // EvaluateEach is Evaluate, and hands the examples to each, if it is not nil, in
 // order, as often as they are corrupted. An error of each ends the evaluation and is returned.
 func (n *Net) EvaluateEach(ctx context.Context, src Source, each func(Batch) error) (Evaluation, error) {
+	if n.predicts() {
+		return n.EvaluateTarget(ctx, src, nil)
+	}
 	features := n.dae.resolved.Features
 	losses, divergences, squares := make([]float32, n.rows), make([]float32, n.rows), make([]float32, n.rows)
 	var host hostBatch
@@ -215,6 +218,8 @@ func (n *Net) checkSource(src Source, rows int) error {
 		return fmt.Errorf("the data have %d columns, the model %d features", columns, features)
 	case rows < 1:
 		return errors.New("there are no rows")
+	case n.predicts():
+		return n.checkTarget(src)
 	case n.dae.resolved.corruption.Uses(device.CorruptSaltAndPepper) && src.Range.Low.IsZero():
 		return errors.New("salt-and-pepper needs the columns' extremes")
 	}

@@ -85,6 +85,7 @@ func checkGradientOn(t *testing.T, dev device.Device, before func(), c Config) {
 	}
 	src := sourceOf(t, dev, values, net.Features(), device.Clock{Step: 3, Cursor: 2})
 	src.Shuffle = true
+	src.Target = targetsOf(t, dev, c, 12)
 	loss := func() float64 {
 		before()
 		if err := net.SetStep(3); err != nil { // as the clock says

@@ -9,12 +9,13 @@ import (
 // layer describes one layer: dense → norm → activation → dropout, of which all
 // but dense may be absent.
 type layer struct {
-	name    string // as in parameter names: encoder.0
-	in, out int
-	tied    int // index of the layer whose weights it uses transposed, or -1
-	act     device.Activation
-	norm    normKind
-	dropout bool
+	name     string // as in parameter names: encoder.0
+	in, out  int
+	tied     int // index of the layer whose weights it uses transposed, or -1
+	act      device.Activation
+	norm     normKind
+	dropout  bool
+	unbiased bool // a part of a predictor's head beside the one with the bias
 }
 
 // plain reports whether the layer's output is directly that of its activation,
@@ -42,12 +43,16 @@ func (r *resolved) layers() []layer {
 		all = append(all, l)
 		in = out
 	}
+	if r.Target != nil {
+		return append(all, r.head()...)
+	}
 	for i := range depth {
 		out := r.outputWidth()
 		if i < depth-1 {
 			out = widths[depth-2-i]
 		}
 		l := r.hiddenLayer(fmt.Sprintf("decoder.%d", i), in, out)
+		l.act = r.decoder
 		if i == depth-1 {
 			l.act, l.norm, l.dropout = device.Identity, normNone, false
 		}

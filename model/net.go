@@ -33,12 +33,13 @@ type Net struct {
 	fields  device.Fields
 	columns device.TableColumns // absent unless the columns are mixed
 	memory
-	noise *noiseMemory   // absent unless trained by denoising score matching
-	code  codeMemory     // absent unless the code is stochastic
-	chain []links        // of walkback, by the size of a minibatch
-	probe minibatch      // of DenoiseAt and PullBackAt
-	pull  pullBackMemory // absent until PullBackAt
-	watch func(Sighting) // absent but for Watched
+	noise  *noiseMemory   // absent unless trained by denoising score matching
+	code   codeMemory     // absent unless the code is stochastic
+	chain  []links        // of walkback, by the size of a minibatch
+	probe  minibatch      // of DenoiseAt and PullBackAt
+	pull   pullBackMemory // absent until PullBackAt
+	target targetMemory   // absent unless the model is a predictor
+	watch  func(Sighting) // absent but for Watched
 }
 
 // memory is that of one minibatch.
@@ -78,6 +79,9 @@ func Bind(dev device.Device, d *DAE, b Binding) (*Net, error) {
 	}
 	if err := n.uploadNoise(); err != nil {
 		return nil, fmt.Errorf("copying the noise levels: %w", err)
+	}
+	if err := n.uploadTargetFields(); err != nil {
+		return nil, fmt.Errorf("copying the field of the classes: %w", err)
 	}
 	if err := n.SetStep(0); err != nil {
 		return nil, err
@@ -121,6 +125,7 @@ func (n *Net) allocate(a *allocator, b Binding) {
 	n.allocateColumns(a)
 	n.allocateNoise(a)
 	n.allocateCode(a, b.Training)
+	n.allocateTarget(a, b.Training)
 	n.blocks = make([]block, len(d.layers))
 	widest := 0
 	if d.embeds() {

@@ -9,6 +9,7 @@ import (
 // Source says where examples come from and what decides their order and noise.
 type Source struct {
 	Data    device.Dataset
+	Target  device.Dataset // of a predictor: the targets of the rows of Data
 	Part    device.Rows
 	Seed    uint64
 	Range   Range        // of the data; needed by salt-and-pepper, and the peak of PSNR

@@ -11,6 +11,10 @@ import (
 // the Net was bound for. Every step draws fresh noise from stream StreamTrain,
 // each of the K replicates of an example its own.
 func (n *Net) Gradient(src Source, examples int) {
+	if n.predicts() {
+		n.targetGradient(src, examples)
+		return
+	}
 	k := n.dae.resolved.copies()
 	m := minibatch{
 		source: src, rows: examples * k, replicates: k, training: true,

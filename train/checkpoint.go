@@ -33,6 +33,7 @@ type origin struct {
 	Split  Split
 	// Columns is the SHA-256 of the schema of mixed columns.
 	Columns string `json:",omitempty"`
+	Target  string `json:",omitempty"` // digest of a predictor's targets and its start
 }
 
 // position is the part of a standing that is no array.
@@ -43,13 +44,14 @@ type position struct {
 	Rollbacks int      `json:"rollbacks"`
 }
 
-func (r *run) origin() origin {
-	o := origin{Model: r.Model.Config(), Config: r.Config, SHA256: r.Schema.SHA256, Split: r.split}
+func (r *run) origin() (origin, error) {
+	digest, err := r.targetDigest()
+	o := origin{Model: r.Model.Config(), Config: r.Config, SHA256: r.Schema.SHA256, Split: r.split, Target: digest}
 	if r.Columns != nil {
 		sum := sha256.Sum256(r.Columns)
 		o.Columns = hex.EncodeToString(sum[:])
 	}
-	return o
+	return o, err
 }
 
 // writeCheckpoint writes the standing; within an epoch r.now holds its arenas.
@@ -58,8 +60,12 @@ func (r *run) writeCheckpoint() error {
 		Metadata: map[string]string{kindKey: checkpointKind, "version": r.Version, "device": r.Device.Info().Name},
 		Tensors:  map[string]safetensors.Tensor{},
 	}
-	err := encode(file.Metadata, map[string]any{
-		"origin": r.origin(), "position": position{r.boundary, r.now, r.first, r.rollbacks},
+	from, err := r.origin()
+	if err != nil {
+		return err
+	}
+	err = encode(file.Metadata, map[string]any{
+		"origin": from, "position": position{r.boundary, r.now, r.first, r.rollbacks},
 	})
 	if err != nil {
 		return err
@@ -141,7 +147,11 @@ func (r *run) readCheckpoint(path string) (*standing, error) {
 	if err := decode(path, file.Metadata, map[string]any{"origin": &from, "position": &at}); err != nil {
 		return nil, err
 	}
-	if err := r.origin().continues(from); err != nil {
+	own, err := r.origin()
+	if err != nil {
+		return nil, err
+	}
+	if err := own.continues(from); err != nil {
 		return nil, err
 	}
 	if whole := uint64(at.Boundary.Clock.Epoch) * uint64(r.batches.count()); at.Boundary.Clock.Step < uint64(r.steps) && at.Boundary.Clock.Step != whole {
@@ -220,6 +230,9 @@ func (o origin) continues(from origin) error {
 	}
 	if o.Columns != from.Columns {
 		return &model.ConfigError{Key: "schema", Problem: "the columns are not described as in the run to be resumed", Remedy: "give its schema, or start a new run"}
+	}
+	if o.Target != from.Target {
+		return &model.ConfigError{Key: "label", Problem: "these are not the targets, or the model to start from, of the run to be resumed", Remedy: "give the same, or start a new run"}
 	}
 	return nil
 }

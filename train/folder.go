@@ -60,10 +60,7 @@ func openFolder(s *setup, history []Row, resumed bool) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the schema: %w", err)
 	}
-	if err := f.write(SettingsFile, s.Settings); err != nil {
-		return nil, err
-	}
-	if err := f.write(SchemaFile, schema); err != nil {
+	if err := f.describe(s.Settings, schema); err != nil {
 		return nil, err
 	}
 	if !resumed {
@@ -86,6 +83,27 @@ func (s *setup) schemaText() ([]byte, error) {
 	}
 	text, err := json.MarshalIndent(content, "", "  ")
 	return append(text, '\n'), err
+}
+
+// DescribeRun writes what is known of a run at its start, as Run does, for a
+// folder whose model is made of several runs in folders of their own.
+func DescribeRun(dir string, settings []byte, schema data.Info, scaler *data.Scaler, split Split, columns json.RawMessage) error {
+	f := &folder{dir: dir, saved: func(string) {}}
+	if err := f.removeTemporary(); err != nil {
+		return err
+	}
+	text, err := (&setup{Job: Job{Schema: schema, Scaler: scaler, Columns: columns}, split: split}).schemaText()
+	if err != nil {
+		return fmt.Errorf("encoding the schema: %w", err)
+	}
+	return f.describe(settings, text)
+}
+
+func (f *folder) describe(settings, schema []byte) error {
+	if err := f.write(SettingsFile, settings); err != nil {
+		return err
+	}
+	return f.write(SchemaFile, schema)
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }

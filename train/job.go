@@ -25,6 +25,11 @@ type Job struct {
 	// does not look into: new rows are read by it. It is saved with the model.
 	Columns json.RawMessage
 	Config  Config
+	// Targets holds the targets of all rows where Model is a predictor, Target what
+	// they mean, and Start, if it is not nil, the encoder to start from.
+	Targets device.Table
+	Target  Target
+	Start   *Start
 	// Dir is the run folder, which must exist; "" keeps everything in memory.
 	// Files of an earlier run in it are replaced.
 	Dir string

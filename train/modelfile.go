@@ -19,6 +19,8 @@ import (
 
 const (
 	modelKind     = "model 1"
+	predictorKind = "predictor 1"
+	targetKey     = "target"     // of a predictor's metadata
 	provenanceKey = "provenance" // of the metadata
 	columnsKey    = "columns"    // of the metadata, where the columns are mixed
 )
@@ -39,6 +41,7 @@ type Saved struct {
 	Version  string // the program that wrote it
 	// Columns is the schema of a table of mixed columns, nil for other data.
 	Columns json.RawMessage
+	Target  Target // of a predictor
 	// Provenance is zero in files of versions that did not record it.
 	Provenance Provenance
 }
@@ -50,28 +53,55 @@ func (f *folder) writeModel(s *setup, row Row, w weights) error {
 	if f.modelRow == row.Epoch {
 		return nil
 	}
-	row.SamplesPerS, row.Seconds = math.NaN(), math.NaN()
-	file := &safetensors.File{
-		Metadata: map[string]string{kindKey: modelKind, "version": s.Version, "settings": string(s.Settings), "format": "pt"},
-		Tensors:  map[string]safetensors.Tensor{},
-	}
-	err := encode(file.Metadata, map[string]any{
-		"model": s.Model.Config(), "train": s.Config, "schema": s.Schema, "scaler": s.Scaler, "split": s.split, "epoch": row,
-		provenanceKey: s.provenance(),
-	})
-	if err == nil && s.Columns != nil {
-		err = encode(file.Metadata, map[string]any{columnsKey: s.Columns})
-	}
+	saved := &Saved{DAE: s.Model, Params: w.params, Buffers: w.buffers, Config: s.Config, Schema: s.Schema, Scaler: *s.Scaler, Split: s.split, Row: row,
+		Settings: s.Settings, Version: s.Version, Target: s.Target, Columns: s.Columns, Provenance: s.provenance()}
+	file, err := saved.file()
 	if err != nil {
 		return err
 	}
-	putTensors(file, s.Model.Parameters(), w.params)
-	putTensors(file, s.Model.Buffers(), w.buffers)
 	if err := f.writeSealed(ModelFile, file); err != nil {
 		return err
 	}
 	f.modelRow = row.Epoch
 	return nil
+}
+
+// file is the content of the model file.
+func (s *Saved) file() (*safetensors.File, error) {
+	row := s.Row
+	row.SamplesPerS, row.Seconds = math.NaN(), math.NaN()
+	file := &safetensors.File{
+		Metadata: map[string]string{kindKey: kindOf(s.DAE), "version": s.Version, "settings": string(s.Settings), "format": "pt"},
+		Tensors:  map[string]safetensors.Tensor{},
+	}
+	values := map[string]any{
+		"model": s.DAE.Config(), "train": s.Config, "schema": s.Schema, "scaler": &s.Scaler, "split": s.Split, "epoch": row,
+		provenanceKey: s.Provenance,
+	}
+	if s.DAE.IsPredictor() {
+		values[targetKey] = s.Target
+	}
+	if s.Columns != nil {
+		values[columnsKey] = s.Columns
+	}
+	if err := encode(file.Metadata, values); err != nil {
+		return nil, err
+	}
+	putTensors(file, s.DAE.Parameters(), s.Params)
+	putTensors(file, s.DAE.Buffers(), s.Buffers)
+	return file, nil
+}
+
+// Write writes the model file to path, as a run does.
+func (s *Saved) Write(path string) error {
+	file, err := s.file()
+	if err != nil {
+		return err
+	}
+	if err := seal(file); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return safetensors.WriteFile(path, file)
 }
 
 // provenance is the job's with its device.
@@ -111,11 +141,14 @@ func tensorShape(p model.Parameter) []int {
 
 // LoadModel reads a model file, or that of a run folder. It fails with a
 // *FileError if the file is not there, damaged, or something else.
-func LoadModel(path string) (*Saved, error) {
+func LoadModel(path string) (*Saved, error) { return load(path, modelKind) }
+
+// load reads a model file of that kind.
+func load(path, kind string) (*Saved, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, ModelFile)
 	}
-	file, err := readSealed(path, modelKind)
+	file, err := readSealed(path, kind)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &FileError{Path: path, Problem: "does not exist", Remedy: "give a run folder in which at least one epoch was completed, or a " + ModelFile}
 	}
@@ -141,7 +174,15 @@ func LoadModel(path string) (*Saved, error) {
 		}
 		s.Columns = json.RawMessage(text)
 	}
-	if s.DAE, err = model.New(config); err != nil {
+	if kind == predictorKind {
+		if err := decode(path, file.Metadata, map[string]any{targetKey: &s.Target}); err != nil {
+			return nil, err
+		}
+	}
+	if s.DAE, err = model.New(config); err == nil && kindOf(s.DAE) != kind {
+		err = errors.New("it is not of the kind that it claims")
+	}
+	if err != nil {
 		return nil, &FileError{Path: path, Problem: "describes no model that this program can build", Err: err}
 	}
 	if err := s.check(); err != nil {
@@ -164,6 +205,9 @@ func (s *Saved) check() error {
 	}
 	if s.Split.Held < 0 || s.Split.Held >= s.Split.Rows {
 		return fmt.Errorf("%d of %d rows held out", s.Split.Held, s.Split.Rows)
+	}
+	if err := s.checkTarget(); err != nil {
+		return err
 	}
 	return s.Config.Validate()
 }

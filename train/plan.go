@@ -81,6 +81,9 @@ func newSetup(job Job) (*setup, error) {
 	if mixed := job.Model.Config().Columns != nil; mixed != (job.Columns != nil) {
 		return nil, &model.ConfigError{Key: "columns", Problem: "a model of mixed columns goes with their schema", Remedy: "give both, or neither"}
 	}
+	if err := s.checkTarget(); err != nil {
+		return nil, err
+	}
 	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
@@ -144,7 +147,7 @@ func (s *setup) plan() Plan {
 	p.FLOPsPerEpoch = s.Model.FLOPs(true)*int64(p.Training) + s.Model.FLOPs(false)*int64(p.Held)*int64(s.Model.Passes(p.Held))
 	weights, state := 4*uint64(p.Parameters+p.Buffers), 4*uint64(optim.StateSize(s.rule, p.Parameters, s.Config.EMA))
 	p.Bytes = Bytes{
-		Data:      s.Table.Size(),
+		Data:      s.Table.Size() + s.Targets.Size(),
 		Model:     s.Model.Bytes(model.Binding{Examples: p.Batch, Training: true}),
 		Optimizer: state,
 		Host:      2*(weights+state) + weights, // run.boundary and run.spare; run.best

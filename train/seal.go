@@ -77,7 +77,11 @@ func wrongKind(path, got, want string) error {
 	switch {
 	case got == "":
 		e.Problem, e.Remedy, e.Damaged = "is a safetensors file, but not one of gpudae", "give a file or folder that train wrote", true
-	case got == checkpointKind && want == modelKind:
+	case got == predictorKind && want == modelKind:
+		e.Problem, e.Remedy = "is a fine-tuned model, which predicts and does not reconstruct", "use predict, or give the model that it was made from"
+	case got == modelKind && want == predictorKind:
+		e.Problem, e.Remedy = "is a model that predicts nothing", "fine-tune it first"
+	case got == checkpointKind && want != checkpointKind:
 		e.Problem, e.Remedy = "is a checkpoint, not a model", "give "+ModelFile+" or the run folder"
 	}
 	return e

@@ -24,6 +24,7 @@ type session struct {
 	validated *model.Net   // net, or the same with the average of its weights
 	state     *optim.State // moments
 	data      device.Dataset
+	targets   device.Dataset // of a predictor
 	extremes  model.Range
 	clock     device.Words
 	rates     device.View // [1, steps of an epoch]
@@ -41,6 +42,9 @@ func newSession(ctx context.Context, s *setup) (*session, error) {
 	var err error
 	if d.data, err = d.Device.Load(ctx, s.Table); err != nil {
 		return nil, fmt.Errorf("copying %d rows to the device: %w", s.Table.Rows, err)
+	}
+	if err := d.loadTargets(ctx); err != nil {
+		return nil, err
 	}
 	if d.net, err = model.Bind(d.Device, s.Model, model.Binding{Examples: s.batches.batch, Training: true}); err != nil {
 		return nil, err
@@ -102,7 +106,7 @@ func (d *session) newClock() (device.Words, error) {
 
 // source is a part of the data with this run's seed.
 func (d *session) source(part device.Rows) model.Source {
-	return model.Source{Data: d.data, Part: part, Seed: d.Config.Seed, Range: d.extremes}
+	return model.Source{Data: d.data, Target: d.targets, Part: part, Seed: d.Config.Seed, Range: d.extremes}
 }
 
 // record returns the program of one optimiser step on a minibatch of that many
@@ -200,12 +204,10 @@ func (d *session) restore(a *arenas) error {
 // initial fills the device with the start of a run, weights drawn at random that
 // reconstruct every row by the means of those that train, and returns them.
 func (d *session) initial(ctx context.Context) (arenas, error) {
-	moments, err := d.Model.Moments(ctx, d.Table, d.split.Training())
+	start, err := d.start(ctx)
 	if err != nil {
 		return arenas{}, err
 	}
-	start := arenas{params: d.Model.InitialParameters(d.Config.Seed), buffers: d.Model.InitialBuffers()}
-	d.Model.StartAtMeans(start.params, moments)
 	if err := d.net.SetParameters(start.params, start.buffers); err != nil {
 		return arenas{}, err
 	}
@@ -213,6 +215,19 @@ func (d *session) initial(ctx context.Context) (arenas, error) {
 	if err := d.Device.Sync(); err != nil {
 		return arenas{}, fmt.Errorf("initialising: %w", err)
 	}
+	return start, nil
+}
+
+func (d *session) start(ctx context.Context) (arenas, error) {
+	if d.Model.IsPredictor() {
+		return d.predictorStart(ctx)
+	}
+	moments, err := d.Model.Moments(ctx, d.Table, d.split.Training())
+	if err != nil {
+		return arenas{}, err
+	}
+	start := arenas{params: d.Model.InitialParameters(d.Config.Seed), buffers: d.Model.InitialBuffers()}
+	d.Model.StartAtMeans(start.params, moments)
 	return start, nil
 }
 

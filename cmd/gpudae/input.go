@@ -21,6 +21,9 @@ type inputOptions struct {
 	label  string
 	header string
 	scale  float32 // of a uint8 file, 0: the default
+	labels string  // file of labels
+	// optional takes data without the column of labels as such without labels.
+	optional bool
 
 	missing bool // whether values may be
 	raw     bool // whether the cells of a text come with their bytes too
@@ -29,7 +32,7 @@ type inputOptions struct {
 // options are those of package data.
 func (o inputOptions) options(p *program) data.Options {
 	headers := map[string]data.Header{auto: data.HeaderAuto, "none": data.HeaderNone, "names": data.HeaderNames}
-	return data.Options{LabelColumn: o.label, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin, Raw: o.raw}
+	return data.Options{LabelColumn: o.label, LabelOptional: o.optional, Labels: o.labels, Header: headers[o.header], Scale: o.scale, Missing: o.missing, Standard: p.stdin, Raw: o.raw}
 }
 
 // openFrame opens a table with cells of any type; "-" is standard input.

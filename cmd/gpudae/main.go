@@ -109,7 +109,7 @@ func (p *program) app() *cli.App {
 		Flags:                     []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "print the version"}},
 		Action:                    p.printVersion,
 		Commands: []*cli.Command{
-			p.trainCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.imputeCommand(), p.anomalyCommand(), p.scoreCommand(), p.sampleCommand(), p.likelihoodCommand(), p.twosampleCommand(), p.figureCommand(),
+			p.trainCommand(), p.pretrainCommand(), p.finetuneCommand(), p.predictCommand(), p.evalCommand(), p.denoiseCommand(), p.encodeCommand(), p.imputeCommand(), p.anomalyCommand(), p.scoreCommand(), p.sampleCommand(), p.likelihoodCommand(), p.twosampleCommand(), p.figureCommand(),
 			p.exportCommand(), p.inspectCommand(), p.reportCommand(), p.compareCommand(), p.sweepCommand(), p.serveCommand(),
 			p.baselineCommand(), p.dataCommand(), p.benchCommand(), p.doctorCommand(), p.completionCommand(), p.manCommand(), p.completeCommand(),
 		},

@@ -240,7 +240,7 @@ func given[C any](c *cli.Context, table settings.Table[C]) []settings.Assignment
 // machineOf resolves where a command computes: flag, then environment, then default.
 func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, error) {
 	machine, table := defaultMachine(), machineTable()
-	environment, err := table.FromEnvironment(p.environ, environmentPrefix, append(otherVariables(), variables(trainTable().Keys(), table.Keys())...)...)
+	environment, err := table.FromEnvironment(p.environ, environmentPrefix, append(otherVariables(), foreignVariables(table.Keys())...)...)
 	if err != nil {
 		return machine, nil, err
 	}

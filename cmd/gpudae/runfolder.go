@@ -23,7 +23,7 @@ const (
 // ownFiles are the files that this program writes into a run folder under a name
 // of their own; with event files and older checkpoints all that --force removes.
 func ownFiles() []string {
-	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile}
+	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile, evaluationFile}
 	for _, f := range runFigures() {
 		files = append(files, filepath.Join(figuresFolder, f+".png"))
 	}
@@ -209,6 +209,12 @@ func (f *runFolder) clear() error {
 			return cannotWrite(filepath.Join(f.dir, name), err)
 		}
 	}
+	for _, layer := range layerFolders(f.dir) {
+		if err := (&runFolder{dir: layer}).clear(); err != nil {
+			return err
+		}
+		os.Remove(layer) // stays if it holds files of others
+	}
 	events, err := filepath.Glob(filepath.Join(globEscaped(f.dir), tensorboard.Pattern))
 	if err != nil {
 		return fmt.Errorf("%s: looking for event files: %w", f.dir, err)
@@ -230,9 +236,11 @@ func globEscaped(name string) string {
 // abandon takes back a folder in which nothing was achieved: one that the run
 // claimed and that holds neither a model nor a checkpoint.
 func (f *runFolder) abandon() {
-	for _, name := range []string{train.ModelFile, train.CheckpointFile} {
-		if _, err := os.Stat(filepath.Join(f.dir, name)); err == nil {
-			return
+	for _, dir := range append(layerFolders(f.dir), f.dir) {
+		for _, name := range []string{train.ModelFile, train.CheckpointFile} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				return
+			}
 		}
 	}
 	if f.claimed {

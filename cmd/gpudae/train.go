@@ -180,7 +180,7 @@ func (p *program) resolveTrain(c *cli.Context, o *trainOptions) (*trainSettings,
 			return nil, nil, err
 		}
 	}
-	environment, err := table.FromEnvironment(p.environ, environmentPrefix, otherVariables()...)
+	environment, err := table.FromEnvironment(p.environ, environmentPrefix, append(otherVariables(), foreignVariables(table.Keys())...)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -284,8 +284,14 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 	if !first {
 		log = func(string, ...any) {}
 	}
-	machine := r.settings.Machine
-	dev, err := openDevice(machine, r.origins, log)
+	return onDeviceFor(r.settings.Machine, r.origins, plan, log, use, r.outOfMemory)
+}
+
+// onDeviceFor opens the device for as long as use runs, and makes sure that what
+// is planned fits; advise says what would.
+func onDeviceFor(machine machineSettings, origins settings.Origins, plan train.Plan, log func(string, ...any), use func(device.Device) error,
+	advise func(e *device.OutOfMemoryError, info device.Info) error) error {
+	dev, err := openDevice(machine, origins, log)
 	if err != nil {
 		return err
 	}
@@ -304,7 +310,7 @@ func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device)
 	}
 	var memory *device.OutOfMemoryError
 	if errors.As(err, &memory) {
-		return r.outOfMemory(memory, info)
+		return advise(memory, info)
 	}
 	return err
 }
@@ -499,19 +505,24 @@ func rollbackLine(b train.Rollback) string {
 
 // explain puts the errors of a run into the form of the command line.
 func (r *trainRun) explain(err error) error {
+	return explainRun(err, "train", r.options.out, r.origins)
+}
+
+// explainRun is explain of any command that trains.
+func explainRun(err error, command, run string, origins settings.Origins) error {
 	var diverged *train.DivergedError
 	var interrupted *train.InterruptedError
 	switch {
 	case errors.As(err, &diverged):
-		return &failure{code: exitDiverged, where: r.options.out, problem: diverged.Error(), remedy: "lower --lr, or add --clip 1 or --warmup 1", err: err}
+		return &failure{code: exitDiverged, where: run, problem: diverged.Error(), remedy: "lower --lr, or add --clip 1 or --warmup 1", err: err}
 	case errors.As(err, &interrupted):
-		f := &failure{code: exitFailure, where: "train", problem: fmt.Sprintf("interrupted in epoch %d after step %d", interrupted.Epoch, interrupted.Step), err: interrupted}
+		f := &failure{code: exitFailure, where: command, problem: fmt.Sprintf("interrupted in epoch %d after step %d", interrupted.Epoch, interrupted.Step), err: interrupted}
 		if interrupted.Saved != "" {
-			f.where, f.remedy = r.options.out, "go on with 'gpudae train --resume -o "+r.options.out+"'"
+			f.where, f.remedy = run, "go on with 'gpudae "+command+" --resume -o "+run+"'"
 		}
 		return f
 	}
-	return located(err, r.origins)
+	return located(err, origins)
 }
 
 // trainJSON is what --json prints.

@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"serve":                {"data"},
 	"baseline":             {},
 	"figure":               {"internal/atomicfile"},
+	"metric":               {},
 	"report":               {},
 	"tensorboard":          {},
 	"kernels":              {},
@@ -54,6 +55,8 @@ var arrows = map[string][]string{
 	"internal/spelling":    {},
 	"internal/sweep":       {"device/philox", "internal/settings"},
 	"cmd/gpudae":           {"*"},
+
+	"examples/vincent2010": {"data"},
 }
 
 // outside maps third-party modules to the only packages that may import them.

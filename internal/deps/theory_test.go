@@ -12,7 +12,7 @@ import (
 
 // folders are those of the packages that docs/theory.md names.
 var folders = map[string]string{
-	"baseline": "baseline", "device": "device", "figure": "figure", "main": "cmd/gpudae", "model": "model", "reference": "device/reference", "sample": "sample", "train": "train", "twosample": "twosample",
+	"baseline": "baseline", "device": "device", "figure": "figure", "main": "cmd/gpudae", "metric": "metric", "model": "model", "reference": "device/reference", "sample": "sample", "train": "train", "twosample": "twosample",
 }
 
 var codeName = regexp.MustCompile("`([a-z]+)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)`")

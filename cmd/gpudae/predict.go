@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+	"gorgonia.org/tensor"
+
+	"gpudae/data"
+	"gpudae/device"
+	"gpudae/internal/settings"
+	"gpudae/train"
+)
+
+func (p *program) predictCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "predict",
+		Usage:     "apply a fine-tuned model to new rows",
+		ArgsUsage: "MODEL IN -o OUT",
+		Description: `MODEL is what finetune wrote. For each row of IN, which has the columns of the
+training data in their order and may have the label too, a .csv, .tsv or .parquet file
+receives the most probable class and the probabilities p_CLASS of all, or the value, in
+the unit of the training data. Arrays, which hold numbers alone, receive the
+probabilities or the value. Where IN has labels, the metrics of finetune are printed.
+
+Examples:
+  gpudae predict runs/classifier new.csv -o predictions.csv
+  gpudae predict runs/classifier images.npy -o probabilities.npy
+  gpudae predict runs/mnist mnist:test -o predictions.csv --json`,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .csv, .tsv, .npy or .idx, also with .gz or .zst, .npz, .parquet or .safetensors"},
+			&cli.StringFlag{Name: "labels", Category: "Data", Usage: "`FILE` file of labels, IDX or NPY, to judge the predictions by"},
+		}, inferenceFlags()...),
+		Action: p.predict,
+	}
+}
+
+// predictJSON is what --json prints.
+type predictJSON struct {
+	Out     string     `json:"out"`
+	Rows    int        `json:"rows"`
+	Metrics *judgement `json:"metrics,omitempty"`
+}
+
+func (p *program) predict(c *cli.Context) error {
+	if err := arguments(c, "MODEL", "IN"); err != nil {
+		return err
+	}
+	out, err := outputFile(c)
+	if err != nil {
+		return err
+	}
+	o := &inferenceOptions{model: c.Args().Get(0), input: c.Args().Get(1), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
+	if o.machine, o.origins, err = p.machineOf(c); err != nil {
+		return err
+	}
+	if err := checkMachine(o.machine, o.origins); err != nil {
+		return err
+	}
+	saved, err := train.LoadPredictor(o.model)
+	if err != nil {
+		return err
+	}
+	if o.reading, err = readingOfPredictor(c, saved); err != nil {
+		return err
+	}
+	d, err := p.openFor(c.Context, saved, o.input, o.reading)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	judged, err := p.predictTo(c.Context, o, saved, d, out)
+	if err != nil {
+		return err
+	}
+	return p.printPredicted(o, saved.Target, predictJSON{out, d.Info().Rows, judged})
+}
+
+// readingOfPredictor is how the data of a fine-tuned model are read: the column of
+// its label, where it is, is no feature.
+func readingOfPredictor(c *cli.Context, saved *train.Saved) (inputOptions, error) {
+	trained := defaultFinetune()
+	layer, err := settings.FromYAML(saved.Path, saved.Settings)
+	if err != nil {
+		return inputOptions{}, err
+	}
+	if _, err := finetuneTable().Resolve(&trained, layer); err != nil {
+		return inputOptions{}, fmt.Errorf("%s: %w", saved.Path, err)
+	}
+	o := inputOptions{label: trained.base.Label, header: trained.base.Header, labels: c.String("labels"), optional: true}
+	if c.IsSet("label") {
+		o.label, o.optional = c.String("label"), false
+	}
+	if o.labels != "" {
+		o.label = ""
+	}
+	if c.IsSet("header") {
+		o.header = c.String("header")
+	}
+	return o, checkHeader(o.header)
+}
+
+// predictTo writes the predictions of all rows, and judges them where there are labels.
+func (p *program) predictTo(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string) (*judgement, error) {
+	judge := judgeOf(saved.Target, d)
+	w, text, err := createPredictions(out, saved.Target)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	err = o.eachPrediction(ctx, saved, d, func(rows [][]float32) error {
+		for _, row := range rows {
+			judge.add(row)
+		}
+		return w.Append(ctx, predictionCells(saved.Target, rows, text))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return judge.judge(), w.Commit()
+}
+
+// createPredictions starts the file, which has a column for the most probable class
+// if its format holds text.
+func createPredictions(out string, t train.Target) (w *data.FrameWriter, text bool, err error) {
+	numbers := predictionColumns(t)
+	if t.Classes != nil {
+		w, err = data.CreateFrame(out, append([]data.FrameColumn{{Name: "class", Type: data.Text}}, numbers...))
+		var bad *data.Error
+		if !errors.As(err, &bad) || bad.Column != 1 {
+			return w, true, err
+		}
+	}
+	w, err = data.CreateFrame(out, numbers)
+	return w, false, err
+}
+
+// eachPrediction calls visit with rows, one range after the other, of the
+// probabilities of all classes or of the value.
+func (o *inferenceOptions) eachPrediction(ctx context.Context, saved *train.Saved, d data.Dataset, visit func(rows [][]float32) error) error {
+	width := saved.Target.Width()
+	return o.onDevice(func(dev device.Device) error {
+		net, _, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
+		if err != nil {
+			return err
+		}
+		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
+			y, err := net.Predict(ctx, x)
+			if err != nil {
+				return err
+			}
+			var rows [][]float32
+			for row := range slices.Chunk(data.Float32s(y), width) {
+				rows = append(rows, predicted(saved.Target, row))
+			}
+			return visit(rows)
+		})
+	})
+}
+
+// predicted is a row of what is written.
+func predicted(t train.Target, out []float32) []float32 {
+	switch len(t.Classes) {
+	case 0:
+		return []float32{float32(inUnits(t, out[0]))}
+	case 2:
+		return []float32{1 - out[0], out[0]}
+	}
+	return out
+}
+
+// predictionColumns are its numbers.
+func predictionColumns(t train.Target) []data.FrameColumn {
+	if t.Classes == nil {
+		return []data.FrameColumn{{Name: "value", Type: data.Number}}
+	}
+	columns := make([]data.FrameColumn, len(t.Classes))
+	for i, class := range t.Classes {
+		columns[i] = data.FrameColumn{Name: "p_" + class, Type: data.Number}
+	}
+	return columns
+}
+
+// predictionCells are rows of the file, the most probable class first.
+func predictionCells(t train.Target, rows [][]float32, text bool) *data.Cells {
+	cells := &data.Cells{Rows: len(rows)}
+	if text {
+		classes := make([]string, len(rows))
+		for i, row := range rows {
+			classes[i] = t.Classes[mostProbable(row)]
+		}
+		cells.Columns = append(cells.Columns, data.Values{Text: classes})
+	}
+	for c := range rows[0] {
+		numbers := make([]float64, len(rows))
+		for i, row := range rows {
+			numbers[i] = shortest(row[c])
+		}
+		cells.Columns = append(cells.Columns, data.Values{Numbers: numbers})
+	}
+	return cells
+}
+
+// mostProbable is the first of the greatest.
+func mostProbable(row []float32) int {
+	best := 0
+	for c, v := range row {
+		if v > row[best] {
+			best = c
+		}
+	}
+	return best
+}
+
+// shortest is the float64 of the shortest decimal that reads back as v, so that
+// files hold no digits that v does not have.
+func shortest(v float32) float64 {
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64) // what was just written
+	return x
+}
+
+// rowJudge compares rows, one after the other, with labels, if there are any.
+type rowJudge struct {
+	predictions
+	labels *data.Labels
+	index  []int // of the labels' names: the class of the model
+	values []float64
+	at     int
+}
+
+func judgeOf(t train.Target, d data.Dataset) *rowJudge {
+	j := &rowJudge{predictions: predictions{target: t}, labels: d.Labels()}
+	if j.labels == nil {
+		return j
+	}
+	if t.Classes == nil {
+		if j.values, _ = parsedNumbers(j.labels.Names); j.values == nil {
+			j.labels = nil
+		}
+		return j
+	}
+	for _, name := range j.labels.Names {
+		k := slices.Index(t.Classes, name)
+		if k < 0 {
+			j.labels = nil // of other classes, or none: there is nothing to judge by
+			return j
+		}
+		j.index = append(j.index, k)
+	}
+	return j
+}
+
+// add takes the next row, as predicted gives it.
+func (j *rowJudge) add(row []float32) {
+	if j.labels == nil {
+		return
+	}
+	label := j.labels.Class[j.at]
+	j.at++
+	if j.target.Classes == nil {
+		j.numbers, j.truth = append(j.numbers, float64(row[0])), append(j.truth, j.values[label])
+		return
+	}
+	for _, p := range row {
+		j.probabilities = append(j.probabilities, float64(p))
+	}
+	j.classes = append(j.classes, j.index[label])
+}
+
+func (j *rowJudge) judge() *judgement {
+	if j.labels == nil || j.at == 0 {
+		return nil
+	}
+	return j.predictions.judge()
+}
+
+func (p *program) printPredicted(o *inferenceOptions, t train.Target, out predictJSON) error {
+	if o.json {
+		return p.printJSON(out)
+	}
+	text := fmt.Sprintf("%s: %s\n", out.Out, count(out.Rows, "row"))
+	if out.Metrics != nil {
+		g := grid{judgementHeads(t)}
+		out.Metrics.line(&g, o.input)
+		text += indent(g.String())
+	}
+	return p.printText(text)
+}

@@ -159,3 +159,14 @@ scores:
 # Samples of score models of the toy sets, beside fresh data and Parzen windows.
 samples:
 	scripts/check/samples
+
+# Logistic regression on codes beside raw columns, on tables of scikit-learn; and stacks on
+# variants of MNIST, in the smallest mode.
+.PHONY: features vincent2010
+check-all: features vincent2010
+
+features:
+	scripts/check/features/run
+
+vincent2010:
+	scripts/check/vincent2010

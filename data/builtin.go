@@ -71,7 +71,7 @@ func openDigits(ctx context.Context, name, arguments string) (Dataset, error) {
 	digest := sha256.Sum256(digitsFile)
 	info := Info{Name: name, Format: "built-in", Shape: []int{height, width}, Columns: pixelNames(height, width), Scale: 1.0 / most,
 		SHA256: hex.EncodeToString(digest[:]), Licence: "CC BY 4.0: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, doi:10.24432/C50P49"}
-	return newMemory(ctx, info, newLabels(t.classes), counts, nil)
+	return newMemory(ctx, info, NewLabels(t.classes), counts, nil)
 }
 
 // nearest returns the built-in name that a word was probably meant to be, or

@@ -238,7 +238,7 @@ func (t *table) labels(ctx context.Context, o Options) (*Labels, error) {
 	if o.Labels != "" {
 		return nil, &Error{Path: t.in.path, ColumnName: o.LabelColumn, Problem: "there are labels in the file " + o.Labels + " too", Remedy: "name one of the two"}
 	}
-	return newLabels(t.classes), nil
+	return NewLabels(t.classes), nil
 }
 
 // withoutLabel leaves the cells of features.

@@ -132,7 +132,7 @@ func (r *frameReader) labels(ctx context.Context, o Options) (*Labels, error) {
 	if o.Labels != "" {
 		return nil, &Error{Path: r.info.Path, ColumnName: o.LabelColumn, Problem: "there are labels in the file " + o.Labels + " too", Remedy: "name one of the two"}
 	}
-	return newLabels(r.classes), nil
+	return NewLabels(r.classes), nil
 }
 
 // floatStore holds float32 values as bytes, in memory up to heldLongest of them and

@@ -213,7 +213,7 @@ func parquetLabels(ctx context.Context, f *parquet.File, d *parquetDataset, labe
 			return nil, parquetError(d.path, label, column.Name(), err)
 		}
 	}
-	return newLabels(classes), nil
+	return NewLabels(classes), nil
 }
 
 func nested() *Error {

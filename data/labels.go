@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// newLabels numbers the classes of rows.
-func newLabels(classes []string) *Labels {
+// NewLabels numbers the classes of rows.
+func NewLabels(classes []string) *Labels {
 	index := map[string]int32{}
 	for _, name := range classes {
 		index[name] = 0
@@ -86,5 +86,5 @@ func readLabels(ctx context.Context, path string, rows int) (*Labels, error) {
 	for i, n := range numbers {
 		classes[i] = strconv.FormatInt(n, 10)
 	}
-	return newLabels(classes), nil
+	return NewLabels(classes), nil
 }

@@ -145,7 +145,7 @@ func (t toy) open(ctx context.Context, name, arguments string) (Dataset, error) 
 	}
 	var labels *Labels
 	if t.classes > 0 {
-		labels = newLabels(classes)
+		labels = NewLabels(classes)
 	}
 	info := Info{Name: t.name + ":" + a.String(), Format: "generated", Shape: []int{2}, Columns: []string{"x", "y"}, Scale: 1,
 		SHA256: digest}

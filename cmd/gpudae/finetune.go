@@ -118,6 +118,7 @@ func (p *program) finetune(c *cli.Context) error {
 		return err
 	}
 	r := &finetuneRun{program: p, options: o, settings: &s, origins: origins}
+	defer func() { r.in.close(); r.test.close() }()
 	if err := r.prepare(c.Context); err != nil {
 		return err
 	}
@@ -143,6 +144,14 @@ type targeted struct {
 	info   data.Info
 	labels *data.Labels
 	table  device.Table
+	store  *storedRows // of mixed columns
+}
+
+// close gives back the rows.
+func (in *targeted) close() {
+	if in != nil && in.store != nil {
+		in.store.close() // a folder that is its own: what is left of it is temporary
+	}
 }
 
 // prepare reads the model and the data, and builds the predictor.
@@ -153,9 +162,6 @@ func (r *finetuneRun) prepare(ctx context.Context) (err error) {
 	}
 	if r.from, err = train.LoadModel(s.From); err != nil {
 		return err
-	}
-	if r.from.Columns != nil {
-		return usage(origin(r.origins, "model"), "its columns are mixed, and finetune knows numbers only", "train one on numbers")
 	}
 	if s.base.Label != "" && slices.Contains(r.from.Schema.Columns, s.base.Label) {
 		return usage(origin(r.origins, "label"), fmt.Sprintf("the model was trained with %q as a feature, and would see what it is to predict", s.base.Label),
@@ -217,6 +223,24 @@ func labelFileKey(key string) string {
 // readTargeted reads all examples of a data set as a model sees them, with their
 // labels.
 func (p *program) readTargeted(ctx context.Context, saved *train.Saved, nameOrPath string, o inputOptions) (*targeted, error) {
+	read := p.readNumbers
+	if saved.Columns != nil {
+		read = p.readMixed
+	}
+	in, err := read(ctx, saved, nameOrPath, o)
+	if err != nil || in.labels == nil {
+		return in, err
+	}
+	for row, c := range in.labels.Class {
+		if name := in.labels.Names[c]; name == "" || slices.Contains(data.MissingCells(), name) {
+			return nil, &data.Error{Path: in.info.Path, Row: row + 1, Problem: "has no label", Remedy: "leave out the rows without one"}
+		}
+	}
+	return in, nil
+}
+
+// readNumbers is readTargeted of data that are numbers.
+func (p *program) readNumbers(ctx context.Context, saved *train.Saved, nameOrPath string, o inputOptions) (*targeted, error) {
 	d, err := p.openFor(ctx, saved, nameOrPath, o)
 	if err != nil {
 		return nil, err
@@ -226,16 +250,7 @@ func (p *program) readTargeted(ctx context.Context, saved *train.Saved, nameOrPa
 	if err != nil {
 		return nil, err
 	}
-	in := &targeted{info: d.Info(), labels: d.Labels(), table: tableOf(matrix)}
-	if in.labels == nil {
-		return in, nil
-	}
-	for row, c := range in.labels.Class {
-		if name := in.labels.Names[c]; name == "" || slices.Contains(data.MissingCells(), name) {
-			return nil, &data.Error{Path: in.info.Path, Row: row + 1, Problem: "has no label", Remedy: "leave out the rows without one"}
-		}
-	}
-	return in, nil
+	return &targeted{info: d.Info(), labels: d.Labels(), table: tableOf(matrix)}, nil
 }
 
 // mostNumberClasses is up to how many whole numbers are taken for classes.
@@ -350,7 +365,7 @@ func (r *finetuneRun) job() (train.Job, error) {
 	if err != nil {
 		return train.Job{}, err
 	}
-	return train.Job{Model: r.dae, Table: r.in.table, Schema: r.in.info, Scaler: &r.from.Scaler, Config: r.settings.base.Train, Targets: targets, Target: r.target,
+	return train.Job{Model: r.dae, Columns: r.from.Columns, Table: r.in.table, Schema: r.in.info, Scaler: &r.from.Scaler, Config: r.settings.base.Train, Targets: targets, Target: r.target,
 		Start: r.start, Resume: r.options.resume, Settings: resolved, Version: version(), Provenance: r.provenance()}, nil
 }
 

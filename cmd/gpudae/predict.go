@@ -13,6 +13,7 @@ import (
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/internal/settings"
+	"gpudae/model"
 	"gpudae/train"
 )
 
@@ -68,16 +69,73 @@ func (p *program) predict(c *cli.Context) error {
 	if o.reading, err = readingOfPredictor(c, saved); err != nil {
 		return err
 	}
-	d, err := p.openFor(c.Context, saved, o.input, o.reading)
+	source, err := p.predicting(c.Context, o, saved)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	judged, err := p.predictTo(c.Context, o, saved, d, out)
+	defer source.close()
+	rows, judged, err := p.predictTo(c.Context, saved.Target, source, out)
 	if err != nil {
 		return err
 	}
-	return p.printPredicted(o, saved.Target, predictJSON{out, d.Info().Rows, judged})
+	return p.printPredicted(o, saved.Target, predictJSON{out, rows, judged})
+}
+
+// predictSource is what is predicted: each calls visit with ranges of rows of what
+// the model puts out.
+type predictSource struct {
+	labels *data.Labels // nil without any
+	each   func(ctx context.Context, visit func(y []float32) error) error
+	close  func() error
+}
+
+// predicting opens the input as the model was trained.
+func (p *program) predicting(ctx context.Context, o *inferenceOptions, saved *train.Saved) (*predictSource, error) {
+	if saved.Columns != nil {
+		return p.predictingMixed(ctx, o, saved)
+	}
+	d, err := p.openFor(ctx, saved, o.input, o.reading)
+	if err != nil {
+		return nil, err
+	}
+	return &predictSource{labels: d.Labels(), close: d.Close, each: func(ctx context.Context, visit func([]float32) error) error {
+		return o.onDevice(func(dev device.Device) error {
+			net, _, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
+			if err != nil {
+				return err
+			}
+			return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error { return visitPrediction(ctx, net, x, visit) })
+		})
+	}}, nil
+}
+
+func visitPrediction(ctx context.Context, net *model.Net, x *tensor.Dense, visit func([]float32) error) error {
+	y, err := net.Predict(ctx, x)
+	if err != nil {
+		return err
+	}
+	return visit(data.Float32s(y))
+}
+
+// predictingMixed is predicting of a model of mixed columns.
+func (p *program) predictingMixed(ctx context.Context, o *inferenceOptions, saved *train.Saved) (*predictSource, error) {
+	schema, err := schemaOf(saved)
+	if err != nil {
+		return nil, err
+	}
+	source := &predictSource{close: func() error { return nil }, each: func(ctx context.Context, visit func([]float32) error) error {
+		return p.eachTableBlock(ctx, saved, o, schema, func(net *model.Net, x *tensor.Dense) error { return visitPrediction(ctx, net, x, visit) })
+	}}
+	if o.input == "-" { // which can be read once
+		return source, nil
+	}
+	frame, err := p.openFrame(ctx, o.input, inputOptions{header: o.reading.header})
+	if err != nil {
+		return nil, err
+	}
+	defer frame.Close()
+	source.labels, err = labelsOf(ctx, frame, o.reading)
+	return source, err
 }
 
 // readingOfPredictor is how the data of a fine-tuned model are read: the column of
@@ -105,23 +163,26 @@ func readingOfPredictor(c *cli.Context, saved *train.Saved) (inputOptions, error
 }
 
 // predictTo writes the predictions of all rows, and judges them where there are labels.
-func (p *program) predictTo(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string) (*judgement, error) {
-	judge := judgeOf(saved.Target, d)
-	w, text, err := createPredictions(out, saved.Target)
+func (p *program) predictTo(ctx context.Context, t train.Target, source *predictSource, out string) (rows int, judged *judgement, err error) {
+	judge := judgeOf(t, source.labels)
+	w, text, err := createPredictions(out, t)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer w.Abort()
-	err = o.eachPrediction(ctx, saved, d, func(rows [][]float32) error {
-		for _, row := range rows {
-			judge.add(row)
+	err = source.each(ctx, func(y []float32) error {
+		var block [][]float32
+		for row := range slices.Chunk(y, t.Width()) {
+			block = append(block, predicted(t, row))
+			judge.add(block[len(block)-1])
 		}
-		return w.Append(ctx, predictionCells(saved.Target, rows, text))
+		rows += len(block)
+		return w.Append(ctx, predictionCells(t, block, text))
 	})
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	return judge.judge(), w.Commit()
+	return rows, judge.judge(), w.Commit()
 }
 
 // createPredictions starts the file, which has a column for the most probable class
@@ -137,29 +198,6 @@ func createPredictions(out string, t train.Target) (w *data.FrameWriter, text bo
 	}
 	w, err = data.CreateFrame(out, numbers)
 	return w, false, err
-}
-
-// eachPrediction calls visit with rows, one range after the other, of the
-// probabilities of all classes or of the value.
-func (o *inferenceOptions) eachPrediction(ctx context.Context, saved *train.Saved, d data.Dataset, visit func(rows [][]float32) error) error {
-	width := saved.Target.Width()
-	return o.onDevice(func(dev device.Device) error {
-		net, _, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
-		if err != nil {
-			return err
-		}
-		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
-			y, err := net.Predict(ctx, x)
-			if err != nil {
-				return err
-			}
-			var rows [][]float32
-			for row := range slices.Chunk(data.Float32s(y), width) {
-				rows = append(rows, predicted(saved.Target, row))
-			}
-			return visit(rows)
-		})
-	})
 }
 
 // predicted is a row of what is written.
@@ -232,8 +270,8 @@ type rowJudge struct {
 	at     int
 }
 
-func judgeOf(t train.Target, d data.Dataset) *rowJudge {
-	j := &rowJudge{predictions: predictions{target: t}, labels: d.Labels()}
+func judgeOf(t train.Target, labels *data.Labels) *rowJudge {
+	j := &rowJudge{predictions: predictions{target: t}, labels: labels}
 	if j.labels == nil {
 		return j
 	}

@@ -39,7 +39,8 @@ import (
 
 // mode is how much is done.
 type mode struct {
-	rows     float64 // part of the published training and validation rows
+	rows     float64 // part of the published training and validation rows,
+	least    int     // but so many, if there are as many
 	test     int     // rows at most
 	units    int     // of a layer
 	layers   int     // of the deepest stack
@@ -50,8 +51,8 @@ type mode struct {
 
 func modes() map[string]mode {
 	return map[string]mode{
-		"smoke":   {rows: 0.05, test: 500, units: 64, layers: 2, pretrain: 5, finetune: 25, batch: 10},
-		"reduced": {rows: 0.3, test: 5_000, units: 300, layers: 3, pretrain: 10, finetune: 30, batch: 50},
+		"smoke":   {rows: 0.05, least: 200, test: 500, units: 64, layers: 2, pretrain: 5, finetune: 25, batch: 10},
+		"reduced": {rows: 0.3, least: 1_200, test: 5_000, units: 300, layers: 3, pretrain: 10, finetune: 30, batch: 50},
 		"full":    {rows: 1, test: 50_000, units: 1000, layers: 3, pretrain: 60, finetune: 100, batch: 50},
 	}
 }
@@ -145,7 +146,8 @@ type result struct {
 func (o *options) do(ctx context.Context, s *set, m mode, digits []example, log io.Writer) (result, error) {
 	random := rand.New(rand.NewPCG(o.seed, uint64(len(s.name))))
 	order := random.Perm(len(digits))
-	rows, test := int(float64(s.train+s.val)*m.rows), min(s.test, m.test)
+	whole := s.train + s.val
+	rows, test := max(int(float64(whole)*m.rows), min(whole, m.least)), min(s.test, m.test)
 	name := filepath.Join(o.out, s.name)
 	training, testing := s.draw(random, digits, order, 0, rows), s.draw(random, digits, order, rows, test)
 	if err := errors.Join(writeExamples(name+"-train", training), writeExamples(name+"-test", testing), writeSheet(name+".png", training)); err != nil {

@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme stranger vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda container scores samples
+.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda container scores samples tables
 
 # VERSION names the build where there is no repository to take it from.
 VERSION ?=
@@ -19,7 +19,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities supply reproducible shell scores samples
+check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities supply reproducible shell scores samples tables
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -49,7 +49,7 @@ unfused:
 	GOAMD64=v3 go test ./device/philox ./device/reference
 
 race:
-	go test -race -short ./cpu ./train ./data ./serve ./internal/...
+	go test -race -short ./cpu ./train ./data ./table ./serve ./internal/...
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)
@@ -170,3 +170,8 @@ features:
 
 vincent2010:
 	scripts/check/vincent2010
+
+# A CSV file of millions of rows in the memory of its records.
+tables:
+	go vet -tags slow ./table
+	go test -tags slow -count=1 -run MemoryOf -v ./table

@@ -60,7 +60,8 @@ func TestPresetsAreValid(t *testing.T) {
 // TestEveryFieldHasASetting catches a configuration field that no flag reaches.
 func TestEveryFieldHasASetting(t *testing.T) {
 	decided := []string{"features", "shape", "emphasis", "score", // by the data, by the data, as two settings, by its parts
-		"columns", "column_weights", "collisions"} // by the data and its schema
+		"columns", "column_weights", "collisions", // by the data and its schema
+		"decoder_activation", "target"} // by pretrain, by finetune
 	keys := trainTable().Keys()
 	for _, config := range []any{model.Config{}, model.Score{}, train.Config{}} {
 		for _, key := range yamlKeys(config) {

@@ -43,10 +43,7 @@ func (c *embedCall) run(_, lo, hi int) {
 			switch {
 			case column.Family == device.FamilyCategorical:
 				from := vectorOf(column, value)
-				vector, to := c.params[from:from+column.Embedding], y[column.Input:]
-				for k, v := range vector { // most are too short to be worth a call
-					to[k] = v
-				}
+				copy(y[column.Input:], c.params[from:from+column.Embedding])
 			case present:
 				y[column.Input] = value
 			default:

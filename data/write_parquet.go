@@ -47,7 +47,7 @@ func (o *orderedColumns) add(name string, node parquet.Node) error {
 
 // parquetTable writes rows, which it collects in row.
 type parquetTable struct {
-	file  *parquet.Writer
+	file  *parquet.GenericWriter[any]
 	width int
 	row   parquet.Row
 	text  int // bytes in the group of rows
@@ -56,7 +56,7 @@ type parquetTable struct {
 func newParquetTable(out *output, o orderedColumns) *parquetTable {
 	width := len(o.names)
 	return &parquetTable{width: width, row: make(parquet.Row, 0, width),
-		file: parquet.NewWriter(out, parquet.NewSchema("schema", o), parquet.CreatedBy("gpudae", "", ""),
+		file: parquet.NewGenericWriter[any](out, parquet.NewSchema("schema", o), parquet.CreatedBy("gpudae", "", ""),
 			parquet.MaxRowsPerRowGroup(int64(max(1, parquetGroupValues/width))))}
 }
 

@@ -123,7 +123,9 @@ func openRunFolder(dir string, resume, force bool) (*runFolder, error) {
 	if !resume {
 		if err := f.claim(); err != nil {
 			f.release()
-			f.forget() // what another run uses stays, since it is not empty
+			if !errors.Is(err, fs.ErrExist) { // otherwise another run has it, and may not have written into it yet
+				f.forget()
+			}
 			return nil, err
 		}
 	}

@@ -80,6 +80,7 @@ func TestCUDA(t *testing.T) {
 		{"LossCurve", testCUDALossCurve},
 		{"Posterior", testCUDAPosterior},
 		{"Samples", testCUDASamples},
+		{"Tables", testCUDATables},
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},

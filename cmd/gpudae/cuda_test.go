@@ -81,6 +81,7 @@ func TestCUDA(t *testing.T) {
 		{"Posterior", testCUDAPosterior},
 		{"Samples", testCUDASamples},
 		{"Tables", testCUDATables},
+		{"Verbs", testCUDAVerbs},
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},

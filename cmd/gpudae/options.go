@@ -183,9 +183,11 @@ func presets() []preset {
 		{"tabular", "mixed columns, for features: a deep stack, gauss-rank, values swapped between rows (Jahrer 2017; dfencoder)", map[string]string{
 			"schema": "infer", "scale": "gauss-rank", "corruption": "swap:0.15", "hidden": "512,512,512", "activation": "relu", "lr": "0.001"}},
 		{"impute", "mixed columns, to fill absent values: masking, absences shown, variances learned (Gondara and Wang 2018; Nazábal et al. 2020)", map[string]string{
-			"schema": "infer", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:learned", "lr": "0.001"}},
-		{"anomaly", "mixed columns, to find odd rows: swaps of a fifth, columns balanced (the recipe of NVIDIA Morpheus)", map[string]string{
-			"schema": "infer", "corruption": "swap:0.2", "hidden": "512,500", "activation": "relu", "batch": "512", "epochs": "30", "balance": "marginal", "lr": "0.001"}},
+			"schema": "infer", "scale": "standard", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:learned",
+			"optimizer": "adamw", "weight_decay": "0.01", "lr": "0.001", "epochs": "200", "patience": "50"}},
+		{"anomaly", "mixed columns, to find odd rows: values are masked and asked for (pseudo-likelihood: Besag 1975), variances learned", map[string]string{
+			"schema": "infer", "scale": "gauss-rank", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:learned",
+			"optimizer": "adamw", "weight_decay": "0.01", "lr": "0.001", "epochs": "200", "patience": "50"}},
 		{"toy", "points in a plane: small noise, so that the field of reconstructions shows the density", map[string]string{
 			"scale": "standard", "corruption": "gaussian:0.15", "likelihood": "gaussian:0.15", "hidden": "128,128",
 			"batch": "64", "epochs": "200", "patience": "0"}},

@@ -102,7 +102,7 @@ func (f *arrowFrame) start() (err error) {
 		}
 	}
 	limit := &limitedAllocator{Allocator: arrowmemory.NewGoAllocator(), most: int(max(arrowAlways, min(inflateRatio*f.in.size, math.MaxInt32*inflateRatio)))}
-	messages := ipc.NewMessageReader(f.in.stream, ipc.WithAllocator(limit), ipc.WithMetadataSizeLimit(min(arrowDescription, f.in.size)), ipc.WithBodySizeLimit(f.in.size))
+	messages := ipc.NewMessageReader(&arrowMessages{from: f.in.stream, size: f.in.size}, ipc.WithAllocator(limit), ipc.WithMetadataSizeLimit(min(arrowDescription, f.in.size)), ipc.WithBodySizeLimit(f.in.size))
 	f.reader, err = ipc.NewReaderFromMessageReader(messages, ipc.WithAllocator(limit))
 	return f.failure(err)
 }

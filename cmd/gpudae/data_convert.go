@@ -43,7 +43,7 @@ func (p *program) dataConvert(c *cli.Context) error {
 	}
 	if f != nil {
 		defer f.Close()
-		if !data.IsText(out) {
+		if s.Format == "csv" && !data.IsText(out) { // other formats say what their cells are
 			f = data.Typed(f, s)
 		}
 		return data.WriteFrame(c.Context, out, f)

@@ -44,7 +44,7 @@ func testCUDATables(t *testing.T, p cudaProgram) {
 			t.Fatal(err)
 		}
 	}
-	// Training: a sum over some hundred steps, beside the oracle.
+	// Training: rounding that dozens of steps add up, beside the oracle.
 	const training = 1e-4
 	small := []string{"--label", "bought", "--hidden", "16,8", "--batch", "16", "--epochs", "6"}
 	train := func(run string, flags ...string) {

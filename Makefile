@@ -49,7 +49,7 @@ unfused:
 	GOAMD64=v3 go test ./device/philox ./device/reference
 
 race:
-	go test -race -short ./cpu ./train ./data ./table ./serve ./internal/...
+	go test -race -short ./cpu ./train ./data ./serve ./internal/...
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -13,7 +11,6 @@ import (
 	"gorgonia.org/tensor"
 
 	"gpudae/data"
-	"gpudae/device"
 	"gpudae/model"
 	"gpudae/table"
 	"gpudae/train"
@@ -74,32 +71,8 @@ func (p *program) eachTableBlock(ctx context.Context, saved *train.Saved, o *inf
 	if err != nil {
 		return err
 	}
-	return o.onDevice(func(dev device.Device) error {
-		net, _, err := saved.Bind(dev, inferenceBatch)
-		if err != nil {
-			return err
-		}
-		for from := 0; ; {
-			cells, err := frame.Next(ctx, rowsAtATime)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			x := make([]float32, cells.Rows*encoder.Width())
-			if err := encoder.Encode(cells, from, x); err != nil {
-				return err
-			}
-			if err := visit(net, tensor.New(tensor.WithShape(cells.Rows, encoder.Width()), tensor.WithBacking(x))); err != nil {
-				return err
-			}
-			from += cells.Rows
-		}
-		for _, n := range encoder.Notices() {
-			o.console.logf("%s", n)
-		}
-		return nil
+	return o.eachBlock(ctx, saved, frame, encoder, func(net *model.Net, b tableBlock) error {
+		return visit(net, tensor.New(tensor.WithShape(b.cells.Rows, encoder.Width()), tensor.WithBacking(b.x)))
 	})
 }
 

@@ -37,21 +37,21 @@ func KarrasLevels(high, low float64, n int, rho float64) ([]float64, error) {
 	return levels, nil
 }
 
-// StartAt returns chains [chains, features] at noise level σ, which must be large
+// StartAt returns chains [chains, features], the first of them being number first, at noise level σ, which must be large
 // beside the spread of the data: draws from N(μ, Σ + σ²I), μ and Σ being the
 // moments of the data. With D ≈ μ + J(x - μ), J = Σ(Σ + σ²I)⁻¹, they are
 //
 //	x + (D(x; σ) - μ)/2,  x ~ N(μ, σ²I)
 //
 // up to a part 3J²/4 of their covariance σ²(I - J)⁻¹.
-func StartAt(ctx context.Context, d Denoiser, chains int, sigma float64, seed uint64) ([]float32, error) {
+func StartAt(ctx context.Context, d Denoiser, first, chains int, sigma float64, seed uint64) ([]float32, error) {
 	features := d.Features()
 	mean, err := meanOf(ctx, d, sigma)
 	if err != nil {
 		return nil, err
 	}
 	states, denoised := make([]float32, chains*features), make([]float32, chains*features)
-	eachNormal(states, features, 0, philox.Coordinates{Index: indexPrior}, seed, func(k int, z float64) {
+	eachNormal(states, features, first, philox.Coordinates{Index: indexPrior}, seed, func(k int, z float64) {
 		states[k] = float32(float64(mean[k%features]) + float64(sigma*z))
 	})
 	if err := d.DenoiseAt(ctx, denoised, states, sigma); err != nil {

@@ -271,7 +271,7 @@ func mustLevels(t testing.TB, high, low float64, n int) []float64 {
 
 func mustStart(t testing.TB, d Denoiser, chains int, sigma float64, seed uint64) []float32 {
 	t.Helper()
-	start, err := StartAt(context.Background(), d, chains, sigma, seed)
+	start, err := StartAt(context.Background(), d, 0, chains, sigma, seed)
 	if err != nil {
 		t.Fatal(err)
 	}

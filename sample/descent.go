@@ -16,6 +16,7 @@ type Descent struct {
 	Denoiser Denoiser
 	Levels   []float64 // decreasing and positive; below the last is noise 0
 	Start    []float32 // [chains, features], at noise σ₁, see StartAt; not changed
+	First    int       // number of the first chain: chains drawn in blocks are those of one draw
 	Together int       // chains that are advanced at a time, 0 for all
 	Seed     uint64
 	// Observe, if it is not nil, is told the states x [rows, features] of the
@@ -113,8 +114,8 @@ func (d *Descent) check() error {
 		return fmt.Errorf("sampling: %d numbers for chains of %d features", len(d.Start), features)
 	case len(d.Levels) == 0 || !(d.Levels[len(d.Levels)-1] > 0):
 		return errors.New("sampling: no noise levels, or one that is not positive")
-	case d.Together < 0 || d.Resample < 0 || d.Resample > 1 && d.Jump < 1:
-		return fmt.Errorf("sampling: %d chains together, resampled %d times by %d levels", d.Together, d.Resample, d.Jump)
+	case d.First < 0 || d.Together < 0 || d.Resample < 0 || d.Resample > 1 && d.Jump < 1:
+		return fmt.Errorf("sampling: chains from %d, %d together, resampled %d times by %d levels", d.First, d.Together, d.Resample, d.Jump)
 	}
 	for i, sigma := range d.Levels[1:] {
 		if !(sigma < d.Levels[i]) {
@@ -135,7 +136,7 @@ func (d *Descent) run(ctx context.Context, move mover) ([]float32, error) {
 	if together == 0 {
 		together = len(states)
 	}
-	f := &flock{Descent: d, denoised: make([]float32, min(together, len(states)))}
+	f := &flock{Descent: d, first: d.First, denoised: make([]float32, min(together, len(states)))}
 	if d.Given != nil && !d.Replace {
 		f.projection = newProjection(d.Given)
 	}

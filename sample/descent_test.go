@@ -131,7 +131,7 @@ func TestAnnealedLangevinIsTheAutoregression(t *testing.T) {
 	}
 }
 
-// TestDescentsRepeat: bits do not depend on how many chains go together; another
+// TestDescentsRepeat: bits do not depend on how many chains go or are drawn together; another
 // seed gives others where there is noise; the start is left as it was.
 func TestDescentsRepeat(t *testing.T) {
 	m := plane()
@@ -151,7 +151,15 @@ func TestDescentsRepeat(t *testing.T) {
 					t.Errorf("%s differs with %d chains at a time", method.Name, together)
 				}
 			}
-			d.Seed = 2
+			var blocks []float32
+			for first := 0; first < 7; first += 4 {
+				d.First, d.Start = first, kept[2*first:2*min(first+4, 7)]
+				blocks = append(blocks, mustDescend(t, method.Run, d)...)
+			}
+			if !slices.Equal(blocks, want) {
+				t.Errorf("%s differs when chains are drawn in blocks", method.Name)
+			}
+			d.First, d.Start, d.Seed = 0, kept, 2
 			if slices.Equal(mustDescend(t, method.Run, d), want) {
 				t.Errorf("%s does not depend on the seed", method.Name)
 			}
@@ -170,6 +178,18 @@ func TestPath(t *testing.T) {
 	if got := d.path(); !slices.Equal(got, []int{0, 1, 2, 3, 4}) {
 		t.Errorf("%v without given features", got)
 	}
+}
+
+// TestStartsInBlocks: chains that are started from a later one on are those of a
+// start of all.
+func TestStartsInBlocks(t *testing.T) {
+	m := plane()
+	all := mustStart(t, m, 9, 10, 1)
+	part, err := StartAt(t.Context(), m, 4, 5, 10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSame(t, "a later block", part, all[4*2:], 2)
 }
 
 // TestStartHasTheSpreadOfTheData beside that of the noise, also where the noise

@@ -39,7 +39,7 @@ func ExampleHeun() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	start, err := sample.StartAt(ctx, d, 4000, levels[0], 1)
+	start, err := sample.StartAt(ctx, d, 0, 4000, levels[0], 1)
 	if err != nil {
 		log.Fatal(err)
 	}

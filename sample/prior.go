@@ -13,6 +13,7 @@ import (
 // PriorDraws is what Prior draws.
 type PriorDraws struct {
 	Net    *model.Net // its code is stochastic
+	First  int        // number of the first sample: samples drawn in blocks are those of one draw
 	Number int        // of samples
 	Seed   uint64
 	Mean   bool    // take E[x|h] in place of a draw from p(x|h)
@@ -41,7 +42,7 @@ func Prior(ctx context.Context, a PriorDraws) ([]float32, error) {
 		}
 		rows := min(rows, a.Number-first)
 		x, codes := states[first*likelihood.features:][:rows*likelihood.features], codes[:rows*units]
-		if err := d.PriorCodes(codes, first, philox.Coordinates{Stream: philox.StreamDraw, Index: indexCode}, a.Seed); err != nil {
+		if err := d.PriorCodes(codes, a.First+first, philox.Coordinates{Stream: philox.StreamDraw, Index: indexCode}, a.Seed); err != nil {
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
 		if a.Mean {
@@ -56,7 +57,7 @@ func Prior(ctx context.Context, a PriorDraws) ([]float32, error) {
 			return nil, fmt.Errorf("sampling: %w", err)
 		}
 		for i := range rows {
-			likelihood.draw(x[i*likelihood.features:(i+1)*likelihood.features], params[i*likelihood.width():(i+1)*likelihood.width()], uint32(first+i), 0)
+			likelihood.draw(x[i*likelihood.features:(i+1)*likelihood.features], params[i*likelihood.width():(i+1)*likelihood.width()], uint32(a.First+first+i), 0)
 		}
 	}
 	return states, nil

@@ -82,3 +82,19 @@ func TestPriorRepeats(t *testing.T) {
 		t.Error("a deterministic code has a prior")
 	}
 }
+
+// TestPriorInBlocks: samples from a later one on are those of a draw of all.
+func TestPriorInBlocks(t *testing.T) {
+	d := newDAE(t, model.Config{Features: 1, Code: 1, Likelihood: "bernoulli", CodeDistribution: "gaussian"})
+	net := handMade(t, newCPU(t, 1), d, layers{[]float32{0, 0}, []float32{0, 0}, []float32{3}, []float32{-1}}, 4)
+	draws := PriorDraws{Net: net, Number: 50, Seed: 4}
+	all, err := Prior(t.Context(), draws)
+	if err != nil {
+		t.Fatal(err)
+	}
+	draws.First, draws.Number = 13, 37
+	part, err := Prior(t.Context(), draws)
+	if err != nil || !slices.Equal(part, all[13:]) {
+		t.Errorf("samples from the 13th on are not those of all 50: %v", err)
+	}
+}

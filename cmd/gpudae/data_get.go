@@ -21,7 +21,7 @@ func (p *program) dataGetCommand() *cli.Command {
 		Name:      "get",
 		Usage:     "download a public data set, which is then DATA by its name",
 		ArgsUsage: "NAME",
-		Description: `NAME is mnist, fashion-mnist or adult; NAME:test is then its test set. Each file
+		Description: `NAME is mnist, fashion-mnist, kmnist or adult; NAME:test is then its test set. Each file
 is taken from the first mirror that gives it with the right SHA-256; a download
 that was interrupted goes on where it stopped. The folder is that of --cache, of
 ` + cacheVariable + `, gpudae in XDG_CACHE_HOME, or ~/.cache/gpudae; commands that read
@@ -46,7 +46,7 @@ func (p *program) dataGet(c *cli.Context) error {
 	}
 	set, ok := download.Find(c.Args().First())
 	if !ok {
-		return usage("data get", "there is no data set "+quoted(c.Args().First())+" to download", "use one of mnist, fashion-mnist, adult")
+		return usage("data get", "there is no data set "+quoted(c.Args().First())+" to download", "use one of "+strings.Join(downloadable(), ", "))
 	}
 	cache := c.String("cache")
 	if cache == "" {
@@ -69,6 +69,15 @@ func (p *program) dataGet(c *cli.Context) error {
 	}
 	console.stop()
 	return p.printText(folder + "\n")
+}
+
+// downloadable are the names of the sets that data get knows.
+func downloadable() []string {
+	var names []string
+	for _, s := range download.Sets() {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // downloadProgress shows a bar for each file on a terminal.

@@ -160,12 +160,7 @@ func (p *program) denoiseCorrupted(ctx context.Context, o *inferenceOptions, sav
 		}
 		src.Part = device.Rows{Hi: matrix.Rows}
 		_, err = net.EvaluateEach(ctx, src, func(b model.Batch) error {
-			values := slices.Clone(b.Reconstructed)
-			y, err := f.apply(tensor.New(tensor.WithShape(len(values)/matrix.Columns, matrix.Columns), tensor.WithBacking(values)))
-			if err != nil {
-				return err
-			}
-			return w.Append(ctx, y)
+			return f.append(ctx, w, slices.Clone(b.Reconstructed))
 		})
 		return err
 	})
@@ -206,15 +201,10 @@ func (f form) apply(y *tensor.Dense) (*tensor.Dense, error) {
 	return y, err
 }
 
-// write writes all rows, in the scale of training, a block at a time.
-func (f form) write(ctx context.Context, out string, rows *tensor.Dense) error {
-	w, err := data.CreateArray(out, f.array)
-	if err != nil {
-		return err
-	}
-	defer w.Abort()
-	values, width := data.Float32s(rows), rows.Shape()[1]
-	for block := range slices.Chunk(values, rowsAtATime*width) {
+// append writes rows [rows, features] in the scale of training, a block at a time.
+func (f form) append(ctx context.Context, w *data.ArrayWriter, rows []float32) error {
+	width := f.saved.DAE.Config().Features
+	for block := range slices.Chunk(rows, rowsAtATime*width) {
 		y, err := f.apply(tensor.New(tensor.WithShape(len(block)/width, width), tensor.WithBacking(block)))
 		if err != nil {
 			return err
@@ -223,7 +213,7 @@ func (f form) write(ctx context.Context, out string, rows *tensor.Dense) error {
 			return err
 		}
 	}
-	return w.Commit()
+	return nil
 }
 
 // isIDX reports whether a file of that name is written as IDX.

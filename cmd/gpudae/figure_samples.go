@@ -216,7 +216,7 @@ func (s *subject) descend(ctx context.Context, n int, after []int) ([]levelFrame
 	if err != nil {
 		return nil, err
 	}
-	start, err := sample.StartAt(ctx, net, n, levels[0], src.Seed)
+	start, err := sample.StartAt(ctx, net, 0, n, levels[0], src.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"gorgonia.org/tensor"
 
 	"gpudae/data"
 	"gpudae/device"
@@ -161,18 +160,21 @@ func (p *program) sample(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var states *tensor.Dense
-	err = o.onDevice(func(dev device.Device) error {
-		states, err = s.run(c.Context, dev, saved)
+	info := saved.Schema
+	info.Rows = s.number
+	f := formOf(saved, info, out)
+	w, err := data.CreateArray(out, f.array)
+	if err != nil {
 		return err
+	}
+	defer w.Abort()
+	err = o.onDevice(func(dev device.Device) error {
+		return s.run(c.Context, dev, saved, func(states []float32) error { return f.append(c.Context, w, states) })
 	})
 	if err != nil {
 		return chainError(err, "sample", s.remedy())
 	}
-	info := saved.Schema
-	info.Rows = s.number
-	f := formOf(saved, info, out)
-	if err := f.write(c.Context, out, states); err != nil {
+	if err := w.Commit(); err != nil {
 		return err
 	}
 	return p.printSampled(o, s, out, f.array)
@@ -258,15 +260,16 @@ func defaultMethod(d *model.DAE, given bool) string {
 	return methodWalkback
 }
 
-// run returns the samples in the scale of training.
-func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Saved) (*tensor.Dense, error) {
+// run hands the samples [rows, features], in the scale of training, to emit: those of
+// chains at once, for their diagnosis looks at all of them, others as they are drawn.
+func (s *sampling) run(ctx context.Context, dev device.Device, saved *train.Saved, emit func([]float32) error) error {
 	switch {
 	case s.isChain():
-		return s.runChains(ctx, dev, saved)
+		return s.runChains(ctx, dev, saved, emit)
 	case s.isDiffusion():
-		return s.runDescent(ctx, dev, saved)
+		return s.runDescent(ctx, dev, saved, emit)
 	}
-	return s.runPrior(ctx, dev, saved)
+	return s.runPrior(ctx, dev, saved, emit)
 }
 
 // sampledJSON is the result of sample: of a chain its steps and diagnosis, of a

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
 
+	"gpudae/data"
 	"gpudae/device"
 	"gpudae/sample"
 	"gpudae/train"
@@ -131,11 +132,11 @@ func (p *program) examplesFor(c *cli.Context, o *inferenceOptions, saved *train.
 	return exam, nil
 }
 
-func (s *sampling) runChains(ctx context.Context, dev device.Device, saved *train.Saved) (*tensor.Dense, error) {
+func (s *sampling) runChains(ctx context.Context, dev device.Device, saved *train.Saved, emit func([]float32) error) error {
 	plan := s.chains
 	net, src, err := saved.Bind(dev, min(inferenceBatch, s.number))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	features := saved.DAE.Config().Features
 	plan.trace = sample.NewTrace(s.number, features, plan.burnIn, plan.steps, src.Seed)
@@ -143,7 +144,7 @@ func (s *sampling) runChains(ctx context.Context, dev device.Device, saved *trai
 		Spread: plan.spread, Noise: plan.noise, StepSize: plan.stepSize}
 	if plan.in != nil {
 		if src.Data, err = dev.Load(ctx, plan.in.table); err != nil {
-			return nil, err
+			return err
 		}
 		src.Part = plan.in.rows
 	}
@@ -158,13 +159,16 @@ func (s *sampling) runChains(ctx context.Context, dev device.Device, saved *trai
 	states, err := s.chain.Run(ctx, chains)
 	s.console.stop()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	x := tensor.New(tensor.WithShape(s.number, features), tensor.WithBacking(states))
 	if plan.denoise {
-		return net.Denoise(ctx, x)
+		means, err := net.Denoise(ctx, tensor.New(tensor.WithShape(s.number, features), tensor.WithBacking(states)))
+		if err != nil {
+			return err
+		}
+		states = data.Float32s(means)
 	}
-	return x, nil
+	return emit(states)
 }
 
 // observe records the states and moves the bar on.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
-	"gorgonia.org/tensor"
 
 	"gpudae/device"
 	"gpudae/sample"
@@ -159,25 +158,31 @@ func modelLevels(c *cli.Context, known []float64, low, high float64, n int) ([]f
 	return levels, nil
 }
 
-func (s *sampling) runDescent(ctx context.Context, dev device.Device, saved *train.Saved) (*tensor.Dense, error) {
+func (s *sampling) runDescent(ctx context.Context, dev device.Device, saved *train.Saved, emit func([]float32) error) error {
 	net, _, err := saved.Bind(dev, min(inferenceBatch, s.number))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d := s.descent.descent
 	d.Denoiser, d.Together, d.Seed = net, net.Rows(), saved.Config.Seed
-	if d.Start, err = sample.StartAt(ctx, net, s.number, d.Levels[0], d.Seed); err != nil {
-		return nil, err
-	}
 	d.Observe = func(int, int, []float32, float64) error { s.tick(); return nil }
 	minibatches := (s.number + net.Rows() - 1) / net.Rows()
 	s.console.start(int64(minibatches) * int64(d.Moves()))
-	states, err := s.diffusion.Run(ctx, d)
-	s.console.stop()
-	if err != nil {
-		return nil, err
+	defer s.console.stop()
+	for ; d.First < s.number; d.First += rowsAtATime {
+		rows := min(rowsAtATime, s.number-d.First)
+		if d.Start, err = sample.StartAt(ctx, net, d.First, rows, d.Levels[0], d.Seed); err != nil {
+			return err
+		}
+		states, err := s.diffusion.Run(ctx, d)
+		if err != nil {
+			return err
+		}
+		if err := emit(states); err != nil {
+			return err
+		}
 	}
-	return tensor.New(tensor.WithShape(s.number, net.Features()), tensor.WithBacking(states)), nil
+	return nil
 }
 
 // descentJSON is how samples came down.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
-	"gorgonia.org/tensor"
 
 	"gpudae/device"
 	"gpudae/sample"
@@ -34,16 +33,23 @@ func priorOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (*priorPla
 	return plan, err
 }
 
-func (s *sampling) runPrior(ctx context.Context, dev device.Device, saved *train.Saved) (*tensor.Dense, error) {
+func (s *sampling) runPrior(ctx context.Context, dev device.Device, saved *train.Saved, emit func([]float32) error) error {
 	net, src, err := saved.Bind(dev, min(inferenceBatch, s.number))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	states, err := sample.Prior(ctx, sample.PriorDraws{Net: net, Number: s.number, Seed: src.Seed, Mean: s.prior.denoise, Spread: s.prior.spread})
-	if err != nil {
-		return nil, err
+	draws := sample.PriorDraws{Net: net, Seed: src.Seed, Mean: s.prior.denoise, Spread: s.prior.spread}
+	for ; draws.First < s.number; draws.First += rowsAtATime {
+		draws.Number = min(rowsAtATime, s.number-draws.First)
+		states, err := sample.Prior(ctx, draws)
+		if err != nil {
+			return err
+		}
+		if err := emit(states); err != nil {
+			return err
+		}
 	}
-	return tensor.New(tensor.WithShape(s.number, saved.DAE.Config().Features), tensor.WithBacking(states)), nil
+	return nil
 }
 
 func (plan *priorPlan) text(s *sampling) string {

@@ -59,6 +59,17 @@ func Sets() []Set {
 			Parts:   images,
 		},
 		{
+			Name: "kmnist", Description: "70,000 handwritten hiragana, 28x28 pixels", Source: "CODH, from the Kuzushiji data set of NIJL and others, doi:10.20676/00000341, CC BY-SA 4.0",
+			Files: []File{
+				{"train-images-idx3-ubyte.gz", 18165135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"},
+				{"train-labels-idx1-ubyte.gz", 29497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"},
+				{"t10k-images-idx3-ubyte.gz", 3041136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"},
+				{"t10k-labels-idx1-ubyte.gz", 5120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"},
+			},
+			Mirrors: []string{"http://codh.rois.ac.jp/kmnist/dataset/kmnist/"},
+			Parts:   images,
+		},
+		{
 			Name: "adult", Description: "census income, 48,842 people, numbers and text", Source: "Becker and Kohavi 1996, UCI Machine Learning Repository, doi:10.24432/C5XW20, CC BY 4.0",
 			Files: []File{
 				{"adult.data", 3974305, "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d"},

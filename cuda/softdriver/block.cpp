@@ -33,6 +33,13 @@ constexpr size_t kStack = 128 << 10;
 constexpr int kMostThreads = 1024;
 constexpr int kWarp = 32;
 
+// Copy is one that a thread has started to shared memory.
+struct Copy {
+  char* to;
+  const char* from;
+  size_t size, bytes;  // to write, and of them to read; the others become 0
+};
+
 enum class State { kReady, kAtBarrier, kInWarp, kDone };
 
 // Thread is a CUDA thread with what the scheduler knows of it.
@@ -42,7 +49,18 @@ struct Thread : SoftdriverThread {
   // of the warp primitive it waits in
   int operation, lane;
   uint32_t mask, value, result;
+  void (*compute)(void* const*);
+  void* registers;
+  std::vector<Copy> copies;      // on their way, in the order of their start
+  std::vector<size_t> groups;    // how many of them each group that was committed has
+  size_t uncommitted() const;
 };
+
+size_t Thread::uncommitted() const {
+  size_t n = copies.size();
+  for (const size_t g : groups) n -= g;
+  return n;
+}
 
 // Place is where a thread waits at a barrier.
 struct Place {
@@ -50,6 +68,12 @@ struct Place {
   int line;
   bool operator==(const Place& other) const { return line == other.line && (file == other.file || std::strcmp(file, other.file) == 0); }
 };
+
+void arrive(const Copy& copy, void* caller) {
+  check_copy_end(copy.to, copy.from, copy.size, copy.bytes, caller);
+  if (copy.bytes > 0) std::memcpy(copy.to, copy.from, copy.bytes);
+  std::memset(copy.to + copy.bytes, 0, copy.size - copy.bytes);
+}
 
 const char* base_name(const char* path) {
   const char* slash = std::strrchr(path, '/');
@@ -63,7 +87,11 @@ class Runner {
  public:
   void run(const Grid& grid, SoftdriverDim block);
   void barrier(const char* file, int line);
-  uint32_t warp(int operation, uint32_t mask, uint32_t value, int lane);
+  uint32_t warp(int operation, uint32_t mask, uint32_t value, int lane, void (*compute)(void* const*), void* registers);
+  void check_shared(const void* at, size_t size, const char* what);
+  void copy_async(const Copy& copy, void* caller);
+  void commit_copies();
+  void wait_copies(size_t pending, void* caller);
   [[noreturn]] void abandon();
   const Grid* grid() const { return grid_; }
 
@@ -75,11 +103,11 @@ class Runner {
   Fiber* next();
   Fiber* idle_fiber();
   void make_ready(Thread& t);
-  bool complete(int warp, uint32_t mask, int operation) const;
+  bool complete(int warp, const Thread& last) const;
   void exchange(int warp, uint32_t mask);
   void report_deadlock();
   void forsake();
-  size_t draw(size_t n) { return n < 2 ? 0 : random_() % n; }
+  size_t draw(size_t n) { return n < 2 || !grid_->seed ? 0 : random_() % n; }
 
   const Grid* grid_ = nullptr;
   SoftdriverDim block_{};
@@ -109,6 +137,7 @@ void Runner::lay_out(SoftdriverDim block) {
     t.thread = {unsigned(i % size.x), unsigned(i / size.x % size.y), unsigned(i / size.x / size.y)};
     t.block = block, t.block_size = size, t.grid_size = grid_->grid, t.number = int(i);
     t.state = State::kReady, t.fiber = nullptr;
+    t.copies.clear(), t.groups.clear();
     order_[i] = int(i);
   }
   if (grid_->seed) {
@@ -185,6 +214,10 @@ void Runner::work(Fiber* self) {
       grid_->kernel->invoke(grid_->words);
       t.state = State::kDone;
       --live_;
+      if (!t.copies.empty()) {
+        raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) thread %d ended with %zu copies to shared memory on their way",
+                    grid_->kernel->name, block_.x, block_.y, block_.z, t.number, t.copies.size());
+      }
       if (at_barrier_ > 0) {
         raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier: block (%u,%u,%u) thread %d ended while %d threads wait at %s:%d",
                     grid_->kernel->name, block_.x, block_.y, block_.z, t.number, at_barrier_, base_name(barrier_.file), barrier_.line);
@@ -273,11 +306,11 @@ void Runner::barrier(const char* file, int line) {
 }
 
 // complete reports whether every thread of the mask waits in the same primitive.
-bool Runner::complete(int warp, uint32_t mask, int operation) const {
+bool Runner::complete(int warp, const Thread& last) const {
   for (int l = 0; l < kWarp; ++l) {
-    if (!(mask >> l & 1)) continue;
+    if (!(last.mask >> l & 1)) continue;
     const Thread& t = threads_[size_t(warp * kWarp + l)];
-    if (t.state != State::kInWarp || t.mask != mask || t.operation != operation) return false;
+    if (t.state != State::kInWarp || t.mask != last.mask || t.operation != last.operation || t.compute != last.compute) return false;
   }
   return true;
 }
@@ -285,6 +318,11 @@ bool Runner::complete(int warp, uint32_t mask, int operation) const {
 // exchange gives every thread of the mask its result and lets it go on.
 void Runner::exchange(int warp, uint32_t mask) {
   Thread* lanes = &threads_[size_t(warp * kWarp)];
+  if (const auto compute = static_cast<Thread*>(softdriver_thread)->compute) {
+    void* brought[kWarp];
+    for (int l = 0; l < kWarp; ++l) brought[l] = lanes[l].registers;
+    return compute(brought);
+  }
   uint32_t ballot = 0;
   for (int l = 0; l < kWarp; ++l) {
     if (mask >> l & 1 && lanes[l].value) ballot |= 1u << l;
@@ -304,18 +342,23 @@ void Runner::exchange(int warp, uint32_t mask) {
   }
 }
 
-uint32_t Runner::warp(int operation, uint32_t mask, uint32_t value, int lane) {
+uint32_t Runner::warp(int operation, uint32_t mask, uint32_t value, int lane, void (*compute)(void* const*), void* registers) {
   Thread& t = *static_cast<Thread*>(softdriver_thread);
   const int warp = t.number / kWarp, first = warp * kWarp;
   const int lanes = std::min(kWarp, int(threads_.size()) - first);
+  if (lanes < kWarp && compute) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: thread %d calls a primitive of a whole warp in one of %d threads", grid_->kernel->name, t.number, lanes);
+    abandon();
+  }
   if (lanes < kWarp) mask &= (1u << lanes) - 1;
   if (!(mask >> (t.number - first) & 1)) {
     raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: thread %d calls a warp primitive whose mask %08x lacks it", grid_->kernel->name, t.number, mask);
     abandon();
   }
   t.state = State::kInWarp, t.operation = operation, t.mask = mask, t.value = value, t.lane = lane;
+  t.compute = compute, t.registers = registers;
   int& waiting = in_warp_[warp];
-  if (++waiting < __builtin_popcount(mask) || !complete(warp, mask, operation)) {
+  if (++waiting < __builtin_popcount(mask) || !complete(warp, t)) {
     leave();
     return t.result;
   }
@@ -331,6 +374,44 @@ uint32_t Runner::warp(int operation, uint32_t mask, uint32_t value, int lane) {
     leave();
   }
   return t.result;
+}
+
+void Runner::check_shared(const void* at, size_t size, const char* what) {
+  const bool inside = shared_memory(*grid_->image).holds(at, size), aligned = reinterpret_cast<uintptr_t>(at) % size == 0;
+  if (inside && aligned) return;
+  raise_fault(CUDA_ERROR_MISALIGNED_ADDRESS, "%s: thread %d: %s at an address that is %s", grid_->kernel->name, softdriver_thread->number, what,
+              inside ? "misaligned" : "not in shared memory");
+  abandon();
+}
+
+// copy_async keeps the copy until it is waited for, so that a wait that is missing
+// shows; with a seed some copies arrive at once, as they may on a device.
+void Runner::copy_async(const Copy& copy, void* caller) {
+  check_shared(copy.to, copy.size, "cp.async");
+  if (copy.bytes > 0 && reinterpret_cast<uintptr_t>(copy.from) % copy.size != 0) {
+    raise_fault(CUDA_ERROR_MISALIGNED_ADDRESS, "%s: thread %d: cp.async from an address that is misaligned", grid_->kernel->name, softdriver_thread->number);
+    abandon();
+  }
+  check_copy_start(copy.to, copy.size, caller);
+  const bool at_once = !kChecked && draw(2);
+  if (at_once) arrive(copy, caller);
+  static_cast<Thread*>(softdriver_thread)->copies.push_back(at_once ? Copy{copy.to, copy.from, 0, 0} : copy);
+}
+
+void Runner::commit_copies() {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  t.groups.push_back(t.uncommitted());
+}
+
+void Runner::wait_copies(size_t pending, void* caller) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  if (t.groups.size() <= pending) return;
+  const size_t done = t.groups.size() - pending;
+  size_t copies = 0;
+  for (size_t g = 0; g < done; ++g) copies += t.groups[g];
+  for (size_t i = 0; i < copies; ++i) arrive(t.copies[i], caller);
+  t.copies.erase(t.copies.begin(), t.copies.begin() + long(copies));
+  t.groups.erase(t.groups.begin(), t.groups.begin() + long(done));
 }
 
 void Runner::report_deadlock() {
@@ -424,8 +505,22 @@ const Grid* running() { return runner().grid(); }
 void softdriver_barrier(const char* file, int line) { softdriver::runner().barrier(file, line); }
 
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane) {
-  return softdriver::runner().warp(operation, mask, value, lane);
+  return softdriver::runner().warp(operation, mask, value, lane, nullptr, nullptr);
 }
+
+void softdriver_together(void (*compute)(void* const*), void* mine) {
+  softdriver::runner().warp(kSoftdriverTogether, 0xFFFFFFFFu, 0, 0, compute, mine);
+}
+
+void softdriver_check_shared(const void* at, int size, const char* what) { softdriver::runner().check_shared(at, size_t(size), what); }
+
+void softdriver_copy_async(void* to, const void* from, int size, int bytes) {
+  softdriver::runner().copy_async({static_cast<char*>(to), static_cast<const char*>(from), size_t(size), size_t(bytes)}, __builtin_return_address(0));
+}
+
+void softdriver_commit_copies() { softdriver::runner().commit_copies(); }
+
+void softdriver_wait_copies(int pending) { softdriver::runner().wait_copies(size_t(pending), __builtin_return_address(0)); }
 
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value) {
   softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));

@@ -128,7 +128,8 @@ void read(void* caller, Cell& c, uint8_t bytes, const char* p) {
   c.reader = i;
 }
 
-void write(void* caller, Cell& c, uint8_t bytes, const char* p, bool atomic) {
+// check_write reports a write that is not ordered after what came before.
+void check_write(void* caller, const Cell& c, uint8_t bytes, const char* p, bool atomic) {
   const Who i = me();
   const bool both_atomic = atomic && c.atomic;
   if (!both_atomic && !ordered(c.writer, i) && c.write_bytes & bytes) {
@@ -138,7 +139,11 @@ void write(void* caller, Cell& c, uint8_t bytes, const char* p, bool atomic) {
   const bool unordered_reader = !ordered(c.reader, i) || c.many_blocks || (same_epoch && c.many_warps) ||
                                 (same_epoch && c.many_lanes && c.reader.warp_syncs == i.warp_syncs);
   if (!both_atomic && unordered_reader) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after read", p, c.reader);
-  c.writer = i;
+}
+
+void write(void* caller, Cell& c, uint8_t bytes, const char* p, bool atomic) {
+  check_write(caller, c, bytes, p, atomic);
+  c.writer = me();
   c.write_bytes = bytes;
   c.reader = {};
   c.many_lanes = c.many_warps = c.many_blocks = false;
@@ -146,7 +151,10 @@ void write(void* caller, Cell& c, uint8_t bytes, const char* p, bool atomic) {
   c.atomic = atomic;
 }
 
-void access(void* caller, void* address, size_t size, bool writes, bool atomic) {
+enum class Access { kRead, kWrite, kAtomic, kLaterWrite };
+
+void access(void* caller, void* address, size_t size, Access kind) {
+  const bool writes = kind != Access::kRead;
   if (!active || !softdriver_thread) return;
   char* p = static_cast<char*>(address);
   if (ranges.stacks.holds(p, size) || ranges.threads.holds(p, size) || ranges.words.holds(p, size) || p == reinterpret_cast<char*>(&softdriver_thread)) return;
@@ -171,7 +179,11 @@ void access(void* caller, void* address, size_t size, bool writes, bool atomic) 
       c.launch = launch, c.written = written;
     }
     const uint8_t bytes = uint8_t(((1u << count) - 1) << first);
-    writes ? write(caller, c, bytes, p + done, atomic) : read(caller, c, bytes, p + done);
+    switch (kind) {
+      case Access::kRead: read(caller, c, bytes, p + done); break;
+      case Access::kLaterWrite: check_write(caller, c, bytes, p + done, false); break;
+      default: write(caller, c, bytes, p + done, kind == Access::kAtomic);
+    }
     done += count;
   }
 }
@@ -193,7 +205,14 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r) {
 
 void check_barrier() { ++barriers; }
 void check_warp(int warp) { ++warp_syncs[warp]; }
-void check_atomic(void* at, size_t size, void* caller) { access(caller, at, size, true, true); }
+void check_atomic(void* at, size_t size, void* caller) { access(caller, at, size, Access::kAtomic); }
+
+// A copy may write at any time from its start to its end.
+void check_copy_start(void* to, size_t size, void* caller) { access(caller, to, size, Access::kLaterWrite); }
+void check_copy_end(void* to, const void* from, size_t size, size_t bytes, void* caller) {
+  if (bytes > 0) access(caller, const_cast<void*>(from), bytes, Access::kRead);
+  access(caller, to, size, Access::kWrite);
+}
 
 void check_allocated(void* at, size_t size) {
   Shadow& s = shadows[reinterpret_cast<uintptr_t>(at)];
@@ -218,10 +237,10 @@ void check_written(void* at, size_t size) {
 
 #define CALLER __builtin_return_address(0)
 #define HOOK(n)                                                                                      \
-  void __tsan_read##n(void* p) { softdriver::access(CALLER, p, n, false, false); }                   \
-  void __tsan_write##n(void* p) { softdriver::access(CALLER, p, n, true, false); }                   \
-  void __tsan_unaligned_read##n(void* p) { softdriver::access(CALLER, p, n, false, false); }         \
-  void __tsan_unaligned_write##n(void* p) { softdriver::access(CALLER, p, n, true, false); }
+  void __tsan_read##n(void* p) { softdriver::access(CALLER, p, n, softdriver::Access::kRead); }                   \
+  void __tsan_write##n(void* p) { softdriver::access(CALLER, p, n, softdriver::Access::kWrite); }                   \
+  void __tsan_unaligned_read##n(void* p) { softdriver::access(CALLER, p, n, softdriver::Access::kRead); }         \
+  void __tsan_unaligned_write##n(void* p) { softdriver::access(CALLER, p, n, softdriver::Access::kWrite); }
 
 #pragma GCC visibility push(default)
 extern "C" {
@@ -233,8 +252,8 @@ HOOK(2)
 HOOK(4)
 HOOK(8)
 HOOK(16)
-void __tsan_read_range(void* p, size_t n) { softdriver::access(CALLER, p, n, false, false); }
-void __tsan_write_range(void* p, size_t n) { softdriver::access(CALLER, p, n, true, false); }
+void __tsan_read_range(void* p, size_t n) { softdriver::access(CALLER, p, n, softdriver::Access::kRead); }
+void __tsan_write_range(void* p, size_t n) { softdriver::access(CALLER, p, n, softdriver::Access::kWrite); }
 
 // What -fsanitize=bounds-strict calls, with the place of the access: the file's
 // name, the line and the column lead its data.

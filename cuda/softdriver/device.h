@@ -22,6 +22,7 @@
 #define __noinline__ inline __attribute__((noinline))
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
 #define __shared__ thread_local
 
 #define threadIdx (softdriver_thread->thread)
@@ -34,9 +35,13 @@ using std::isfinite;
 struct alignas(8) float2 {
   float x, y;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 // Rounded arithmetic: the build forbids contraction, so the plain operators are it.
@@ -92,6 +97,8 @@ T __shfl_up_sync(unsigned mask, T value, int lanes) {
 inline unsigned __ballot_sync(unsigned mask, int predicate) { return softdriver_warp(kSoftdriverBallot, mask, predicate != 0, 0); }
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, !predicate) == 0; }
+
+#include "tensor.h"
 
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return softdriver_atomic_add(at, value); }
 

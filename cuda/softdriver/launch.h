@@ -24,7 +24,7 @@ struct SoftdriverKernel {
   int bound;  // launch bound, threads
 };
 
-enum SoftdriverWarpOperation { kSoftdriverSync, kSoftdriverShuffle, kSoftdriverBallot };
+enum SoftdriverWarpOperation { kSoftdriverSync, kSoftdriverShuffle, kSoftdriverBallot, kSoftdriverTogether };
 
 #pragma GCC visibility push(default)
 extern "C" {
@@ -34,5 +34,17 @@ extern __thread SoftdriverThread* softdriver_thread __attribute__((tls_model("in
 void softdriver_barrier(const char* file, int line);
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane);
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value);
+
+// softdriver_together is a primitive of a whole warp: the lane that comes last calls
+// compute with what each lane has brought, and then all go on.
+void softdriver_together(void (*compute)(void* const* lanes), void* mine);
+
+// softdriver_check_shared wants so many bytes of shared memory at an address that is a multiple of them.
+void softdriver_check_shared(const void* at, int size, const char* what);
+
+// Copies of size bytes to shared memory, of which the first are read and the others 0.
+void softdriver_copy_async(void* to, const void* from, int size, int bytes);
+void softdriver_commit_copies();
+void softdriver_wait_copies(int pending);
 }
 #pragma GCC visibility pop

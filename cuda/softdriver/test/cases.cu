@@ -127,3 +127,121 @@ extern "C" __global__ void __launch_bounds__(64) bug_misaligned(const float* x, 
   const float4 v = *reinterpret_cast<const float4*>(x + 1);  // a device faults at any address that is no multiple of 16
   out[threadIdx.x] = v.x + v.w;
 }
+
+#include "mma.cuh"
+
+// Fragments of 16×8 by 8×8 of tf32 as the tables of mma.m16n8k8 in the PTX ISA give them; operands are
+// rounded where round says so.
+extern "C" __global__ void __launch_bounds__(32) product_tf32(const float* a, const float* b, const float* c, float* d, int64_t round) {
+  const int group = int(threadIdx.x) >> 2, thread_in_group = int(threadIdx.x) % 4;
+  uint32_t fa[4], fb[2];
+  float fc[4];
+  for (int i = 0; i < 4; ++i) {
+    const int row = i == 0 || i == 2 ? group : group + 8, column = i < 2 ? thread_in_group : thread_in_group + 4;
+    fa[i] = round ? gpudae::to_tf32(a[row * 8 + column]) : __float_as_uint(a[row * 8 + column]);
+  }
+  for (int i = 0; i < 2; ++i) {
+    const int row = i == 0 ? thread_in_group : thread_in_group + 4;
+    fb[i] = round ? gpudae::to_tf32(b[row * 8 + group]) : __float_as_uint(b[row * 8 + group]);
+  }
+  for (int i = 0; i < 4; ++i) fc[i] = c[(i < 2 ? group : group + 8) * 8 + thread_in_group * 2 + (i & 1)];
+  gpudae::mma_tf32(fc, fa, fb);
+  for (int i = 0; i < 4; ++i) d[(i < 2 ? group : group + 8) * 8 + thread_in_group * 2 + (i & 1)] = fc[i];
+}
+
+// The same of 16×16 by 16×8 of bfloat16 (mma.m16n8k16): elements a0..a7 and b0..b3, two in a register.
+extern "C" __global__ void __launch_bounds__(32) product_bf16(const float* a, const float* b, const float* c, float* d) {
+  const int group = int(threadIdx.x) >> 2, thread_in_group = int(threadIdx.x) % 4;
+  float ea[8], eb[4];
+  uint32_t fa[4], fb[2];
+  float fc[4];
+  for (int i = 0; i < 8; ++i) {
+    const int row = i < 2 || (i >= 4 && i < 6) ? group : group + 8, column = i < 4 ? thread_in_group * 2 + (i & 1) : thread_in_group * 2 + (i & 1) + 8;
+    ea[i] = a[row * 16 + column];
+  }
+  for (int i = 0; i < 4; ++i) {
+    const int row = i < 2 ? thread_in_group * 2 + (i & 1) : thread_in_group * 2 + (i & 1) + 8;
+    eb[i] = b[row * 8 + group];
+  }
+  for (int i = 0; i < 4; ++i) fa[i] = gpudae::to_bf16(ea[2 * i], ea[2 * i + 1]);
+  for (int i = 0; i < 2; ++i) fb[i] = gpudae::to_bf16(eb[2 * i], eb[2 * i + 1]);
+  for (int i = 0; i < 4; ++i) fc[i] = c[(i < 2 ? group : group + 8) * 8 + thread_in_group * 2 + (i & 1)];
+  gpudae::mma_bf16(fc, fa, fb);
+  for (int i = 0; i < 4; ++i) d[(i < 2 ? group : group + 8) * 8 + thread_in_group * 2 + (i & 1)] = fc[i];
+}
+
+extern "C" __global__ void __launch_bounds__(64) round_operands(const float* x, unsigned* tf32, unsigned* bf16) {
+  tf32[threadIdx.x] = gpudae::to_tf32(x[threadIdx.x]);
+  bf16[threadIdx.x] = gpudae::to_bf16(x[threadIdx.x], -x[threadIdx.x]);
+}
+
+// Four matrices of 8×8 halves that count up from 0; out gets the four registers of each lane.
+extern "C" __global__ void __launch_bounds__(32) load_matrices(unsigned* out, int64_t transposed) {
+  __shared__ __align__(16) uint16_t matrices[4][8][8];
+  for (int i = int(threadIdx.x); i < 256; i += 32) matrices[i / 64][i / 8 % 8][i % 8] = uint16_t(i);
+  __syncwarp();
+  uint32_t r[4];
+  const void* row = matrices[threadIdx.x / 8][threadIdx.x % 8];
+  transposed ? gpudae::ldmatrix_transposed(r, row) : gpudae::ldmatrix(r, row);
+  for (int m = 0; m < 4; ++m) out[threadIdx.x * 4 + m] = r[m];
+}
+
+// Rounds of 256 floats pass through two buffers; of the last one rest are there. Waits
+// says after how many groups the copies are waited for: 1 is right.
+template <int Waits, bool Barrier>
+__device__ inline void through_buffers(const float* in, float* out, int64_t rounds, int64_t rest) {
+  __shared__ __align__(16) float buffers[2][256];
+  const int t = int(threadIdx.x);
+  const auto fetch = [&](int64_t round) {
+    const int64_t left = (round + 1 < rounds ? 256 : rest) - 4 * t;
+    if (round < rounds) gpudae::copy_async<16>(&buffers[round % 2][4 * t], in + round * 256 + 4 * t, left >= 4 ? 16 : left > 0 ? int(left) * 4 : 0);
+    gpudae::commit_copies();
+  };
+  fetch(0);
+  for (int64_t round = 0; round < rounds; ++round) {
+    fetch(round + 1);
+    gpudae::wait_copies<Waits>();
+    __syncthreads();
+    for (int i = 0; i < 4; ++i) out[round * 256 + i * 64 + t] = buffers[round % 2][255 - (i * 64 + t)];
+    if (Barrier) __syncthreads();
+  }
+  gpudae::wait_copies<0>();
+}
+
+extern "C" __global__ void __launch_bounds__(64) copy_through_buffers(const float* in, float* out, int64_t rounds, int64_t rest) {
+  through_buffers<1, true>(in, out, rounds, rest);
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_waits_for_too_little(const float* in, float* out, int64_t rounds, int64_t rest) {
+  through_buffers<2, true>(in, out, rounds, rest);
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_copies_too_early(const float* in, float* out, int64_t rounds, int64_t rest) {
+  through_buffers<1, false>(in, out, rounds, rest);  // others may read the buffer still
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_no_barrier_after_copies(const float* in, float* out) {
+  __shared__ float buffer[64];
+  gpudae::copy_async<4>(&buffer[threadIdx.x], in + threadIdx.x, 4);
+  gpudae::commit_copies();
+  gpudae::wait_copies<0>();
+  out[threadIdx.x] = buffer[63 - threadIdx.x];
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_ends_with_copies(const float* in) {
+  __shared__ float buffer[64];
+  gpudae::copy_async<4>(&buffer[threadIdx.x], in + threadIdx.x, 4);
+}
+
+extern "C" __global__ void __launch_bounds__(32) bug_copies_off_alignment(const float* in) {
+  __shared__ __align__(16) float buffer[256];
+  gpudae::copy_async<16>(&buffer[4 * threadIdx.x + 1], in + 4 * threadIdx.x, 16);
+  gpudae::wait_copies<0>();
+}
+
+extern "C" __global__ void __launch_bounds__(32) bug_half_a_warp_multiplies(const float* x, float* out) {
+  float c[4] = {};
+  const uint32_t a[4] = {}, b[2] = {};
+  if (threadIdx.x < 16) gpudae::mma_tf32(c, a, b);
+  out[threadIdx.x] = c[0] + x[0];
+}

@@ -136,6 +136,138 @@ void atomics_count() {
   CHECK(n == 1020);
 }
 
+// Factors of a product: A is 16×k, B k×8, C 16×8.
+struct Factors {
+  int k;
+  std::vector<float> a, b, c;
+};
+
+Factors factors(int k, float (*element)(int)) {
+  Factors f = {k, std::vector<float>(size_t(16 * k)), std::vector<float>(size_t(8 * k)), std::vector<float>(128)};
+  int n = 0;
+  for (auto* matrix : {&f.a, &f.b, &f.c}) {
+    for (float& v : *matrix) v = element(n++);
+  }
+  return f;
+}
+
+// off is the largest error of d, in parts of the sum of the terms' magnitudes.
+double off(const Factors& f, const std::vector<float>& d) {
+  double worst = 0;
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < 8; ++j) {
+      double sum = f.c[size_t(i * 8 + j)], size = std::fabs(sum);
+      for (int q = 0; q < f.k; ++q) {
+        const double term = double(f.a[size_t(i * f.k + q)]) * double(f.b[size_t(q * 8 + j)]);
+        sum += term, size += std::fabs(term);
+      }
+      worst = std::fmax(worst, std::fabs(d[size_t(i * 8 + j)] - sum) / size);
+    }
+  }
+  return worst;
+}
+
+std::vector<float> multiply(const char* kernel, const Factors& f, std::vector<uint64_t> more = {}) {
+  const CUdeviceptr d = allocate(128);
+  std::vector<uint64_t> words = {upload(f.a), upload(f.b), upload(f.c), d};
+  words.insert(words.end(), more.begin(), more.end());
+  OK(launch(kernel, 1, 32, words));
+  OK(finish());
+  return download(d, 128);
+}
+
+float integer(int n) { return float(n * 37 % 29 - 14); }
+float fraction(int n) { return std::sin(float(n) * 12.9898f); }
+
+void fragments_lie_as_documented() {  // integers: every sum is exact, so one wrong place shows
+  for (int seed = 0; seed < 4; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const Factors narrow = factors(8, integer), wide = factors(16, integer);
+    CHECK(off(narrow, multiply("product_tf32", narrow, {1})) == 0);
+    CHECK(off(wide, multiply("product_bf16", wide)) == 0);
+  }
+}
+
+void products_err_as_their_operands_do() {
+  const Factors narrow = factors(8, fraction), wide = factors(16, fraction);
+  const double rounded = off(narrow, multiply("product_tf32", narrow, {1})), cut = off(narrow, multiply("product_tf32", narrow, {0})),
+               coarse = off(wide, multiply("product_bf16", wide));
+  CHECK(rounded > 0x1p-16 && rounded < 0x1p-10 + 0x1p-19);  // two operands of half a unit in 2⁻¹⁰ each
+  CHECK(cut > rounded && cut < 0x1p-9 + 0x1p-19);
+  CHECK(coarse > 0x1p-13 && coarse < 0x1p-7 + 0x1p-16);
+}
+
+void sums_are_cut_off() {
+  Factors f = factors(8, [](int) { return 0.0f; });
+  const auto sum = [&](float c, float x, float y) {  // c + x + y, all in one sum
+    f.c[0] = c, f.a[0] = x, f.a[1] = y, f.b[0] = f.b[8] = 1;
+    return multiply("product_tf32", f, {1})[0];
+  };
+  CHECK(sum(1, 0x1.8p-24f, 0) == 1);              // nearest would be 1 + 2⁻²³
+  CHECK(sum(-1, -0x1.8p-24f, 0) == -1);
+  CHECK(sum(1, 0x1p-24f, 0x1p-24f) == 1);         // each is cut by itself
+  CHECK(sum(1, -1, 0x1p-24f) == 0);               // also where the large ones cancel
+  CHECK(sum(0, 0x1p-130f, 0) == 0x1p-130f);       // subnormal numbers count
+  CHECK(std::isinf(sum(INFINITY, 1, 0)) && std::isnan(sum(INFINITY, -INFINITY, 0)) && std::isnan(sum(0, NAN, 0)));
+  for (const auto& [far, kernel] : {std::pair{4, "product_tf32"}, std::pair{8, "product_bf16"}}) {  // the second group is a sum of its own
+    f = factors(2 * far, [](int) { return 0.0f; });
+    f.c[0] = 1, f.a[0] = -1, f.a[size_t(far)] = 0x1p-24f, f.b[0] = f.b[size_t(far * 8)] = 1;
+    CHECK(multiply(kernel, f, far == 4 ? std::vector<uint64_t>{1} : std::vector<uint64_t>{})[0] == 0x1p-24f);
+  }
+}
+
+void operands_are_rounded() {
+  std::vector<float> x(64, 0);
+  const float given[] = {1, 0x1.001p0f, 0x1.002p0f, 0x1.003p0f, -0x1.001p0f, 0x1.ffffp0f, INFINITY, NAN, 0x1.01p0f, 0x1.03p0f, 0x1p-149f};
+  const unsigned tf32[] = {0x3F800000, 0x3F800000, 0x3F802000, 0x3F802000, 0xBF800000, 0x40000000, 0x7F800000, 0x7FFFFFFF,
+                           0x3F808000, 0x3F818000, 0};
+  const unsigned bf16[] = {0x3F80, 0x3F80, 0x3F80, 0x3F80, 0xBF80, 0x4000, 0x7F80, 0x7FFF, 0x3F80, 0x3F82, 0};
+  std::copy(std::begin(given), std::end(given), x.begin());
+  const CUdeviceptr in = upload(x), out = allocate(64), halves = allocate(64);
+  OK(launch("round_operands", 1, 64, {in, out, halves}));
+  OK(finish());
+  unsigned got[64], pair[64];
+  OK(cuMemcpyDtoH(got, out, 256));
+  OK(cuMemcpyDtoH(pair, halves, 256));
+  for (size_t i = 0; i < std::size(given); ++i) {
+    CHECK(got[i] == tf32[i]);
+    CHECK((pair[i] & 0xFFFF) == bf16[i]);
+    CHECK(pair[i] >> 16 == (std::isnan(given[i]) ? bf16[i] : bf16[i] ^ 0x8000));
+  }
+}
+
+void matrices_lie_as_documented() {
+  const CUdeviceptr out = allocate(128);
+  for (unsigned transposed = 0; transposed < 2; ++transposed) {
+    OK(launch("load_matrices", 1, 32, {out, transposed}));
+    OK(finish());
+    unsigned got[128];
+    OK(cuMemcpyDtoH(got, out, 512));
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      for (unsigned m = 0; m < 4; ++m) {
+        const unsigned i = lane / 4, j = lane % 4 * 2;  // row and first column, or of the transposed matrix
+        const unsigned first = m * 64 + (transposed ? j * 8 + i : i * 8 + j), second = m * 64 + (transposed ? (j + 1) * 8 + i : i * 8 + j + 1);
+        CHECK(got[lane * 4 + m] == (first | second << 16));
+      }
+    }
+  }
+}
+
+void copies_arrive_in_groups() {
+  const std::vector<float> in = ramp(1000);
+  const CUdeviceptr x = upload(in), y = allocate(1024);
+  for (int seed = 0; seed < 8; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    OK(launch("copy_through_buffers", 1, 64, {x, y, 4, 1000 - 768}));
+    OK(finish());
+    const std::vector<float> out = download(y, 1024);
+    for (size_t i = 0; i < 1024; ++i) {
+      const size_t from = i / 256 * 256 + 255 - i % 256;
+      CHECK(out[i] == (from < 1000 ? in[from] : 0));
+    }
+  }
+}
+
 void fresh_memory_is_nan() {
   for (float v : download(allocate(100), 100)) CHECK(std::isnan(v));
 }
@@ -566,6 +698,49 @@ void freed_memory_is_used() {
   expect_fault(finish());
 }
 
+void copies_not_waited_for() {
+  const CUdeviceptr out = allocate(1024);
+  OK(launch("bug_waits_for_too_little", 1, 64, {upload(ramp(1024)), out, 4, 256}));
+  if (finish()) return;
+  CHECK(std::isnan(download(out, 1)[0]));
+  std::fprintf(stderr, "NaN in the result\n");
+}
+void copies_into_what_is_read() {
+  const CUdeviceptr in = upload(ramp(1024)), out = allocate(1024);
+  std::vector<float> first;
+  for (int seed = 0; seed < 20; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    OK(launch("bug_copies_too_early", 1, 64, {in, out, 4, 256}));
+    if (finish()) return;
+    const std::vector<float> got = download(out, 1024);
+    if (seed == 0) first = got;
+    if (got != first) {
+      std::fprintf(stderr, "the result depends on the order of threads\n");
+      return;
+    }
+  }
+  CHECK(false);
+}
+void barrier_missing_after_copies() {
+  const CUdeviceptr out = allocate(64);
+  OK(launch("bug_no_barrier_after_copies", 1, 64, {upload(ramp(64)), out}));
+  if (finish()) return;
+  CHECK(std::isnan(download(out, 1)[0]));
+  std::fprintf(stderr, "NaN in the result\n");
+}
+void thread_ends_with_copies() {
+  OK(launch("bug_ends_with_copies", 1, 64, {upload(ramp(64))}));
+  expect_fault(finish());
+}
+void copies_off_alignment() {
+  OK(launch("bug_copies_off_alignment", 1, 32, {upload(ramp(256))}));
+  expect_fault(finish());
+}
+void half_a_warp_multiplies() {
+  OK(launch("bug_half_a_warp_multiplies", 1, 32, {upload(ramp(64)), allocate(64)}));
+  expect_fault(finish());
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -579,6 +754,12 @@ const Case cases[] = {
     SILENT(dynamic_shared_memory_reverses),
     SILENT(votes_count_lanes),
     SILENT(atomics_count),
+    SILENT(fragments_lie_as_documented),
+    SILENT(products_err_as_their_operands_do),
+    SILENT(sums_are_cut_off),
+    SILENT(operands_are_rounded),
+    SILENT(matrices_lie_as_documented),
+    SILENT(copies_arrive_in_groups),
     SILENT(fresh_memory_is_nan),
     SILENT(pinned_memory_is_stale_until_synchronised),
     SILENT(registered_memory_is_read_where_it_lies),
@@ -615,6 +796,15 @@ const Case cases[] = {
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
     {"wide_access_off_its_alignment", wide_access_off_its_alignment, nullptr, "misaligned address", nullptr},
+    {"copies_not_waited_for", copies_not_waited_for, "NaN in the result", "NaN in the result", "read of uninitialised memory"},
+    {"copies_into_what_is_read", copies_into_what_is_read, "depends on the order of threads", "depends on the order of threads",
+     "race: write after read"},
+    {"barrier_missing_after_copies", barrier_missing_after_copies, "NaN in the result", "NaN in the result", "read of uninitialised memory"},
+    {"thread_ends_with_copies", thread_ends_with_copies, "copies to shared memory on their way", "copies to shared memory on their way",
+     "copies to shared memory on their way"},
+    {"copies_off_alignment", copies_off_alignment, "cp.async at an address that is misaligned", "cp.async at an address that is misaligned",
+     "cp.async at an address that is misaligned"},
+    {"half_a_warp_multiplies", half_a_warp_multiplies, "is stuck", "is stuck", "is stuck"},
     {"work_after_a_free_is_too_late", work_after_a_free_is_too_late, "parameter 0 is no live memory", "parameter 0 is no live memory",
      "parameter 0 is no live memory"},
     {"freed_memory_is_used", freed_memory_is_used, "parameter 0 is no live memory", "parameter 0 is no live memory", "parameter 0 is no live memory"},

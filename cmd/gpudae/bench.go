@@ -30,6 +30,8 @@ func (p *program) benchCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "workload", Category: "Measurement", Usage: "`NAME` a workload, repeatable; the same as an argument"},
 		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "`X` measured time of a workload, after warm-up", Value: 3, DefaultText: "3"},
 		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "`N` steps before measuring", Value: 30, DefaultText: "30"},
+		&cli.BoolFlag{Name: "predict", Category: "Prediction", Usage: "count what a step asks of a GPU and predict its time there; measures nothing, needs no GPU"},
+		&cli.StringFlag{Name: "gpu", Category: "Prediction", Usage: "`NAME` h100, a100, l4, rtx4090 or b200", DefaultText: "h100"},
 		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "`DATA` 8-bit images for the workloads of 784 features, such as MNIST", DefaultText: "synthetic"},
 	}
 	return &cli.Command{
@@ -46,7 +48,8 @@ Workloads:
 ` + indent(names.left()) + `
 Examples:
   gpudae bench
-  gpudae bench deep-b256 --seconds 10 --threads 1 --json`,
+  gpudae bench deep-b256 --seconds 10 --threads 1 --json
+  gpudae bench --predict --gpu a100`,
 		Flags:  append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...),
 		Action: p.bench,
 	}
@@ -90,6 +93,12 @@ func (p *program) bench(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("predict") {
+		return p.predictBench(c, chosen)
+	}
+	if c.IsSet("gpu") {
+		return usage("--gpu", "has no meaning without --predict", "add --predict, or leave it out")
+	}
 	o := &benchOptions{seconds: c.Float64("seconds"), warmup: c.Int("warmup"), console: newConsole(p.stderr, c.Bool("quiet"))}
 	if !(o.seconds > 0 && o.seconds < 1e6) {
 		return usage("--seconds", fmt.Sprintf("%g seconds", o.seconds), "give a positive number")
@@ -110,6 +119,24 @@ func (p *program) bench(c *cli.Context) error {
 		defer o.data.Close()
 	}
 	return p.benchAll(c.Context, o, chosen, c.Bool("json"))
+}
+
+// predictBench reads the flags of a prediction.
+func (p *program) predictBench(c *cli.Context, chosen []workload) error {
+	for _, flag := range []string{"seconds", "warmup", "data", "device", "threads"} {
+		if c.IsSet(flag) {
+			return usage("--"+flag, "has no meaning with --predict", "leave one of them out")
+		}
+	}
+	name := c.String("gpu")
+	if name == "" {
+		name = "h100"
+	}
+	g, err := gpuNamed(name)
+	if err != nil {
+		return err
+	}
+	return p.predictSteps(c.Context, g, chosen, c.Bool("json"))
 }
 
 func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {
@@ -169,7 +196,14 @@ func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time)
 		return nil, err
 	}
 	defer dev.Close()
-	s, err := o.newStepper(ctx, dev, w)
+	table, err := w.table(ctx, dev, o.data)
+	if err != nil {
+		return nil, err
+	}
+	if table.Columns != w.features {
+		return nil, usage("--data", fmt.Sprintf("%d features in an example, %s needs %d", table.Columns, w.name, w.features), "give 28x28 images, or leave it out")
+	}
+	s, err := newStepper(ctx, dev, w, table)
 	if err != nil {
 		return nil, err
 	}
@@ -213,14 +247,7 @@ type stepper struct {
 	perEpoch int
 }
 
-func (o *benchOptions) newStepper(ctx context.Context, dev device.Device, w workload) (*stepper, error) {
-	table, err := w.table(ctx, dev, o.data)
-	if err != nil {
-		return nil, err
-	}
-	if table.Columns != w.features {
-		return nil, usage("--data", fmt.Sprintf("%d features in an example, %s needs %d", table.Columns, w.name, w.features), "give 28x28 images, or leave it out")
-	}
+func newStepper(ctx context.Context, dev device.Device, w workload, table device.Table) (*stepper, error) {
 	dae, err := w.dae()
 	if err != nil {
 		return nil, err

@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 	"internal/atomicfile":  {},
 	"internal/safetensors": {"internal/atomicfile"},
 	"internal/deps":        {},
+	"internal/roofline":    {"device", "kernels"},
 	"internal/selftest":    {"device", "device/philox", "device/reference", "model", "optim"},
 	"internal/settings":    {"internal/spelling"},
 	"internal/spelling":    {},

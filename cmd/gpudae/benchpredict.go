@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"gpudae/device"
+	"gpudae/internal/roofline"
+	"gpudae/internal/settings"
+)
+
+// predictionJSON is what bench --predict prints of a workload.
+type predictionJSON struct {
+	Workload string `json:"workload"`
+	Layers   []int  `json:"layers"`
+	Batch    int    `json:"batch"`
+	roofline.Step
+	SamplesPerS float64 `json:"predicted_samples_per_s"`
+	Memory      int64   `json:"memory_bytes"` // the data set's included
+	Assumptions string  `json:"assumptions"`
+}
+
+// gpuNamed is the row of the table of GPUs.
+func gpuNamed(name string) (roofline.GPU, error) {
+	var names []string
+	for _, g := range roofline.GPUs() {
+		if g.Name == name {
+			return g, nil
+		}
+		names = append(names, g.Name)
+	}
+	return roofline.GPU{}, usage("--gpu", "unknown GPU "+quoted(name), settings.Suggest(name, names, "")+"choose one of "+strings.Join(names, ", "))
+}
+
+// predictSteps prices the steps of workloads on a GPU that need not be here.
+func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []workload, asJSON bool) error {
+	results := grid{{"workload", "nodes", "MFLOP", "MB moved", "predicted µs", "samples/s", "floor µs", "bound by"}}
+	for _, w := range chosen {
+		step, held, err := stepOn(ctx, g, w)
+		if err != nil {
+			return err
+		}
+		perSecond := 1e6 * float64(w.batch) / step.Micros
+		if asJSON {
+			text, err := json.Marshal(predictionJSON{w.name, w.widths(), w.batch, step, perSecond, held, roofline.Assumptions()})
+			if err != nil {
+				return err
+			}
+			if err := p.printText(string(text) + "\n"); err != nil {
+				return err
+			}
+			continue
+		}
+		results.add(w.name, fmt.Sprint(step.Nodes), fmt.Sprintf("%.1f", float64(step.FLOPs)/1e6), fmt.Sprintf("%.1f", float64(step.Bytes)/1e6),
+			fmt.Sprintf("%.1f", step.Micros), fmt.Sprintf("%.0f", perSecond), fmt.Sprintf("%.1f", step.Floor), string(step.Bound))
+	}
+	if asJSON {
+		return nil
+	}
+	return p.printText(fmt.Sprintf("PREDICTED for %s, never measured\n%s%s\n", g.Description, results, roofline.Assumptions()))
+}
+
+// stepOn counts and prices a step of a workload, and the bytes that it holds.
+func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int64, error) {
+	counter := roofline.NewCounter(g)
+	table := device.Table{Rows: workloadRows, Columns: w.features, Scale: 1}
+	if !w.sparse {
+		table.Float32 = []float32{} // its shape is enough
+	}
+	if _, err := newStepper(ctx, counter, w, table); err != nil {
+		return roofline.Step{}, 0, err
+	}
+	return roofline.Predict(g, counter.Launches()), counter.Held(), nil
+}

@@ -1,0 +1,15 @@
+//go:build cuda
+
+package gpu
+
+// Recorded returns the last program that ran, kernel by kernel.
+func (d *Device) Recorded() []string {
+	var names []string
+	for _, l := range d.suspects.programs[0] {
+		names = append(names, l.String())
+	}
+	return names
+}
+
+// Multiprocessors is what products are cut for.
+func (d *Device) Multiprocessors() int { return d.info.Multiprocessors }

@@ -1,0 +1,118 @@
+package roofline
+
+import (
+	"context"
+
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// Launch is a kernel of a step, a node of its graph, and what it cannot do without.
+type Launch struct {
+	Kernel        kernels.ID
+	Rows, Columns int   // the shape that the kernel divides among its threads
+	FLOPs         int64 // of matrix products, 2 for a fused multiply-add
+	Read, Written int64 // bytes of memory, each operand once
+}
+
+// Counter is a device.Device that computes nothing. It knows how package gpu
+// turns each operation into launches, and keeps those that are recorded.
+type Counter struct {
+	gpu     GPU
+	held    int64 // bytes of memory
+	program []Launch
+}
+
+// NewCounter returns a device of that kind.
+func NewCounter(g GPU) *Counter { return &Counter{gpu: g} }
+
+// Launches returns those of the last recorded program, in order.
+func (c *Counter) Launches() []Launch { return c.program }
+
+// Held is the number of bytes that were allocated and loaded.
+func (c *Counter) Held() int64 { return c.held }
+
+// memory is device.Memory without elements.
+type memory struct {
+	kind device.Type
+	n    int
+}
+
+func (m memory) Type() device.Type { return m.kind }
+func (m memory) Len() int          { return m.n }
+
+// dataset is a resident table without its cells.
+type dataset struct {
+	rows, columns, stride int // stride: bytes of a row
+	gather, swap          kernels.ID
+}
+
+func (d *dataset) Shape() (rows, columns int) { return d.rows, d.columns }
+
+func (c *Counter) Info() device.Info {
+	return device.Info{Name: c.gpu.Name, Description: c.gpu.Description}
+}
+func (c *Counter) Close() error                               { return nil }
+func (c *Counter) Sync() error                                { return nil }
+func (c *Counter) Upload(device.View, []float32) error        { return nil }
+func (c *Counter) Download([]float32, device.View) error      { return nil }
+func (c *Counter) UploadWords(device.Words, []uint32) error   { return nil }
+func (c *Counter) DownloadWords([]uint32, device.Words) error { return nil }
+func (c *Counter) Alloc(t device.Type, n int) (device.Memory, error) {
+	c.held += 4 * int64(n)
+	return memory{t, n}, nil
+}
+
+// Load takes the shape of a table, whose cells need not be there.
+func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error) {
+	d := &dataset{rows: t.Rows, columns: t.Columns}
+	switch {
+	case t.Records != nil:
+		d.stride, d.gather, d.swap = t.Records.Stride, kernels.GatherRecords, kernels.CorruptSwapRecords
+	case t.Float32 != nil:
+		d.stride, d.gather, d.swap = 4*t.Columns, kernels.GatherF32, kernels.CorruptSwapF32
+	default:
+		d.stride, d.gather, d.swap = t.Columns, kernels.GatherU8, kernels.CorruptSwapU8
+	}
+	c.held += int64(d.stride) * int64(t.Rows)
+	return d, nil
+}
+
+// Record keeps the launches of body.
+func (c *Counter) Record(body func()) (device.Program, error) {
+	c.program = nil
+	body()
+	return func() error { return nil }, nil
+}
+
+// bytes is the size of views; an absent one has none.
+func bytes(views ...device.View) int64 {
+	n := int64(0)
+	for _, v := range views {
+		if !v.IsZero() {
+			n += 4 * int64(v.Len())
+		}
+	}
+	return n
+}
+
+// wordBytes is the size of words.
+func wordBytes(words ...device.Words) int64 {
+	n := int64(0)
+	for _, w := range words {
+		n += 4 * int64(w.Len)
+	}
+	return n
+}
+
+// add counts a launch, unless its shape is empty.
+func (c *Counter) add(id kernels.ID, rows, columns int, read, written int64) {
+	c.product(id, rows, columns, 0, read, written)
+}
+
+// product is add of one that multiplies matrices.
+func (c *Counter) product(id kernels.ID, rows, columns int, flops, read, written int64) {
+	if grid, _ := id.Launch(rows, columns); grid > 0 {
+		c.program = append(c.program, Launch{id, rows, columns, flops, read, written})
+	}
+}

@@ -1,0 +1,234 @@
+package roofline
+
+import (
+	"gpudae/device"
+	"gpudae/kernels"
+)
+
+// The operations of device.Device, as package gpu launches them.
+
+func (c *Counter) Gather(a device.GatherArgs) {
+	d := a.Data.(*dataset)
+	examples := int64(a.X.Rows / a.Replicates)
+	c.add(d.gather, a.X.Rows, a.X.Columns, examples*int64(d.stride)+wordBytes(a.Clock), bytes(a.X)+wordBytes(a.Index))
+}
+
+func (c *Counter) Corrupt(a device.CorruptArgs) {
+	id, read := kernels.CorruptNone, bytes(a.From, a.Low, a.High)+wordBytes(a.Index, a.Rates, a.Continuous, a.Fields.OfColumn, a.Clock)
+	switch a.Kind {
+	case device.CorruptGaussian:
+		id = kernels.CorruptGaussian
+	case device.CorruptMasking:
+		id = kernels.CorruptMasking
+	case device.CorruptSaltAndPepper:
+		id = kernels.CorruptSaltAndPepper
+	case device.CorruptSpeckle:
+		id = kernels.CorruptSpeckle
+	case device.CorruptUniform:
+		id = kernels.CorruptUniform
+	case device.CorruptPoisson:
+		id = kernels.CorruptPoisson
+	case device.CorruptSpan:
+		id = kernels.CorruptSpan
+	case device.CorruptSwap, device.CorruptSwapRows:
+		d := a.Data.(*dataset)
+		id, read = d.swap, read+int64(a.From.Rows)*int64(d.stride) // at most
+	}
+	if a.Accumulate {
+		read += bytes(a.Mask)
+	}
+	c.add(id, a.From.Rows, a.From.Columns, read, bytes(a.To, a.Mask))
+}
+
+func (c *Counter) Embed(a device.EmbedArgs) {
+	c.add(kernels.Embed, a.X.Rows, a.Y.Columns, bytes(a.X)+4*int64(a.Table.Vectors)+wordBytes(a.Table.Words), bytes(a.Y))
+}
+
+func (c *Counter) EmbedBackward(a device.EmbedBackwardArgs) {
+	const warp = 32
+	c.add(kernels.EmbedBackward, a.Table.Codes, warp, bytes(a.X, a.DY)+wordBytes(a.Table.Words), 4*int64(a.Table.Vectors))
+}
+
+// tiled is the kernel for an m×n product, of those that start at first.
+func (c *Counter) tiled(first kernels.ID, m, n int) kernels.ID {
+	return first + kernels.ID(kernels.TileFor(m, n, c.gpu.Multiprocessors))
+}
+
+// multiply counts an m×n product over k.
+func (c *Counter) multiply(first kernels.ID, m, n, k int, read, written int64) {
+	c.product(c.tiled(first, m, n), m, n, 2*int64(m)*int64(n)*int64(k), read, written)
+}
+
+func (c *Counter) Dense(a device.DenseArgs) {
+	first := kernels.DenseNT32
+	if a.Transposed {
+		first = kernels.DenseNN32
+	}
+	c.multiply(first, a.Y.Rows, a.Y.Columns, a.X.Columns, bytes(a.X, a.W, a.Bias), bytes(a.Pre, a.Y))
+}
+
+func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
+	if !a.DX.IsZero() {
+		first := kernels.DenseBackwardInputNN32
+		if a.Transposed {
+			first = kernels.DenseBackwardInputNT32
+		}
+		source := a.X
+		if a.InAct.NeedsInput() {
+			source = a.InPre
+		}
+		c.multiply(first, a.X.Rows, a.X.Columns, a.DA.Columns, bytes(a.DA, a.W, source), bytes(a.DX))
+	}
+	if !a.DW.IsZero() {
+		read := bytes(a.DA, a.X)
+		if a.Accumulate {
+			read += bytes(a.DW)
+		}
+		c.multiply(kernels.DenseBackwardWeight32, a.DW.Rows, a.DW.Columns, a.X.Rows, read, bytes(a.DW))
+	}
+	if !a.DBias.IsZero() {
+		c.add(kernels.ColumnSums, a.DA.Rows, a.DA.Columns, bytes(a.DA), bytes(a.DBias))
+	}
+}
+
+func (c *Counter) Activate(a device.ActivateArgs) {
+	c.add(kernels.Activate, a.X.Rows, a.X.Columns, bytes(a.X), bytes(a.Y))
+}
+
+func (c *Counter) ActivateBackward(a device.ActivateBackwardArgs) {
+	c.add(kernels.ActivateBackward, a.DY.Rows, a.DY.Columns, 2*bytes(a.DY), bytes(a.DX))
+}
+
+func (c *Counter) Normalize(a device.NormalizeArgs) {
+	id := kernels.BatchNormInference
+	switch {
+	case a.Kind == device.LayerNorm:
+		id = kernels.LayerNorm
+	case a.Training:
+		id = kernels.BatchNorm
+	}
+	running := bytes(a.RunningMean, a.RunningVar)
+	c.add(id, a.X.Rows, a.X.Columns, bytes(a.X, a.Gain, a.Bias)+running, bytes(a.Y, a.Mean, a.InvStd)+running)
+}
+
+func (c *Counter) NormalizeBackward(a device.NormalizeBackwardArgs) {
+	statistics, rows, columns := bytes(a.Mean, a.InvStd), a.X.Rows, a.X.Columns
+	if a.Kind == device.BatchNorm {
+		c.add(kernels.BatchNormBackward, rows, columns, bytes(a.X, a.Gain, a.DY)+statistics, bytes(a.DX, a.DGain, a.DBias))
+		return
+	}
+	c.add(kernels.LayerNormBackwardParameters, rows, columns, bytes(a.X, a.DY)+statistics, bytes(a.DGain, a.DBias))
+	c.add(kernels.LayerNormBackwardInput, rows, columns, bytes(a.X, a.Gain, a.DY)+statistics, bytes(a.DX))
+}
+
+func (c *Counter) Dropout(a device.DropoutArgs) {
+	c.add(kernels.Dropout, a.X.Rows, a.X.Columns, bytes(a.X)+wordBytes(a.Index, a.Clock), bytes(a.Y))
+}
+
+func (c *Counter) Likelihood(a device.LikelihoodArgs) {
+	id, columns := kernels.LikelihoodBernoulli, a.Target.Columns
+	switch a.Kind {
+	case device.Gaussian:
+		id = kernels.LikelihoodGaussian
+	case device.GaussianLearned:
+		id = kernels.LikelihoodGaussianLearned
+	case device.Categorical:
+		id = kernels.LikelihoodCategorical
+	case device.Poisson:
+		id = kernels.LikelihoodPoisson
+	case device.Mixed:
+		id, columns = kernels.LikelihoodMixed, a.Params.Columns
+	}
+	c.add(id, a.Target.Rows, columns, bytes(a.Params, a.Target, a.Mask, a.Weights)+wordBytes(a.Table.Words, a.Fields.Offsets),
+		bytes(a.Losses, a.ByColumn, a.DParams))
+}
+
+func (c *Counter) Mean(a device.MeanArgs) {
+	switch a.Kind {
+	case device.Categorical:
+		c.add(kernels.MeanCategorical, a.Out.Rows, a.Out.Columns, bytes(a.Params)+wordBytes(a.Fields.Offsets), bytes(a.Out))
+	case device.Mixed:
+		c.add(kernels.MeanMixed, a.Out.Rows, a.Params.Columns, bytes(a.Params)+wordBytes(a.Table.Words), bytes(a.Out))
+	default:
+		c.add(kernels.Mean, a.Out.Rows, a.Out.Columns, bytes(a.Params), bytes(a.Out))
+	}
+}
+
+func (c *Counter) Reduce(a device.ReduceArgs) {
+	read := bytes(a.X, a.Y)
+	if a.PerRow {
+		c.add(kernels.ReduceRows, a.X.Rows, a.X.Columns, read, bytes(a.Out))
+		return
+	}
+	n := a.X.Len()
+	shares := kernels.ShareBlocks(n)
+	c.add(kernels.ReduceAll, 1, n, read, 4*int64(shares))
+	if shares > 1 {
+		c.add(kernels.ReduceAll, 1, shares, 4*int64(shares), bytes(a.Out))
+	}
+}
+
+func (c *Counter) Combine(a device.CombineArgs) {
+	c.add(kernels.Combine, a.Dst.Rows, a.Dst.Columns, bytes(a.A, a.B), bytes(a.Dst))
+}
+
+func (c *Counter) Diffuse(a device.DiffuseArgs) {
+	c.add(kernels.Diffuse, a.From.Rows, a.From.Columns, bytes(a.Sigma, a.From)+wordBytes(a.Index, a.Clock), bytes(a.To)+wordBytes(a.Level))
+}
+
+func (c *Counter) Condition(a device.ConditionArgs) {
+	c.add(kernels.Condition, a.Out.Rows, a.Out.Columns, bytes(a.Scale, a.Embedding, a.X)+wordBytes(a.Level), bytes(a.Out))
+}
+
+func (c *Counter) Blend(a device.BlendArgs) {
+	c.add(kernels.Blend, a.Out.Rows, a.Out.Columns, bytes(a.Alpha, a.Beta, a.X, a.Out)+wordBytes(a.Level), bytes(a.Out))
+}
+
+func (c *Counter) ScoreMatch(a device.ScoreMatchArgs) {
+	c.add(kernels.ScoreMatch, a.Target.Rows, a.Target.Columns, bytes(a.Weight, a.OutScale, a.Denoised, a.Target)+wordBytes(a.Level), bytes(a.Losses, a.DF))
+}
+
+func (c *Counter) SampleCode(a device.SampleCodeArgs) {
+	c.add(kernels.SampleCode, a.Code.Rows, a.Code.Columns, bytes(a.Params)+wordBytes(a.Index, a.Clock), bytes(a.Noise, a.Code, a.Divergence))
+}
+
+func (c *Counter) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	c.add(kernels.SampleCodeBackward, a.Code.Rows, a.Code.Columns, bytes(a.Params, a.Noise, a.Code, a.DCode, a.Weights), bytes(a.DParams))
+}
+
+func (c *Counter) Importance(a device.ImportanceArgs) {
+	c.add(kernels.Importance, a.Bounds.Len(), a.Replicates, bytes(a.Terms), bytes(a.Bounds, a.Weights))
+}
+
+func (c *Counter) ScaleRows(a device.ScaleRowsArgs) {
+	c.add(kernels.ScaleRows, a.X.Rows, a.X.Columns, bytes(a.Scale, a.X), bytes(a.Y))
+}
+
+func (c *Counter) Draw(a device.DrawArgs) {
+	id, columns := kernels.Draw, a.Out.Columns
+	switch {
+	case a.Kind == device.Categorical:
+		id = kernels.DrawCategorical
+		if !a.Fields.IsZero() {
+			columns = a.Fields.Count
+		}
+	case a.Kind == device.Mixed:
+		id = kernels.DrawMixed
+	}
+	c.add(id, a.Out.Rows, columns, bytes(a.Params)+wordBytes(a.Fields.Offsets, a.Table.Words, a.Index, a.Clock), bytes(a.Out))
+}
+
+func (c *Counter) Update(a device.UpdateArgs) {
+	state := bytes(a.Params, a.EMA)
+	if a.Kind.UsesFirstMoment() {
+		state += bytes(a.First)
+	}
+	if a.Kind.UsesSecondMoment() {
+		state += bytes(a.Second)
+	}
+	c.add(kernels.Update, 1, a.Params.Len(), state+bytes(a.Grads), state)
+}
+
+func (c *Counter) Tick(a device.TickArgs) {
+	c.add(kernels.Tick, 1, 1, wordBytes(a.Clock)+bytes(a.Values, a.Spikes), wordBytes(a.Clock)+bytes(a.Values, a.Spikes))
+}

@@ -1,0 +1,120 @@
+package roofline
+
+import (
+	"fmt"
+	"strings"
+
+	"gpudae/kernels"
+)
+
+// What is assumed beside the data sheet, until it has been measured.
+const (
+	nodeSeconds = 1.3e-6 // from one dependent node of a graph to the next
+	small       = 0.35   // share of a multiprocessor's float32 rate that a block of each tile reaches
+	medium      = 0.55
+	large       = 0.70
+)
+
+// Assumptions is a line that a reader of a prediction should see.
+func Assumptions() string {
+	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128; "+
+		"every operand once through memory at its data sheet's rate", nodeSeconds*1e6, 100*small, 100*medium, 100*large)
+}
+
+// Bound is what a launch or a step waits for most.
+type Bound string
+
+const (
+	ByNodes      Bound = "nodes"
+	ByMemory     Bound = "memory"
+	ByArithmetic Bound = "arithmetic"
+)
+
+// Cost is the predicted time of one launch.
+type Cost struct {
+	Kernel  string  `json:"kernel"`
+	Rows    int     `json:"rows"`
+	Columns int     `json:"columns"`
+	Blocks  int     `json:"blocks"`
+	Waves   int     `json:"waves"`  // of blocks, one a multiprocessor at a time
+	Filled  float64 `json:"filled"` // share of the multiprocessors that have work, over all waves
+	FLOPs   int64   `json:"flops"`
+	Bytes   int64   `json:"bytes"`
+	Micros  float64 `json:"us"` // the node's start included
+	Bound   Bound   `json:"bound"`
+}
+
+// Step is the predicted time of a training step.
+type Step struct {
+	GPU      string  `json:"gpu"`
+	Nodes    int     `json:"nodes"` // launches, each of which waits for the one before
+	FLOPs    int64   `json:"flops"` // of matrix products
+	Bytes    int64   `json:"bytes"` // read and written by all launches, each operand once
+	Micros   float64 `json:"us"`
+	Floor    float64 `json:"floor_us"` // one node, the products at the full float32 rate or the parameters' traffic, whichever is more
+	Bound    Bound   `json:"bound"`
+	Launches []Cost  `json:"launches"`
+}
+
+// Predict prices the launches of a step.
+func Predict(g GPU, launches []Launch) Step {
+	s := Step{GPU: g.Name, Nodes: len(launches)}
+	times := map[Bound]float64{}
+	var update int64
+	for _, l := range launches {
+		c := cost(g, l)
+		s.FLOPs, s.Bytes, s.Micros = s.FLOPs+c.FLOPs, s.Bytes+c.Bytes, s.Micros+c.Micros
+		times[ByNodes] += 1e6 * nodeSeconds
+		times[c.Bound] += c.Micros - 1e6*nodeSeconds
+		if l.Kernel == kernels.Update {
+			update += c.Bytes
+		}
+		s.Launches = append(s.Launches, c)
+	}
+	s.Bound = ByNodes
+	for _, b := range []Bound{ByMemory, ByArithmetic} {
+		if times[b] > times[s.Bound] {
+			s.Bound = b
+		}
+	}
+	s.Floor = 1e6 * (nodeSeconds + max(float64(s.FLOPs)/g.Float32, float64(update)/g.Memory))
+	return s
+}
+
+// cost prices one launch.
+func cost(g GPU, l Launch) Cost {
+	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
+	waves := (blocks + g.Multiprocessors - 1) / g.Multiprocessors
+	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves,
+		Filled: float64(blocks) / float64(waves*g.Multiprocessors), FLOPs: l.FLOPs, Bytes: l.Read + l.Written}
+	arithmetic, memory := productSeconds(g, l, waves), float64(c.Bytes)/g.Memory
+	busy := max(arithmetic, memory)
+	c.Micros = 1e6 * (nodeSeconds + busy)
+	switch {
+	case busy < nodeSeconds:
+		c.Bound = ByNodes
+	case arithmetic > memory:
+		c.Bound = ByArithmetic
+	default:
+		c.Bound = ByMemory
+	}
+	return c
+}
+
+// productSeconds is the time of a product's waves of tiles, each of which costs what
+// a whole one does.
+func productSeconds(g GPU, l Launch, waves int) float64 {
+	if l.FLOPs == 0 {
+		return 0
+	}
+	side, efficiency := 32, small
+	switch name := l.Kernel.String(); {
+	case strings.HasSuffix(name, "_128"):
+		side, efficiency = 128, large
+	case strings.HasSuffix(name, "_64"):
+		side, efficiency = 64, medium
+	}
+	depth := float64(l.FLOPs) / 2 / float64(l.Rows) / float64(l.Columns)
+	rate := g.Float32 / float64(g.Multiprocessors) * efficiency
+	return float64(waves) * 2 * float64(side*side) * depth / rate
+}

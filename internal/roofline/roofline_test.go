@@ -1,0 +1,97 @@
+package roofline
+
+import (
+	"testing"
+
+	"gpudae/device"
+	"gpudae/kernels"
+	"gpudae/model"
+)
+
+// step records the gradient of a minibatch on a counter.
+func step(t *testing.T, g GPU, config model.Config, batch int) (*Counter, *model.DAE) {
+	t.Helper()
+	dae, err := model.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCounter(g)
+	net, err := model.Bind(c, dae, model.Binding{Examples: batch, Training: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resident, err := c.Load(t.Context(), device.Table{Rows: 1000, Columns: config.Features, Float32: []float32{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock, err := c.Alloc(device.Word, device.ClockWords)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := model.Source{Data: resident, Part: device.Rows{Hi: 1000}, Shuffle: true, Clock: device.WordsOf(clock, 0, device.ClockWords)}
+	if _, err := c.Record(func() { net.Gradient(src, batch) }); err != nil {
+		t.Fatal(err)
+	}
+	return c, dae
+}
+
+func config() model.Config {
+	return model.Config{Features: 64, Hidden: []int{128, 16}, Corruption: "gaussian:0.1", Likelihood: "gaussian:1"}
+}
+
+// TestArithmeticIsTheModels: the products of a step are those that the model says.
+func TestArithmeticIsTheModels(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		m := config()
+		m.Tied = tied
+		c, dae := step(t, GPUs()[0], m, 32)
+		got := Predict(GPUs()[0], c.Launches()).FLOPs
+		if want := int64(dae.FLOPs(true)) * 32; got != want {
+			t.Errorf("tied %t: %d operations, the model says %d", tied, got, want)
+		}
+	}
+}
+
+// TestTrafficOfAProduct: X, W and b are read once and Y is written once.
+func TestTrafficOfAProduct(t *testing.T) {
+	c := NewCounter(GPUs()[0])
+	view := func(rows, columns int) device.View {
+		m, _ := c.Alloc(device.Float, rows*columns)
+		return device.MatrixOf(m, 0, rows, columns)
+	}
+	c.Dense(device.DenseArgs{X: view(10, 20), W: view(30, 20), Bias: view(1, 30), Y: view(10, 30)})
+	want := Launch{kernels.DenseNT32, 10, 30, 2 * 10 * 20 * 30, 4 * (10*20 + 30*20 + 30), 4 * 10 * 30}
+	if got := c.Launches(); len(got) != 1 || got[0] != want {
+		t.Errorf("a product is %+v, want %+v", got, want)
+	}
+}
+
+// TestPredictionIsAboveItsFloor: on every GPU, and more work never takes less time.
+func TestPredictionIsAboveItsFloor(t *testing.T) {
+	for _, g := range GPUs() {
+		before := 0.0
+		for _, batch := range []int{1, 32, 500, 1000} {
+			c, _ := step(t, g, config(), batch)
+			s := Predict(g, c.Launches())
+			if !(s.Micros >= s.Floor && s.Micros >= 1e6*nodeSeconds*float64(s.Nodes) && s.Micros >= before) {
+				t.Errorf("%s, batch %d: %.2f µs in %d nodes, floor %.2f µs, %.2f µs for fewer examples", g.Name, batch, s.Micros, s.Nodes, s.Floor, before)
+			}
+			before = s.Micros
+		}
+	}
+}
+
+// TestBoundIsWhatTakesLongest: an empty GPU waits for nodes, one without memory
+// bandwidth for memory, one without arithmetic for that.
+func TestBoundIsWhatTakesLongest(t *testing.T) {
+	c, _ := step(t, GPUs()[0], config(), 32)
+	fast := GPUs()[0]
+	fast.Float32, fast.Memory = 1e18, 1e18
+	starved, lame := fast, fast
+	starved.Memory, lame.Float32 = 1e9, 1e9
+	for want, g := range map[Bound]GPU{ByNodes: fast, ByMemory: starved, ByArithmetic: lame} {
+		if got := Predict(g, c.Launches()).Bound; got != want {
+			t.Errorf("bound by %s, want %s", got, want)
+		}
+	}
+}

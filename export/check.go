@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 	"gpudae/device/philox"
 	"gpudae/model"
 	"gpudae/onnx"
+	"gpudae/table"
 	"gpudae/train"
 )
 
@@ -23,14 +25,20 @@ const Tolerance = 1e-5
 // A code's is relative to the largest of all codes, if that is above 1. A
 // reconstruction's is in the scale of training, relative to the value there if
 // that is above 1; what float32 cannot tell apart beside a column's offset is
-// left out. An output that the graph lacks has 0.
+// left out. That of a category is how much less probable the graph's is to the
+// model than the most probable one, as a difference of logits, or that of its ln p.
+// A prediction's is one of probabilities, or of the value in units of the scaled
+// target. An output that the graph lacks has 0.
 type Difference struct {
 	Reconstruction float64 `json:"reconstruction"`
 	Code           float64 `json:"code"`
+	Prediction     float64 `json:"prediction,omitempty"`
 }
 
-// Within reports whether neither is above Tolerance; NaN is.
-func (d Difference) Within() bool { return d.Reconstruction <= Tolerance && d.Code <= Tolerance }
+// Within reports whether none is above Tolerance; NaN is.
+func (d Difference) Within() bool {
+	return d.Reconstruction <= Tolerance && d.Code <= Tolerance && d.Prediction <= Tolerance
+}
 
 // Rows of examples that Check makes, and the numbers that a layer's output may
 // have for all of them.
@@ -61,7 +69,8 @@ func Verify(ctx context.Context, dev, exact device.Device, s *train.Saved, m *on
 }
 
 // Check computes an ONNX graph of the model beside the model on a device, for
-// examples drawn uniformly between the columns' extremes.
+// examples drawn uniformly between the columns' extremes; of mixed columns some
+// cells are missing, and some words are unknown.
 func Check(ctx context.Context, dev device.Device, s *train.Saved, m *onnx.Model) (Difference, error) {
 	var d Difference
 	c, err := compare(dev, s, m)
@@ -74,7 +83,15 @@ func Check(ctx context.Context, dev device.Device, s *train.Saved, m *onnx.Model
 			return d, err
 		}
 	}
-	if slices.Contains(outputs, Reconstruction) {
+	if !slices.ContainsFunc(outputs, func(name string) bool { return name != Code }) {
+		return d, nil
+	}
+	switch {
+	case s.DAE.IsPredictor():
+		d.Prediction, err = c.predictions(ctx)
+	case c.transforms != nil:
+		d.Reconstruction, err = c.cells(ctx)
+	default:
 		d.Reconstruction, err = c.reconstructions(ctx)
 	}
 	return d, err
@@ -82,38 +99,43 @@ func Check(ctx context.Context, dev device.Device, s *train.Saved, m *onnx.Model
 
 // comparison is a graph beside a model.
 type comparison struct {
-	saved *train.Saved
-	net   *model.Net
-	graph *onnx.Model
-	x     onnx.Tensor   // in the scale of the data
-	z     *tensor.Dense // the same as the model sees it
-	rows  int
+	saved      *train.Saved
+	net        *model.Net
+	graph      *onnx.Model
+	transforms []table.Transform      // of mixed columns
+	inputs     map[string]onnx.Tensor // but for σ, in the scale of the data
+	z          *tensor.Dense          // the same as the model sees it
+	rows       int
 
 	outputs map[string]onnx.Tensor // of a graph without σ, once computed
 }
 
 // compare makes the examples and puts the model on the device.
 func compare(dev device.Device, s *train.Saved, m *onnx.Model) (*comparison, error) {
+	c := &comparison{saved: s, graph: m, rows: rowsOf(s), inputs: map[string]onnx.Tensor{}}
+	var err error
+	if c.transforms, err = transformsOf(s); err != nil {
+		return nil, err
+	}
+	if c.net, _, err = s.Bind(dev, c.rows); err != nil {
+		return nil, err
+	}
+	if c.transforms != nil {
+		c.tableExamples()
+		return c, nil
+	}
 	x := examples(s)
-	features := s.Schema.Features
-	rows := len(x) / features
-	net, _, err := s.Bind(dev, rows)
-	if err != nil {
-		return nil, err
-	}
-	z, err := s.Scaler.Apply(tensor.New(tensor.WithShape(rows, features), tensor.WithBacking(x)))
-	if err != nil {
-		return nil, err
-	}
-	return &comparison{saved: s, net: net, graph: m, x: onnx.NewTensor(x, append([]int{rows}, s.Schema.Shape...)...), z: z, rows: rows}, nil
+	c.inputs[Input] = onnx.NewTensor(x, append([]int{c.rows}, s.Schema.Shape...)...)
+	c.z, err = s.Scaler.Apply(tensor.New(tensor.WithShape(c.rows, s.Schema.Features), tensor.WithBacking(x)))
+	return c, err
 }
 
-// output computes one of the graph's, under noise of sigma [rows].
-func (c *comparison) output(ctx context.Context, name string, sigma []float32) ([]float64, error) {
+// run computes the graph's outputs, under noise of sigma [rows].
+func (c *comparison) run(ctx context.Context, sigma []float32) (map[string]onnx.Tensor, error) {
 	if sigma == nil && c.outputs != nil {
-		return c.outputs[name].Values, nil
+		return c.outputs, nil
 	}
-	inputs := map[string]onnx.Tensor{Input: c.x}
+	inputs := maps.Clone(c.inputs)
 	if sigma != nil {
 		inputs[Sigma] = onnx.NewTensor(sigma, c.rows, 1)
 	}
@@ -122,7 +144,13 @@ func (c *comparison) output(ctx context.Context, name string, sigma []float32) (
 		return nil, fmt.Errorf("computing the ONNX graph: %w", err)
 	}
 	c.outputs = y
-	return y[name].Values, nil
+	return y, nil
+}
+
+// output computes one of them.
+func (c *comparison) output(ctx context.Context, name string, sigma []float32) ([]float64, error) {
+	y, err := c.run(ctx, sigma)
+	return y[name].Values, err
 }
 
 // codes compares the codes, those of a score model at its least noise.
@@ -191,19 +219,24 @@ func (c *comparison) noise() []float32 {
 	return sigma
 }
 
-// examples are rows in the scale of the data: one at the columns' least values,
-// one at the greatest, the others between.
-func examples(s *train.Saved) []float32 {
+// rowsOf is the number of examples.
+func rowsOf(s *train.Saved) int {
 	widest := s.Schema.Features
 	for _, l := range s.DAE.Layers() {
 		widest = max(widest, l.Out)
 	}
-	rows := min(checkRows, max(1, checkElements/widest))
+	return min(checkRows, max(1, checkElements/widest))
+}
+
+// examples are rows in the scale of the data: one at the columns' least values,
+// one at the greatest, the others between.
+func examples(s *train.Saved) []float32 {
+	rows := rowsOf(s)
 	x := make([]float32, rows*s.Schema.Features)
 	key := philox.KeyOf(s.Config.Seed)
 	for i := range x {
 		row, column := i/s.Schema.Features, i%s.Schema.Features
-		words := philox.Block(philox.Coordinates{Stream: philox.StreamChain, Row: uint32(row), Block: uint32(column / 4)}.Counter(), key)
+		words := draw(key, row, column/4)
 		u := philox.Uniform(words[column%4])
 		switch row {
 		case 0:
@@ -219,6 +252,49 @@ func examples(s *train.Saved) []float32 {
 		x[i] = float32(z)
 	}
 	return x
+}
+
+// draw is a block of random words of a row.
+func draw(key philox.Key, row, block int) [4]uint32 {
+	return philox.Block(philox.Coordinates{Stream: philox.StreamChain, Row: uint32(row), Block: uint32(block)}.Counter(), key)
+}
+
+// predictions compares what a predictor and its graph say.
+func (c *comparison) predictions(ctx context.Context) (float64, error) {
+	prediction, err := c.net.Predict(ctx, c.z)
+	if err != nil {
+		return 0, err
+	}
+	theirs, err := c.run(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	t, ours, largest := &c.saved.Target, data.Float32s(prediction), 0.0
+	for i := range c.rows {
+		if t.Classes == nil {
+			y := float64(ours[i])
+			largest = max(largest, math.Abs((theirs[Value].Values[i]-t.Offset)/t.Scale-y)/max(1, math.Abs(y)))
+			continue
+		}
+		p := ours[i*t.Width() : (i+1)*t.Width()]
+		if len(p) == 1 {
+			p = []float32{1 - p[0], p[0]}
+		}
+		for k := range p {
+			largest = max(largest, math.Abs(theirs[Probabilities].Values[i*len(p)+k]-float64(p[k])))
+		}
+		largest = max(largest, shortfall(p, slices.Index(t.Classes, theirs[Class].Texts[i])))
+	}
+	return largest, nil
+}
+
+// shortfall is by how much an element falls short of the greatest, infinitely if
+// there is none of that index.
+func shortfall(values []float32, index int) float64 {
+	if index < 0 {
+		return math.Inf(1)
+	}
+	return float64(slices.Max(values)) - float64(values[index])
 }
 
 func codeDifference(theirs []float64, ours []float32) float64 {

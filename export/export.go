@@ -28,10 +28,17 @@ type property struct {
 
 // properties lists what every format carries.
 func properties(s *train.Saved) []property {
-	return []property{
+	list := []property{
 		{"version", s.Version}, {"data", s.Schema.Name}, {"data_sha256", s.Schema.SHA256}, {"epoch", s.Row.Epoch},
 		{"noise_levels", noiseLevels(s.DAE)}, {"model", s.DAE.Config()}, {"layers", layersOf(s.DAE)}, {"scaler", s.Scaler}, {"columns", s.Schema.Columns},
 	}
+	if s.Columns != nil {
+		list = append(list, property{"schema", s.Columns})
+	}
+	if s.DAE.IsPredictor() {
+		list = append(list, property{"target", s.Target})
+	}
+	return list
 }
 
 // noiseLevels are those of a score model, rising; otherwise there are none.

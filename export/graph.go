@@ -9,18 +9,25 @@ import (
 	"gpudae/device"
 	"gpudae/model"
 	"gpudae/onnx"
+	"gpudae/table"
 	"gpudae/train"
 )
 
-// Names of an ONNX graph's input and outputs.
+// Names of an ONNX graph's inputs and outputs. Those of a table's columns have the
+// column's name after a point: "x.age", "reconstruction.age", "log_p.town".
 const (
 	Input          = "x"
 	Sigma          = "sigma" // of score models with several noise levels
 	Reconstruction = "reconstruction"
+	LogP           = "log_p" // of a table's categories
 	Code           = "code"
+	Class          = "class" // of predictors
+	Probabilities  = "probabilities"
+	Value          = "value"
 )
 
-// Outputs says what an ONNX graph computes.
+// Outputs says what an ONNX graph computes: Reconstruction stands for what a
+// predictor says of its target, too.
 type Outputs struct{ Reconstruction, Code bool }
 
 // Size is the least size of the ONNX file in bytes: its numbers.
@@ -32,15 +39,23 @@ func Size(d *model.DAE) int64 {
 // ONNX returns the graph of a model, preprocessing included: x [N, shape of an
 // example] in the scale of the data to E[x|h] in the same shape and scale, and
 // to the code h [N, units]. A score model of several noise levels has a second
-// input, σ [N, 1].
+// input, σ [N, 1]. A table of mixed columns has an input and an output [N, 1] for
+// each, numbers of float64 and words, as they stand in the table; and of words the
+// logarithms of their probabilities. A predictor puts out its class [N, 1] and the
+// probabilities of all, or its value [N, 1].
 func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
-	b := &builder{Graph: onnx.NewGraph(Program), saved: s, weights: weightsOf(s)}
-	shape := append([]int{onnx.Batch}, s.Schema.Shape...)
-	x := b.Input(Input, inputDoc(s), shape...)
-	if len(shape) > 2 {
-		x = b.Node("rows", "Reshape", []string{x, b.Integers("rows.shape", 0, s.Schema.Features)})
+	transforms, err := transformsOf(s)
+	if err != nil {
+		return nil, err
 	}
-	x = b.scale(x)
+	b := &builder{Graph: onnx.NewGraph(Program), saved: s, weights: weightsOf(s), transforms: transforms}
+	shape := append([]int{onnx.Batch}, s.Schema.Shape...)
+	x := ""
+	if transforms != nil {
+		x = b.embed()
+	} else {
+		x = b.rows(shape)
+	}
 	corrupted, conditioning := x, (*noise)(nil)
 	if c := s.DAE.Conditioning(); c != nil {
 		conditioning = b.noise(c)
@@ -48,26 +63,26 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	}
 	layers := s.DAE.Layers()
 	depth := len(s.DAE.EncoderWidths())
+	var encoded []string
 	for _, l := range layers[:depth] {
 		x = b.layer(l, x)
+		encoded = append(encoded, x)
 	}
 	x = b.code(x)
 	h := x
-	if out.Reconstruction {
+	switch {
+	case !out.Reconstruction:
+	case s.DAE.IsPredictor():
+		b.prediction(layers[depth:], encoded)
+	default:
 		for _, l := range layers[depth:] {
 			x = b.layer(l, x)
 		}
-		if conditioning != nil {
-			x = conditioning.denoise(corrupted, x)
-		} else {
-			x = b.mean(x)
-		}
-		b.reshaped(b.unscale(x), Reconstruction, shape)
-		b.Output(Reconstruction, "E[x|h], in the scale of "+Input, shape...)
+		b.reconstruction(x, corrupted, conditioning, shape)
 	}
 	if out.Code {
 		b.Node(Code, "Identity", []string{h})
-		b.Output(Code, codeDoc(s.DAE), onnx.Batch, s.DAE.CodeWidth())
+		b.Output(Code, codeDoc(s.DAE), onnx.Float32, onnx.Batch, s.DAE.CodeWidth())
 	}
 	about := onnx.About{Producer: Program, Version: s.Version,
 		Doc: fmt.Sprintf("Denoising auto-encoder trained on %s under %s", s.Schema.Name, noiseName(s.DAE.Config()))}
@@ -79,6 +94,62 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 		about.Metadata = append(about.Metadata, onnx.Property{Key: Program + "." + p.key, Value: text})
 	}
 	return b.Model(about), nil
+}
+
+// rows declares the input of numbers, and brings it to rows in the scale of training.
+func (b *builder) rows(shape []int) string {
+	x := b.Input(Input, inputDoc(b.saved), onnx.Float32, shape...)
+	if len(shape) > 2 {
+		x = b.Node("rows", "Reshape", []string{x, b.Integers("rows.shape", 0, b.saved.Schema.Features)})
+	}
+	return b.scale(x)
+}
+
+// reconstruction puts out what the parameters a of p(x|h) say.
+func (b *builder) reconstruction(a, corrupted string, conditioning *noise, shape []int) {
+	switch {
+	case b.transforms != nil:
+		b.cells(a)
+		return
+	case conditioning != nil:
+		a = conditioning.denoise(corrupted, a)
+	default:
+		a = b.mean(a)
+	}
+	b.reshaped(b.unscale(a), Reconstruction, shape)
+	b.Output(Reconstruction, "E[x|h], in the scale of "+Input, onnx.Float32, shape...)
+}
+
+// prediction puts out what a predictor says: its head is the sum of what its parts
+// make of the encoder's layers, the last of them first.
+func (b *builder) prediction(parts []model.Layer, encoded []string) {
+	a := b.layer(parts[0], encoded[len(encoded)-1])
+	for i, l := range parts[1:] {
+		a = b.Node(l.Name+".sum", "Add", []string{a, b.layer(l, encoded[len(encoded)-2-i])})
+	}
+	t := &b.saved.Target
+	if t.Classes == nil {
+		y := b.by("target.multiplied", "Mul", b.wide("target", a), t.Scale, 1)
+		b.Node(Value, "Add", []string{y, b.scalar("target.offset", t.Offset)})
+		b.Output(Value, "expected value of "+targetName(t)+", in its unit", onnx.Float64, onnx.Batch, 1)
+		return
+	}
+	if len(t.Classes) == 2 {
+		yes := b.Node("target.yes", "Sigmoid", []string{a})
+		no := b.Node("target.no", "Sub", []string{b.Constant("target.one", []float32{1}), yes})
+		b.Node(Probabilities, "Concat", []string{no, yes}, onnx.Int("axis", -1))
+	} else {
+		b.Node(Probabilities, "Softmax", []string{a}, onnx.Int("axis", -1))
+	}
+	b.names(Class, b.Node("target.code", "ArgMax", []string{Probabilities}, onnx.Int("axis", -1)), 0, t.Classes, "", "most probable class of "+targetName(t))
+	b.Output(Probabilities, "of "+quoted(t.Classes), onnx.Float32, onnx.Batch, len(t.Classes))
+}
+
+func targetName(t *train.Target) string {
+	if t.Name == "" {
+		return "the target"
+	}
+	return t.Name
 }
 
 func codeDoc(d *model.DAE) string {
@@ -111,8 +182,9 @@ func inputDoc(s *train.Saved) string {
 // returns that of its result [N, units].
 type builder struct {
 	*onnx.Graph
-	saved   *train.Saved
-	weights weights
+	saved      *train.Saved
+	weights    weights
+	transforms []table.Transform // of mixed columns
 }
 
 // scale: (x - offset)/scale.
@@ -184,7 +256,11 @@ func (b *builder) layer(l model.Layer, x string) string {
 	if l.Tied != "" {
 		weight, transposed = l.Tied+".weight", 0
 	}
-	x = b.Node(l.Name+".dense", "Gemm", []string{x, b.parameter(weight), b.parameter(l.Name + ".bias")}, onnx.Int("transB", transposed))
+	bias := l.Name + ".bias"
+	if _, biased := b.weights[bias]; !biased { // a part of a predictor's head but the first
+		b.weights[bias] = array{[]int{l.Out}, make([]float32, l.Out)}
+	}
+	x = b.Node(l.Name+".dense", "Gemm", []string{x, b.parameter(weight), b.parameter(bias)}, onnx.Int("transB", transposed))
 	gain, shift, name := l.Name+".norm.weight", l.Name+".norm.bias", l.Name+".norm"
 	epsilon := onnx.Float("epsilon", model.NormEpsilon)
 	switch l.Norm {

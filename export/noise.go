@@ -25,7 +25,7 @@ func (b *builder) noise(c *model.Conditioning) *noise {
 		n.sigma = b.Doubles("noise.sigma", c.Levels, 1, 1)
 	} else {
 		n.sigma = b.wide("noise.sigma", b.Input(Sigma, fmt.Sprintf("standard deviation of the noise of each example, in units of the scaled data, from %g to %g",
-			c.Levels[0], c.Levels[len(c.Levels)-1]), onnx.Batch, 1))
+			c.Levels[0], c.Levels[len(c.Levels)-1]), onnx.Float32, onnx.Batch, 1))
 	}
 	square := b.Node("noise.variance", "Mul", []string{n.sigma, n.sigma})
 	square = b.Node("noise.total", "Add", []string{square, b.Doubles("noise.data_variance", []float64{c.SigmaData * c.SigmaData})})
@@ -34,11 +34,11 @@ func (b *builder) noise(c *model.Conditioning) *noise {
 }
 
 func (b *builder) wide(name, x string) string {
-	return b.Node(name, "Cast", []string{x}, onnx.Int("to", onnx.Float64))
+	return b.Node(name, "Cast", []string{x}, onnx.Int("to", int(onnx.Float64)))
 }
 
 func (b *builder) narrow(name, x string) string {
-	return b.Node(name, "Cast", []string{x}, onnx.Int("to", onnx.Float32))
+	return b.Node(name, "Cast", []string{x}, onnx.Int("to", int(onnx.Float32)))
 }
 
 // condition: [c_in·x̃ | cos | sin], c_in = 1/√(σ² + σ_data²).
@@ -77,10 +77,19 @@ func (n *noise) position(log string) string {
 		starts[l] = math.Log(n.Levels[l])
 		widths[l] = math.Log(n.Levels[l+1] / n.Levels[l])
 	}
-	p := n.Node("noise.from_levels", "Sub", []string{log, n.Doubles("noise.levels", starts, 1, gaps)})
-	p = n.Node("noise.within_levels", "Div", []string{p, n.Doubles("noise.level_widths", widths, 1, gaps)})
-	p = n.Node("noise.bounded", "Clip", []string{p, n.Doubles("noise.bound_low", []float64{0}), n.Doubles("noise.bound_high", []float64{1})})
-	return n.Node("noise.position", "ReduceSum", []string{p, n.Integers("noise.position_axis", -1)})
+	return n.sum("noise.position", n.shares("noise.levels", log, starts, widths))
+}
+
+// shares are how much of each interval lies below x [N, 1], from 0 to 1.
+func (b *builder) shares(name, x string, starts, widths []float64) string {
+	p := b.Node(name+".from", "Sub", []string{x, b.Doubles(name+".starts", starts, 1, len(starts))})
+	p = b.Node(name+".within", "Div", []string{p, b.Doubles(name+".widths", widths, 1, len(widths))})
+	return b.Node(name+".bounded", "Clip", []string{p, b.Doubles(name+".low", []float64{0}), b.Doubles(name+".high", []float64{1})})
+}
+
+// sum is that of a row.
+func (b *builder) sum(name, x string) string {
+	return b.Node(name, "ReduceSum", []string{x, b.Integers(name+".axis", -1)})
 }
 
 // denoise: D = c_skip·x̃ + c_out·F, with the coefficients of model.Parameterizations.

@@ -1,7 +1,8 @@
 // Package onnx builds, writes, reads and computes models in the Open Neural
-// Network Exchange format, opset 17: graphs of operations on tensors of float32
-// and, inside, float64
-// (https://github.com/onnx/onnx/blob/main/docs/IR.md, .../Operators.md).
+// Network Exchange format, opset 17, with the operators for texts of domain
+// ai.onnx.ml: graphs of operations on tensors of float32, float64, int64 and texts
+// (https://github.com/onnx/onnx/blob/main/docs/IR.md, .../Operators.md,
+// .../Operators-ml.md).
 //
 // A Graph is built node by node. Encode and Decode are the file format. Run
 // computes a graph in float64 by plain loops, as the operators' specification
@@ -15,6 +16,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,6 +28,7 @@ import (
 // IR 8 is what goes with it.
 const (
 	Opset     = 17
+	mlOpset   = 3 // of the domain ai.onnx.ml in that version
 	irVersion = 8
 )
 
@@ -44,18 +48,29 @@ type Graph struct {
 // NewGraph returns an empty graph of that name.
 func NewGraph(name string) *Graph { return &Graph{&onnxpb.GraphProto{Name: &name}} }
 
-// Input declares an input of float32.
-func (g *Graph) Input(name, doc string, shape ...int) string {
-	g.pb.Input = append(g.pb.Input, valueInfo(name, doc, shape))
+// Type is what the elements of a tensor are.
+type Type = onnxpb.TensorProto_DataType
+
+// Types.
+const (
+	Float32 = onnxpb.TensorProto_FLOAT
+	Float64 = onnxpb.TensorProto_DOUBLE
+	Int64   = onnxpb.TensorProto_INT64
+	Text    = onnxpb.TensorProto_STRING
+)
+
+// Input declares an input.
+func (g *Graph) Input(name, doc string, elements Type, shape ...int) string {
+	g.pb.Input = append(g.pb.Input, valueInfo(name, doc, elements, shape))
 	return name
 }
 
 // Output declares that the value of that name is an output.
-func (g *Graph) Output(name, doc string, shape ...int) {
-	g.pb.Output = append(g.pb.Output, valueInfo(name, doc, shape))
+func (g *Graph) Output(name, doc string, elements Type, shape ...int) {
+	g.pb.Output = append(g.pb.Output, valueInfo(name, doc, elements, shape))
 }
 
-func valueInfo(name, doc string, shape []int) *onnxpb.ValueInfoProto {
+func valueInfo(name, doc string, elements Type, shape []int) *onnxpb.ValueInfoProto {
 	dims := make([]*onnxpb.TensorShapeProto_Dimension, len(shape))
 	for i, size := range shape {
 		dims[i] = &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: int64(size)}}
@@ -64,7 +79,7 @@ func valueInfo(name, doc string, shape []int) *onnxpb.ValueInfoProto {
 		}
 	}
 	return &onnxpb.ValueInfoProto{Name: &name, DocString: &doc, Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{
-		TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(onnxpb.TensorProto_FLOAT)), Shape: &onnxpb.TensorShapeProto{Dim: dims}}}}}
+		TensorType: &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(elements)), Shape: &onnxpb.TensorShapeProto{Dim: dims}}}}}
 }
 
 // Constant adds a constant of float32, row-major. An empty shape is a scalar.
@@ -121,15 +136,48 @@ func Float(name string, v float32) Attribute {
 	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOAT.Enum(), F: &v}
 }
 
-// Types of numbers, for the attribute "to" of Cast.
-const (
-	Float32 = int(onnxpb.TensorProto_FLOAT)
-	Float64 = int(onnxpb.TensorProto_DOUBLE)
-)
+// Labels are the attributes of a LabelEncoder from texts to integers: other is
+// that of all other texts.
+func Labels(texts []string, codes []int, other int) []Attribute {
+	return []Attribute{textsAttribute("keys_strings", texts), integersAttribute("values_int64s", codes), Int("default_int64", other)}
+}
 
-// Node adds an operation, whose output has the node's name, and returns it.
+// Names are those of one from integers to texts.
+func Names(codes []int, texts []string, other string) []Attribute {
+	return []Attribute{integersAttribute("keys_int64s", codes), textsAttribute("values_strings", texts),
+		{Name: proto.String("default_string"), Type: onnxpb.AttributeProto_STRING.Enum(), S: []byte(other)}}
+}
+
+func textsAttribute(name string, texts []string) Attribute {
+	a := &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_STRINGS.Enum()}
+	for _, text := range texts {
+		a.Strings = append(a.Strings, []byte(text))
+	}
+	return a
+}
+
+func integersAttribute(name string, values []int) Attribute {
+	a := &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INTS.Enum()}
+	for _, v := range values {
+		a.Ints = append(a.Ints, int64(v))
+	}
+	return a
+}
+
+// LabelEncoder is the operator that looks texts or integers up.
+const LabelEncoder = mlDomain + ".LabelEncoder"
+
+const mlDomain = "ai.onnx.ml"
+
+// Node adds an operation, whose output has the node's name, and returns it. What
+// precedes the last point of op is its domain.
 func (g *Graph) Node(name, op string, inputs []string, attributes ...Attribute) string {
-	g.pb.Node = append(g.pb.Node, &onnxpb.NodeProto{Name: &name, OpType: &op, Input: inputs, Output: []string{name}, Attribute: attributes})
+	n := &onnxpb.NodeProto{Name: &name, Input: inputs, Output: []string{name}, Attribute: attributes}
+	if i := strings.LastIndexByte(op, '.'); i >= 0 {
+		n.Domain, op = proto.String(op[:i]), op[i+1:]
+	}
+	n.OpType = &op
+	g.pb.Node = append(g.pb.Node, n)
 	return name
 }
 
@@ -148,6 +196,9 @@ func (g *Graph) Model(a About) *Model {
 	pb := &onnxpb.ModelProto{
 		IrVersion: proto.Int64(irVersion), OpsetImport: []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(Opset)}},
 		ProducerName: &a.Producer, ProducerVersion: &a.Version, DocString: &a.Doc, Graph: g.pb,
+	}
+	if slices.ContainsFunc(g.pb.Node, func(n *onnxpb.NodeProto) bool { return n.GetDomain() == mlDomain }) {
+		pb.OpsetImport = append(pb.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String(mlDomain), Version: proto.Int64(mlOpset)})
 	}
 	for _, p := range a.Metadata {
 		pb.MetadataProps = append(pb.MetadataProps, &onnxpb.StringStringEntryProto{Key: &p.Key, Value: &p.Value})

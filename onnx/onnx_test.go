@@ -60,16 +60,41 @@ func cases() []graphCase {
 		{"Sin", unary("Sin"), []float64{-0.8414709848078965, 0.9092974268256817, 0.479425538604203, -0.1411200080598672}, square},
 		{"Neg", unary("Neg"), []float64{1, -2, -0.5, 3}, square},
 		{"Cast", func(g *Graph, x string) string {
-			return g.Node("y", "Cast", []string{g.Node("sum", "Add", []string{x, g.Doubles("tiny", []float64{1e-12})})}, Int("to", Float32))
+			return g.Node("y", "Cast", []string{g.Node("sum", "Add", []string{x, g.Doubles("tiny", []float64{1e-12})})}, Int("to", int(Float32)))
 		}, []float64{-1, 2, 0.5, -3}, square},
 		{"Cast", func(g *Graph, x string) string {
-			wide := g.Node("wide", "Cast", []string{x}, Int("to", Float64))
+			wide := g.Node("wide", "Cast", []string{x}, Int("to", int(Float64)))
 			return g.Node("y", "Sub", []string{g.Node("sum", "Add", []string{wide, g.Doubles("tiny", []float64{1e-12})}), wide})
 		}, []float64{1e-12, 1e-12, 1e-12, 1e-12}, square},
 		{"Clip", func(g *Graph, x string) string {
 			return g.Node("y", "Clip", []string{x, g.Constant("a", []float32{-2}), g.Constant("b", []float32{1})})
 		}, []float64{-1, 1, 0.5, -2}, square},
 		{"ReduceSum", func(g *Graph, x string) string { return g.Node("y", "ReduceSum", []string{x, g.Integers("axes", -1)}) }, []float64{1, -2.5}, []int{2, 1}},
+		{"Abs", unary("Abs"), []float64{1, 2, 0.5, 3}, square},
+		{"Sign", unary("Sign"), []float64{-1, 1, 1, -1}, square},
+		{"Floor", unary("Floor"), []float64{-1, 2, 0, -3}, square},
+		{"Round", unary("Round"), []float64{-1, 2, 0, -3}, square},
+		{"IsNaN", func(g *Graph, x string) string {
+			return g.Node("y", "IsNaN", []string{g.Node("log", "Log", []string{x})})
+		}, []float64{1, 0, 0, 1}, square},
+		{"GreaterOrEqual", func(g *Graph, x string) string {
+			return g.Node("y", "GreaterOrEqual", []string{x, g.Constant("c", []float32{0.5})})
+		}, []float64{0, 1, 1, 0}, square},
+		{"Where", func(g *Graph, x string) string {
+			positive := g.Node("positive", "GreaterOrEqual", []string{x, g.Constant("zero", []float32{0})})
+			return g.Node("y", "Where", []string{positive, x, g.Constant("c", []float32{7})})
+		}, []float64{7, 2, 0.5, 7}, square},
+		{"ArgMax", unary("ArgMax", Int("axis", -1)), []float64{1, 0}, []int{2, 1}},
+		{"Gather", func(g *Graph, x string) string {
+			index := g.Node("index", "Reshape", []string{g.Node("most", "ArgMax", []string{x}, Int("axis", -1)), g.Integers("shape", -1)})
+			return g.Node("y", "Gather", []string{g.Constant("rows", []float32{1, 2, 3, 4, 5, 6}, 2, 3), index})
+		}, []float64{4, 5, 6, 1, 2, 3}, []int{2, 3}},
+		{LabelEncoder, func(g *Graph, x string) string { // 1, 0 to texts and back
+			most := g.Node("most", "ArgMax", []string{x}, Int("axis", -1))
+			word := g.Node("word", LabelEncoder, []string{most}, Names([]int{1}, []string{"one"}, "other")...)
+			return g.Node("y", LabelEncoder, []string{word}, Labels([]string{"other", "two"}, []int{8, 2}, 9)...)
+		}, []float64{9, 8}, []int{2, 1}},
+		{"LogSoftmax", unary("LogSoftmax", Int("axis", -1)), []float64{-math.Log1p(e(3)), -math.Log1p(e(-3)), -math.Log1p(e(-3.5)), -math.Log1p(e(3.5))}, square},
 		{"Relu", unary("Relu"), []float64{0, 2, 0.5, 0}, square},
 		{"LeakyRelu", unary("LeakyRelu", Float("alpha", 0.25)), []float64{-0.25, 2, 0.5, -0.75}, square},
 		{"Elu", unary("Elu", Float("alpha", 2)), []float64{2 * (e(-1) - 1), 2, 0.5, 2 * (e(-3) - 1)}, square},
@@ -112,7 +137,7 @@ func input() map[string]Tensor {
 
 func graphOf(build func(g *Graph, x string) string) *Model {
 	g := NewGraph("test")
-	g.Output(build(g, g.Input("x", "", Batch, 2)), "")
+	g.Output(build(g, g.Input("x", "", Float32, Batch, 2)), "", Float32)
 	return g.Model(About{Producer: "test", Metadata: []Property{{"key", "value"}}})
 }
 
@@ -151,6 +176,24 @@ func TestFileGivesBackTheGraph(t *testing.T) {
 	}
 }
 
+// Texts go in and come out of a graph that names its second set of operators.
+func TestTexts(t *testing.T) {
+	g := NewGraph("test")
+	code := g.Node("code", LabelEncoder, []string{g.Input("x", "", Text, Batch, 1)}, Labels([]string{"Rome", ""}, []int{1, 2}, 0)...)
+	g.Output(g.Node("y", LabelEncoder, []string{code}, Names([]int{1, 2}, []string{"Roma", "none"}, "unknown")...), "", Text, Batch, 1)
+	m := g.Model(About{})
+	if domains := m.pb.OpsetImport; len(domains) != 2 || domains[1].GetDomain() != "ai.onnx.ml" || domains[1].GetVersion() != 3 {
+		t.Errorf("operators of %v", domains)
+	}
+	got, err := Run(context.Background(), m, map[string]Tensor{"x": {Shape: []int{3, 1}, Texts: []string{"", "Oslo", "Rome"}}})
+	if want := []string{"none", "unknown", "Roma"}; err != nil || !slices.Equal(got["y"].Texts, want) {
+		t.Errorf("%q, %v, want %q", got["y"].Texts, err, want)
+	}
+	if _, err := Run(context.Background(), m, map[string]Tensor{"x": {Shape: []int{1, 1}, Values: []float64{1}}}); err == nil {
+		t.Error("a number is taken for a text")
+	}
+}
+
 func TestRunExplainsWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
 		build func(g *Graph, x string) string
@@ -171,6 +214,16 @@ func TestRunExplainsWhatIsWrong(t *testing.T) {
 			return g.Node("y", "Add", []string{x, g.Constant("c", make([]float32, 3), 3)})
 		}, "shapes [2 2] and [3]"},
 		"reshape": {func(g *Graph, x string) string { return g.Node("y", "Reshape", []string{x, g.Integers("s", 3, -1)}) }, "shape [3 -1] of [2 2]"},
+		"row": {func(g *Graph, x string) string {
+			return g.Node("y", "Gather", []string{x, g.Integers("index", 0, 2)})
+		}, "row 2 of 2"},
+		"text": {func(g *Graph, x string) string {
+			return g.Node("y", "Neg", []string{g.Node("word", LabelEncoder, []string{x}, Names(nil, nil, "other")...)})
+		}, "texts, which it does not take"},
+		"labels": {func(g *Graph, x string) string {
+			return g.Node("y", LabelEncoder, []string{x}, Names([]int{1}, nil, "other")...)
+		}, "0 texts of 1 integers"},
+		"domain": {func(g *Graph, x string) string { return g.Node("y", "com.example.Neg", []string{x}) }, "an operator that is not known here"},
 		"slice": {func(g *Graph, x string) string {
 			return g.Node("y", "Slice", []string{x, g.Integers("a", 1), g.Integers("b", 3), g.Integers("c", 1)})
 		}, "columns 1 to 3"},
@@ -187,6 +240,7 @@ func TestRunExplainsWhatIsWrong(t *testing.T) {
 	m := graphOf(cases()[0].build)
 	for name, in := range map[string]map[string]Tensor{
 		"none": {}, "columns": {"x": NewTensor(make([]float32, 3), 1, 3)}, "rank": {"x": NewTensor(make([]float32, 2), 2)}, "values": {"x": {Shape: []int{2, 2}}},
+		"texts": {"x": {Shape: []int{1, 2}, Texts: []string{"a", "b"}}},
 	} {
 		if _, err := Run(context.Background(), m, in); err == nil || !strings.Contains(err.Error(), `input "x"`) {
 			t.Errorf("input %s: %v", name, err)
@@ -247,8 +301,8 @@ func FuzzRun(f *testing.F) {
 			return
 		}
 		for name, y := range got {
-			if n, ok := elements(y.Shape); !ok || n != len(y.Values) {
-				t.Errorf("output %q: %d values for shape %v", name, len(y.Values), y.Shape)
+			if !y.full() {
+				t.Errorf("output %q: %d values and %d texts for shape %v", name, len(y.Values), len(y.Texts), y.Shape)
 			}
 		}
 	})

@@ -39,6 +39,16 @@ var operators = map[string]operator{
 	"Sqrt":               {1, elementwise(math.Sqrt)},
 	"Sin":                {1, elementwise(math.Sin)},
 	"Neg":                {1, elementwise(func(a float64) float64 { return -a })},
+	"Abs":                {1, elementwise(math.Abs)},
+	"Sign":               {1, elementwise(func(a float64) float64 { return truth(a > 0) - truth(a < 0) })},
+	"Floor":              {1, elementwise(math.Floor)},
+	"Round":              {1, elementwise(math.RoundToEven)},
+	"IsNaN":              {1, elementwise(func(a float64) float64 { return truth(math.IsNaN(a)) })},
+	"GreaterOrEqual":     {2, elementwise2(func(a, b float64) float64 { return truth(a >= b) })},
+	"Where":              {3, where},
+	"ArgMax":             {1, argMax},
+	"Gather":             {2, gather},
+	LabelEncoder:         {1, labelEncoder},
 	"Cast":               {1, cast},
 	"Clip":               {3, clip},
 	"ReduceSum":          {2, reduceSum},
@@ -46,6 +56,7 @@ var operators = map[string]operator{
 	"LeakyRelu":          {1, belowZero(func(alpha, v float64) float64 { return alpha * v })},
 	"Elu":                {1, belowZero(func(alpha, v float64) float64 { return alpha * math.Expm1(v) })},
 	"Softmax":            {1, softmax},
+	"LogSoftmax":         {1, logSoftmax},
 	"Gemm":               {3, gemm},
 	"LayerNormalization": {3, layerNormalization},
 	"BatchNormalization": {5, batchNormalization},
@@ -57,24 +68,32 @@ var operators = map[string]operator{
 // Operators lists the operators that Run knows.
 func Operators() []string { return slices.Sorted(maps.Keys(operators)) }
 
-// integer is the value of an attribute, which must be in the node.
-func (a *arguments) integer(name string) (int, error) {
+// attribute is that of a name, nil if there is none.
+func (a *arguments) attribute(name string) *onnxpb.AttributeProto {
 	for _, attribute := range a.attributes {
-		if attribute.GetName() == name && attribute.GetType() == onnxpb.AttributeProto_INT && attribute.GetI() == int64(int32(attribute.GetI())) {
-			return int(attribute.GetI()), nil
+		if attribute.GetName() == name {
+			return attribute
 		}
 	}
-	return 0, fmt.Errorf("no attribute %s", name)
+	return nil
+}
+
+// integer is the value of an attribute, which must be in the node.
+func (a *arguments) integer(name string) (int, error) {
+	attribute := a.attribute(name)
+	if attribute.GetType() != onnxpb.AttributeProto_INT || attribute.GetI() != int64(int32(attribute.GetI())) {
+		return 0, fmt.Errorf("no attribute %s", name)
+	}
+	return int(attribute.GetI()), nil
 }
 
 // float is the value of an attribute, which must be in the node.
 func (a *arguments) float(name string) (float64, error) {
-	for _, attribute := range a.attributes {
-		if attribute.GetName() == name && attribute.GetType() == onnxpb.AttributeProto_FLOAT {
-			return float64(attribute.GetF()), nil
-		}
+	attribute := a.attribute(name)
+	if attribute.GetType() != onnxpb.AttributeProto_FLOAT {
+		return 0, fmt.Errorf("no attribute %s", name)
 	}
-	return 0, fmt.Errorf("no attribute %s", name)
+	return float64(attribute.GetF()), nil
 }
 
 func sigmoid(a float64) float64 { return 1 / (1 + math.Exp(-a)) }
@@ -89,17 +108,27 @@ func elementwise(f func(float64) float64) func(*arguments) (Tensor, error) {
 	}
 }
 
-// cast rounds to float32, or leaves float64 as it is.
+// truth is a boolean as it is held here.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// cast rounds to float32, leaves float64 as it is, and cuts off what int64 has not.
 func cast(a *arguments) (Tensor, error) {
 	to, err := a.integer("to")
 	if err != nil {
 		return Tensor{}, err
 	}
-	switch onnxpb.TensorProto_DataType(to) {
-	case onnxpb.TensorProto_FLOAT:
+	switch Type(to) {
+	case Float32:
 		return elementwise(func(v float64) float64 { return float64(float32(v)) })(a)
-	case onnxpb.TensorProto_DOUBLE:
+	case Float64:
 		return a.inputs[0], nil
+	case Int64:
+		return elementwise(math.Trunc)(a)
 	}
 	return Tensor{}, fmt.Errorf("to type %d, which is not known here", to)
 }
@@ -159,6 +188,134 @@ func lastAxis(a *arguments) (int, error) {
 		return 0, err
 	}
 	return shape[len(shape)-1], nil
+}
+
+// logSoftmax: a - ln Σ exp(a) along the last axis.
+func logSoftmax(a *arguments) (Tensor, error) {
+	y, err := softmax(a)
+	if err != nil {
+		return y, err
+	}
+	n := y.Shape[len(y.Shape)-1]
+	for from := 0; from < len(y.Values); from += n {
+		x, p := a.inputs[0].Values[from:from+n], y.Values[from:from+n]
+		most := argmaxOf(x)
+		shift := x[most] - math.Log(p[most])
+		for i, v := range x {
+			p[i] = v - shift
+		}
+	}
+	return y, nil
+}
+
+// argmaxOf is the first of the greatest.
+func argmaxOf(x []float64) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// argMax is the index of the greatest element along the last axis, the first if
+// several are equal; the axis stays with a size of 1.
+func argMax(a *arguments) (Tensor, error) {
+	n, err := lastAxis(a)
+	if err != nil {
+		return Tensor{}, err
+	}
+	x := a.inputs[0]
+	if n == 0 {
+		return Tensor{}, fmt.Errorf("shape %v", x.Shape)
+	}
+	y, err := zeros(append(slices.Clone(x.Shape[:len(x.Shape)-1]), 1)...)
+	for i := range y.Values {
+		y.Values[i] = float64(argmaxOf(x.Values[i*n : (i+1)*n]))
+	}
+	return y, err
+}
+
+// where takes x where the condition holds and y elsewhere, all of one shape but
+// for constants of one element.
+func where(a *arguments) (Tensor, error) {
+	condition := a.inputs[0]
+	element := func(t Tensor, i int) float64 { return t.Values[i%len(t.Values)] }
+	for _, t := range a.inputs[1:] {
+		if len(t.Values) != 1 && !slices.Equal(t.Shape, condition.Shape) {
+			return Tensor{}, fmt.Errorf("shapes %v and %v", condition.Shape, t.Shape)
+		}
+	}
+	y, err := zeros(condition.Shape...)
+	for i := range y.Values {
+		if y.Values[i] = element(a.inputs[2], i); condition.Values[i] != 0 {
+			y.Values[i] = element(a.inputs[1], i)
+		}
+	}
+	return y, err
+}
+
+// gather takes rows of a matrix, as a vector of indices says: axis is the first.
+func gather(a *arguments) (Tensor, error) {
+	x, index := a.inputs[0], a.inputs[1]
+	if len(x.Shape) != 2 || len(index.Shape) != 1 {
+		return Tensor{}, fmt.Errorf("indices of shape %v of shape %v", index.Shape, x.Shape)
+	}
+	width := x.Shape[1]
+	y, err := zeros(len(index.Values), width)
+	if err != nil {
+		return y, err
+	}
+	for i, v := range index.Values {
+		if v != math.Trunc(v) || v < 0 || v >= float64(x.Shape[0]) {
+			return Tensor{}, fmt.Errorf("row %g of %d", v, x.Shape[0])
+		}
+		copy(y.Values[i*width:(i+1)*width], x.Values[int(v)*width:])
+	}
+	return y, nil
+}
+
+// labelEncoder looks texts up and gives integers, or the other way round; see
+// Labels and Names.
+func labelEncoder(a *arguments) (Tensor, error) {
+	x := a.inputs[0]
+	if x.Texts != nil {
+		texts, codes, other := a.attribute("keys_strings").GetStrings(), a.attribute("values_int64s").GetInts(), a.attribute("default_int64")
+		if len(texts) != len(codes) || other == nil {
+			return Tensor{}, fmt.Errorf("%d integers of %d texts", len(codes), len(texts))
+		}
+		table := map[string]int64{}
+		for i, text := range texts {
+			table[string(text)] = codes[i]
+		}
+		y, err := zeros(x.Shape...)
+		for i := range y.Values {
+			code, known := table[x.Texts[i]]
+			if !known {
+				code = other.GetI()
+			}
+			y.Values[i] = float64(code)
+		}
+		return y, err
+	}
+	codes, texts, other := a.attribute("keys_int64s").GetInts(), a.attribute("values_strings").GetStrings(), a.attribute("default_string")
+	if len(texts) != len(codes) || other == nil {
+		return Tensor{}, fmt.Errorf("%d texts of %d integers", len(texts), len(codes))
+	}
+	table := map[float64]string{}
+	for i, code := range codes {
+		table[float64(code)] = string(texts[i])
+	}
+	y := Tensor{Shape: x.Shape, Texts: make([]string, len(x.Values))}
+	for i, v := range x.Values {
+		text, known := table[v]
+		if !known {
+			text = string(other.GetS())
+		}
+		y.Texts[i] = text
+	}
+	return y, nil
 }
 
 // softmax: exp(a)/Σ exp(a) along the last axis.

@@ -11,10 +11,17 @@ import (
 	"gpudae/onnx/onnxpb"
 )
 
-// Tensor is an array of numbers, row-major; integers are exact.
+// Tensor is an array of numbers or of texts, row-major; integers are exact up to 2⁵³.
 type Tensor struct {
 	Shape  []int
 	Values []float64
+	Texts  []string // in place of Values
+}
+
+// full reports whether there are as many elements as the shape says.
+func (t Tensor) full() bool {
+	n, ok := elements(t.Shape)
+	return ok && n == max(len(t.Values), len(t.Texts)) && (t.Values == nil || t.Texts == nil)
 }
 
 // NewTensor widens float32 values.
@@ -69,11 +76,14 @@ func Run(ctx context.Context, m *Model, inputs map[string]Tensor) (map[string]Te
 
 // checkInput compares a tensor with what the graph declares.
 func checkInput(x Tensor, declared *onnxpb.TypeProto_Tensor) error {
-	if n, ok := elements(x.Shape); !ok || n != len(x.Values) {
-		return fmt.Errorf("%d values for shape %v", len(x.Values), x.Shape)
+	if !x.full() {
+		return fmt.Errorf("%d values and %d texts for shape %v", len(x.Values), len(x.Texts), x.Shape)
 	}
-	if onnxpb.TensorProto_DataType(declared.GetElemType()) != onnxpb.TensorProto_FLOAT {
-		return errors.New("it is not of float32")
+	switch kind := Type(declared.GetElemType()); {
+	case kind != Float32 && kind != Float64 && kind != Text:
+		return fmt.Errorf("elements of %s, which are not known here", kind)
+	case (kind == Text) != (x.Texts != nil):
+		return fmt.Errorf("%d texts for elements of %s", len(x.Texts), kind)
 	}
 	dims := declared.GetShape().GetDim()
 	fits := len(dims) == len(x.Shape)
@@ -95,8 +105,12 @@ type run struct {
 }
 
 func (r *run) node(n *onnxpb.NodeProto) error {
-	op, known := operators[n.GetOpType()]
-	if !known || n.GetDomain() != "" {
+	kind := n.GetOpType()
+	if n.GetDomain() != "" {
+		kind = n.GetDomain() + "." + kind
+	}
+	op, known := operators[kind]
+	if !known {
 		return errors.New("an operator that is not known here")
 	}
 	if len(n.Input) != op.inputs && op.inputs >= 0 || len(n.Input) == 0 || len(n.Output) != 1 {
@@ -107,6 +121,9 @@ func (r *run) node(n *onnxpb.NodeProto) error {
 		x, err := r.value(name)
 		if err != nil {
 			return err
+		}
+		if x.Texts != nil && kind != LabelEncoder {
+			return errors.New("texts, which it does not take")
 		}
 		args.inputs = append(args.inputs, x)
 	}

@@ -53,6 +53,23 @@ func (s *Schema) Write(path string) error {
 	})
 }
 
+// ParseFitted reads the schema of a model of so many columns. It fails with
+// *data.Error also if it is not fitted, or has another number of columns; where
+// is the model's file.
+func ParseFitted(where string, text []byte, columns int) (*Schema, error) {
+	s, err := ParseSchema(where, text)
+	if err == nil {
+		err = s.CheckFitted(where)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if used := len(s.Used()); used != columns {
+		return nil, &data.Error{Path: where, Problem: fmt.Sprintf("its schema uses %d columns, its model %d", used, columns), Remedy: "it is damaged: give another copy"}
+	}
+	return s, nil
+}
+
 // ParseSchema reads a schema as JSON and checks it. A key that there is not is
 // an error that offers the nearest; so is one that is given twice, a value of the
 // wrong type, and whatever does not fit together, which names the column. A

@@ -75,18 +75,7 @@ func assessTable(ctx context.Context, dev device.Device, saved *train.Saved, exa
 
 // schemaOf is the schema that is saved with a model of mixed columns.
 func schemaOf(saved *train.Saved) (*table.Schema, error) {
-	schema, err := table.ParseSchema(saved.Path, saved.Columns)
-	if err != nil {
-		return nil, err
-	}
-	if err := schema.CheckFitted(saved.Path); err != nil {
-		return nil, err
-	}
-	if used := len(schema.Used()); used != saved.DAE.Config().Features {
-		return nil, &data.Error{Path: saved.Path, Problem: fmt.Sprintf("its schema has %s, its model %d", count(used, "column"), saved.DAE.Config().Features),
-			Remedy: "it is damaged: give another copy"}
-	}
-	return schema, nil
+	return table.ParseFitted(saved.Path, saved.Columns, saved.DAE.Config().Features)
 }
 
 // momentsOf are those of the training rows, as the schema keeps them.

@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"data/download":        {},
 	"table":                {"data", "device", "device/philox", "internal/atomicfile", "internal/spelling"},
 	"train":                {"data", "device", "device/philox", "internal/atomicfile", "internal/safetensors", "model", "optim"},
-	"export":               {"data", "device", "device/philox", "internal/safetensors", "model", "onnx", "train"},
+	"export":               {"data", "device", "device/philox", "internal/safetensors", "model", "onnx", "table", "train"},
 	"onnx":                 {"onnx/onnxpb"},
 	"onnx/onnxpb":          {},
 	"sample":               {"device", "device/philox", "model"},

@@ -143,17 +143,24 @@ func tensorShape(p model.Parameter) []int {
 // *FileError if the file is not there, damaged, or something else.
 func LoadModel(path string) (*Saved, error) { return load(path, modelKind) }
 
-// load reads a model file of that kind.
-func load(path, kind string) (*Saved, error) {
+// LoadAny is LoadModel that takes a predictor, too.
+func LoadAny(path string) (*Saved, error) { return load(path, modelKind, predictorKind) }
+
+// load reads a model file of one of those kinds.
+func load(path string, kinds ...string) (*Saved, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, ModelFile)
 	}
-	file, err := readSealed(path, kind)
+	file, err := readSealed(path, "")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &FileError{Path: path, Problem: "does not exist", Remedy: "give a run folder in which at least one epoch was completed, or a " + ModelFile}
 	}
 	if err != nil {
 		return nil, err
+	}
+	kind := file.Metadata[kindKey]
+	if !slices.Contains(kinds, kind) {
+		return nil, wrongKind(path, kind, kinds[0])
 	}
 	s := &Saved{Path: path, Settings: []byte(file.Metadata["settings"]), Version: file.Metadata["version"]}
 	var config model.Config

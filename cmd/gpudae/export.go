@@ -41,6 +41,7 @@ func exportFormats() []exportFormat {
 const (
 	outputBoth           = "both"
 	outputReconstruction = export.Reconstruction
+	outputPrediction     = "prediction"
 	outputCode           = export.Code
 )
 
@@ -78,7 +79,10 @@ func (p *program) exportCommand() *cli.Command {
 ` + indent(formats.left()) + `
 An ONNX file (opset 17) takes x, float32 [N, shape of an example] in the scale of
 the data, and gives the reconstruction in the same shape and scale, and the code;
-a score model takes sigma, float32 [N, 1], too, in units of the scaled data.
+a score model takes sigma, float32 [N, 1], too, in units of the scaled data. Of a
+table of mixed columns each has an input x.NAME and an output reconstruction.NAME
+[N, 1]: float64 numbers, words. A fine-tuned model gives class and probabilities, or
+value.
 Its graph is computed beside the model before it is written, and the largest
 difference is printed. docs/deploy.md shows how to load each format.
 
@@ -90,7 +94,7 @@ Examples:
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Export", Usage: "`FILE` file to write"},
 			&cli.StringFlag{Name: "format", Category: "Export", Usage: "`FORMAT` " + strings.Join(formatNames(), ", "), DefaultText: "by OUT's suffix"},
 			&cli.StringFlag{Name: "output", Category: "Export", Value: outputBoth, DefaultText: outputBoth,
-				Usage: "`OUTPUT` what an ONNX graph computes: both, reconstruction or code"},
+				Usage: "`OUTPUT` what an ONNX graph computes: both, reconstruction (of a fine-tuned model prediction) or code"},
 		}, exportMachineFlags(), outputFlags()),
 		Action: p.export,
 	}
@@ -122,14 +126,25 @@ func (p *program) export(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if outputs := []string{outputBoth, outputReconstruction, outputCode}; !slices.Contains(outputs, e.output) {
+	outputs := []string{outputBoth, outputReconstruction, outputPrediction, outputCode}
+	if !slices.Contains(outputs, e.output) {
 		return usage("--output", "unknown output "+quoted(e.output), settings.Suggest(e.output, outputs, "")+"choose one of "+strings.Join(outputs, ", "))
 	}
 	if format.name != "onnx" && c.IsSet("output") {
 		return usage("--output", "weights have no outputs", "leave it out, or choose --format onnx")
 	}
-	if e.inferenceOptions, e.saved, err = p.inference(c); err != nil {
+	if e.inferenceOptions, err = p.inferenceOptions(c); err != nil {
 		return err
+	}
+	if e.saved, err = train.LoadAny(e.model); err != nil {
+		return err
+	}
+	lacking := outputPrediction
+	if e.saved.DAE.IsPredictor() {
+		lacking = outputReconstruction
+	}
+	if e.output == lacking {
+		return usage("--output", "the model puts out no "+lacking, "choose one of "+strings.Join(slices.DeleteFunc(outputs, func(name string) bool { return name == lacking }), ", "))
 	}
 	result, err := format.write(c.Context, e)
 	if err != nil {
@@ -163,23 +178,54 @@ func (r *exported) String() string {
 	if r.Difference == nil {
 		return text
 	}
-	text += fmt.Sprintf("opset %d, %s -> %s\n", r.Opset, strings.Join(r.Inputs, ", "), strings.Join(r.Outputs, ", "))
-	text += "largest difference to our own output on " + r.Device + ": " + r.differences(r.Difference) + "\n"
+	text += fmt.Sprintf("opset %d, %s -> %s\n", r.Opset, valueNames(r.Inputs), valueNames(r.Outputs))
+	text += "largest difference to our own output on " + r.Device + ": " + differences(r.Outputs, r.Difference) + "\n"
 	if r.Exact != nil {
-		text += "that is rounding; in float64: " + r.differences(r.Exact) + "\n"
+		text += "that is rounding; in float64: " + differences(r.Outputs, r.Exact) + "\n"
 	}
 	return text
 }
 
-// differences lists those of the outputs that there are.
-func (r *exported) differences(d *export.Difference) string {
+// valueNames lists values, those of a table's columns together.
+func valueNames(names []string) string {
 	var list []string
-	for _, name := range r.Outputs {
-		difference := d.Reconstruction
-		if name == export.Code {
-			difference = d.Code
+	counts := map[string]int{}
+	for _, name := range names {
+		group, _, column := strings.Cut(name, ".")
+		if column {
+			counts[group]++
 		}
-		list = append(list, fmt.Sprintf("%.1e (%s)", difference, name))
+		if counts[group] <= 1 {
+			list = append(list, group)
+		}
+	}
+	for i, group := range list {
+		if n := counts[group]; n > 0 {
+			list[i] = fmt.Sprintf("%s.* (%s)", group, count(n, "column"))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// differences lists those of the outputs that there are.
+func differences(outputs []string, d *export.Difference) string {
+	var list []string
+	for _, name := range outputs {
+		group, _, _ := strings.Cut(name, ".")
+		difference := d.Prediction
+		switch group {
+		case export.Code:
+			difference = d.Code
+		case export.Reconstruction:
+			difference = d.Reconstruction
+		case export.Class, export.LogP: // which the next or the last one has
+			continue
+		default:
+			group = outputPrediction
+		}
+		if text := fmt.Sprintf("%.1e (%s)", difference, group); !slices.Contains(list, text) {
+			list = append(list, text)
+		}
 	}
 	return strings.Join(list, ", ")
 }
@@ -189,7 +235,7 @@ func writeONNX(ctx context.Context, e *exporting) (*exported, error) {
 		return nil, usage("--format", fmt.Sprintf("the model's %s do not fit an ONNX file, which ends at %s", fileSize(uint64(size)), fileSize(onnx.MaxBytes)),
 			"choose safetensors")
 	}
-	graph, err := export.ONNX(e.saved, export.Outputs{Reconstruction: e.output != outputCode, Code: e.output != outputReconstruction})
+	graph, err := export.ONNX(e.saved, export.Outputs{Reconstruction: e.output != outputCode, Code: e.output == outputBoth || e.output == outputCode})
 	if err != nil {
 		return nil, err
 	}
@@ -206,8 +252,8 @@ func writeONNX(ctx context.Context, e *exporting) (*exported, error) {
 		verdict, err := export.Verify(ctx, dev, reference.New(), e.saved, read)
 		r.Device, r.Difference, r.Exact = dev.Info().Name, &verdict.Difference, verdict.Exact
 		if err == nil && !verdict.Right() {
-			err = fmt.Errorf("%s: not written: the graph's reconstruction differs by %.1e and its code by %.1e from the model's, more than %g; please report it",
-				e.out, verdict.Exact.Reconstruction, verdict.Exact.Code, export.Tolerance)
+			err = fmt.Errorf("%s: not written: the graph differs from the model by %s, more than %g; please report it",
+				e.out, differences(r.Outputs, verdict.Exact), export.Tolerance)
 		}
 		return err
 	})

@@ -49,14 +49,20 @@ func headerFlag(otherwise string) cli.Flag {
 	return &cli.StringFlag{Name: "header", Category: "Data", Usage: "`HEADER` whether a CSV file starts with names: auto, none or names", DefaultText: otherwise}
 }
 
-// inference reads the model of a command line and the options around it.
-func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, error) {
+// inferenceOptions reads the options, but for how data are read.
+func (p *program) inferenceOptions(c *cli.Context) (*inferenceOptions, error) {
 	o := &inferenceOptions{model: c.Args().Get(0), input: c.Args().Get(1), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
 	var err error
 	if o.machine, o.origins, err = p.machineOf(c); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := checkMachine(o.machine, o.origins); err != nil {
+	return o, checkMachine(o.machine, o.origins)
+}
+
+// inference reads the model of a command line and the options around it.
+func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, error) {
+	o, err := p.inferenceOptions(c)
+	if err != nil {
 		return nil, nil, err
 	}
 	saved, err := train.LoadModel(o.model)

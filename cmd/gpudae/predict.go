@@ -55,11 +55,8 @@ func (p *program) predict(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := &inferenceOptions{model: c.Args().Get(0), input: c.Args().Get(1), json: c.Bool("json"), console: newConsole(p.stderr, c.Bool("quiet"))}
-	if o.machine, o.origins, err = p.machineOf(c); err != nil {
-		return err
-	}
-	if err := checkMachine(o.machine, o.origins); err != nil {
+	o, err := p.inferenceOptions(c)
+	if err != nil {
 		return err
 	}
 	saved, err := train.LoadPredictor(o.model)

@@ -213,7 +213,8 @@ const cardUsage = "The folder of this file is a run of gpudae; its `model.safete
 const tableCardUsage = "The folder of this file is a run of gpudae; its `model.safetensors` alone is enough, the schema of the columns included.\n\n" +
 	"    gpudae denoise MODEL data.csv -o filled.csv\n" +
 	"    gpudae encode MODEL data.csv -o codes.parquet\n" +
-	"    gpudae eval MODEL data.csv\n\n" +
+	"    gpudae eval MODEL data.csv\n" +
+	"    gpudae export MODEL -o model.onnx\n\n" +
 	"The weights have PyTorch's names and shapes."
 
 func provenanceFacts(s *train.Saved) []string {

@@ -263,7 +263,7 @@ def check_documented_table(graph, folder, feed, session):
     exec(code.replace("survey.onnx", str(graph)).replace("survey.csv", str(folder / "people.csv")), scope)
     for name, values in scope["feed"].items():
         assert values.dtype == object or np.array_equal(values, feed[name], equal_nan=True), name
-    assert (scope["filled"]["reconstruction.city"] == session.run(["reconstruction.city"], feed)[0]).all()
+    assert (scope["out"]["reconstruction.city"] == session.run(["reconstruction.city"], feed)[0]).all()
 
 
 def check_predictor(run, folder, inputs, case, how):

@@ -171,7 +171,8 @@ features:
 vincent2010:
 	scripts/check/vincent2010
 
-# A CSV file of millions of rows in the memory of its records.
+# A CSV file of millions of rows in the memory of its records; the commands for tables in that of the store.
 tables:
 	go vet -tags slow ./table
 	go test -tags slow -count=1 -run MemoryOf -v ./table
+	scripts/check/millions 500000

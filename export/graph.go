@@ -50,7 +50,7 @@ func ONNX(s *train.Saved, out Outputs) (*onnx.Model, error) {
 	}
 	b := &builder{Graph: onnx.NewGraph(Program), saved: s, weights: weightsOf(s), transforms: transforms}
 	shape := append([]int{onnx.Batch}, s.Schema.Shape...)
-	x := ""
+	var x string
 	if transforms != nil {
 		x = b.embed()
 	} else {

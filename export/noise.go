@@ -77,19 +77,10 @@ func (n *noise) position(log string) string {
 		starts[l] = math.Log(n.Levels[l])
 		widths[l] = math.Log(n.Levels[l+1] / n.Levels[l])
 	}
-	return n.sum("noise.position", n.shares("noise.levels", log, starts, widths))
-}
-
-// shares are how much of each interval lies below x [N, 1], from 0 to 1.
-func (b *builder) shares(name, x string, starts, widths []float64) string {
-	p := b.Node(name+".from", "Sub", []string{x, b.Doubles(name+".starts", starts, 1, len(starts))})
-	p = b.Node(name+".within", "Div", []string{p, b.Doubles(name+".widths", widths, 1, len(widths))})
-	return b.Node(name+".bounded", "Clip", []string{p, b.Doubles(name+".low", []float64{0}), b.Doubles(name+".high", []float64{1})})
-}
-
-// sum is that of a row.
-func (b *builder) sum(name, x string) string {
-	return b.Node(name, "ReduceSum", []string{x, b.Integers(name+".axis", -1)})
+	p := n.Node("noise.from_levels", "Sub", []string{log, n.Doubles("noise.levels", starts, 1, gaps)})
+	p = n.Node("noise.within_levels", "Div", []string{p, n.Doubles("noise.level_widths", widths, 1, gaps)})
+	p = n.Node("noise.bounded", "Clip", []string{p, n.Doubles("noise.bound_low", []float64{0}), n.Doubles("noise.bound_high", []float64{1})})
+	return n.Node("noise.position", "ReduceSum", []string{p, n.Integers("noise.position_axis", -1)})
 }
 
 // denoise: D = c_skip·x̃ + c_out·F, with the coefficients of model.Parameterizations.

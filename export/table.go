@@ -2,6 +2,9 @@ package export
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,21 +125,48 @@ func (b *builder) unscaled(name, z string, t *table.Transform) string {
 }
 
 // through is linear between the points (from[i], to[i]), and beyond the first and
-// the last of them has a slope: to[0] and the share of each step that lies below x.
+// the last of them has a slope. It finds the piece of x by bisection, and does the
+// same arithmetic as package table, to the last bit.
 func (b *builder) through(name, x string, from, to []float64, slope float64) string {
 	last := len(from) - 1
-	between := b.Node(name+".between", "Clip", []string{x, b.scalar(name+".first", from[0]), b.scalar(name+".last", from[last])})
-	y := b.Node(name+".beyond", "Sub", []string{x, between})
-	y = b.by(name+".sloped", "Mul", y, slope, 1)
-	if last > 0 {
-		widths, steps := make([]float64, last), make([]float64, last)
-		for i := range last {
-			widths[i], steps[i] = from[i+1]-from[i], to[i+1]-to[i]
-		}
-		climbed := b.Node(name+".climbed", "Mul", []string{b.shares(name+".knots", x, from[:last], widths), b.Doubles(name+".steps", steps, 1, last)})
-		y = b.Node(name+".joined", "Add", []string{y, b.sum(name+".sum", climbed)})
+	keys := append([]float64{math.Inf(-1)}, from...) // where pieces begin: at the first, the points, the last
+	starts, values := append([]float64{from[0]}, from...), append([]float64{to[0]}, to...)
+	widths, rises := []float64{1}, []float64{slope}
+	for i := range last {
+		widths, rises = append(widths, from[i+1]-from[i]), append(rises, to[i+1]-to[i])
 	}
-	return b.Node(name, "Add", []string{y, b.scalar(name+".start", to[0])})
+	piece := b.bisect(name+".piece", x, keys)
+	of := func(what string, list []float64) string {
+		return b.Node(name+"."+what, "Gather", []string{b.Doubles(name+"."+what+"_list", list, len(list)), piece})
+	}
+	share := b.Node(name+".beyond", "Sub", []string{x, of("start", starts)})
+	share = b.Node(name+".share", "Div", []string{share, of("width", append(widths, 1))})
+	rise := b.Node(name+".risen", "Mul", []string{share, of("rise", append(rises, slope))})
+	return b.Node(name, "Add", []string{of("value", values), rise})
+}
+
+// bisect is the index of the last of the keys, which rise from -∞, that is not
+// above x.
+func (b *builder) bisect(name, x string, keys []float64) string {
+	top := 1 << (bits.Len(uint(len(keys)-1)) - 1)
+	keys = append(slices.Clone(keys), slices.Repeat([]float64{math.Inf(1)}, 2*top-len(keys))...)
+	list := ""
+	if top > 1 {
+		list = b.Doubles(name+".keys", keys, len(keys))
+	}
+	index := b.Integers(name+".none", 0)
+	for step := top; step > 0; step /= 2 {
+		at := func(what string) string { return fmt.Sprintf("%s.%s%d", name, what, step) }
+		ahead, key := b.Integers(at("step"), step), ""
+		if step == top {
+			key = b.scalar(at("key"), keys[top])
+		} else {
+			ahead = b.Node(at("ahead"), "Add", []string{index, ahead})
+			key = b.Node(at("key"), "Gather", []string{list, ahead})
+		}
+		index = b.Node(at("index"), "Where", []string{b.Node(at("reached"), "GreaterOrEqual", []string{x, key}), ahead, index})
+	}
+	return index
 }
 
 // rounded: see table.Rounding.
@@ -169,7 +199,8 @@ func (b *builder) cells(a string) {
 			b.Output(out, "expected value of "+columnDoc(t), onnx.Float64, onnx.Batch, 1)
 			continue
 		}
-		code, from, logits := "", 1, first
+		var code string
+		from, logits := 1, first
 		if t.Kind == table.Binary { // 1 from a probability of ½ on; logits of 0 and a
 			p := b.Node(name+".p", "Sigmoid", []string{first})
 			code = b.Node(name+".likely", "GreaterOrEqual", []string{p, b.Constant(name+".half", []float32{0.5})})

@@ -193,6 +193,62 @@ func TestTableGraphIsThatOfEncoderAndDecoder(t *testing.T) {
 	}
 }
 
+// What the network gets of a number, and the number of what it says, are those of
+// Encoder and Decoder to the last bit, at the knots of a scaling, between and
+// beyond them.
+func TestNumbersAreScaledToTheLastBit(t *testing.T) {
+	for _, scaling := range table.Scalings() {
+		s := savedTable(t, scaling, model.Config{Hidden: []int{2}})
+		schema, err := table.ParseSchema("", s.Columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder, err := schema.NewDecoder(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, tr := range schema.Transforms() {
+			if !number(&tr) || tr.Kind == table.Time {
+				continue
+			}
+			var x, z []float64
+			for u := -0.5; u <= 1.5; u += 1.0 / 64 {
+				x, z = append(x, tr.Low+u*(tr.High-tr.Low)), append(z, float64(float32(8*u-4)))
+			}
+			if tr.Knots != nil {
+				x = append(x, tr.Knots.Values...)
+			}
+			encoder, err := schema.NewEncoder(data.FrameInfo{Columns: []data.FrameColumn{{Name: tr.Name, Type: data.Number}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := make([]float32, len(x)*encoder.Width())
+			if err := encoder.Encode(&data.Cells{Rows: len(x), Columns: []data.Values{{Numbers: x}}}, 0, want); err != nil {
+				t.Fatal(err)
+			}
+			b := &builder{Graph: onnx.NewGraph("test")}
+			b.Output(b.narrow("scaled", b.scaled("in", b.Input("x", "", onnx.Float64, onnx.Batch, 1), &tr)), "", onnx.Float32, onnx.Batch, 1)
+			b.Node("unscaled", "Identity", []string{b.unscaled("out", b.Input("z", "", onnx.Float64, onnx.Batch, 1), &tr)})
+			b.Output("unscaled", "", onnx.Float64, onnx.Batch, 1)
+			got, err := onnx.Run(context.Background(), b.Model(onnx.About{}), map[string]onnx.Tensor{
+				"x": {Shape: []int{len(x), 1}, Values: x}, "z": {Shape: []int{len(z), 1}, Values: z}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range got["scaled"].Values {
+				if w := want[i*encoder.Width()+j]; float32(v) != w {
+					t.Errorf("%s, %s: z of %g is %g, want %g", scaling, tr.Name, x[i], v, w)
+				}
+			}
+			for i, v := range got["unscaled"].Values {
+				if w := decoder.Number(j, float32(z[i])); v != w {
+					t.Errorf("%s, %s: %g is brought back as %v, want %v", scaling, tr.Name, z[i], v, w)
+				}
+			}
+		}
+	}
+}
+
 // numberOf reads a cell as who uses the graph would.
 func numberOf(t *testing.T, text string) float64 {
 	t.Helper()

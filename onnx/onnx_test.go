@@ -89,6 +89,9 @@ func cases() []graphCase {
 			index := g.Node("index", "Reshape", []string{g.Node("most", "ArgMax", []string{x}, Int("axis", -1)), g.Integers("shape", -1)})
 			return g.Node("y", "Gather", []string{g.Constant("rows", []float32{1, 2, 3, 4, 5, 6}, 2, 3), index})
 		}, []float64{4, 5, 6, 1, 2, 3}, []int{2, 3}},
+		{"Gather", func(g *Graph, x string) string {
+			return g.Node("y", "Gather", []string{g.Constant("list", []float32{5, 7}, 2), g.Node("index", "ArgMax", []string{x}, Int("axis", -1))})
+		}, []float64{7, 5}, []int{2, 1}},
 		{LabelEncoder, func(g *Graph, x string) string { // 1, 0 to texts and back
 			most := g.Node("most", "ArgMax", []string{x}, Int("axis", -1))
 			word := g.Node("word", LabelEncoder, []string{most}, Names([]int{1}, []string{"one"}, "other")...)
@@ -216,7 +219,7 @@ func TestRunExplainsWhatIsWrong(t *testing.T) {
 		"reshape": {func(g *Graph, x string) string { return g.Node("y", "Reshape", []string{x, g.Integers("s", 3, -1)}) }, "shape [3 -1] of [2 2]"},
 		"row": {func(g *Graph, x string) string {
 			return g.Node("y", "Gather", []string{x, g.Integers("index", 0, 2)})
-		}, "row 2 of 2"},
+		}, "element 2 of 2"},
 		"text": {func(g *Graph, x string) string {
 			return g.Node("y", "Neg", []string{g.Node("word", LabelEncoder, []string{x}, Names(nil, nil, "other")...)})
 		}, "texts, which it does not take"},

@@ -256,20 +256,20 @@ func where(a *arguments) (Tensor, error) {
 	return y, err
 }
 
-// gather takes rows of a matrix, as a vector of indices says: axis is the first.
+// gather takes elements along the first axis, one for each index: axis has its default.
 func gather(a *arguments) (Tensor, error) {
 	x, index := a.inputs[0], a.inputs[1]
-	if len(x.Shape) != 2 || len(index.Shape) != 1 {
-		return Tensor{}, fmt.Errorf("indices of shape %v of shape %v", index.Shape, x.Shape)
+	if len(x.Shape) == 0 {
+		return Tensor{}, errors.New("elements of a scalar")
 	}
-	width := x.Shape[1]
-	y, err := zeros(len(index.Values), width)
-	if err != nil {
+	y, err := zeros(slices.Concat(index.Shape, x.Shape[1:])...)
+	if err != nil || len(index.Values) == 0 {
 		return y, err
 	}
+	width := len(y.Values) / len(index.Values)
 	for i, v := range index.Values {
 		if v != math.Trunc(v) || v < 0 || v >= float64(x.Shape[0]) {
-			return Tensor{}, fmt.Errorf("row %g of %d", v, x.Shape[0])
+			return Tensor{}, fmt.Errorf("element %g of %d", v, x.Shape[0])
 		}
 		copy(y.Values[i*width:(i+1)*width], x.Values[int(v)*width:])
 	}

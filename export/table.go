@@ -150,14 +150,15 @@ func (b *builder) through(name, x string, from, to []float64, slope float64) str
 func (b *builder) bisect(name, x string, keys []float64) string {
 	top := 1 << (bits.Len(uint(len(keys)-1)) - 1)
 	keys = append(slices.Clone(keys), slices.Repeat([]float64{math.Inf(1)}, 2*top-len(keys))...)
-	list := ""
+	var list string
 	if top > 1 {
 		list = b.Doubles(name+".keys", keys, len(keys))
 	}
 	index := b.Integers(name+".none", 0)
 	for step := top; step > 0; step /= 2 {
 		at := func(what string) string { return fmt.Sprintf("%s.%s%d", name, what, step) }
-		ahead, key := b.Integers(at("step"), step), ""
+		ahead := b.Integers(at("step"), step)
+		var key string
 		if step == top {
 			key = b.scalar(at("key"), keys[top])
 		} else {

@@ -1,6 +1,8 @@
 package data
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -31,6 +33,21 @@ func openCSVFrame(_ context.Context, in *input, o Options) (Frame, error) {
 		f.info.Name, f.info.Path = o.Name, ""
 	}
 	return f, f.start(o.Header)
+}
+
+// OpenText is the frame of a table that is text in memory, as OpenFrame reads CSV
+// and TSV files, whatever it looks like. Of the Options, Header, Name and Raw are
+// heeded. It fails with *Error.
+func OpenText(text []byte, o Options) (Frame, error) {
+	in := &input{path: "text", Close: func() error { return nil }}
+	in.rewind = func() error {
+		in.stream = bufio.NewReaderSize(bytes.NewReader(text), 1<<16)
+		return nil
+	}
+	if err := in.rewind(); err != nil {
+		return nil, err
+	}
+	return openCSVFrame(context.Background(), in, o)
 }
 
 // start reads the line of names, or learns that there is none.

@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -217,6 +218,49 @@ func TestWriteFrameBare(t *testing.T) {
 		}
 		if got, want := string(load(t, path)), strings.ReplaceAll(content, ";", ","); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestEncodeText: what is written into memory is what CreateFrame writes into a file,
+// and OpenText reads what OpenFrame reads there, byte for byte where it is preserved.
+func TestEncodeText(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.csv")
+	frame := NewFrame("x", mixedColumns(), mixedCells())
+	if err := WriteFrame(t.Context(), path, frame); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := EncodeText(&b, frame.Info(), mixedCells()); err != nil || b.String() != string(load(t, path)) {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+	for _, content := range []string{byteOrderMark + "\na;\"b\"\r\n\"1\";x\r\n\r\n;\"y\"\"\"\r\n3;z", "a\tb\n1\t\n", "1\n2\n", b.String()} {
+		text, err := OpenText([]byte(content), Options{Raw: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := openFrame(t, save(t, "b.csv", []byte(content)), Options{Raw: true})
+		got, err := text.Next(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := file.Next(t.Context(), 10)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v, want %+v, %v", content, got, want, err)
+		}
+		b.Reset()
+		if err := EncodeText(&b, text.Info(), got); err != nil || b.String() != content {
+			t.Errorf("%q became %q, %v", content, b.String(), err)
+		}
+	}
+	// Whatever it looks like, it is text.
+	for _, content := range []string{"", "\x1f\x8b\x08a", "PAR1\x00PAR1", "\x93NUMPY\x01\x00"} {
+		var bad *Error
+		if f, err := OpenText([]byte(content), Options{Header: HeaderNames}); !errors.As(err, &bad) {
+			cells, err := f.Next(t.Context(), 1)
+			if err == nil || !errors.As(err, &bad) && err != io.EOF {
+				t.Errorf("%q: %v, %v", content, cells, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -92,9 +93,40 @@ func appendCell(line []byte, cell string, separator byte, alone bool) []byte {
 	}
 }
 
+// EncodeText writes rows as a CSV text, as CreateFrame does: with a line of names if
+// info.Named. Where the cells have Raw, it is a text like the one that info
+// describes, as FrameWriter.Preserve says.
+func EncodeText(w io.Writer, info FrameInfo, cells *Cells) error {
+	checkCells(info.Columns, cells)
+	t := &text{out: w, separator: ',', columns: info.Columns}
+	if cells.Raw != nil {
+		t.raw, t.separator = true, info.Separator
+		if _, err := io.WriteString(w, info.Preamble); err != nil {
+			return err
+		}
+		return t.append(cells)
+	}
+	if info.Named {
+		t.names = namesOf(info.Columns)
+	}
+	if err := t.append(cells); err != nil {
+		return err
+	}
+	return t.end(cells.Rows)
+}
+
+// namesOf are the names of columns.
+func namesOf(columns []FrameColumn) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
 // text writes cells as text.
 type text struct {
-	out       *output
+	out       io.Writer
 	separator byte
 	names     []string // still to be written
 	raw       bool     // whether cells and line ends are those of RawCells
@@ -104,11 +136,7 @@ type text struct {
 
 func textOf(separator byte) func(*output, []FrameColumn) (frameFormat, error) {
 	return func(out *output, columns []FrameColumn) (frameFormat, error) {
-		t := &text{out: out, separator: separator, columns: columns}
-		for _, c := range columns {
-			t.names = append(t.names, c.Name)
-		}
-		return t, nil
+		return &text{out: out, separator: separator, columns: columns, names: namesOf(columns)}, nil
 	}
 }
 

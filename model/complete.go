@@ -29,6 +29,26 @@ type Completion struct {
 	Seed   uint64
 	First  int // number of the first row in its file, from which its random words come
 	Draw   int // number of the draw
+	// Numbers are those of the rows where they do not follow one another; nil: they
+	// count from First.
+	Numbers []int
+}
+
+// number is that of row i.
+func (c *Completion) number(i int) uint32 {
+	if c.Numbers != nil {
+		return uint32(c.Numbers[i])
+	}
+	return uint32(c.First + i)
+}
+
+// index are the words of rows first, first+1, ... for a device.
+func (c *Completion) index(rows, first int) []uint32 {
+	index := make([]uint32, device.IndexWords(rows))
+	for i := range rows {
+		index[i] = c.number(first + i)
+	}
+	return index
 }
 
 // Complete replaces the absent cells of x in place by draws from the model,
@@ -52,7 +72,7 @@ func (n *Net) Complete(ctx context.Context, x []float32, c Completion) error {
 	}
 	out := make([]float32, n.rows*n.Features())
 	return n.eachRows(x, func(first int, rows []float32) error {
-		order := roundsOf(rows, n.Features(), c, c.First+first)
+		order := roundsOf(rows, n.Features(), c, first)
 		for round := range c.Rounds {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -84,7 +104,7 @@ func roundsOf(x []float32, features int, c Completion, first int) []int32 {
 			continue
 		}
 		j := i % features
-		at := philox.Coordinates{Stream: philox.StreamDraw, Index: completionOrder, Row: uint32(first + i/features), Step: uint32(c.Draw), Block: uint32(j / 4)}
+		at := philox.Coordinates{Stream: philox.StreamDraw, Index: completionOrder, Row: c.number(first + i/features), Step: uint32(c.Draw), Block: uint32(j / 4)}
 		order[i] = int32(philox.Below(philox.Block(at.Counter(), key)[j%4], uint32(c.Rounds)))
 	}
 	return order
@@ -99,7 +119,7 @@ func (n *Net) drawRows(out, x []float32, c Completion, first, round int) error {
 	if err := n.dev.UploadWords(n.clock, device.Clock{Step: uint64(c.Draw*c.Rounds + round)}.Words()); err != nil {
 		return err
 	}
-	if err := n.dev.UploadWords(n.indexOf(m), chainIndex(m.rows, c.First+first, 0)); err != nil {
+	if err := n.dev.UploadWords(n.indexOf(m), c.index(m.rows, first)); err != nil {
 		return err
 	}
 	m.mean = true

@@ -117,6 +117,37 @@ func TestCompletionDoesNotDependOnTheMinibatch(t *testing.T) {
 	}
 }
 
+// TestCompletionByNumbersOfRows: rows in any order and company are filled in by their
+// numbers alone.
+func TestCompletionByNumbersOfRows(t *testing.T) {
+	for name, dev := range devices(t) {
+		t.Run(name, func(t *testing.T) {
+			c := mixedConfig()
+			c.Corruption, c.Likelihood, c.Indicators = "masking:0.3", "mixed:learned", true
+			n := bound(t, dev, c, 4)
+			whole := mixedRows(3, 11, c.Columns)
+			numbers := []int{7, 0, 10, 3, 3, 1}
+			var some []float32
+			for _, i := range numbers {
+				some = append(some, whole[i*n.Features():(i+1)*n.Features()]...)
+			}
+			o := Completion{Rounds: 3, Seed: 9, Draw: 2}
+			if err := n.Complete(t.Context(), whole, o); err != nil {
+				t.Fatal(err)
+			}
+			o.Numbers = numbers
+			if err := n.Complete(t.Context(), some, o); err != nil {
+				t.Fatal(err)
+			}
+			for at, i := range numbers {
+				if !equal32(some[at*n.Features():(at+1)*n.Features()], whole[i*n.Features():(i+1)*n.Features()]) {
+					t.Errorf("row %d in place %d is filled in otherwise", i, at)
+				}
+			}
+		})
+	}
+}
+
 // TestRestoreTakesTheMostProbable: the mean of numbers, the probability of one, the
 // most probable code, and the cells that are there as they are.
 func TestRestoreTakesTheMostProbable(t *testing.T) {

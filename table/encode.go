@@ -3,6 +3,7 @@ package table
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"gpudae/data"
@@ -26,25 +27,38 @@ func (s *Schema) NewEncoder(info data.FrameInfo) (*Encoder, error) {
 	if err := s.CheckFitted(s.Name); err != nil {
 		return nil, err
 	}
+	e := &Encoder{schema: s}
+	for _, i := range s.Used() {
+		e.columns = append(e.columns, newColumnEncoder(s, &s.Columns[i]))
+	}
+	return e.Of(info)
+}
+
+// Of is the encoder of another frame, whose columns are matched as NewEncoder does
+// and which fails as that does. The two share what they do not change, so that
+// it costs little, and may be used at the same time.
+func (e *Encoder) Of(info data.FrameInfo) (*Encoder, error) {
 	places, err := columnPlaces(info)
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{schema: s, path: source(info)}
+	s := e.schema
+	e = &Encoder{schema: s, path: source(info), columns: slices.Clone(e.columns)}
 	found, lacking := 0, []string(nil)
-	for _, i := range s.Used() {
-		c := &s.Columns[i]
-		place, there := places[c.Name]
+	for j := range e.columns {
+		c := &e.columns[j]
+		c.unseen, c.example = 0, ""
+		place, there := places[c.column.Name]
 		if !there {
-			place = -1
-			lacking = append(lacking, c.Name)
-		} else {
-			found++
-			if problem := cannotBe(info.Columns[place].Type, c.Kind); problem != "" {
-				return nil, &data.Error{Path: e.path, Column: place + 1, ColumnName: c.Name, Problem: problem, Remedy: "give data like those of the schema"}
-			}
+			c.place = -1
+			lacking = append(lacking, c.column.Name)
+			continue
 		}
-		e.columns = append(e.columns, newColumnEncoder(s, c, place))
+		found++
+		c.place = place
+		if problem := cannotBe(info.Columns[place].Type, c.column.Kind); problem != "" {
+			return nil, &data.Error{Path: e.path, Column: place + 1, ColumnName: c.column.Name, Problem: problem, Remedy: "give data like those of the schema"}
+		}
 	}
 	if found == 0 {
 		return nil, &data.Error{Path: e.path, Problem: fmt.Sprintf("has none of the columns of %s", s.Name), Remedy: "name its columns " + enumerate(lacking)}
@@ -159,8 +173,8 @@ type columnEncoder struct {
 	example string
 }
 
-func newColumnEncoder(s *Schema, c *Column, place int) columnEncoder {
-	e := columnEncoder{column: c, place: place, missing: newMarkers(s.markers(c))}
+func newColumnEncoder(s *Schema, c *Column) columnEncoder {
+	e := columnEncoder{column: c, missing: newMarkers(s.markers(c))}
 	if c.Kind.scaled() {
 		e.scaler = newScaler(c)
 		return e

@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -474,5 +475,46 @@ func TestPlaces(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEncoderOf: an encoder made of another is like one that is made anew, and the
+// two do not count each other's cells.
+func TestEncoderOf(t *testing.T) {
+	schema, _ := infer(t, mixed(300), Options{})
+	first, err := schema.NewEncoder(mixed(1).Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := texts("place,real,extra,when", "nowhere,1.5,x,2024-01-02 03:04", "north,?,y,")
+	cells, err := frame.Next(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := first.Of(frame.Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew, err := schema.NewEncoder(frame.Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := make([]float32, 2*made.Width()), make([]float32, 2*made.Width())
+	if err := errors.Join(made.Encode(cells, 0, got), anew.Encode(cells, 0, want)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Errorf("number %d: %v, want %v", i, got[i], want[i])
+		}
+	}
+	if fmt.Sprint(made.Notices()) != fmt.Sprint(anew.Notices()) || !slices.Equal(made.Places(), anew.Places()) {
+		t.Errorf("%v at %v, want %v at %v", made.Notices(), made.Places(), anew.Notices(), anew.Places())
+	}
+	if len(first.Notices()) != 0 || first.Places()[0] != 0 {
+		t.Errorf("the first one changed: %v at %v", first.Notices(), first.Places())
+	}
+	if _, err := first.Of(texts("a,b", "1,2").Info()); err == nil {
+		t.Error("a frame with none of the columns")
 	}
 }

@@ -76,7 +76,7 @@ func checkDecoded(t *testing.T, frame data.Frame, s *Schema, store *Store) {
 	missing := newMarkers(s.Missing)
 	for j, i := range s.Used() {
 		c := &s.Columns[i]
-		encoder := newColumnEncoder(s, c, 0)
+		encoder := newColumnEncoder(s, c)
 		for row, cell := range cells.Columns[i].Text {
 			cell = strings.TrimSpace(cell)
 			if absent := missing.has(cell); absent != got.Columns[j].IsAbsent(row) {

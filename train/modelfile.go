@@ -44,6 +44,8 @@ type Saved struct {
 	Target  Target // of a predictor
 	// Provenance is zero in files of versions that did not record it.
 	Provenance Provenance
+	// Checksum is that of the file's content, SHA-256, by which other files know it.
+	Checksum string
 }
 
 // writeModel writes the model file, if it does not hold that epoch already. Its

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"gorgonia.org/tensor"
 
@@ -12,10 +13,22 @@ import (
 // job is a request that waits for its computation.
 type job struct {
 	ctx   context.Context
-	op    *Operation
-	sigma float64
+	group group
 	x     *tensor.Dense // [rows, features] in the scale of training
 	done  chan result   // of capacity 1: nobody may be waiting any more
+}
+
+// group is what jobs that are computed together have in common.
+type group struct {
+	op     computer // a pointer
+	shared any      // comparable; of the parameters of a request
+}
+
+// computer is what POST /v1/NAME computes: *Operation or *TableOperation.
+type computer interface {
+	// compute returns a row for each row of x. numbers are those of the rows in
+	// their requests, from 0.
+	compute(ctx context.Context, x *tensor.Dense, numbers []int, shared any) (*tensor.Dense, error)
 }
 
 type result struct {
@@ -94,7 +107,7 @@ func split(waiting []*job, most int) (batch, rest []*job) {
 	rows := 0
 	for i, j := range waiting {
 		first := i == 0
-		fits := first || j.op == batch[0].op && j.sigma == batch[0].sigma && rows+j.rows() <= most
+		fits := first || j.group == batch[0].group && rows+j.rows() <= most
 		if !fits {
 			rest = append(rest, j)
 			continue
@@ -110,7 +123,10 @@ func (b *batcher) computeBatch(ctx context.Context, batch []*job) {
 	}
 	x := joined(batch)
 	b.metrics.batch(len(batch), x.Shape()[0])
-	y, err := batch[0].op.Compute(ctx, x, batch[0].sigma)
+	ctx, release := whileAwaited(ctx, batch)
+	defer release()
+	group := batch[0].group
+	y, err := group.op.compute(ctx, x, numbers(batch), group.shared)
 	if err != nil {
 		for _, j := range batch {
 			j.done <- result{err: err}
@@ -124,6 +140,38 @@ func (b *batcher) computeBatch(ctx context.Context, batch []*job) {
 		j.done <- result{y: tensor.New(tensor.WithShape(j.rows(), width), tensor.WithBacking(part))}
 		from = to
 	}
+}
+
+// whileAwaited is a context that ends when nobody waits for any of the jobs.
+func whileAwaited(ctx context.Context, batch []*job) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting atomic.Int64
+	waiting.Store(int64(len(batch)))
+	var stops []func() bool
+	for _, j := range batch {
+		stops = append(stops, context.AfterFunc(j.ctx, func() {
+			if waiting.Add(-1) == 0 {
+				cancel()
+			}
+		}))
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
+	}
+}
+
+// numbers are those of the rows in their jobs.
+func numbers(batch []*job) []int {
+	var all []int
+	for _, j := range batch {
+		for i := range j.rows() {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // joined is the matrix of the rows of all jobs.

@@ -20,7 +20,12 @@ import (
 const (
 	typeJSON = "application/json"
 	typeNPY  = "application/x-npy"
+	typeCSV  = "text/csv"
 )
+
+// numberTypes and tableTypes are the media types of rows, of bodies and answers.
+func numberTypes() []string { return []string{typeJSON, typeNPY} }
+func tableTypes() []string  { return []string{typeJSON, typeCSV} }
 
 // form is what rows of a body must be like.
 type form struct {
@@ -30,22 +35,22 @@ type form struct {
 	rows     int      // the most
 }
 
-// bodyType is the media type of a request's body, typeJSON or typeNPY.
-func bodyType(r *http.Request) (string, error) {
+// bodyType is the media type of a request's body, one of types.
+func bodyType(r *http.Request, types []string) (string, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return "", refuse(http.StatusUnsupportedMediaType, "Content-Encoding %s; send the body as it is", strconv.QuoteToASCII(encoding))
 	}
 	given := r.Header.Get("Content-Type")
 	kind, _, err := mime.ParseMediaType(given)
-	if err != nil || kind != typeJSON && kind != typeNPY {
-		return "", refuse(http.StatusUnsupportedMediaType, "Content-Type %s; send %s or %s", strconv.QuoteToASCII(given), typeJSON, typeNPY)
+	if err != nil || !slices.Contains(types, kind) {
+		return "", refuse(http.StatusUnsupportedMediaType, "Content-Type %s; send %s", strconv.QuoteToASCII(given), strings.Join(types, " or "))
 	}
 	return kind, nil
 }
 
-// answerType is the media type that a request wants: the one of its body where
-// Accept leaves the choice.
-func answerType(r *http.Request, body string) (string, error) {
+// answerType is the media type that a request wants, one of types: the one of its
+// body where Accept leaves the choice.
+func answerType(r *http.Request, body string, types []string) (string, error) {
 	accept := strings.Join(r.Header.Values("Accept"), ",")
 	if strings.TrimSpace(accept) == "" {
 		return body, nil
@@ -62,21 +67,29 @@ func answerType(r *http.Request, body string) (string, error) {
 				continue
 			}
 		}
-		switch kind {
-		case "*/*", "application/*":
-			kind = body
-		case typeJSON, typeNPY:
-		default:
-			continue
-		}
-		if q > weight {
+		if kind = accepted(kind, body, types); kind != "" && q > weight {
 			best, weight = kind, q
 		}
 	}
 	if best == "" {
-		return "", refuse(http.StatusNotAcceptable, "Accept %s; there are %s and %s", strconv.QuoteToASCII(accept), typeJSON, typeNPY)
+		return "", refuse(http.StatusNotAcceptable, "Accept %s; there are %s", strconv.QuoteToASCII(accept), strings.Join(types, " and "))
 	}
 	return best, nil
+}
+
+// accepted is the type that a range of media types stands for, that of the body if
+// it can be, or empty.
+func accepted(kind, body string, types []string) string {
+	family, any := strings.CutSuffix(kind, "*")
+	if family == "*/" {
+		family = ""
+	}
+	for _, t := range append([]string{body}, types...) {
+		if t == kind || any && strings.HasPrefix(t, family) {
+			return t
+		}
+	}
+	return ""
 }
 
 // readBody reads a body of at most limit bytes.

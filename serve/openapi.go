@@ -12,20 +12,23 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
+// description is an OpenAPI document.
+type description struct {
+	OpenAPI    string                     `json:"openapi"`
+	Info       map[string]string          `json:"info"`
+	Security   []map[string][]string      `json:"security,omitempty"`
+	Paths      map[string]json.RawMessage `json:"paths"`
+	Components struct {
+		Security  json.RawMessage           `json:"securitySchemes"`
+		Schemas   map[string]map[string]any `json:"schemas"`
+		Responses json.RawMessage           `json:"responses"`
+	} `json:"components"`
+}
+
 // describe is the description of a server: openAPI with the sizes and names of
 // its rows, its version, and without the operations that it lacks.
 func describe(c Config) ([]byte, error) {
-	var doc struct {
-		OpenAPI    string                     `json:"openapi"`
-		Info       map[string]string          `json:"info"`
-		Security   []map[string][]string      `json:"security,omitempty"`
-		Paths      map[string]json.RawMessage `json:"paths"`
-		Components struct {
-			Security  json.RawMessage           `json:"securitySchemes"`
-			Schemas   map[string]map[string]any `json:"schemas"`
-			Responses json.RawMessage           `json:"responses"`
-		} `json:"components"`
-	}
+	var doc description
 	if err := json.Unmarshal(openAPI, &doc); err != nil {
 		return nil, fmt.Errorf("the OpenAPI description: %w", err)
 	}
@@ -33,6 +36,22 @@ func describe(c Config) ([]byte, error) {
 	if c.Token == "" {
 		doc.Security = nil
 	}
+	if c.Table != nil {
+		if err := doc.table(c.Table, c.Limits.Rows); err != nil {
+			return nil, err
+		}
+	} else {
+		doc.numbers(c)
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("the OpenAPI description: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// numbers describes the operations on rows of numbers.
+func (doc *description) numbers(c Config) {
 	has := map[string]bool{"model": true}
 	for _, op := range c.Operations {
 		has[op.Name] = true
@@ -64,9 +83,4 @@ func describe(c Config) ([]byte, error) {
 		}
 		schemas["Record"]["properties"], schemas["Record"]["required"] = members, names
 	}
-	text, err := json.Marshal(doc)
-	if err != nil {
-		return nil, fmt.Errorf("the OpenAPI description: %w", err)
-	}
-	return append(text, '\n'), nil
 }

@@ -36,7 +36,28 @@ func (s *Server) table() map[string]route {
 	for i := range s.config.Operations {
 		op := &s.config.Operations[i]
 		path := "/v1/" + op.Name
-		routes[path] = route{http.MethodPost, false, func(w http.ResponseWriter, r *http.Request) error { return s.operate(w, r, path, op) }}
+		routes[path] = route{http.MethodPost, false, func(w http.ResponseWriter, r *http.Request) error {
+			sigma, err := noiseOf(r, op)
+			if err != nil {
+				return err
+			}
+			return s.operate(w, r, path, numberTypes(), func(ctx context.Context, kind, wanted string, body []byte) ([]byte, int, error) {
+				return s.compute(ctx, op, sigma, kind, wanted, body)
+			})
+		}}
+	}
+	for i := range s.config.Table.operations() {
+		op := &s.config.Table.Operations[i]
+		path := "/v1/" + op.Name
+		routes[path] = route{http.MethodPost, false, func(w http.ResponseWriter, r *http.Request) error {
+			request, err := op.request(r.URL.Query())
+			if err != nil {
+				return err
+			}
+			return s.operate(w, r, path, tableTypes(), func(ctx context.Context, kind, wanted string, body []byte) ([]byte, int, error) {
+				return s.computeTable(ctx, op, request, kind, wanted, body)
+			})
+		}}
 	}
 	return routes
 }
@@ -113,22 +134,22 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 
 func draining() error { return refuse(http.StatusServiceUnavailable, "the server is ending") }
 
-// operate answers POST /v1/NAME.
-func (s *Server) operate(w http.ResponseWriter, r *http.Request, path string, op *Operation) error {
+// computation is the way of a body of some media type from its bytes to those of
+// the answer.
+type computation func(ctx context.Context, kind, wanted string, body []byte) (text []byte, rows int, err error)
+
+// operate answers POST /v1/NAME, whose bodies and answers are of the types.
+func (s *Server) operate(w http.ResponseWriter, r *http.Request, path string, types []string, compute computation) error {
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 		return draining()
 	}
 	limits := s.config.Limits
-	sigma, err := noiseOf(r, op)
+	kind, err := bodyType(r, types)
 	if err != nil {
 		return err
 	}
-	kind, err := bodyType(r)
-	if err != nil {
-		return err
-	}
-	wanted, err := answerType(r, kind)
+	wanted, err := answerType(r, kind, types)
 	if err != nil {
 		return err
 	}
@@ -150,15 +171,18 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, path string, op
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limits.Time)
 	defer cancel()
-	text, rows, err := s.compute(ctx, op, sigma, kind, wanted, body)
+	text, rows, err := compute(ctx, kind, wanted, body)
 	if err != nil {
 		return err
 	}
 	s.metrics.rows.WithLabelValues(path).Add(float64(rows))
+	if wanted == typeCSV {
+		wanted += "; charset=utf-8"
+	}
 	return reply(w, wanted, text)
 }
 
-// compute is the way of a body from its bytes to those of the answer.
+// compute is the computation of rows of numbers.
 func (s *Server) compute(ctx context.Context, op *Operation, sigma float64, kind, wanted string, body []byte) (text []byte, rows int, err error) {
 	schema := s.config.Schema
 	x, err := form{schema.Features, schema.Columns, schema.Scale, s.config.Limits.Rows}.parse(ctx, kind, body)
@@ -169,7 +193,7 @@ func (s *Server) compute(ctx context.Context, op *Operation, sigma float64, kind
 	if err != nil {
 		return nil, 0, fromData(err, schema.Columns)
 	}
-	y, err := s.batcher.compute(&job{ctx: ctx, op: op, sigma: sigma, x: z})
+	y, err := s.batcher.compute(&job{ctx: ctx, group: group{op, sigma}, x: z})
 	if err != nil {
 		return nil, 0, err
 	}

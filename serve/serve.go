@@ -1,17 +1,18 @@
 // Package serve answers HTTP requests with what a model computes of rows of
-// numbers.
+// numbers, or of a table of mixed columns.
 //
 // A request passes these stations: a table of routes and the check of a bearer
 // token (routes.go); limits on how many requests and bytes are taken at once
-// (limit.go); the reading of its body, JSON or NPY, with the row and the column
-// of whatever is wrong in it (body.go, scan.go); a queue, and behind it the one
-// goroutine that computes, which puts requests that wait together into batches
-// (batch.go); and the answer (answer.go). Nothing here grows with the number of
+// (limit.go); the reading of its body, JSON or NPY, of tables JSON or CSV, with
+// the row and the column of whatever is wrong in it (body.go, scan.go,
+// tablebody.go); a queue, and behind it the one goroutine that computes, which
+// puts requests that wait together into batches (batch.go); and the answer
+// (answer.go, tableanswer.go). Nothing here grows with the number of
 // clients: what is beyond the limits is refused with 429, and with 503 while the
 // server drains.
 //
 // The package must not know models, devices or the command line: what is
-// computed is given to it as Operations.
+// computed is given to it as Operations, and what cells mean as a Table.
 package serve
 
 import (
@@ -48,6 +49,10 @@ type Operation struct {
 	Columns []string
 }
 
+func (op *Operation) compute(ctx context.Context, x *tensor.Dense, _ []int, shared any) (*tensor.Dense, error) {
+	return op.Compute(ctx, x, shared.(float64))
+}
+
 // Limits bound what a server takes. All are positive.
 type Limits struct {
 	Body        int64         // bytes of a request's body
@@ -71,6 +76,7 @@ type Config struct {
 	Schema     data.Info    // of the rows that it takes
 	Scaler     *data.Scaler // what brings them to the scale of training
 	Operations []Operation
+	Table      *Table          // of a server of a table of mixed columns, which has no Operations; nil: none
 	About      json.RawMessage // what GET /v1/model answers
 	Version    string          // of the program
 	Token      string          // a bearer token that requests must have; empty: none

@@ -287,7 +287,7 @@ func TestBytesAreBounded(t *testing.T) {
 func TestSplitKeepsOperationsApart(t *testing.T) {
 	a, b := &Operation{}, &Operation{}
 	of := func(op *Operation, sigma float64, rows int) *job {
-		return &job{op: op, sigma: sigma, x: tensor.New(tensor.WithShape(rows, 1), tensor.Of(tensor.Float32))}
+		return &job{group: group{op, sigma}, x: tensor.New(tensor.WithShape(rows, 1), tensor.Of(tensor.Float32))}
 	}
 	jobs := []*job{of(a, 1, 9), of(b, 1, 1), of(a, 2, 1), of(a, 1, 1), of(b, 1, 3), of(b, 1, 1)}
 	batch, rest := split(jobs, 4)

@@ -164,7 +164,7 @@ func load(path string, kinds ...string) (*Saved, error) {
 	if !slices.Contains(kinds, kind) {
 		return nil, wrongKind(path, kind, kinds[0])
 	}
-	s := &Saved{Path: path, Settings: []byte(file.Metadata["settings"]), Version: file.Metadata["version"]}
+	s := &Saved{Path: path, Settings: []byte(file.Metadata["settings"]), Version: file.Metadata["version"], Checksum: file.Metadata[checksumKey]}
 	var config model.Config
 	err = decode(path, file.Metadata, map[string]any{
 		"model": &config, "train": &s.Config, "schema": &s.Schema, "scaler": &s.Scaler, "split": &s.Split, "epoch": &s.Row,

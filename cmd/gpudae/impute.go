@@ -243,7 +243,7 @@ func (f filler) fill(ctx context.Context, b tableBlock, drawn bool, draw int) ([
 		return y, nil
 	}
 	for again := range redraws {
-		if err := f.net.Complete(ctx, y, model.Completion{Rounds: f.rounds, Seed: f.seed, First: b.from, Draw: draw*redraws + again}); err != nil {
+		if err := f.net.Complete(ctx, y, model.Completion{Rounds: f.rounds, Seed: f.seed, First: b.from, Numbers: b.numbers, Draw: draw*redraws + again}); err != nil {
 			return nil, err
 		}
 		if again == redraws-1 || f.forgetUnknown(y, b.x) == 0 {

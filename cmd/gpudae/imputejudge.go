@@ -157,7 +157,7 @@ func newOverimputed(schema *table.Schema, decoder *table.Decoder) *overimputed {
 
 // block hides cells of a block and fills them in.
 func (o *overimputed) block(ctx context.Context, f filler, b tableBlock, fraction float64) error {
-	hidden := tableBlock{b.from, b.cells, make([]float32, len(b.x))}
+	hidden := tableBlock{from: b.from, cells: b.cells, x: make([]float32, len(b.x))}
 	copy(hidden.x, b.x)
 	places := o.hide(hidden, f.seed, fraction)
 	if len(places) == 0 {

@@ -19,6 +19,8 @@ type tableBlock struct {
 	from  int // number of the first row
 	cells *data.Cells
 	x     []float32 // [rows, columns of the model]
+	// numbers are those of the rows where they do not count from the first; nil.
+	numbers []int
 }
 
 // eachBlock sends the rows of a frame through a model of mixed columns, a block
@@ -38,7 +40,7 @@ func (o *inferenceOptions) eachBlock(ctx context.Context, saved *train.Saved, fr
 			if err != nil {
 				return err
 			}
-			b := tableBlock{from, cells, make([]float32, cells.Rows*encoder.Width())}
+			b := tableBlock{from: from, cells: cells, x: make([]float32, cells.Rows*encoder.Width())}
 			if err := encoder.Encode(cells, from, b.x); err != nil {
 				return err
 			}
@@ -54,31 +56,37 @@ func (o *inferenceOptions) eachBlock(ctx context.Context, saved *train.Saved, fr
 	})
 }
 
+// cellFiller puts what was filled in into the cells of a table.
+type cellFiller struct {
+	text    *table.Decoder // of the cells of a text
+	typed   *table.Decoder // of the cells of a column with a type; nil if all are texts
+	places  []int          // of the model's columns in the table
+	columns []data.FrameColumn
+	quote   func(column int, text string) string // for the bytes of cells; nil where they have none
+}
+
 // fillWriters write the tables that are filled in, all of them or none.
 type fillWriters struct {
-	files     []*data.FrameWriter
-	text      *table.Decoder // of the cells of a text
-	typed     *table.Decoder // of the cells of a column with a type
-	places    []int
-	columns   []data.FrameColumn
-	separator byte // of a text that is preserved, otherwise 0
+	files []*data.FrameWriter
+	cells *cellFiller
 }
 
 // writers starts the output files.
 func (in *imputation) writers(info data.FrameInfo) (*fillWriters, error) {
-	w := &fillWriters{places: in.places, columns: info.Columns}
+	w := &fillWriters{cells: &cellFiller{places: in.places, columns: info.Columns}}
 	if in.out == "" {
 		return w, nil
 	}
 	var err error
-	if w.text, err = in.schema.NewDecoder(false); err != nil {
+	if w.cells.text, err = in.schema.NewDecoder(false); err != nil {
 		return nil, err
 	}
-	if w.typed, err = in.schema.NewDecoder(true); err != nil {
+	if w.cells.typed, err = in.schema.NewDecoder(true); err != nil {
 		return nil, err
 	}
-	if keepsBytes(in.out) {
-		w.separator = info.Separator
+	preserved := keepsBytes(in.out) && info.Separator != 0
+	if preserved {
+		w.cells.quote = func(_ int, text string) string { return data.QuoteCell(text, info.Separator) }
 	}
 	for draw := range max(in.draws, 1) {
 		path := outputName(in.out, draw, in.draws)
@@ -92,7 +100,7 @@ func (in *imputation) writers(info data.FrameInfo) (*fillWriters, error) {
 		if !info.Named {
 			file.OmitNames()
 		}
-		if w.separator == 0 {
+		if !preserved {
 			continue
 		}
 		if err := file.Preserve(info); err != nil {
@@ -120,6 +128,11 @@ func (w *fillWriters) commit() error {
 
 // append writes the block with its absent cells replaced by those of y.
 func (w *fillWriters) append(ctx context.Context, draw int, b tableBlock, y []float32) error {
+	return w.files[draw].Append(ctx, w.cells.fill(b, y))
+}
+
+// fill returns the block with its absent cells replaced by those of y.
+func (f *cellFiller) fill(b tableBlock, y []float32) *data.Cells {
 	cells := *b.cells
 	cells.Columns = slices.Clone(cells.Columns)
 	if cells.Raw != nil {
@@ -127,23 +140,27 @@ func (w *fillWriters) append(ctx context.Context, draw int, b tableBlock, y []fl
 		raw.Columns = slices.Clone(raw.Columns)
 		cells.Raw = &raw
 	}
-	texts, typed := w.text.Decode(y), w.typed.Decode(y)
-	for j, place := range w.places {
+	texts := f.text.Decode(y)
+	typed := texts
+	if f.typed != nil {
+		typed = f.typed.Decode(y)
+	}
+	for j, place := range f.places {
 		if place < 0 {
 			continue
 		}
 		from := &typed.Columns[j]
-		if w.columns[place].Type == data.Text {
+		if f.columns[place].Type == data.Text {
 			from = &texts.Columns[j]
 		}
-		w.fillColumn(&cells, place, from, b.x[j:], len(w.places))
+		f.fillColumn(&cells, place, from, b.x[j:], len(f.places))
 	}
-	return w.files[draw].Append(ctx, &cells)
+	return &cells
 }
 
 // fillColumn replaces the cells of a column where x, every width-th number, is
 // absent.
-func (w *fillWriters) fillColumn(cells *data.Cells, place int, from *data.Values, x []float32, width int) {
+func (f *cellFiller) fillColumn(cells *data.Cells, place int, from *data.Values, x []float32, width int) {
 	to, raw := cells.Columns[place], []string(nil)
 	copied := false
 	for row := range cells.Rows {
@@ -158,7 +175,7 @@ func (w *fillWriters) fillColumn(cells *data.Cells, place int, from *data.Values
 		}
 		setCell(&to, row, from, row)
 		if raw != nil {
-			raw[row] = data.QuoteCell(to.Text[row], w.separator)
+			raw[row] = f.quote(place, to.Text[row])
 		}
 	}
 	cells.Columns[place] = to

@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"gorgonia.org/tensor"
 
+	"gpudae/anomaly"
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/internal/atomicfile"
@@ -42,8 +43,10 @@ func (p *program) serveCommand() *cli.Command {
 		ArgsUsage: "MODEL",
 		Description: `POST /v1/denoise, /v1/encode and, where the model has one, /v1/score take rows as
 JSON, {"rows": [[...], ...]} or {"records": [{"column": ...}, ...]}, or as an NPY
-file, and answer in the kind that Accept asks for. Numbers are those that the
-commands of these names give. GET /v1/model, /metrics, /healthz, /readyz and
+file, and answer in the kind that Accept asks for. A model of a table of mixed
+columns has /v1/denoise, /v1/encode, /v1/impute and /v1/anomaly, and takes JSON and
+CSV; a fine-tuned model has /v1/predict. Answers are what the commands of these
+names give. GET /v1/model, /metrics, /healthz, /readyz and
 /openapi.json, which describes it all. Requests that wait are computed together;
 more than --requests at once are answered 429. SIGINT and SIGTERM end the server
 after what it has taken. An address that is not of this machine alone is refused
@@ -60,6 +63,7 @@ Examples:
 			&cli.StringFlag{Name: "tls-cert", Category: "Access", Usage: "`FILE` PEM certificate, with those that sign it"},
 			&cli.StringFlag{Name: "tls-key", Category: "Access", Usage: "`FILE` its PEM key"},
 			&cli.BoolFlag{Name: "insecure", Category: "Access", Usage: "listen on a public address without a token"},
+			&cli.StringFlag{Name: "calibrate", Category: "Anomalies", Usage: "`DATA` ordinary rows that were not trained on", DefaultText: "the rows held out of training"},
 			&cli.Int64Flag{Name: "max-body", Category: "Limits", Usage: "`BYTES` of a request's body", Value: limits.Body, DefaultText: fmt.Sprint(limits.Body)},
 			&cli.IntFlag{Name: "max-rows", Category: "Limits", Usage: "`N` rows of a request", Value: limits.Rows, DefaultText: fmt.Sprint(limits.Rows)},
 			&cli.IntFlag{Name: "requests", Category: "Limits", Usage: "`N` requests at once, with those that wait", Value: limits.Requests, DefaultText: fmt.Sprint(limits.Requests)},
@@ -93,12 +97,12 @@ func (p *program) serve(c *cli.Context) error {
 	if err := checkListen(c.String("listen"), config.Token != "" || c.Bool("insecure")); err != nil {
 		return err
 	}
-	saved, err := train.LoadModel(c.Args().First())
+	saved, err := train.LoadAny(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if err := checkColumns(c, saved); err != nil {
-		return err
+	if c.IsSet("calibrate") && (saved.Columns == nil || saved.DAE.IsPredictor()) {
+		return usage("--calibrate", c.Args().First()+" is no model that finds anomalies", "leave it out")
 	}
 	console := newConsole(p.stderr, c.Bool("quiet"))
 	return p.serveModel(c, saved, config, machine, origins, console)
@@ -106,12 +110,16 @@ func (p *program) serve(c *cli.Context) error {
 
 // serveModel serves until the context ends.
 func (p *program) serveModel(c *cli.Context, saved *train.Saved, config serve.Config, machine machineSettings, origins settings.Origins, console *console) error {
+	header, calibration, err := p.tableServed(c, saved, machine, origins, console)
+	if err != nil {
+		return err
+	}
 	dev, err := openDevice(machine, origins, console.logf)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	if err := describeFor(&config, saved, dev); err != nil {
+	if err := describeFor(&config, saved, dev, header, calibration); err != nil {
 		return err
 	}
 	server, err := serve.New(config)
@@ -145,14 +153,55 @@ func listenProblem(err error) string {
 	return err.Error()
 }
 
+// tableServed finds what a server of a table of mixed columns needs beside its
+// model: how CSV is read, and what is ordinary, nil where nothing tells.
+func (p *program) tableServed(c *cli.Context, saved *train.Saved, machine machineSettings, origins settings.Origins, console *console) (data.Header, *anomaly.Calibration, error) {
+	if saved.Columns == nil {
+		return 0, nil, nil
+	}
+	o := &inferenceOptions{model: c.Args().First(), machine: machine, origins: origins, console: console}
+	if saved.DAE.IsPredictor() {
+		reading, err := readingOfPredictor(c, saved)
+		return reading.options(p).Header, nil, err
+	}
+	trained, err := savedSettings(saved)
+	if err != nil {
+		return 0, nil, err
+	}
+	o.reading = inputOptions{header: trained.Header}
+	schema, err := schemaOf(saved)
+	if err != nil {
+		return 0, nil, err
+	}
+	calibrator := calibrator{o, saved, schema, defaultGroups(saved.DAE), c.String("calibrate")}
+	calibration, err := calibrator.calibration(c.Context, p)
+	switch {
+	case err != nil && (c.IsSet("calibrate") || c.Context.Err() != nil):
+		return 0, nil, err
+	case err != nil:
+		console.logf("there is no /v1/anomaly: %v", err)
+	default:
+		console.logf("anomalies: calibrated on %s, which tell no rate below %.3g", count(len(calibration.Scores[anomaly.MaxAbsZ]), "row"), calibration.LeastRate())
+	}
+	return o.reading.options(p).Header, calibration, nil
+}
+
 // describeFor sets what a server has from its model.
-func describeFor(config *serve.Config, saved *train.Saved, dev device.Device) error {
+func describeFor(config *serve.Config, saved *train.Saved, dev device.Device, header data.Header, calibration *anomaly.Calibration) error {
 	net, _, err := saved.Bind(dev, config.Limits.Batch)
 	if err != nil {
 		return err
 	}
 	config.Schema, config.Scaler = saved.Schema, &saved.Scaler
-	config.Operations = operations(saved, net)
+	if saved.Columns == nil {
+		config.Operations = operations(saved, net)
+	} else {
+		s, err := newServedTable(saved, net, calibration)
+		if err != nil {
+			return err
+		}
+		config.Table = s.table(header)
+	}
 	about, err := inspectionOf(saved)
 	if err != nil {
 		return err
@@ -164,11 +213,18 @@ func describeFor(config *serve.Config, saved *train.Saved, dev device.Device) er
 	return nil
 }
 
-// operations are what a model computes, as the commands denoise, encode and
-// score do.
+// operations are what a model computes of rows of numbers, as the commands denoise,
+// encode and score do, or predict.
 func operations(saved *train.Saved, net *model.Net) []serve.Operation {
 	s := &served{saved, net}
 	schema := saved.Schema
+	if saved.DAE.IsPredictor() {
+		var names []string
+		for _, c := range predictionColumns(saved.Target) {
+			names = append(names, c.Name)
+		}
+		return []serve.Operation{{Name: "predict", Compute: s.predict, Finish: s.inUnits, Shape: []int{len(names)}, Columns: names}}
+	}
 	ops := []serve.Operation{
 		{Name: "denoise", Noise: s.denoiseNoise, Compute: s.denoise, Finish: saved.Scaler.Invert, Shape: schema.Shape, Columns: schema.Columns},
 		{Name: "encode", Compute: s.encode, Shape: []int{saved.DAE.CodeWidth()}, Columns: codeColumns(saved.DAE, false)},
@@ -241,6 +297,16 @@ func (s *served) denoise(ctx context.Context, x *tensor.Dense, sigma float64) (*
 	rows := data.Float32s(x)
 	clean := make([]float32, len(rows))
 	return tensor.New(tensor.WithShape(x.Shape()...), tensor.WithBacking(clean)), s.net.DenoiseAt(ctx, clean, rows, sigma)
+}
+
+func (s *served) predict(ctx context.Context, x *tensor.Dense, _ float64) (*tensor.Dense, error) {
+	return s.net.Predict(ctx, x)
+}
+
+// inUnits makes of what a predictor puts out what predict writes into an array.
+func (s *served) inUnits(y *tensor.Dense) (*tensor.Dense, error) {
+	rows := predictedRows(s.saved.Target, y)
+	return tensor.New(tensor.WithShape(len(rows), len(rows[0])), tensor.WithBacking(slices.Concat(rows...))), nil
 }
 
 func (s *served) encode(ctx context.Context, x *tensor.Dense, _ float64) (*tensor.Dense, error) {

@@ -18,7 +18,7 @@ import (
 
 // tableCommands are those that take models of tables of mixed columns.
 func tableCommands() []string {
-	return []string{"eval", "denoise", "encode", "impute", "anomaly", "export", "inspect", "report"}
+	return []string{"eval", "denoise", "encode", "impute", "anomaly", "export", "inspect", "report", "serve"}
 }
 
 // checkColumns refuses a model of mixed columns to a command that knows numbers only.

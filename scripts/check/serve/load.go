@@ -5,7 +5,10 @@
 // stay flat; then it floods it with more than it takes, with malformed and slow
 // requests, and counts what came back: 200, 429 or another 4xx, nothing else.
 //
-// usage: load URL PID CLIENTS SECONDS
+// With TABLE, the CSV file of a table of mixed columns whose model is served, rows of
+// that are filled in by draws, in place of digits that are denoised.
+//
+// usage: load URL PID CLIENTS SECONDS [TABLE]
 package main
 
 import (
@@ -29,8 +32,8 @@ const features = 64 // of the digits
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
-	if len(os.Args) != 5 {
-		log.Fatal("usage: load URL PID CLIENTS SECONDS")
+	if len(os.Args) != 5 && len(os.Args) != 6 {
+		log.Fatal("usage: load URL PID CLIENTS SECONDS [TABLE]")
 	}
 	url, pid := os.Args[1], os.Args[2]
 	clients, err := strconv.Atoi(os.Args[3])
@@ -40,12 +43,18 @@ func main() {
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = 512
 	half := time.Duration(seconds) * time.Second / 2
 
-	body := rows(4)
-	load(url, body, clients, half/4) // so that pools are filled
+	k := kind{url + "/v1/denoise", "application/json", rows, []byte(`{"rows": [[1, NaN`)}
+	if len(os.Args) == 6 {
+		text, err := os.ReadFile(os.Args[5])
+		check(err)
+		k = kind{url + "/v1/impute?m=1", "text/csv", linesOf(string(text)), []byte("age,city\n1,\"")}
+	}
+	body := k.rows(4)
+	load(k, body, clients, half/4) // so that pools are filled
 	before := resident(pid)
-	first := load(url, body, clients, half)
+	first := load(k, body, clients, half)
 	middle := resident(pid)
-	second := load(url, body, clients, half)
+	second := load(k, body, clients, half)
 	after := resident(pid)
 	fmt.Printf("%d clients, 4 rows a request: %s\n", clients, first)
 	fmt.Printf("the same again:              %s\n", second)
@@ -56,16 +65,36 @@ func main() {
 	if after > 1.25*before+16 {
 		log.Fatal("the memory grew")
 	}
-	flood(url, pid)
+	flood(url, k, pid)
+}
+
+// kind is what is asked for.
+type kind struct {
+	url, media string
+	rows       func(n int) []byte // a body
+	malformed  []byte
+}
+
+// linesOf makes bodies of so many lines of a text, again and again, below its first.
+func linesOf(text string) func(n int) []byte {
+	lines := strings.SplitAfter(text, "\n")
+	names, lines := lines[0], lines[1:len(lines)-1]
+	return func(n int) []byte {
+		body := []byte(names)
+		for i := range n {
+			body = append(body, lines[i%len(lines)]...)
+		}
+		return body
+	}
 }
 
 // flood sends what is too much, malformed and slow, at once.
-func flood(url, pid string) {
+func flood(url string, k kind, pid string) {
 	before := resident(pid)
 	var all sync.WaitGroup
 	var large, bad result
-	all.Go(func() { large = load(url, rows(4096), 200, 3*time.Second) })
-	all.Go(func() { bad = load(url, []byte(`{"rows": [[1, NaN`), 20, 3*time.Second) })
+	all.Go(func() { large = load(k, k.rows(4096), 200, 3*time.Second) })
+	all.Go(func() { bad = load(k, k.malformed, 20, 3*time.Second) })
 	for range 100 { // connections that never finish a header
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		check(err)
@@ -121,7 +150,7 @@ func (r result) String() string {
 }
 
 // load posts the body again and again, from a number of clients.
-func load(url string, body []byte, clients int, while time.Duration) result {
+func load(k kind, body []byte, clients int, while time.Duration) result {
 	all := result{codes: map[int]int{}}
 	began := time.Now()
 	var mu sync.Mutex
@@ -130,7 +159,7 @@ func load(url string, body []byte, clients int, while time.Duration) result {
 		group.Go(func() {
 			for time.Since(began) < while {
 				sent := time.Now()
-				answer, err := http.Post(url+"/v1/denoise", "application/json", bytes.NewReader(body))
+				answer, err := http.Post(k.url, k.media, bytes.NewReader(body))
 				if err != nil { // refused before the body was sent: the connection is closed
 					continue
 				}

@@ -59,8 +59,11 @@ func (c *calibrator) calibration(ctx context.Context, p *program) (*anomaly.Cali
 }
 
 // path is that of the file beside the model.
-func (c *calibrator) path() string {
-	return strings.TrimSuffix(c.saved.Path, ".safetensors") + calibrationSuffix
+func (c *calibrator) path() string { return calibrationOf(c.saved.Path) }
+
+// calibrationOf is the path of the file beside that of a model.
+func calibrationOf(model string) string {
+	return strings.TrimSuffix(model, ".safetensors") + calibrationSuffix
 }
 
 // kept is what the file holds of the model as it is: nothing if it is of another,

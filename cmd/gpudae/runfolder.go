@@ -23,7 +23,7 @@ const (
 // ownFiles are the files that this program writes into a run folder under a name
 // of their own; with event files and older checkpoints all that --force removes.
 func ownFiles() []string {
-	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile, evaluationFile}
+	files := []string{train.SettingsFile, train.SchemaFile, train.ModelFile, train.CheckpointFile, train.MetricsJSON, train.MetricsCSV, cardFile, reportFile, evaluationFile, calibrationOf(train.ModelFile)}
 	for _, f := range runFigures() {
 		files = append(files, filepath.Join(figuresFolder, f+".png"))
 	}

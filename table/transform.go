@@ -109,7 +109,7 @@ func (c *Column) rounding() Rounding {
 // words fills in what concerns categories. Whatever a text is taken for, it is
 // what an Encoder takes it for.
 func (t *Transform) words(s *Schema, c *Column) {
-	e := newColumnEncoder(s, c, 0)
+	e := newColumnEncoder(s, c)
 	t.Categories, t.Absent = c.Fit.Categories, len(c.Fit.Categories)+1
 	if c.Kind == Binary {
 		t.Absent, t.Other = 2, 2

@@ -29,7 +29,7 @@ func TestTransformOfNumbers(t *testing.T) {
 			if c := &s.Columns[s.Used()[j]]; tr.Name != c.Name || c.Kind != tr.Kind {
 				t.Fatalf("transform %d is that of %s, not of %s", j, tr.Name, c.Name)
 			}
-			e := newColumnEncoder(s, &s.Columns[s.Used()[j]], 0)
+			e := newColumnEncoder(s, &s.Columns[s.Used()[j]])
 			for z := float32(-4); z <= 4; z += 0.0625 {
 				row := make([]float32, width)
 				row[j] = z
@@ -79,7 +79,7 @@ func TestTransformOfWords(t *testing.T) {
 		{"1": 1, "1.0": 1, "2.5": -1, "n.a.": -1},
 		{"left": 0, "right": 1, "-": -1, "Not available at all": -1, "NA": -1, "Left": -1},
 	} {
-		tr, e := trs[j], newColumnEncoder(s, &s.Columns[j], 0)
+		tr, e := trs[j], newColumnEncoder(s, &s.Columns[j])
 		if !slices.Equal(tr.Categories, s.Columns[j].Fit.Categories) {
 			t.Errorf("%s: categories %q", tr.Name, tr.Categories)
 		}

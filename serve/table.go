@@ -134,7 +134,7 @@ func (op *TableOperation) request(given url.Values) (*Request, error) {
 // computeTable is the computation of rows of a table.
 func (s *Server) computeTable(ctx context.Context, op *TableOperation, request *Request, kind, wanted string, body []byte) (text []byte, count int, err error) {
 	if wanted == typeCSV && request.Copies > 1 {
-		return nil, 0, refuse(http.StatusNotAcceptable, "%d tables; CSV holds one, so ask for %s", request.Copies, typeJSON)
+		return nil, 0, refuse(http.StatusUnprocessableEntity, "%d tables; CSV holds one, so ask for %s", request.Copies, typeJSON)
 	}
 	t := s.config.Table
 	rows, err := t.parse(ctx, kind, body, s.config.Limits.Rows)
@@ -169,7 +169,7 @@ func (t *Table) parse(ctx context.Context, kind string, body []byte, most int) (
 		return nil, err
 	}
 	if rows.Cells.Rows == 0 {
-		return nil, refuse(http.StatusUnprocessableEntity, "there are no rows")
+		return nil, noRows()
 	}
 	if rows.X, err = t.Encode(rows.Info, rows.Cells); err != nil {
 		return nil, fromCells(err)
@@ -228,7 +228,7 @@ func fromCells(err error) error {
 		return err
 	}
 	p := fromData(bad, nil).(*problem)
-	p.columnName = bad.ColumnName
+	p.status, p.columnName = http.StatusUnprocessableEntity, bad.ColumnName
 	if bad.Line > 0 {
 		p.text = "line " + strconv.Itoa(bad.Line) + ": " + p.text
 	}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,9 @@ import (
 
 // parseCSV reads a text as the commands read a file.
 func (t *Table) parseCSV(ctx context.Context, body []byte, most int) (*Rows, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, noRows()
+	}
 	frame, err := data.OpenText(body, data.Options{Header: t.Header, Name: "the body", Raw: true})
 	if err != nil {
 		return nil, fromCells(err)
@@ -49,6 +53,8 @@ func appendCells(to, block *data.Cells) {
 	}
 	to.Raw.Endings = append(to.Raw.Endings, block.Raw.Endings...)
 }
+
+func noRows() *problem { return refuse(http.StatusUnprocessableEntity, "there are no rows") }
 
 func tooManyRows(most int) *problem {
 	return refuse(http.StatusRequestEntityTooLarge, "more than %d rows; send fewer at a time", most)

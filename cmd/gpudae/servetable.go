@@ -288,7 +288,7 @@ func (s *servedTable) anomalyOperation() serve.TableOperation {
 			{Name: "fpr", Description: fmt.Sprintf("the fraction of ordinary rows that may be flagged, %g if it is not given", anomalyRate),
 				Schema: map[string]any{"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
 			{Name: "by", Description: "what rows are flagged by", Schema: map[string]any{"enum": anomaly.Kinds(), "default": anomaly.MaxAbsZ}},
-			{Name: "top", Description: "columns in top_features", Schema: map[string]any{"type": "integer", "minimum": 0, "maximum": math.MaxInt32, "default": anomalyTop}},
+			{Name: "top", Description: "columns in top_features", Schema: map[string]any{"type": "integer", "minimum": 0, "default": anomalyTop}},
 			{Name: "brief", Description: "no columns by feature, only those by row", Schema: map[string]any{"type": "boolean", "default": false}},
 		},
 		Request: s.anomalyRequest, Compute: s.losses}

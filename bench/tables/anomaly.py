@@ -28,9 +28,9 @@ def one_class(name, label, ordinary):
     return split
 
 
-def swapped(name, cells=3, odd_rows=500):
+def swapped(name, rows, cells=3, odd_rows=500):
     def split(folder, seed):
-        frame = getattr(tables, name)(folder)
+        frame = getattr(tables, name)(folder, rows)
         if frame is None:
             return None
         random = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def halves(normal, odd, seed):
 SETS = {
     "breast cancer: malignant": one_class("breast_cancer", "diagnosis", "benign"),
     "wine: cultivar 2": one_class("wine", "cultivar", "class_1"),
-    "adult: three cells swapped": swapped("adult"),
+    "adult: three cells swapped": swapped("adult", 5_000),
 }
 
 

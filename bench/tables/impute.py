@@ -6,9 +6,11 @@ Cells are removed at random (MCAR); every method sees the same incomplete table
 and fills it in; the removed cells are compared with what was there. Numbers are
 judged by their root mean square error in units of the column's standard
 deviation, categories by accuracy.
+
+--choose is for the choice of settings: it judges by a tenth of the cells that are
+still there, hidden beside those that were removed, and never looks at the latter.
 """
 import argparse
-import json
 import pathlib
 import subprocess
 import sys
@@ -24,6 +26,9 @@ import tables
 RATES = [0.1, 0.3, 0.5]
 LEVEL = 0.01  # closer than this, in standard deviations or in accuracy, is a tie
 PRESET = "impute"
+CHOOSE = 0.1  # of the cells that are there, hidden for a choice of settings
+SHOWN = 0.3  # rate at which single columns are shown,
+FEW = 20  # of tables with at most so many
 
 
 def remove(frame, rate, seed):
@@ -157,6 +162,7 @@ def main():
     parser.add_argument("--rates", nargs="*", type=float, default=RATES)
     parser.add_argument("--methods", nargs="*", default=["mean", "knn", "iterative", "gpudae"])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--choose", action="store_true", help="judge by hidden cells of the incomplete tables, for the choice of settings")
     parser.add_argument("--out", help="Markdown file to write")
     parser.add_argument("--check", action="store_true", help="fail unless gpudae is better than the mean and k nearest neighbours on average")
     arguments, ours = parser.parse_known_args()
@@ -170,11 +176,15 @@ def main():
             print(f"{name}: its file is not here, left out", file=sys.stderr)
             continue
         for rate in arguments.rates:
+            truth = frame
             incomplete, gone = remove(frame, rate, arguments.seed)
+            if arguments.choose:
+                truth = incomplete
+                incomplete, gone = remove(truth, CHOOSE, arguments.seed + 1000)
             row = {"table": name, "rows": len(frame), "columns": frame.shape[1], "rate": rate, "errors": {}, "seconds": {}}
             for method, fill in methods.items():
                 start = time.time()
-                row["errors"][method] = judge(frame, fill(incomplete), gone)
+                row["errors"][method] = judge(truth, fill(incomplete), gone)
                 row["seconds"][method] = time.time() - start
                 print(f"{name} {rate:.0%} {method}: NRMSE {mean_of(row['errors'][method], 'number'):.4f}, "
                       f"accuracy {mean_of(row['errors'][method], 'class'):.4f}, {row['seconds'][method]:.1f} s", file=sys.stderr)
@@ -199,6 +209,17 @@ def check(results):
         sys.exit("not better than the simple methods: " + "; ".join(bad))
 
 
+def by_column(row, methods):
+    lines = ["", f"Columns of {row['table']}, {row['rate']:.0%} missing: the error of numbers in standard deviations, the accuracy of categories:", "",
+             "| column | " + " | ".join(methods) + " |", "| --- |" + " --- |" * len(methods)]
+    for column, (kind, _) in row["errors"][methods[0]].items():
+        values = [row["errors"][m][column][1] for m in methods]
+        best = (min if kind == "number" else max)(values)
+        cells = [f"**{v:.3f}**" if v == best else f"{v:.3f}" for v in values]
+        lines.append(f"| {column} ({'error' if kind == 'number' else 'accuracy'}) | " + " | ".join(cells) + " |")
+    return lines
+
+
 def page(results, methods):
     lines = ["| table | missing | " + " | ".join(f"{m}: NRMSE" for m in methods) + " | " + " | ".join(f"{m}: accuracy" for m in methods) + " |",
              "| --- | --- |" + " --- |" * (2 * len(methods))]
@@ -218,6 +239,9 @@ def page(results, methods):
                 if m != "gpudae":
                     cells.append(" / ".join(map(str, compare(row["errors"]["gpudae"], row["errors"][m]))))
             lines.append("| " + " | ".join(cells) + " |")
+    for row in results:
+        if row["rate"] == SHOWN and row["columns"] <= FEW:
+            lines += by_column(row, methods)
     seconds = {m: sum(row["seconds"][m] for row in results) for m in methods}
     lines += ["", "Seconds in all: " + ", ".join(f"{m} {s:.0f}" for m, s in seconds.items()) + "."]
     return "\n".join(lines) + "\n"

@@ -60,7 +60,7 @@ def titanic(folder=None):
     return typed(frame, TITANIC_NUMBERS)
 
 
-def adult(folder=None, rows=4_000, seed=1):
+def adult(folder=None, rows=2_000, seed=1):
     for path in candidates(folder, "adult.data.gz", "adult.data"):
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt") as file:

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"gpudae/data"
+	"gpudae/device"
 	"gpudae/model"
 	"gpudae/table"
 	"gpudae/train"
@@ -29,7 +31,7 @@ func (p *program) imputeCommand() *cli.Command {
 		Usage:     "fill in missing cells",
 		ArgsUsage: "MODEL IN -o OUT",
 		Description: `Fills in the missing cells of a table by a model of mixed columns (train --preset
-impute). Observed cells stay as they are, in a text byte for byte. The one table
+impute, or impute-draws for -m). Observed cells stay as they are, in a text byte for byte. The one table
 that is written without -m holds the model's mean of each number and its most
 probable category. With -m M there are M tables, OUT.1, OUT.2, ... before the
 suffix, whose missing cells are drawn, in --rounds passes that know the draws of
@@ -42,8 +44,9 @@ holds the hidden value; with it, -o may be left out.
 Examples:
   gpudae train survey.csv --preset impute -o runs/survey
   gpudae impute runs/survey survey.csv -o complete.csv
-  gpudae impute runs/survey survey.csv -m 5 -o drawn.csv
-  gpudae impute runs/survey survey.csv --overimpute 0.1`,
+  gpudae impute runs/survey survey.csv --overimpute 0.1
+  gpudae train survey.csv --preset impute-draws -o runs/draws
+  gpudae impute runs/draws survey.csv -m 5 -o drawn.csv`,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Category: "Data", Usage: "`FILE` file to write: .csv, .tsv, also with .gz or .zst, .parquet or .arrow"},
 			&cli.IntFlag{Name: "m", Category: "Imputation", Usage: "`M` tables of draws", DefaultText: "one table without draws"},
@@ -150,6 +153,7 @@ func (in *imputation) run(ctx context.Context, p *program) (err error) {
 	}
 	in.places = encoder.Places()
 	in.filled = make([]int, encoder.Width())
+	in.noteSpread()
 	writers, err := in.writers(frame.Info())
 	if err != nil {
 		return err
@@ -163,6 +167,15 @@ func (in *imputation) run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	return writers.commit()
+}
+
+// noteSpread says so where the draws of all numbers spread by one σ that nothing
+// was learned from, on which intervals depend.
+func (in *imputation) noteSpread() {
+	numbers := slices.ContainsFunc(in.saved.DAE.Config().Columns, func(c model.ColumnConfig) bool { return c.Family == device.FamilyGaussian.String() })
+	if l := in.saved.DAE.Likelihood(); numbers && !l.Learned && (in.draws > 0 || in.hide > 0) {
+		in.console.logf("impute: draws of numbers all spread by σ = %g of their scaled columns: train with --preset impute-draws for intervals", l.Sigma)
+	}
 }
 
 // prepare makes what gathers the results.

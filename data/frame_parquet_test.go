@@ -11,6 +11,12 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/brotli"
+	"github.com/parquet-go/parquet-go/compress/gzip"
+	"github.com/parquet-go/parquet-go/compress/lz4"
+	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 type cellRow struct {
@@ -149,5 +155,8 @@ func FuzzParquetFrame(f *testing.F) {
 	note := "x"
 	f.Add(parquetFile(f, []cellRow{{Text: "a", Note: &note}, {Text: "b"}}))
 	f.Add(parquetFile(f, []cellRow{{Text: "a", Note: &note}, {Text: "b"}}, parquet.DataPageVersion(1), parquet.MaxRowsPerRowGroup(1)))
+	for _, codec := range []compress.Codec{&gzip.Codec{}, &zstd.Codec{}, &brotli.Codec{}, &snappy.Codec{}, &lz4.Codec{}} {
+		f.Add(parquetFile(f, []cellRow{{Text: "a", Note: &note}, {Text: "b"}}, parquet.Compression(codec)))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) { fuzzFrame(t, "a.parquet", content) })
 }

@@ -71,7 +71,7 @@ def forest(train, test):
     return -IsolationForest(random_state=0, n_estimators=200).fit(a).score_samples(b)
 
 
-def pyod(train, test):
+def pyod_autoencoder(train, test):
     from pyod.models.auto_encoder import AutoEncoder
 
     a, b = matrix(train, test)
@@ -106,7 +106,7 @@ def main():
     detectors = {"isolation forest": forest}
     try:
         import pyod.models.auto_encoder  # noqa: F401
-        detectors["PyOD auto-encoder"] = pyod
+        detectors["PyOD auto-encoder"] = pyod_autoencoder
     except ImportError as error:
         print(f"PyOD's auto-encoder is left out: {error}", file=sys.stderr)
     detectors["gpudae"] = gpudae(arguments.gpudae, ours, "mean_abs_z")

@@ -51,7 +51,7 @@ func testCUDATables(t *testing.T, p cudaProgram) {
 		t.Helper()
 		p.ask(t, dir, "reference", training, []string{run + "/metrics.csv"}, append(append([]string{"train", "../table.csv", "-o", run}, small...), flags...)...)
 	}
-	train("impute", "--preset", "impute")
+	train("impute", "--preset", "impute-draws")
 	train("anomaly", "--preset", "anomaly")
 	train("all", "--preset", "tabular", "--corruption", "swap-rows:0.2+span:rate=0.2,length=2", "--mask-head", "0.5", "--indicators")
 

@@ -198,6 +198,8 @@ deviation of a fold. The models were trained by
 | --- | --- | --- | --- | --- | --- |
 {lines}
 
+On adult a linear model on the columns is already about as good as any: codes hold nearly all of it, 1.1 points less, and add nothing.
+
 With all 60,000 training rows logistic regression on pixels reaches 92.56 % on MNIST and 84.45 % on Fashion-MNIST, and on 64
 principal components 91.69 and 83.25 %: codes of models of 10,000 rows can be read beside these.
 

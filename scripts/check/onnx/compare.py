@@ -54,6 +54,7 @@ TABLES = {
     "people": ("people", []),
     "people, indicators, layer norm": ("people", ["--indicators", "--norm", "layer", "--corruption", "masking:0.25"]),
     "people, preset impute": ("people", ["--preset", "impute"]),
+    "people, preset impute-draws": ("people", ["--preset", "impute-draws"]),
     "people, preset anomaly": ("people", ["--preset", "anomaly"]),
     "people, mask head, batch norm": ("people", ["--likelihood", "mixed:learned", "--mask-head", "0.5", "--norm", "batch"]),
     "people, min-max": ("people", ["--scale", "min-max"]),

@@ -128,6 +128,9 @@ func (p *program) detection(c *cli.Context) (*detection, error) {
 	if d.decoder, err = d.schema.NewDecoder(typedOutput(d.out)); err != nil {
 		return nil, err
 	}
+	if name := d.twice(); name != "" {
+		return nil, usage(d.model, "two columns of the result would be called "+quoted(name), "add --brief")
+	}
 	if !c.IsSet("groups") {
 		d.groups = defaultGroups(d.saved.DAE)
 	}

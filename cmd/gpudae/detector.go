@@ -56,6 +56,19 @@ func (d *detector) columns() []data.FrameColumn {
 		data.FrameColumn{Name: "top_features", Type: data.Text})
 }
 
+// twice is a name that two columns of the output would have, such as a_z_loss of the
+// columns a and a_z, or empty.
+func (d *detector) twice() string {
+	seen := map[string]bool{}
+	for _, c := range d.columns() {
+		if seen[c.Name] {
+			return c.Name
+		}
+		seen[c.Name] = true
+	}
+	return ""
+}
+
 // judge makes the output of losses and reconstructions, both [rows, columns of the
 // model], and counts the rows that are flagged.
 func (d *detector) judge(losses, restored []float32) (_ *data.Cells, flagged int) {

@@ -300,6 +300,9 @@ func (s *servedTable) anomalyRequest(given url.Values) (*serve.Request, error) {
 		return nil, err
 	}
 	d.decoder = s.decoder
+	if name := d.twice(); name != "" {
+		return nil, fmt.Errorf("brief: two columns of the answer would be called %q; ask for brief=true", name)
+	}
 	d.calibrated(s.anomaly)
 	return &serve.Request{Copies: 1, Answer: func(rows *serve.Rows, y *tensor.Dense) (*serve.Answer, error) {
 		width := len(s.anomaly.Columns)

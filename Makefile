@@ -147,8 +147,8 @@ check-cuda: test-cuda
 	$(MAKE) -C cuda/softdriver VARIANT=check
 	scripts/cuda-env go test -tags cuda -c -o .cache/cuda/gpu.test ./gpu
 	cd gpu && LD_PRELOAD=$$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=$(SOFTDRIVER)/asan \
-		../.cache/cuda/gpu.test -test.run "Conformance|Tensor"
-	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "Conformance|Tensor"
+		../.cache/cuda/gpu.test -test.run "Conformance|Tensor|SmallNetIs|SmallNetKeeps"
+	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "Conformance|Tensor|SmallNetIs|SmallNetKeeps"
 	scripts/check/gpu-proof
 
 # The score of a mixture in 16 dimensions, which takes some minutes to learn.

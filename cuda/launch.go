@@ -103,6 +103,12 @@ func (f Function) handle() C.CUfunction { return *(*C.CUfunction)(unsafe.Pointer
 // Launch queues a kernel, of grid blocks by block threads, with a word an
 // argument. A failure while the kernel runs is reported by a later call.
 func (c *Context) Launch(f Function, grid, block int, words ...uint64) error {
+	return c.LaunchShared(f, grid, block, 0, words...)
+}
+
+// LaunchShared is Launch with so many bytes of dynamic shared memory a block, which
+// beyond 48 KiB the attribute MaxDynamicShared must allow.
+func (c *Context) LaunchShared(f Function, grid, block, shared int, words ...uint64) error {
 	if len(words) > mostArguments {
 		panic(fmt.Sprintf("cuda: %s takes %d arguments", f.name, len(words)))
 	}
@@ -111,7 +117,7 @@ func (c *Context) Launch(f Function, grid, block int, words ...uint64) error {
 		return err
 	}
 	copy(c.launch.words[:], words)
-	err := f.function.Launch(grid, 1, 1, block, 1, 1, 0, c.stream, c.launch.pointers[:len(words)])
+	err := f.function.Launch(grid, 1, 1, block, 1, 1, shared, c.stream, c.launch.pointers[:len(words)])
 	if err == nil {
 		return nil
 	}

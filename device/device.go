@@ -47,7 +47,10 @@ type Device interface {
 	DownloadWords(dst []uint32, src Words) error
 	// Record returns a program that repeats the operations issued by body, with
 	// the same arguments. body must not call anything but operations, and may be
-	// called once, or at each run. Recording runs no operation.
+	// called once, or at each run. Recording runs no operation. Of a whole training
+	// step, from Gather to Update and Tick, only what Update and Tick write, and the
+	// values that Tick logs, need be in memory afterwards: what its operations leave
+	// to each other may not, and steps may be put off until something else is asked for.
 	Record(body func()) (Program, error)
 	// Sync waits for all operations and returns the first failure, if any.
 	Sync() error

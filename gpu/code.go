@@ -10,6 +10,7 @@ import (
 // SampleCode draws h ~ q(h|x̃) and computes its divergence from the prior.
 func (d *Device) SampleCode(a device.SampleCodeArgs) {
 	a.Check()
+	note(d, a)
 	rows, units := a.Code.Rows, a.Code.Columns
 	d.launch(kernels.SampleCode, rows, units,
 		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
@@ -20,6 +21,7 @@ func (d *Device) SampleCode(a device.SampleCodeArgs) {
 // SampleCodeBackward computes the gradients of SampleCode.
 func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
 	a.Check()
+	note(d, a)
 	rows, units := a.Code.Rows, a.Code.Columns
 	d.launch(kernels.SampleCodeBackward, rows, units,
 		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
@@ -29,6 +31,7 @@ func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
 // Importance computes the importance-weighted bound and its weights.
 func (d *Device) Importance(a device.ImportanceArgs) {
 	a.Check()
+	note(d, a)
 	examples := a.Bounds.Len()
 	d.launch(kernels.Importance, examples, a.Replicates,
 		integer(examples), integer(a.Replicates), address(a.Terms), address(a.Bounds), address(a.Weights))
@@ -37,6 +40,7 @@ func (d *Device) Importance(a device.ImportanceArgs) {
 // ScaleRows multiplies each row by a number of its own.
 func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 	a.Check()
+	note(d, a)
 	d.launch(kernels.ScaleRows, a.X.Rows, a.X.Columns,
 		integer(a.X.Rows), integer(a.X.Columns), address(a.Scale), address(a.X), address(a.Y))
 }
@@ -44,6 +48,7 @@ func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 // Draw draws x ~ p(x|h).
 func (d *Device) Draw(a device.DrawArgs) {
 	a.Check()
+	note(d, a)
 	rows, columns := a.Out.Rows, a.Out.Columns
 	seed, stream, stage, replicates := a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates)
 	index, clock := wordAddress(a.Index), wordAddress(a.Clock)

@@ -16,6 +16,7 @@ func (d *Device) product(first kernels.ID, m, n int) kernels.ID {
 // Dense computes Y = act(X·Wᵀ + b).
 func (d *Device) Dense(a device.DenseArgs) {
 	a.Check()
+	note(d, a)
 	first := kernels.DenseNT32
 	if a.Transposed {
 		first = kernels.DenseNN32
@@ -28,6 +29,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 // DenseBackward computes the gradients of Dense.
 func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 	a.Check()
+	note(d, a)
 	if !a.DX.IsZero() {
 		d.inputGradient(&a)
 	}

@@ -13,6 +13,7 @@ const warp = 32
 // Embed makes the network's input of the columns of a table.
 func (d *Device) Embed(a device.EmbedArgs) {
 	a.Check()
+	note(d, a)
 	rows, columns := a.X.Rows, a.X.Columns
 	d.launch(kernels.Embed, rows, a.Y.Columns,
 		integer(rows), integer(columns), integer(a.Y.Columns), wordAddress(a.Table.Words), address(a.X), address(a.Params), address(a.Y))
@@ -21,6 +22,7 @@ func (d *Device) Embed(a device.EmbedArgs) {
 // EmbedBackward computes the gradient of Embed's vectors.
 func (d *Device) EmbedBackward(a device.EmbedBackwardArgs) {
 	a.Check()
+	note(d, a)
 	codes := a.Table.Codes
 	d.launch(kernels.EmbedBackward, codes, warp,
 		integer(codes), integer(a.X.Rows), integer(a.X.Columns), integer(a.DY.Columns), wordAddress(a.Table.Words), address(a.X), address(a.DY),

@@ -37,6 +37,8 @@ type Options struct {
 	// Blocking waits after every kernel and replays programs kernel by kernel, so
 	// that a failure names the kernel. It is slow.
 	Blocking bool
+	// Graphs records steps of small nets as graphs too.
+	Graphs bool
 }
 
 // OptionsFromEnvironment are those that the environment asks for.
@@ -61,9 +63,11 @@ type Device struct {
 	lentBytes uint64
 	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
 	graphs    []*cuda.Graph
-	recording *[]launched // of the program that is being recorded, or nil
-	suspects  suspects    // what has been queued since the host last waited
-	err       error       // first failure; the operations after it do nothing
+	recording *recording // the program that is being recorded, or nil
+	recorded  string     // how the last one runs
+	pending   pending    // steps of a small net that are not queued yet
+	suspects  suspects   // what has been queued since the host last waited
+	err       error      // first failure; the operations after it do nothing
 }
 
 var _ device.Device = (*Device)(nil)
@@ -180,6 +184,7 @@ func (d *Device) Close() error {
 	if d.err == errClosed {
 		return nil
 	}
+	d.flush()
 	failed := d.err != nil
 	var errs []error
 	if !failed {
@@ -217,6 +222,7 @@ func (d *Device) Info() device.Info {
 
 // Sync waits for all operations and returns the first failure.
 func (d *Device) Sync() error {
+	d.flush()
 	if d.err != nil {
 		return d.err
 	}

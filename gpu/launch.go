@@ -24,6 +24,12 @@ func (l launched) String() string { return fmt.Sprintf("%s %d×%d", l.id, l.rows
 // launch queues a kernel on a shape, with the words of the manifest, unless the
 // shape is empty. After a failure it does nothing.
 func (d *Device) launch(id kernels.ID, rows, columns int, words ...uint64) {
+	d.flush()
+	d.launchShared(id, rows, columns, 0, words...)
+}
+
+// launchShared is launch with so many bytes of dynamic shared memory.
+func (d *Device) launchShared(id kernels.ID, rows, columns, shared int, words ...uint64) {
 	if d.err != nil {
 		return
 	}
@@ -33,9 +39,9 @@ func (d *Device) launch(id kernels.ID, rows, columns int, words ...uint64) {
 	}
 	l := launched{id, rows, columns}
 	if d.recording != nil {
-		*d.recording = append(*d.recording, l)
+		d.recording.kernels = append(d.recording.kernels, l)
 	}
-	if err := d.context.Launch(d.functions[id], grid, block, words...); err != nil {
+	if err := d.context.LaunchShared(d.functions[id], grid, block, shared, words...); err != nil {
 		d.fail("kernel "+l.String(), err)
 		return
 	}

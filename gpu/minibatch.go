@@ -10,6 +10,7 @@ import (
 // Gather makes a minibatch.
 func (d *Device) Gather(a device.GatherArgs) {
 	a.Check()
+	note(d, a)
 	data := a.Data.(*dataset)
 	words := data.words(append(make([]uint64, 0, 24), integer(a.X.Rows), integer(a.X.Columns)))
 	words = append(words, integer(a.Part.Lo), integer(a.Part.Len()), flag(a.Part.Split), a.Part.Seed, flag(a.Shuffle), a.Seed,
@@ -20,6 +21,7 @@ func (d *Device) Gather(a device.GatherArgs) {
 // Tick logs the step's values and advances the clock and what is known of the losses.
 func (d *Device) Tick(a device.TickArgs) {
 	a.Check()
+	note(d, a)
 	values := address(a.Values)
 	if a.Log.Rows == 0 {
 		values = 0

@@ -10,6 +10,7 @@ import (
 // Normalize computes layer or batch normalisation.
 func (d *Device) Normalize(a device.NormalizeArgs) {
 	a.Check()
+	note(d, a)
 	rows, columns := a.X.Rows, a.X.Columns
 	switch {
 	case a.Kind == device.LayerNorm:
@@ -30,6 +31,7 @@ func (d *Device) Normalize(a device.NormalizeArgs) {
 // NormalizeBackward computes the gradients of Normalize in training mode.
 func (d *Device) NormalizeBackward(a device.NormalizeBackwardArgs) {
 	a.Check()
+	note(d, a)
 	rows, columns := a.X.Rows, a.X.Columns
 	if a.Kind == device.BatchNorm {
 		d.launch(kernels.BatchNormBackward, rows, columns,

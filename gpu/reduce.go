@@ -11,6 +11,7 @@ import (
 // in their turn.
 func (d *Device) Reduce(a device.ReduceArgs) {
 	a.Check()
+	note(d, a)
 	if a.PerRow {
 		d.launch(kernels.ReduceRows, a.X.Rows, a.X.Columns,
 			integer(a.X.Rows), integer(a.X.Columns), uint64(a.Kind), address(a.X), address(a.Y), address(a.Out))

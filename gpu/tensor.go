@@ -102,6 +102,7 @@ func (e Engine) Memclr(m tensor.Memory) { e.fill(m, 0) }
 // fill panics if the memory is not the device's.
 func (e Engine) fill(m tensor.Memory, x float32) {
 	d, to := e.device, spanOf(m)
+	d.flush()
 	if d.err != nil {
 		return
 	}
@@ -116,6 +117,7 @@ func (e Engine) fill(m tensor.Memory, x float32) {
 // Memcpy copies src to dst, which is as large; either may be on the host.
 func (e Engine) Memcpy(dst, src tensor.Memory) error {
 	d := e.device
+	d.flush()
 	to, from := spanOf(dst), spanOf(src)
 	if to.bytes != from.bytes {
 		return fmt.Errorf("gpu: copying %d bytes to %d", from.bytes, to.bytes)

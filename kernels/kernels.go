@@ -87,6 +87,7 @@ const (
 	Draw
 	DrawCategorical
 	DrawMixed
+	SmallNet
 	Count // the number of kernels
 )
 
@@ -208,17 +209,25 @@ var manifest = [Count]row{
 	Draw:               {"draw", "draw.cu", RowQuads, "int rows, int columns, int kind, float sigma, pointer params, pointer out, " + draws},
 	DrawCategorical:    {"draw_categorical", "draw.cu", Elements, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets, " + draws},
 	DrawMixed:          {"draw_mixed", "draw.cu", Elements, "int rows, int columns, float sigma, float floor, pointer params, pointer out, pointer words, int stride, " + draws},
+	SmallNet:           {"small_net", "small_net.cu", Once, "pointer words, int steps"},
 }
 
 // Kernel returns the manifest's row.
 func (id ID) Kernel() Kernel {
 	r := manifest[id]
 	k := Kernel{Entry: r.entry, File: r.file, Geometry: r.geometry}
-	for declaration := range strings.SplitSeq(r.parameters, ", ") {
-		kind, name, _ := strings.Cut(declaration, " ")
-		k.Parameters = append(k.Parameters, Parameter{Type: Type(kind), Name: name})
-	}
+	k.Parameters = parameters(r.parameters)
 	return k
+}
+
+// parameters reads a list of declarations.
+func parameters(list string) []Parameter {
+	var all []Parameter
+	for declaration := range strings.SplitSeq(list, ", ") {
+		kind, name, _ := strings.Cut(declaration, " ")
+		all = append(all, Parameter{Type: Type(kind), Name: name})
+	}
+	return all
 }
 
 // String returns the kernel's entry point.

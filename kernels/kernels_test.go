@@ -14,6 +14,7 @@ import (
 
 	"gpudae/device"
 	"gpudae/device/philox"
+	"gpudae/gpu/smallnet"
 )
 
 // definition matches an entry point: launch bound, name, parameters.
@@ -115,6 +116,11 @@ func TestKindsMatchDevice(t *testing.T) {
 	compare(t, text, "Likelihood", names(device.Likelihoods()))
 	compare(t, text, "Optimizer", names(device.Optimizers()))
 	compare(t, text, "Reduction", names(device.Reductions()))
+	corruptions := names(device.Corruptions())
+	for i, name := range corruptions {
+		corruptions[i] = "corrupt" + name
+	}
+	compare(t, text, "Corruption", corruptions)
 	codes := names(device.Codes())
 	for i, name := range codes {
 		codes[i] = "code" + name // the plain names are likelihoods
@@ -150,6 +156,32 @@ func TestKindsMatchDevice(t *testing.T) {
 	}
 	if got := (device.Clock{Step: 1 | 2<<32, Epoch: 3, Cursor: 4, Index: 5}).Words(); !slices.Equal(got[:5], []uint32{1, 2, 3, 4, 5}) {
 		t.Errorf("a clock's words are %v, word.cuh counts otherwise", got)
+	}
+}
+
+// TestNetWordsMatchSource compares the words of a small net with the structs that read
+// them, and the bounds of its arrays with those of package smallnet.
+func TestNetWordsMatchSource(t *testing.T) {
+	text := read(t, "small_net.cuh")
+	step, layer, stage := NetWords()
+	for name, want := range map[string][]Parameter{"SmallNet": step, "NetLayer": layer, "NetStage": stage} {
+		m := regexp.MustCompile(`(?s)\nstruct ` + name + ` \{\n(.*?)\n(?:  NetLayer layer|\n  __device__|\};)`).FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("no struct %s", name)
+		}
+		var got []Parameter
+		for line := range strings.SplitSeq(m[1], "\n") {
+			if !strings.HasPrefix(line, "  //") {
+				got = append(got, parameter(t, name, strings.TrimSuffix(line, ";")))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("struct %s has\n%v, Go writes\n%v", name, got, want)
+		}
+	}
+	want := fmt.Sprintf("kNetThreads = %d, kNetRows = %d, kNetLayers = %d, kNetStages = %d;", threads, smallnet.MostRows, smallnet.MostLayers, smallnet.MostStages)
+	if !strings.Contains(text, want) || NetLayers != smallnet.MostLayers || NetStages != smallnet.MostStages {
+		t.Errorf("small_net.cuh does not say %s", want)
 	}
 }
 

@@ -10,6 +10,11 @@ enum Likelihood { kBernoulli, kGaussian, kGaussianLearned, kCategorical, kPoisso
 
 enum Family { kFamilyGaussian, kFamilyGaussianLearned, kFamilyBernoulli, kFamilyCategorical };
 
+enum Corruption {
+  kCorruptNone, kCorruptGaussian, kCorruptMasking, kCorruptSaltAndPepper, kCorruptSwap, kCorruptSpeckle, kCorruptUniform, kCorruptPoisson,
+  kCorruptSwapRows, kCorruptSpan
+};
+
 enum Optimizer { kSGD, kAdam, kAdamW, kRMSprop, kAdagrad };
 
 enum Code { kCodeGaussian, kCodeBernoulli, kCodeConcrete };

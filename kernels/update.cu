@@ -14,8 +14,7 @@
 //
 // Geometry: Quads. Launched by Device.Update. Four blocks on a multiprocessor are
 // enough to keep memory busy; for five ptxas spills a register on sm_80.
-#include "optimizer.cuh"
-#include "spikes.cuh"
+#include "update.cuh"
 #include "vector.cuh"
 
 namespace gpudae {
@@ -27,19 +26,11 @@ struct Step {
   bool skipped;
 };
 
-// unbias is 1/(1 - βᵗ), without the cancellation of that form near β = 1.
-__device__ inline float unbias(float beta, float t) { return -1.0f / expm1f(t * logf(beta)); }
-
 __device__ inline Step make_step(const Hyper& hyper, float clip, float decay, const float* rates, const uint32_t* clock,
                                  const float* grad_sq, const float* loss, const float* spikes, float spike_limit) {
-  Step s = {hyper, 1.0f, 0.0f, !isfinite(*grad_sq) || (loss && !isfinite(*loss)) || (spikes && exceeds(spikes, *loss, spike_limit))};
   const float t = float((uint64_t(clock[kClockStepHigh]) << 32 | clock[kClockStep]) + 1);
-  s.hyper.rate = rates[clock[kClockIndex]];
-  s.hyper.unbias1 = unbias(hyper.beta1, t);
-  s.hyper.unbias2 = unbias(hyper.beta2, t);
-  if (clip > 0) s.shrink = fminf(1.0f, clip / sqrtf(*grad_sq));
-  s.average = fminf(decay, (1.0f + t) / (10.0f + t));
-  return s;
+  return {at_step(hyper, t, rates[clock[kClockIndex]]), shrinking(clip, *grad_sq), averaging(decay, t),
+          !isfinite(*grad_sq) || refuses(loss, spikes, spike_limit)};
 }
 
 }  // namespace gpudae

@@ -12,7 +12,7 @@ import (
 
 // LogSteps is the number of losses that the device keeps before the host must
 // read them.
-const LogSteps = 50
+const LogSteps = 128
 
 // logged is the number of values of a step in the log: those of model.Net's Values.
 const logged = 2

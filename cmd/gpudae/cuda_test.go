@@ -78,6 +78,7 @@ func TestCUDA(t *testing.T) {
 		{"AutoFallsBack", testCUDAAuto},
 		{"Doctor", testCUDADoctor},
 		{"LossCurve", testCUDALossCurve},
+		{"DryRun", testCUDADryRun},
 		{"Posterior", testCUDAPosterior},
 		{"Samples", testCUDASamples},
 		{"Tables", testCUDATables},
@@ -173,6 +174,16 @@ func testCUDALossCurve(t *testing.T, p cudaProgram) {
 	t.Run("walkback", func(t *testing.T) { compareLossCurves(t, p, "train_nll", "val_nll", "--walkback", "3") })
 }
 
+// testCUDADryRun: whether a step is one kernel for many of them, and if not, why.
+func testCUDADryRun(t *testing.T, p cudaProgram) {
+	for hidden, want := range map[string]string{"24": "one kernel for many steps, in ", "512": " multiplications a step are more than 4000000"} {
+		stdout, _ := p.run(t, t.TempDir(), exitOK, nil, "train", "digits", "--device", "cuda", "--batch", "32", "--hidden", hidden, "--activation", "tanh", "--dry-run")
+		if !regexp.MustCompile(`(?m)^step +.*` + regexp.QuoteMeta(want)).MatchString(stdout) {
+			t.Errorf("with %s hidden units the plan does not say %q:\n%s", hidden, want, stdout)
+		}
+	}
+}
+
 func compareLossCurves(t *testing.T, p cudaProgram, training, validation string, flags ...string) {
 	const tolerance = 1e-4
 	curves := map[string][]map[string]any{}
@@ -251,7 +262,7 @@ func testCUDAOutOfMemory(t *testing.T, p cudaProgram) {
 // last epoch is there to go on from.
 func testCUDAKernelFails(t *testing.T, p cudaProgram) {
 	dir := t.TempDir()
-	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "20", "--hidden", "8", "--batch", "200", "-o", "run"}
+	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "20", "--hidden", "8", "--batch", "300", "-o", "run"} // more rows than a small net has
 	_, stderr := p.run(t, dir, exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700"}, arguments...)
 	for _, want := range []string{"gather_u8", "update", "CUDA_ERROR_LAUNCH_FAILED"} {
 		if !strings.Contains(stderr, want) {

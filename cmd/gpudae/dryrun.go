@@ -17,6 +17,7 @@ const paceSteps = 10
 type planJSON struct {
 	train.Plan
 	Device     string         `json:"device"`
+	Step       string         `json:"step,omitempty"` // how the device runs a step, if it says so
 	Time       train.Pace     `json:"time"`
 	Corruption corruptionJSON `json:"corruption"`
 	Resident   *residentJSON  `json:"resident,omitempty"` // of a table of mixed columns
@@ -50,8 +51,13 @@ func (r *trainRun) dry(ctx context.Context, job train.Job, plan train.Plan) erro
 			return err
 		}
 		job.Device = dev
-		out.Time, err = train.Measure(ctx, job, paceSteps)
-		return err
+		if out.Time, err = train.Measure(ctx, job, paceSteps); err != nil {
+			return err
+		}
+		if d, ok := dev.(interface{ RecordedAs() string }); ok {
+			out.Step = d.RecordedAs()
+		}
+		return nil
 	})
 	if err != nil {
 		return located(err, r.origins)
@@ -76,6 +82,9 @@ func (r *trainRun) planText(plan train.Plan, out planJSON) string {
 		fileSize(plan.Bytes.Total()), fileSize(plan.Bytes.Data), fileSize(plan.Bytes.Model), fileSize(plan.Bytes.Optimizer), fileSize(plan.Bytes.Host)))
 	g.add("arithmetic", fmt.Sprintf("%.3g GFLOP an epoch", float64(plan.FLOPsPerEpoch)/1e9))
 	g.add("optimizer", plan.Optimizer+", schedule "+plan.Schedule)
+	if out.Step != "" {
+		g.add("step", out.Step)
+	}
 	g.add("time", fmt.Sprintf("%s an epoch, %s in all if not stopped early: from %s measured now on %s (%.3g ms each)",
 		duration(out.Time.Epoch), duration(out.Time.Run), count(out.Time.Steps, "step"), out.Device, 1000*out.Time.StepSeconds))
 	return g.left()

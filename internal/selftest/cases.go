@@ -151,14 +151,27 @@ func (t trial) train(ctx context.Context, dev device.Device) ([]array, error) {
 		name string
 		view device.View
 	}{
-		{"losses and norms of the gradient", s.log}, {"gradients", s.net.Grads}, {"parameters", s.net.Params},
+		{"losses and norms of the gradient", s.log}, {"parameters", s.net.Params},
 		{"running statistics", s.net.Buffers}, {"averaged parameters", s.state.EMA},
 	} {
 		if all, err = download(all, dev, left.name, left.view); err != nil {
 			return nil, err
 		}
 	}
+	if all, err = s.gradient(all); err != nil {
+		return nil, err
+	}
 	return s.evaluate(ctx, all)
+}
+
+// gradient appends that of the first minibatch at the trained parameters, by operations
+// that are not recorded.
+func (s *session) gradient(all []array) ([]array, error) {
+	if err := s.dev.UploadWords(s.source.Clock, device.Clock{}.Words()); err != nil {
+		return nil, err
+	}
+	s.net.Gradient(s.source, batch)
+	return download(all, s.dev, "gradients", s.net.Grads)
 }
 
 func (t trial) open(ctx context.Context, dev device.Device) (*session, error) {

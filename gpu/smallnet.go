@@ -1,0 +1,160 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+
+	"gpudae/cuda"
+	"gpudae/device"
+	"gpudae/gpu/smallnet"
+	"gpudae/kernels"
+)
+
+// mostSteps bounds the steps of one launch, and with them its time.
+const mostSteps = 1024
+
+// smallNet is a step that one block makes.
+type smallNet struct {
+	words  device.Words // the description
+	shared int          // bytes of dynamic shared memory
+	rows   int          // of a minibatch
+	width  int          // of the data
+}
+
+// pending counts steps that the host has asked for and that are not queued.
+type pending struct {
+	net   *smallNet
+	steps int
+}
+
+// steps is the program of a step of a small net: it counts, and flush queues.
+func (d *Device) steps(n *smallNet) device.Program {
+	return func() error {
+		if d.pending.net != n || d.pending.steps == mostSteps {
+			d.flush()
+		}
+		d.pending.net = n
+		d.pending.steps++
+		return d.err
+	}
+}
+
+// flush queues the steps that are pending. Whatever queues, copies or waits calls it
+// first.
+func (d *Device) flush() {
+	net, steps := d.pending.net, d.pending.steps
+	if net == nil {
+		return
+	}
+	d.pending = pending{}
+	d.launchShared(kernels.SmallNet, net.rows, net.width, net.shared, wordAddress(net.words), integer(steps))
+}
+
+// smallNet makes one kernel of a recorded step. It fails with a smallnet.Refusal where
+// the step is none of a small net.
+func (d *Device) smallNet(operations []any) (*smallNet, error) {
+	if d.options.Graphs {
+		return nil, smallnet.Refusal("graphs are asked for")
+	}
+	room, err := d.smallNetRoom()
+	if err != nil {
+		d.fail("asking for shared memory", err)
+		return nil, err
+	}
+	net, err := smallnet.Recognize(operations, room)
+	if err != nil {
+		return nil, err
+	}
+	data := net.Gather.Data.(*dataset)
+	if data.stride > 0 {
+		return nil, smallnet.Refusal("the data are records")
+	}
+	n := &smallNet{shared: net.SharedBytes(), rows: net.Gather.X.Rows, width: net.Gather.X.Columns}
+	memory, err := d.Alloc(device.Float, kernels.NetMoments(net.Tiles))
+	if err != nil {
+		return nil, noRoom(err)
+	}
+	words := netWords(net, data, device.MatrixOf(memory, 0, 1, memory.Len()))
+	if memory, err = d.Alloc(device.Word, len(words)); err != nil {
+		return nil, noRoom(err)
+	}
+	n.words = device.WordsOf(memory, 0, len(words))
+	if err := d.UploadWords(n.words, words); err != nil {
+		return nil, err
+	}
+	if err := d.context.SetAttribute(d.functions[kernels.SmallNet], cuda.MaxDynamicShared, room); err != nil {
+		d.fail(fmt.Sprintf("kernel %s", kernels.SmallNet), err)
+		return nil, d.err
+	}
+	return n, nil
+}
+
+// noRoom makes a refusal of want of memory: the graph, which has been made, needs none.
+func noRoom(err error) error {
+	var full *device.OutOfMemoryError
+	if errors.As(err, &full) {
+		return smallnet.Refusal(full.Error())
+	}
+	return err
+}
+
+// smallNetRoom is the dynamic shared memory that a block of the kernel may have.
+func (d *Device) smallNetRoom() (int, error) {
+	static, err := d.context.Attribute(d.functions[kernels.SmallNet], cuda.SharedBytes)
+	return d.info.MaxShared - static, err
+}
+
+// netWords is the description in the order of kernels.NetWords, each word of 8 bytes in
+// two halves, the low one first.
+func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
+	step, layer, stage := kernels.NetWords()
+	words := stepWords(net, data, address(moments))
+	for _, l := range net.Layers {
+		words = append(words, integer(l.In), integer(l.Out), uint64(l.Act), integer(l.Weight), integer(l.Bias), integer(l.W), integer(l.X), integer(l.Y),
+			integer(l.Tile), integer(l.Unit))
+	}
+	words = append(words, make([]uint64, (kernels.NetLayers-len(net.Layers))*len(layer))...)
+	for i := range net.Stages {
+		words = stageWords(&net.Stages[i], words)
+	}
+	words = append(words, make([]uint64, (kernels.NetStages-len(net.Stages))*len(stage))...)
+	if want := len(step) + kernels.NetLayers*len(layer) + kernels.NetStages*len(stage); len(words) != want {
+		panic(fmt.Sprintf("gpu: %d words of a small net, want %d", len(words), want))
+	}
+	halves := make([]uint32, 0, 2*len(words))
+	for _, w := range words {
+		halves = append(halves, uint32(w), uint32(w>>32))
+	}
+	return halves
+}
+
+func stepWords(net *smallnet.Net, data *dataset, inOrder uint64) []uint64 {
+	g, l, u, t := &net.Gather, &net.Likelihood, &net.Update, &net.Tick
+	words := []uint64{
+		integer(g.X.Rows), integer(g.X.Columns), integer(net.Stride), integer(net.Units), integer(net.Tiles), integer(net.Floats),
+		integer(net.Clean), integer(net.Corrupted), integer(net.Mask), integer(net.Biases), integer(net.Deltas),
+		uint64(data.at), flag(data.gathers == kernels.GatherU8), float(data.scale), integer(data.rows), integer(g.Part.Lo), integer(g.Part.Len()),
+		flag(g.Part.Split), g.Part.Seed, flag(g.Shuffle), g.Seed, integer(g.Replicates), wordAddress(g.Clock),
+		uint64(l.Kind), float(l.Sigma), float(l.Destroyed), float(l.Untouched), address(l.Weights), float(l.Scale), float(net.Mean),
+		uint64(u.Kind), flag(u.Nesterov), float(u.Beta1), float(u.Beta2), float(u.Epsilon), float(u.WeightDecay), integer(u.Decayed), float(u.Clip), float(u.Decay),
+		flag(!u.Loss.IsZero()), address(u.Rates), address(u.Spikes), float(u.SpikeLimit), address(u.Params),
+	}
+	first, second := moments(u)
+	words = append(words, first, second, address(u.EMA), inOrder)
+	return append(words, integer(t.Rows), address(t.Values), address(t.Log), integer(t.Log.Rows), integer(len(net.Layers)), integer(len(net.Stages)))
+}
+
+// stageWords appends a stage; what a kind does not look at is absent.
+func stageWords(s *device.CorruptArgs, words []uint64) []uint64 {
+	ofColumn, continuous := wordAddress(s.Fields.OfColumn), uint64(0)
+	if !s.Kind.Masks() && !s.Kind.Swaps() {
+		ofColumn = 0
+	}
+	if s.Kind.Continuous() {
+		continuous = wordAddress(s.Continuous)
+	}
+	return append(words, uint64(s.Kind), s.Seed, uint64(s.Stream), uint64(s.Stage), s.Rate, wordAddress(s.Rates), float(s.Amount), integer(s.Length),
+		ofColumn, continuous, address(s.Low), address(s.High))
+}

@@ -1,0 +1,226 @@
+// Package smallnet recognises, in the operations of a recorded step, the training of
+// a net so small that one multiprocessor holds it, which a GPU then runs as one kernel
+// for many steps (kernels/small_net.cu). It says why a step is none, and lays out the
+// kernel's shared memory.
+//
+// The rule, with the reasons that Recognize gives:
+//
+//   - a minibatch of a matrix, at most MostRows rows, replicates included;
+//   - at most MostStages stages of any corruption, without absent values;
+//   - at most MostLayers dense layers with biases of their own, any activation but at
+//     the output, weights not tied; no normalisation, no dropout;
+//   - a likelihood of independent features: bernoulli, gaussian, gaussian-learned, poisson;
+//   - any optimiser, with clipping, moving average, and skipped spikes;
+//   - at most MostProducts multiplications a step, beyond which a machine of many
+//     multiprocessors should be the quicker;
+//   - what it keeps in shared memory has room there.
+//
+// The package must not know kernels, addresses or a driver: it sees the arguments of
+// operations.
+package smallnet
+
+import (
+	"fmt"
+
+	"gpudae/device"
+)
+
+// Bounds of the rule. The first three are those of arrays of small_net.cuh.
+const (
+	MostRows   = 256
+	MostLayers = 8
+	MostStages = 4
+	// MostProducts bounds the multiplications of a step's matrix products. A
+	// multiprocessor makes 128 of them a cycle, so these take at least 31,000 cycles.
+	MostProducts = 4_000_000
+)
+
+// Net is a training step of a small net: the operations that it consists of, and the
+// layout of shared memory.
+type Net struct {
+	Gather     device.GatherArgs
+	Stages     []device.CorruptArgs
+	Layers     []Layer
+	Likelihood device.LikelihoodArgs
+	Mean       float32 // the loss is so many times the sum over rows
+	Update     device.UpdateArgs
+	Tick       device.TickArgs
+
+	// Places in shared memory, counted in float32; Mask is -1 where there is none.
+	Clean, Corrupted, Mask, Biases, Deltas int
+	Stride                                 int // between units of matrices of the minibatch
+	Units, Tiles, Floats                   int // in all
+}
+
+// Layer is a dense layer. Weight and Bias are places in the arenas of parameters; W, X
+// and Y those of weights, input and output in shared memory; Tile and Unit count the
+// tiles of 4×4 weights and the units of the layers before it.
+type Layer struct {
+	In, Out      int
+	Act          device.Activation
+	Weight, Bias int
+	W, X, Y      int
+	Tile, Unit   int
+}
+
+// Refusal says why a step is not that of a small net.
+type Refusal string
+
+// Error implements error.
+func (r Refusal) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return Refusal(fmt.Sprintf(format, args...)) }
+
+// Recognize returns the net that the operations train, given as the argument structs
+// of package device in the order of the calls, for a block with so many bytes of shared
+// memory. It fails with a Refusal.
+func Recognize(operations []any, shared int) (*Net, error) {
+	for _, o := range operations {
+		if what, ok := foreign(o); ok {
+			return nil, refuse("the step has %s", what)
+		}
+	}
+	r := reader{operations: operations}
+	n := r.net()
+	if r.err != nil {
+		return nil, r.err
+	}
+	if err := n.supported(); err != nil {
+		return nil, err
+	}
+	if err := n.closed(); err != nil {
+		return nil, err
+	}
+	if products := n.products(); products > MostProducts {
+		return nil, refuse("%d multiplications a step are more than %d", products, MostProducts)
+	}
+	n.layOut()
+	if bytes := n.SharedBytes(); bytes > shared {
+		return nil, refuse("%d bytes of weights and activations are more than the %d of a block's shared memory", bytes, shared)
+	}
+	return n, nil
+}
+
+// foreign says what an operation does that no step of a small net does.
+func foreign(operation any) (what string, ok bool) {
+	switch operation.(type) {
+	case device.GatherArgs, device.CorruptArgs, device.DenseArgs, device.LikelihoodArgs, device.DenseBackwardArgs,
+		device.ReduceArgs, device.CombineArgs, device.UpdateArgs, device.TickArgs:
+		return "", false
+	case device.NormalizeArgs, device.NormalizeBackwardArgs:
+		return "normalisation", true
+	case device.DropoutArgs:
+		return "dropout", true
+	case device.EmbedArgs, device.EmbedBackwardArgs:
+		return "embedded columns", true
+	case device.DiffuseArgs, device.ConditionArgs, device.BlendArgs, device.ScoreMatchArgs:
+		return "noise levels", true
+	case device.SampleCodeArgs, device.SampleCodeBackwardArgs, device.ImportanceArgs, device.ScaleRowsArgs:
+		return "a stochastic code", true
+	case device.DrawArgs:
+		return "draws from the likelihood", true
+	}
+	return fmt.Sprintf("another operation (%T)", operation), true
+}
+
+// supported refuses kinds and extents that the kernel does not have.
+func (n *Net) supported() error {
+	if rows := n.Gather.X.Rows; rows > MostRows {
+		return refuse("%d rows of a minibatch are more than %d", rows, MostRows)
+	}
+	if len(n.Stages) > MostStages {
+		return refuse("%d stages of corruption are more than %d", len(n.Stages), MostStages)
+	}
+	for _, s := range n.Stages {
+		if s.Absent {
+			return refuse("values may be absent")
+		}
+	}
+	switch k := n.Likelihood.Kind; k {
+	case device.Bernoulli, device.Gaussian, device.GaussianLearned, device.Poisson:
+	default:
+		return refuse("the likelihood is %s", k)
+	}
+	if len(n.Layers) > MostLayers {
+		return refuse("%d layers are more than %d", len(n.Layers), MostLayers)
+	}
+	if act := n.Layers[len(n.Layers)-1].Act; act != device.Identity {
+		return refuse("the output has the activation %s", act)
+	}
+	if n.Update.Epsilon == 0 && n.Update.Kind.UsesSecondMoment() {
+		return refuse("the optimiser's epsilon is 0")
+	}
+	return nil
+}
+
+// closed refuses parameters that no layer has, which the kernel would leave alone, and
+// layers of which weight decay concerns a part.
+func (n *Net) closed() error {
+	held := 0
+	for _, l := range n.Layers {
+		held += l.In*l.Out + l.Out
+		if l.Weight < n.Update.Decayed && n.Update.Decayed < l.Weight+l.In*l.Out {
+			return refuse("weight decay concerns a part of a layer's weights")
+		}
+	}
+	if all := n.Update.Params.Len(); held != all {
+		return refuse("%d of %d parameters are those of layers", held, all)
+	}
+	return nil
+}
+
+// products is the number of multiplications of the matrix products of a step: three
+// for each weight and row, but two of the first layer, whose input has no gradient.
+func (n *Net) products() int {
+	sum := 0
+	for i, l := range n.Layers {
+		sum += min(i+2, 3) * l.In * l.Out
+	}
+	return sum * n.Gather.X.Rows
+}
+
+// SharedBytes is the dynamic shared memory that the kernel takes.
+func (n *Net) SharedBytes() int { return 4 * n.Floats }
+
+// layOut places everything in shared memory; small_net.cuh says what.
+func (n *Net) layOut() {
+	take := func(floats int) (at int) {
+		at = n.Floats
+		n.Floats += floats
+		return at
+	}
+	batch := roundUp(n.Gather.X.Rows)
+	n.Stride = odd(batch)
+	matrix := func(units int) int { return take(roundUp(units) * n.Stride) }
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		l.W = take(roundUp(l.Out) * odd(roundUp(l.In)))
+		l.Tile, l.Unit = n.Tiles, n.Units
+		n.Tiles += roundUp(l.Out) / 4 * roundUp(l.In) / 4
+		n.Units += roundUp(l.Out)
+	}
+	n.Biases = take(3 * n.Units)
+	features := n.Gather.X.Columns
+	n.Clean, n.Corrupted, n.Mask = matrix(features), matrix(features), -1
+	if !n.Likelihood.Mask.IsZero() {
+		n.Mask = matrix(features)
+	}
+	x := n.Corrupted
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		l.X = x
+		if i < len(n.Layers)-1 {
+			l.Y = matrix(l.Out)
+		}
+		x = l.Y
+	}
+	n.Deltas = take(n.Units * n.Stride)
+	last := &n.Layers[len(n.Layers)-1]
+	last.Y = n.Deltas + last.Unit*n.Stride
+}
+
+// roundUp is the next multiple of four.
+func roundUp(n int) int { return (n + 3) / 4 * 4 }
+
+// odd is the next odd multiple of four from a multiple of four on.
+func odd(n int) int { return n | 4 }

@@ -1,0 +1,260 @@
+package smallnet_test
+
+import (
+	"strings"
+	"testing"
+
+	"gpudae/device"
+	"gpudae/device/reference"
+	"gpudae/gpu/smallnet"
+	"gpudae/model"
+	"gpudae/optim"
+)
+
+// tape is a device that keeps the operations that are issued while it records, and
+// computes none of them.
+type tape struct {
+	*reference.Device
+	operations []any
+}
+
+func (d *tape) put(a any) { d.operations = append(d.operations, a) }
+
+func (d *tape) Gather(a device.GatherArgs)                         { d.put(a) }
+func (d *tape) Corrupt(a device.CorruptArgs)                       { d.put(a) }
+func (d *tape) Embed(a device.EmbedArgs)                           { d.put(a) }
+func (d *tape) EmbedBackward(a device.EmbedBackwardArgs)           { d.put(a) }
+func (d *tape) Dense(a device.DenseArgs)                           { d.put(a) }
+func (d *tape) DenseBackward(a device.DenseBackwardArgs)           { d.put(a) }
+func (d *tape) Activate(a device.ActivateArgs)                     { d.put(a) }
+func (d *tape) ActivateBackward(a device.ActivateBackwardArgs)     { d.put(a) }
+func (d *tape) Normalize(a device.NormalizeArgs)                   { d.put(a) }
+func (d *tape) NormalizeBackward(a device.NormalizeBackwardArgs)   { d.put(a) }
+func (d *tape) Dropout(a device.DropoutArgs)                       { d.put(a) }
+func (d *tape) Likelihood(a device.LikelihoodArgs)                 { d.put(a) }
+func (d *tape) Reduce(a device.ReduceArgs)                         { d.put(a) }
+func (d *tape) Combine(a device.CombineArgs)                       { d.put(a) }
+func (d *tape) Diffuse(a device.DiffuseArgs)                       { d.put(a) }
+func (d *tape) Condition(a device.ConditionArgs)                   { d.put(a) }
+func (d *tape) Blend(a device.BlendArgs)                           { d.put(a) }
+func (d *tape) ScoreMatch(a device.ScoreMatchArgs)                 { d.put(a) }
+func (d *tape) SampleCode(a device.SampleCodeArgs)                 { d.put(a) }
+func (d *tape) SampleCodeBackward(a device.SampleCodeBackwardArgs) { d.put(a) }
+func (d *tape) Importance(a device.ImportanceArgs)                 { d.put(a) }
+func (d *tape) ScaleRows(a device.ScaleRowsArgs)                   { d.put(a) }
+func (d *tape) Draw(a device.DrawArgs)                             { d.put(a) }
+func (d *tape) Update(a device.UpdateArgs)                         { d.put(a) }
+func (d *tape) Tick(a device.TickArgs)                             { d.put(a) }
+
+// step issues the operations of a training step as package train does.
+func step(t *testing.T, config model.Config, batch int, rule string) []any {
+	t.Helper()
+	fail := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dev := &tape{Device: reference.New()}
+	dae, err := model.New(config)
+	fail(err)
+	data, err := dev.Load(t.Context(), device.Table{Rows: 2 * batch, Columns: config.Features, Scale: 1, Uint8: make([]uint8, 2*batch*config.Features)})
+	fail(err)
+	net, err := model.Bind(dev, dae, model.Binding{Examples: batch, Training: true})
+	fail(err)
+	parsed, err := optim.ParseRule(rule)
+	fail(err)
+	state, err := optim.NewState(dev, parsed, dae.ParameterCount(), 0)
+	fail(err)
+	words, err := dev.Alloc(device.Word, device.ClockWords)
+	fail(err)
+	floats, err := dev.Alloc(device.Float, 100)
+	fail(err)
+	clock := device.WordsOf(words, 0, device.ClockWords)
+	low, err := model.NewRange(dev, make([]float32, config.Features), make([]float32, config.Features))
+	fail(err)
+	dev.operations = nil
+	net.Gradient(model.Source{Data: data, Part: device.Rows{Hi: 2 * batch}, Range: low, Shuffle: true, Clock: clock}, batch)
+	state.Apply(dev, optim.Step{Params: net.Params, Grads: net.Grads, GradSq: net.GradSq(), Loss: net.MeanLoss(),
+		Rates: device.MatrixOf(floats, 0, 1, 50), Clock: clock, Decayed: dae.DecayedCount()})
+	dev.Tick(device.TickArgs{Clock: clock, Rows: batch, Values: net.Values, Log: device.MatrixOf(floats, 50, 25, 2)})
+	return dev.operations
+}
+
+// hopper is the shared memory of a block on sm_90, less what the kernel has besides.
+const hopper = 227<<10 - 4096
+
+func table64() model.Config {
+	return model.Config{Features: 64, Hidden: []int{128, 16}, Corruption: "masking:0.25", Likelihood: "gaussian"}
+}
+
+// TestRule: which steps are those of a small net, and what is said of the others.
+func TestRule(t *testing.T) {
+	with := func(change func(*model.Config)) model.Config {
+		c := table64()
+		change(&c)
+		return c
+	}
+	for _, c := range []struct {
+		name   string
+		config model.Config
+		batch  int
+		rule   string
+		shared int
+		reason string
+	}{
+		{"64-128-16-128-64", table64(), 32, "adam", hopper, ""},
+		{"its sgd", table64(), 32, "sgd", hopper, ""},
+		{"replicates", with(func(c *model.Config) { c.Replicates = 4 }), 8, "adam", hopper, ""},
+		{"two stages, gelu", with(func(c *model.Config) { c.Corruption, c.Activation = "swap:0.1+gaussian:0.3", "gelu" }), 32, "adam", hopper, ""},
+		{"emphasis", with(func(c *model.Config) { c.Emphasis = model.Emphasis{Destroyed: 1, Untouched: 0.5} }), 32, "adam", hopper, ""},
+		{"learned variances", with(func(c *model.Config) { c.Hidden, c.Likelihood = []int{64, 16}, "gaussian-learned" }), 32, "adam", hopper, ""},
+		{"99 KiB", table64(), 32, "adam", 99<<10 - 4096, "bytes of weights and activations are more than the 97280 of a block's shared memory"},
+		{"wide", with(func(c *model.Config) { c.Hidden = []int{300} }), 32, "adam", hopper, "bytes of weights and activations are more than"},
+		{"much work", table64(), 128, "adam", hopper, "multiplications a step are more than 4000000"},
+		{"many rows", with(func(c *model.Config) { c.Hidden = []int{4} }), 300, "adam", hopper, "300 rows of a minibatch are more than 256"},
+		{"many layers", with(func(c *model.Config) { c.Hidden = []int{9, 9, 9, 9, 9} }), 32, "adam", hopper, "10 layers are more than 8"},
+		{"many stages", with(func(c *model.Config) { c.Corruption = "masking:0.1+masking:0.1+masking:0.1+masking:0.1+masking:0.1" }), 32, "adam", hopper, "5 stages of corruption are more than 4"},
+		{"tied", with(func(c *model.Config) { c.Tied = true }), 32, "adam", hopper, "weights are tied"},
+		{"dropout", with(func(c *model.Config) { c.Dropout = 0.1 }), 32, "adam", hopper, "the step has dropout"},
+		{"norm", with(func(c *model.Config) { c.Norm = "layer" }), 32, "adam", hopper, "the step has normalisation"},
+		{"classes", with(func(c *model.Config) { c.Fields, c.Likelihood = []int{30, 34}, "categorical" }), 32, "adam", hopper, "the likelihood is categorical"},
+		{"score", with(func(c *model.Config) {
+			c.Objective, c.Corruption, c.Likelihood, c.Score.Noise = model.ObjectiveDSM, "", "", "single:0.3"
+		}), 32, "adam", hopper, "the step has noise levels"},
+		{"code", with(func(c *model.Config) { c.CodeDistribution = "gaussian" }), 32, "adam", hopper, "the step has a stochastic code"},
+		{"walkback", with(func(c *model.Config) { c.Walkback = 2 }), 32, "adam", hopper, "the step has draws from the likelihood"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			net, err := smallnet.Recognize(step(t, c.config, c.batch, c.rule), c.shared)
+			if c.reason == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkLayout(t, net)
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.reason) {
+				t.Errorf("the reason is %v, want one that says %q", err, c.reason)
+			}
+		})
+	}
+}
+
+// checkLayout: what lies in shared memory does not overlap and is aligned.
+func checkLayout(t *testing.T, n *smallnet.Net) {
+	t.Helper()
+	up := func(x int) int { return (x + 3) / 4 * 4 }
+	used := make([]string, n.Floats)
+	take := func(what string, at, floats int) {
+		t.Helper()
+		if at%4 != 0 {
+			t.Errorf("%s lies at %d, which is no multiple of four", what, at)
+		}
+		for i := at; i < at+floats; i++ {
+			if used[i] != "" {
+				t.Fatalf("%s and %s overlap at %d", what, used[i], i)
+			}
+			used[i] = what
+		}
+	}
+	if n.Stride%8 != 4 || n.Stride < n.Gather.X.Rows {
+		t.Errorf("%d rows lie %d apart", n.Gather.X.Rows, n.Stride)
+	}
+	features, units, tiles := up(n.Gather.X.Columns)*n.Stride, 0, 0
+	take("clean", n.Clean, features)
+	take("corrupted", n.Corrupted, features)
+	if n.Mask >= 0 {
+		take("mask", n.Mask, features)
+	}
+	take("biases", n.Biases, 3*n.Units)
+	take("deltas", n.Deltas, n.Units*n.Stride)
+	x := n.Corrupted
+	for i, l := range n.Layers {
+		if l.X != x || l.Unit != units || l.Tile != tiles {
+			t.Errorf("layer %d is laid out as %+v", i, l)
+		}
+		take("weights", l.W, up(l.Out)*(up(l.In)|4))
+		if i < len(n.Layers)-1 {
+			take("output", l.Y, up(l.Out)*n.Stride)
+		} else if l.Y != n.Deltas+l.Unit*n.Stride {
+			t.Errorf("the output lies at %d", l.Y)
+		}
+		x, units, tiles = l.Y, units+up(l.Out), tiles+up(l.Out)*up(l.In)/16
+	}
+	if n.Units != units || n.Tiles != tiles || n.SharedBytes() != 4*len(used) {
+		t.Errorf("%d units, %d tiles, %d bytes", n.Units, n.Tiles, n.SharedBytes())
+	}
+}
+
+// TestOtherSteps: operations that read something else than those before them left are
+// not taken for a step.
+func TestOtherSteps(t *testing.T) {
+	operations := func() []any { return step(t, table64(), 32, "adam") }
+	if _, err := smallnet.Recognize(operations(), hopper); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(all []any) []any
+		reason string
+	}{
+		"nothing":        {func([]any) []any { return nil }, "there is no Gather"},
+		"no tick":        {func(all []any) []any { return all[:len(all)-1] }, "there is no Tick"},
+		"two ticks":      {func(all []any) []any { return append(all, all[len(all)-1]) }, "goes on after its tick"},
+		"no loss":        {func(all []any) []any { return without[device.LikelihoodArgs](all) }, "DenseBackward stands where a step has Likelihood"},
+		"no corruption":  {func(all []any) []any { return without[device.CorruptArgs](all) }, "nothing is corrupted"},
+		"another input":  {edit(func(a *device.DenseArgs) { a.X.Offset++ }), "is not the output of the layer below"},
+		"no bias":        {edit(func(a *device.DenseArgs) { a.Bias = device.View{} }), "has no bias"},
+		"another target": {edit(func(a *device.LikelihoodArgs) { a.Target = a.Params }), "beside the clean minibatch"},
+		"by column":      {edit(func(a *device.LikelihoodArgs) { a.ByColumn = a.Target }), "by column"},
+		"accumulating":   {edit(func(a *device.DenseBackwardArgs) { a.Accumulate = true }), "added to another"},
+		"an activation":  {edit(func(a *device.DenseArgs) { a.Act = device.Tanh }), "the output has the activation tanh"},
+		"other slopes": {func(all []any) []any {
+			for i, o := range all {
+				if a, ok := o.(device.DenseBackwardArgs); ok && !a.DX.IsZero() {
+					a.InAct = device.Tanh
+					all[i] = a
+				}
+			}
+			return all
+		}, "leaves out an activation"},
+		"another rows":  {edit(func(a *device.CorruptArgs) { a.Index.Offset++ }), "not that of the minibatch's rows"},
+		"absent values": {edit(func(a *device.CorruptArgs) { a.Absent = true }), "may be absent"},
+		"a sum":         {edit(func(a *device.CombineArgs) { a.B = a.A }), "not a mean"},
+		"another clock": {edit(func(a *device.TickArgs) { a.Clock.Offset++ }), "one clock"},
+		"another arena": {edit(func(a *device.UpdateArgs) { a.Params.Offset += 4 }), "not in the arena"},
+		"more of it":    {edit(func(a *device.UpdateArgs) { a.Params.Columns++ }), "parameters are those of layers"},
+		"another loss":  {edit(func(a *device.UpdateArgs) { a.Loss = a.GradSq }), "another gradient or loss"},
+		"half a decay":  {edit(func(a *device.UpdateArgs) { a.Decayed-- }), "a part of a layer's weights"},
+		"no epsilon":    {edit(func(a *device.UpdateArgs) { a.Epsilon = 0 }), "epsilon is 0"},
+		"other values":  {edit(func(a *device.TickArgs) { a.Values.Columns = 1 }), "loss and norm"},
+	} {
+		if _, err := smallnet.Recognize(c.change(operations()), hopper); err == nil || !strings.Contains(err.Error(), c.reason) {
+			t.Errorf("%s: the reason is %v, want one that says %q", name, err, c.reason)
+		}
+	}
+}
+
+// edit changes the last operation of a type.
+func edit[A any](change func(*A)) func(all []any) []any {
+	return func(all []any) []any {
+		for i := len(all) - 1; i >= 0; i-- {
+			if a, ok := all[i].(A); ok {
+				change(&a)
+				all[i] = a
+				break
+			}
+		}
+		return all
+	}
+}
+
+func without[A any](all []any) []any {
+	var kept []any
+	for _, o := range all {
+		if _, ok := o.(A); !ok {
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}

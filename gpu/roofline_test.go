@@ -25,7 +25,7 @@ func TestCounterKnowsTheLaunches(t *testing.T) {
 		{Corruption: "swap:0.2+gaussian:0.1", Likelihood: "gaussian-learned", Norm: "layer", Dropout: 0.2},
 		{Corruption: "salt-and-pepper:0.3+speckle:0.2", Likelihood: "poisson", Norm: "batch", Activation: "gelu"},
 		{Corruption: "uniform:0.1+poisson:20", Likelihood: "gaussian:1", Replicates: 3},
-		{Corruption: "span:0.3:length=4", Likelihood: "categorical", Fields: []int{3, 5, 56}},
+		{Corruption: "span:0.3,length=4", Likelihood: "categorical", Fields: []int{3, 5, 56}},
 		{Likelihood: "gaussian", Objective: model.ObjectiveDSM, Score: model.Score{Noise: "geometric:min=0.01,max=10"}},
 		{Corruption: "masking:0.3", Likelihood: "bernoulli", CodeDistribution: "gaussian", Importance: 3},
 		{Corruption: "gaussian:0.2", Likelihood: "gaussian:0.5", CodeDistribution: "concrete:0.5", Walkback: 2},
@@ -40,6 +40,9 @@ func TestCounterKnowsTheLaunches(t *testing.T) {
 			}
 			if got := dev.Recorded(); !slices.Equal(got, want) {
 				t.Errorf("a step launches\n%q\nand is counted as\n%q", got, want)
+			}
+			if err := dev.Sync(); err != nil { // which forgets them
+				t.Fatal(err)
 			}
 		})
 	}
@@ -85,5 +88,4 @@ func runStep(t *testing.T, dev device.Device, config model.Config) {
 	})
 	must(err)
 	must(program())
-	must(dev.Sync())
 }

@@ -452,19 +452,20 @@ __device__ inline void weight_gradient(const SmallNet& n, const float* memory, c
 #pragma unroll
     for (int c = 0; c < 4; ++c) sums[j][c] = 0;
   }
-#pragma unroll 2
-  for (int i = 0; i < batch; i += 2) {
-    float b[4][2];
-#pragma unroll
-    for (int c = 0; c < 4; ++c) load<2>(x + c * t.across * stride + i, b[c]);
+#pragma unroll 1
+  for (int i = 0; i < batch; i += 4) {
+    float a[4][4], b[4][4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      float a[2];
-      load<2>(delta + j * t.groups * stride + i, a);
+      load<4>(delta + j * t.groups * stride + i, a[j]);
+      load<4>(x + j * t.across * stride + i, b[j]);
+    }
 #pragma unroll
-      for (int q = 0; q < 2; ++q) {
+    for (int q = 0; q < 4; ++q) {
 #pragma unroll
-        for (int c = 0; c < 4; ++c) sums[j][c] = __fmaf_rn(a[q], b[c][q], sums[j][c]);
+      for (int j = 0; j < 4; ++j) {
+#pragma unroll
+        for (int c = 0; c < 4; ++c) sums[j][c] = __fmaf_rn(a[j][q], b[c][q], sums[j][c]);
       }
     }
   }

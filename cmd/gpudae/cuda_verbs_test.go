@@ -47,7 +47,7 @@ func (p cudaProgram) ask(t *testing.T, dir, other string, tolerance float64, fil
 		}
 		answers[device] = answer
 	}
-	compareJSON(t, arguments[0], answers["cuda"], answers[other], tolerance)
+	compareValues(t, arguments[0], answers["cuda"], answers[other], tolerance)
 	for _, name := range files {
 		compareCells(t, filepath.Join(dir, "cuda", name), filepath.Join(dir, other, name), tolerance)
 	}
@@ -63,8 +63,8 @@ func ownOfRun(key string) bool {
 	return slices.Contains([]string{"device", "seconds", "samples_per_s"}, key)
 }
 
-// compareJSON compares two values, but for what is each run's own.
-func compareJSON(t *testing.T, where string, got, want any, tolerance float64) {
+// compareValues compares two values, but for what is each run's own.
+func compareValues(t *testing.T, where string, got, want any, tolerance float64) {
 	t.Helper()
 	switch want := want.(type) {
 	case map[string]any:
@@ -74,7 +74,7 @@ func compareJSON(t *testing.T, where string, got, want any, tolerance float64) {
 		}
 		for key := range want {
 			if !ownOfRun(key) {
-				compareJSON(t, where+"."+key, got[key], want[key], tolerance)
+				compareValues(t, where+"."+key, got[key], want[key], tolerance)
 			}
 		}
 	case []any:
@@ -83,7 +83,7 @@ func compareJSON(t *testing.T, where string, got, want any, tolerance float64) {
 			t.Fatalf("%s is %v, want %v", where, got, want)
 		}
 		for i := range want {
-			compareJSON(t, fmt.Sprintf("%s[%d]", where, i), got[i], want[i], tolerance)
+			compareValues(t, fmt.Sprintf("%s[%d]", where, i), got[i], want[i], tolerance)
 		}
 	case float64:
 		if got, ok := got.(float64); !ok || !agree(got, want, tolerance) {
@@ -223,7 +223,7 @@ func compareServed(t *testing.T, p cudaProgram, dir, model string, tolerance flo
 		url := waitForURL(filepath.Join(folder, "url"))
 		for range 8 {
 			for _, route := range []string{"denoise", "encode"} {
-				answers[device] = append(answers[device], answerOf(url+"/v1/"+route, body))
+				answers[device] = append(answers[device], bodyOf(url+"/v1/"+route, body))
 			}
 		}
 		command.Process.Signal(syscall.SIGTERM)
@@ -236,7 +236,7 @@ func compareServed(t *testing.T, p cudaProgram, dir, model string, tolerance flo
 		if _, ok := answer.(map[string]any); !ok {
 			t.Fatalf("the CPU served %v", answer)
 		}
-		compareJSON(t, fmt.Sprintf("answer %d", i), answers["cuda"][i], answer, tolerance)
+		compareValues(t, fmt.Sprintf("answer %d", i), answers["cuda"][i], answer, tolerance)
 	}
 }
 
@@ -250,8 +250,8 @@ func waitForURL(path string) string {
 	return ""
 }
 
-// answerOf is the JSON of an answer, or why there is none, in words.
-func answerOf(url, body string) any {
+// bodyOf is the JSON of an answer, or why there is none, in words.
+func bodyOf(url, body string) any {
 	answer, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
 		return err.Error()

@@ -7,22 +7,21 @@ import (
 	"gpudae/kernels"
 )
 
-// product is the kernel for an m×n product, of those that start at first and
-// differ by their tile.
-func (d *Device) product(first kernels.ID, m, n int) kernels.ID {
-	return first + kernels.ID(kernels.TileFor(m, n, d.info.Multiprocessors))
+// Choose returns how the device computes an m×n product with sums of k terms.
+func (d *Device) Choose(m, n, k int) kernels.Choice {
+	return kernels.Choose(d.class, m, n, k, d.info.Multiprocessors)
 }
 
 // Dense computes Y = act(X·Wᵀ + b).
 func (d *Device) Dense(a device.DenseArgs) {
 	a.Check()
 	note(d, a)
-	first := kernels.DenseNT32
+	product := kernels.DenseNT
 	if a.Transposed {
-		first = kernels.DenseNN32
+		product = kernels.DenseNN
 	}
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
-	d.launch(d.product(first, m, n), m, n,
+	d.launch(d.Choose(m, n, k).Kernel(product), m, n,
 		integer(m), integer(n), integer(k), address(a.X), address(a.W), address(a.Bias), uint64(a.Act), address(a.Pre), address(a.Y))
 }
 
@@ -43,16 +42,16 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 }
 
 func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
-	first := kernels.DenseBackwardInputNN32
+	product := kernels.InputNN
 	if a.Transposed {
-		first = kernels.DenseBackwardInputNT32
+		product = kernels.InputNT
 	}
 	source := a.X
 	if a.InAct.NeedsInput() {
 		source = a.InPre
 	}
 	m, n, k := a.X.Rows, a.X.Columns, a.DA.Columns
-	d.launch(d.product(first, m, n), m, n,
+	d.launch(d.Choose(m, n, k).Kernel(product), m, n,
 		integer(m), integer(n), integer(k), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX))
 }
 
@@ -61,7 +60,7 @@ func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
 	if a.Transposed {
 		p, q = q, p
 	}
-	m, n := p.Columns, q.Columns
-	d.launch(d.product(kernels.DenseBackwardWeight32, m, n), m, n,
-		integer(m), integer(n), integer(a.X.Rows), address(p), address(q), flag(a.Accumulate), address(a.DW))
+	m, n, k := p.Columns, q.Columns, a.X.Rows
+	d.launch(d.Choose(m, n, k).Kernel(kernels.Weight), m, n,
+		integer(m), integer(n), integer(k), address(p), address(q), flag(a.Accumulate), address(a.DW))
 }

@@ -2,6 +2,8 @@
 
 package gpu
 
+import "fmt"
+
 // Recorded returns the last program that ran, kernel by kernel.
 func (d *Device) Recorded() []string {
 	var names []string
@@ -13,3 +15,6 @@ func (d *Device) Recorded() []string {
 
 // Multiprocessors is what products are cut for.
 func (d *Device) Multiprocessors() int { return d.info.Multiprocessors }
+
+// Capability is the GPU's, by which float32 has its arithmetic.
+func (d *Device) Capability() string { return fmt.Sprintf("%d.%d", d.info.Major, d.info.Minor) }

@@ -32,18 +32,21 @@ var errClosed = errors.New("gpu: the device is closed")
 // BlockingVariable is the environment variable that asks for Options.Blocking.
 const BlockingVariable = "GPUDAE_CUDA_BLOCKING"
 
-// Options are choices that change no result.
+// Options are how a device computes.
 type Options struct {
+	// Class is the arithmetic of dense layers' products, as Class.On says for the GPU. All
+	// else is float32.
+	Class kernels.Class
 	// Blocking waits after every kernel and replays programs kernel by kernel, so
-	// that a failure names the kernel. It is slow.
+	// that a failure names the kernel. It changes no result, and is slow.
 	Blocking bool
 	// Graphs records steps of small nets as graphs too.
 	Graphs bool
 }
 
-// OptionsFromEnvironment are those that the environment asks for.
-func OptionsFromEnvironment() Options {
-	return Options{Blocking: os.Getenv(BlockingVariable) == "1"}
+// OptionsFromEnvironment are those of a class with what the environment asks for.
+func OptionsFromEnvironment(class kernels.Class) Options {
+	return Options{Class: class, Blocking: os.Getenv(BlockingVariable) == "1"}
 }
 
 // Device is one GPU. It implements device.Device and, like any device, is used
@@ -53,6 +56,7 @@ type Device struct {
 	info      cuda.DeviceInfo
 	driver    cuda.Driver
 	options   Options
+	class     kernels.Class // of products
 	context   *cuda.Context
 	functions [kernels.Count]cuda.Function
 	arena     arena
@@ -118,6 +122,7 @@ func (d *Device) prepare(ordinal int) error {
 	if err := usableArchitecture(d.info); err != nil {
 		return err
 	}
+	d.class = d.options.Class.On(d.info.Major, d.info.Minor)
 	if err := d.context.Load(kernels.Fatbin()); err != nil {
 		return err
 	}

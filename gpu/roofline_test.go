@@ -19,7 +19,7 @@ import (
 func TestCounterKnowsTheLaunches(t *testing.T) {
 	dev := open(t, gpu.Options{})
 	defer dev.Close()
-	counter := roofline.NewCounter(roofline.GPU{Name: "as this one", Multiprocessors: dev.Multiprocessors()})
+	counter := roofline.NewCounter(roofline.GPU{Name: "as this one", Capability: dev.Capability(), Multiprocessors: dev.Multiprocessors()})
 	for _, c := range []model.Config{
 		{Corruption: "masking:0.3", Likelihood: "bernoulli", Tied: true},
 		{Corruption: "swap:0.2+gaussian:0.1", Likelihood: "gaussian-learned", Norm: "layer", Dropout: 0.2},

@@ -4,6 +4,7 @@ package gpu_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"gpudae/cuda/cudatest"
@@ -12,36 +13,47 @@ import (
 	"gpudae/kernels"
 )
 
-// TestSelfTestRunsEveryKernel: the self-test that doctor makes agrees with the
-// reference, and leaves out no kernel of the manifest, on small and on large GPUs.
+// TestSelfTestRunsEveryKernel: the self-tests that doctor makes agree with the
+// reference, and leave out no kernel of the manifest, on small and on large GPUs.
 func TestSelfTestRunsEveryKernel(t *testing.T) {
-	for _, multiprocessors := range []int{4, 132, 192} {
+	for multiprocessors, classes := range map[int][]kernels.Class{
+		4: {kernels.Float32}, 132: {kernels.Float32, kernels.TF32, kernels.BFloat16}, 192: {kernels.Float32},
+	} {
 		t.Run(fmt.Sprint(multiprocessors), func(t *testing.T) {
 			cudatest.Set(t, "SOFTDRIVER_MULTIPROCESSORS", multiprocessors)
-			selfTest(t)
+			var before [kernels.Count]int
+			for id := range kernels.Count {
+				before[id] = cudatest.Ran(t, id.String())
+			}
+			for _, class := range classes {
+				selfTest(t, class)
+			}
+			for id := range kernels.Count {
+				wanted := id.Class() == kernels.Strict || slices.Contains(classes, id.Class())
+				if wanted && cudatest.Ran(t, id.String()) == before[id] {
+					t.Errorf("the self-test does not run kernel %s", id)
+				}
+			}
 		})
 	}
 }
 
-func selfTest(t *testing.T) {
+func selfTest(t *testing.T, class kernels.Class) {
 	t.Helper()
-	dev := open(t, gpu.Options{})
+	dev := open(t, gpu.Options{Class: class})
 	defer dev.Close()
-	var before [kernels.Count]int
-	for id := range kernels.Count {
-		before[id] = cudatest.Ran(t, id.String())
+	var report *selftest.Report
+	var err error
+	if allowed, rounds := map[kernels.Class]float64{kernels.TF32: 5e-3, kernels.BFloat16: 5e-2}[class]; rounds {
+		report, err = selftest.RunProducts(t.Context(), dev, allowed)
+	} else {
+		report, err = selftest.Run(t.Context(), dev)
 	}
-	report, err := selftest.Run(t.Context(), dev)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(report)
+	t.Logf("%s: %s", class, report)
 	if !report.OK() {
-		t.Error("the device disagrees with the reference")
-	}
-	for id := range kernels.Count {
-		if cudatest.Ran(t, id.String()) == before[id] {
-			t.Errorf("the self-test does not run kernel %s", id)
-		}
+		t.Errorf("the device disagrees with the reference in %s", class)
 	}
 }

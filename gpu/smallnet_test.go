@@ -16,6 +16,7 @@ import (
 	"gpudae/device"
 	"gpudae/device/reference"
 	"gpudae/gpu"
+	"gpudae/gpu/smallnet"
 	"gpudae/kernels"
 	"gpudae/model"
 	"gpudae/optim"
@@ -29,6 +30,13 @@ type smallCase struct {
 	table  func(t *testing.T) device.Table
 	change func(c *train.Config)
 	near   bool // where the order of additions reaches the parameters: by clipping
+}
+
+// TestSmallNetsAreStrict: all products of a small net are such in a graph as SmallNet makes.
+func TestSmallNetsAreStrict(t *testing.T) {
+	if smallnet.MostProducts > kernels.MostStrict {
+		t.Errorf("a small net makes up to %d multiplications, and products of more than %d are on tensor cores", smallnet.MostProducts, kernels.MostStrict)
+	}
 }
 
 // wave is a table of float32 with that many columns.

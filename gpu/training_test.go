@@ -19,6 +19,7 @@ import (
 	"gpudae/device/philox"
 	"gpudae/device/reference"
 	"gpudae/gpu"
+	"gpudae/kernels"
 	"gpudae/model"
 	"gpudae/optim"
 	"gpudae/train"
@@ -98,6 +99,44 @@ func compareLoss(t *testing.T, what string, got, want float64) {
 	t.Logf("%s loss %.7f, the reference's %.7f, relative difference %.1e", what, got, want, difference)
 	if !(difference <= tolerance) {
 		t.Errorf("%s loss differs by %.1e, more than %.0e", what, difference, tolerance)
+	}
+}
+
+// TestClassesTrainAlike: the loss curve of a run in each class of arithmetic beside the
+// reference's, which rounding of products moves little.
+func TestClassesTrainAlike(t *testing.T) {
+	losses := func(dev device.Device) []train.Row {
+		j := job(t, dev, 250, 3)
+		var err error
+		if j.Model, err = model.New(model.Config{Features: 64, Hidden: []int{1000, 80}, Activation: "gelu", Norm: "layer",
+			Corruption: "masking:0.25", Likelihood: "bernoulli"}); err != nil { // products of more than kernels.MostStrict multiplications
+			t.Fatal(err)
+		}
+		result, err := train.Run(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.History
+	}
+	want := losses(reference.New())
+	for _, c := range []struct {
+		class     kernels.Class
+		tolerance float64
+	}{{kernels.Strict, 1e-4}, {kernels.Float32, 1e-4}, {kernels.TF32, 1e-3}, {kernels.BFloat16, 1e-2}} {
+		t.Run(c.class.String(), func(t *testing.T) {
+			dev := open(t, gpu.Options{Class: c.class})
+			defer dev.Close()
+			worst := 0.0
+			for i, row := range losses(dev) {
+				for _, pair := range [][2]float64{{row.TrainNLL, want[i].TrainNLL}, {row.ValNLL, want[i].ValNLL}} {
+					worst = max(worst, math.Abs(pair[0]-pair[1])/math.Abs(pair[1]))
+				}
+			}
+			t.Logf("relative difference of losses %.1e at most", worst)
+			if !(worst <= c.tolerance) {
+				t.Errorf("losses differ from the reference's by %.1e, more than %.0e", worst, c.tolerance)
+			}
+		})
 	}
 }
 

@@ -9,33 +9,8 @@
 // the same bits; the launcher takes the largest that fills the machine.
 //
 // Geometry: Tiles, a block for each tile of Y. Launched by Device.Dense.
-#include "activation.cuh"
+#include "epilogue.cuh"
 #include "gemm.cuh"
-
-namespace gpudae {
-
-// Output applies bias and activation to four sums of a row and stores them.
-struct Output {
-  int64_t n;
-  const float* bias;
-  int act;
-  float *pre, *y;
-  __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
-    if (bias) {
-      const Quad b = load_quad(bias + column, count);
-#pragma unroll
-      for (int l = 0; l < 4; ++l) sums.at[l] += b.at[l];
-    }
-    if (pre) store_quad(pre + row * n + column, count, sums);
-    if (act != kIdentity) {
-      const float4 a = activate_quad(act, make_float4(sums.at[0], sums.at[1], sums.at[2], sums.at[3]));
-      sums = {{a.x, a.y, a.z, a.w}};
-    }
-    store_quad(y + row * n + column, count, sums);
-  }
-};
-
-}  // namespace gpudae
 
 using namespace gpudae;
 

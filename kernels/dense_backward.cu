@@ -11,44 +11,9 @@
 //
 // Geometry: Tiles, a block for each tile of the output; column_sums: Columns, a
 // block for 32 columns. Launched by Device.DenseBackward.
-#include "activation.cuh"
+#include "epilogue.cuh"
 #include "gemm.cuh"
 #include "reduce.cuh"
-
-namespace gpudae {
-
-// InputGradient multiplies four sums of a row by act' and stores them.
-struct InputGradient {
-  int64_t n;
-  int act;
-  const float* source;
-  float* dx;
-  __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
-    if (act != kIdentity) {
-      const Quad from = load_quad(source + row * n + column, count);
-      const float4 d = derivative_quad(act, make_float4(from.at[0], from.at[1], from.at[2], from.at[3]));
-      sums = {{sums.at[0] * d.x, sums.at[1] * d.y, sums.at[2] * d.z, sums.at[3] * d.w}};
-    }
-    store_quad(dx + row * n + column, count, sums);
-  }
-};
-
-// WeightGradient stores four sums of a row, or adds them to what is there.
-struct WeightGradient {
-  int64_t n, accumulate;
-  float* dw;
-  __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
-    float* to = dw + row * n + column;
-    if (accumulate) {
-      const Quad before = load_quad(to, count);
-#pragma unroll
-      for (int l = 0; l < 4; ++l) sums.at[l] += before.at[l];
-    }
-    store_quad(to, count, sums);
-  }
-};
-
-}  // namespace gpudae
 
 using namespace gpudae;
 

@@ -82,16 +82,22 @@ struct Panel {
     }
   }
 
-  // fetch reads the next panel of an operand of so wide rows across k, of which
-  // left columns lie inside it.
-  __device__ void fetch(int64_t left, int64_t width) {
+  // each hands every quad of the next panel of an operand of so wide rows across k, of
+  // which left columns lie inside it, to take(q, where it starts, how many are inside).
+  template <class Take>
+  __device__ void each(int64_t left, int64_t width, const Take& take) {
     const int depth = left < K ? int(left) : K;
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
       const int room = depth - place(q).k;
-      held[q] = load_quad(next[q], order == kAlongK ? (inside[q] > 0 ? room : 0) : (room > 0 ? inside[q] : 0));
+      take(q, next[q], order == kAlongK ? (inside[q] > 0 ? room : 0) : (room > 0 ? inside[q] : 0));
       next[q] += order == kAlongK ? K : K * width;
     }
+  }
+
+  // fetch reads the next panel.
+  __device__ void fetch(int64_t left, int64_t width) {
+    each(left, width, [this](int q, const float* from, int count) { held[q] = load_quad(from, count); });
   }
 
   __device__ void store(float (&to)[K][W + kPad]) const {

@@ -88,8 +88,11 @@ const (
 	DrawCategorical
 	DrawMixed
 	SmallNet
-	Count // the number of kernels
+	firstTensor // the products on tensor cores: see product.go
 )
+
+// Count is the number of kernels.
+const Count = firstTensor + tensorKernels
 
 // Kernel is a row of the manifest.
 type Kernel struct {
@@ -141,7 +144,7 @@ type row struct {
 	parameters  string
 }
 
-var manifest = [Count]row{
+var manifest = [firstTensor]row{
 	Activate:                    {"activate", "activate.cu", Quads, "int n, int act, pointer x, pointer y"},
 	ActivateBackward:            {"activate_backward", "activate.cu", Quads, "int n, int act, pointer source, pointer dy, pointer dx"},
 	Combine:                     {"combine", "combine.cu", Quads, "int n, float alpha, float beta, pointer a, pointer b, pointer dst"},
@@ -212,9 +215,16 @@ var manifest = [Count]row{
 	SmallNet:           {"small_net", "small_net.cu", Once, "pointer words, int steps"},
 }
 
+func (id ID) row() row {
+	if id < firstTensor {
+		return manifest[id]
+	}
+	return tensorRow(id)
+}
+
 // Kernel returns the manifest's row.
 func (id ID) Kernel() Kernel {
-	r := manifest[id]
+	r := id.row()
 	k := Kernel{Entry: r.entry, File: r.file, Geometry: r.geometry}
 	k.Parameters = parameters(r.parameters)
 	return k
@@ -231,13 +241,16 @@ func parameters(list string) []Parameter {
 }
 
 // String returns the kernel's entry point.
-func (id ID) String() string { return manifest[id].entry }
+func (id ID) String() string { return id.row().entry }
 
 // Launch returns the grid and the block of a launch on a shape, which is that of
 // the operand that the kernel's geometry counts. A grid of 0 means that there is
 // nothing to do. It panics at shapes that no machine can hold.
 func (id ID) Launch(rows, columns int) (grid, block int) {
-	return manifest[id].geometry.Launch(rows, columns)
+	if id < firstTensor {
+		return manifest[id].geometry.Launch(rows, columns)
+	}
+	return tensorGeometry(id).Launch(rows, columns)
 }
 
 func panicf(format string, args ...any) { panic("kernels: " + fmt.Sprintf(format, args...)) }

@@ -209,14 +209,60 @@ func compare(t *testing.T, text, enumeration string, want []string) {
 	}
 }
 
-// TestTilesFollowEachOther holds the promise that DenseNT32 + ID(tile) is the
-// kernel of a tile.
-func TestTilesFollowEachOther(t *testing.T) {
-	for _, first := range []ID{DenseNT32, DenseNN32, DenseBackwardInputNN32, DenseBackwardInputNT32, DenseBackwardWeight32} {
-		for tile := Small; tile <= Large; tile++ {
-			id := first + ID(tile)
-			if want := strings.TrimSuffix(first.String(), "32") + fmt.Sprint(tile.Side()); id.String() != want || id.Kernel().Geometry != Tiles32+Geometry(tile) {
-				t.Errorf("%s with geometry %d, want %s", id, id.Kernel().Geometry, want)
+// TestChoicesHaveTheirKernels: a product's kernel says its class and its tile, and is
+// launched accordingly.
+func TestChoicesHaveTheirKernels(t *testing.T) {
+	names := map[Product]string{DenseNT: "dense_nt", DenseNN: "dense_nn", InputNN: "dense_backward_input_nn", InputNT: "dense_backward_input_nt", Weight: "dense_backward_weight"}
+	for _, p := range Products() {
+		for _, class := range Classes() {
+			for tile := Small; tile <= Large; tile++ {
+				want := fmt.Sprintf("%s_%s_%d", names[p], class.Arithmetic(), tile.Side())
+				if class == Strict {
+					want = fmt.Sprintf("%s_%d", names[p], tile.Side())
+				}
+				id := Choice{class, tile}.Kernel(p)
+				if id.Class() != class || id.String() != want || id.Kernel().Geometry != Tiles32+Geometry(tile) {
+					t.Errorf("%s with geometry %d, want %s", id, id.Kernel().Geometry, want)
+				}
+			}
+		}
+	}
+}
+
+// TestClassOnGPUs: only float32 depends on the GPU, and it alone may become strict.
+func TestClassOnGPUs(t *testing.T) {
+	for capability, tensor := range map[[2]int]bool{{8, 0}: true, {8, 6}: false, {8, 9}: false, {9, 0}: true, {10, 0}: true, {10, 3}: true, {11, 0}: false, {12, 0}: false} {
+		for _, class := range Classes() {
+			want := class
+			if class == Float32 && !tensor {
+				want = Strict
+			}
+			if got := class.On(capability[0], capability[1]); got != want {
+				t.Errorf("%s on %v is %s, want %s", class, capability, got, want)
+			}
+		}
+	}
+}
+
+// TestChoose: a product runs in the class that is asked for wherever a fragment of
+// tensor cores is filled, on every machine, in the tile of that machine.
+func TestChoose(t *testing.T) {
+	for _, c := range []struct {
+		m, n, k int
+		tensor  bool
+	}{
+		{128, 512, 784, true}, {16, 512, 784, true}, {2000, 2000, 16, true}, {16, 16, 15626, true}, {16, 16, 15625, false}, {200, 200, 100, false},
+		{15, 512, 784, false}, {128, 10, 5120, false}, {1280, 512, 15, false}, {0, 512, 784, false},
+	} {
+		for _, class := range Classes() {
+			for _, multiprocessors := range []int{1, 4, 132} {
+				want := Choice{Strict, TileFor(c.m, c.n, multiprocessors)}
+				if c.tensor {
+					want.Class = class
+				}
+				if got := Choose(class, c.m, c.n, c.k, multiprocessors); got != want {
+					t.Errorf("%s of %d×%d×%d on %d multiprocessors: %v, want %v", class, c.m, c.n, c.k, multiprocessors, got, want)
+				}
 			}
 		}
 	}

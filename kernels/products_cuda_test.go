@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"gpudae/cuda"
+	"gpudae/cuda/cudatest"
 	"gpudae/kernels"
 )
 
@@ -95,11 +96,11 @@ func (m *machine) launch(id kernels.ID, rows, columns int, words ...uint64) {
 	m.check(m.context.Synchronize())
 }
 
-// product is a kernel that multiplies, for its smallest tile: where A(i, k) and
-// B(k, j) lie, and the words that follow m, n, k and the operands.
+// product is one of a dense layer: where A(i, k) and B(k, j) lie, and the words that
+// follow m, n, k and the operands.
 type product struct {
 	name  string
-	first kernels.ID
+	of    kernels.Product
 	a, b  func(i, k, width, depth int) int
 	words func(out cuda.Address) []uint64
 }
@@ -108,20 +109,30 @@ func alongK(w, k, _, depth int) int  { return w*depth + k }
 func acrossK(w, k, width, _ int) int { return k*width + w }
 
 var products = []product{
-	{"dense nt", kernels.DenseNT32, alongK, alongK, denseWords},
-	{"dense nn", kernels.DenseNN32, alongK, acrossK, denseWords},
-	{"input nn", kernels.DenseBackwardInputNN32, alongK, acrossK, inputWords},
-	{"input nt", kernels.DenseBackwardInputNT32, alongK, alongK, inputWords},
-	{"weight", kernels.DenseBackwardWeight32, acrossK, acrossK, weightWords},
+	{"dense nt", kernels.DenseNT, alongK, alongK, denseWords},
+	{"dense nn", kernels.DenseNN, alongK, acrossK, denseWords},
+	{"input nn", kernels.InputNN, alongK, acrossK, inputWords},
+	{"input nt", kernels.InputNT, alongK, alongK, inputWords},
+	{"weight", kernels.Weight, acrossK, acrossK, weightWords},
 }
 
 func denseWords(out cuda.Address) []uint64  { return []uint64{0, 0, 0, uint64(out)} } // no bias, identity, no pre-activation
 func inputWords(out cuda.Address) []uint64  { return []uint64{0, 0, uint64(out)} }    // identity, no source
 func weightWords(out cuda.Address) []uint64 { return []uint64{0, uint64(out)} }       // overwrite
 
-// TestTilesAgree multiplies matrices of odd shapes, at odd addresses, with every
-// tile: the results agree bit for bit, and with the product in float64 to within
-// the error of a chain of k fused operations.
+// multiply computes p of matrices at these addresses, into memory that is skew floats off.
+func (m *machine) multiply(p product, c kernels.Choice, shape [3]int, a, b cuda.Address, skew int) []float32 {
+	m.t.Helper()
+	rows, columns, depth := shape[0], shape[1], shape[2]
+	out := m.upload(make([]float32, rows*columns), skew)
+	words := []uint64{uint64(rows), uint64(columns), uint64(depth), uint64(a), uint64(b)}
+	m.launch(c.Kernel(p.of), rows, columns, append(words, p.words(out)...)...)
+	return m.download(out, rows*columns)
+}
+
+// TestTilesAgree multiplies matrices of odd shapes, at odd addresses, in every class
+// with every tile: the results agree bit for bit, and with the product in float64 as
+// closely as the class promises.
 func TestTilesAgree(t *testing.T) {
 	const seed = 7
 	m := open(t)
@@ -132,20 +143,102 @@ func TestTilesAgree(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, uint64(i)))
 			a, b := noise(random, rows*depth), noise(random, columns*depth)
 			atA, atB := m.upload(a, i%4), m.upload(b, (i+1)%4)
-			var first []float32
-			for tile := kernels.Small; tile <= kernels.Large; tile++ {
-				out := m.upload(make([]float32, rows*columns), i%3)
-				words := []uint64{uint64(rows), uint64(columns), uint64(depth), uint64(atA), uint64(atB)}
-				m.launch(p.first+kernels.ID(tile), rows, columns, append(words, p.words(out)...)...)
-				got := m.download(out, rows*columns)
-				if tile == kernels.Small {
-					first = got
-					compareProduct(t, p, s, a, b, got)
-				} else if !slices.Equal(got, first) {
-					t.Errorf("%s of %v with seed %d: the tile of %d differs from the smallest", p.name, s, seed, tile.Side())
+			for _, class := range kernels.Classes() {
+				first := m.multiply(p, kernels.Choice{Class: class}, s, atA, atB, i%3)
+				if class == kernels.Strict {
+					compareProduct(t, p, s, a, b, first)
+				} else if e := relativeError(p, s, a, b, first); !(e <= classBounds[class]) {
+					t.Errorf("%s of %v with seed %d in %s: relative error %.1e, more than %.0e", p.name, s, seed, class, e, classBounds[class])
+				}
+				for tile := kernels.Medium; tile <= kernels.Large; tile++ {
+					if got := m.multiply(p, kernels.Choice{Class: class, Tile: tile}, s, atA, atB, i%3); !slices.Equal(got, first) {
+						t.Errorf("%s of %v with seed %d in %s: the tile of %d differs from the smallest", p.name, s, seed, class, tile.Side())
+					}
 				}
 			}
 			m.release()
+		}
+	}
+}
+
+// classBounds are of ‖C - AB‖/‖AB‖ in the norm of Frobenius.
+var classBounds = map[kernels.Class]float64{kernels.Float32: 1e-5, kernels.TF32: 1e-3, kernels.BFloat16: 1e-2, kernels.Strict: 1e-5}
+
+// relativeError is ‖got - AB‖/‖AB‖, 0 for products that are 0.
+func relativeError(p product, shape [3]int, a, b, got []float32) float64 {
+	rows, columns, depth := shape[0], shape[1], shape[2]
+	var off, size float64
+	for i := range rows {
+		for j := range columns {
+			sum := 0.0
+			for k := range depth {
+				sum += float64(a[p.a(i, k, rows, depth)]) * float64(b[p.b(j, k, columns, depth)])
+			}
+			e := sum - float64(got[i*columns+j])
+			off, size = off+e*e, size+sum*sum
+		}
+	}
+	if off == 0 {
+		return 0
+	}
+	return math.Sqrt(off / size)
+}
+
+// TestFloat32IsAsExactAsStrict: on a model of tensor cores that round toward zero, three
+// products of tf32 err at most twice as much as a chain of fused multiply-adds, whether
+// terms cancel or all have one sign, and whatever their range.
+func TestFloat32IsAsExactAsStrict(t *testing.T) {
+	m := open(t)
+	random := rand.New(rand.NewPCG(11, 0))
+	for _, terms := range []struct {
+		name string
+		draw func() float32
+	}{
+		{"normal", func() float32 { return float32(random.NormFloat64()) }},
+		{"positive", random.Float32},
+		{"lognormal", func() float32 { return float32(math.Exp(3 * random.NormFloat64())) }},
+	} {
+		for _, depth := range []int{16, 64, 512, 2048} {
+			p, s := products[depth%len(products)], [3]int{32, 48, depth}
+			a, b := make([]float32, 32*depth), make([]float32, 48*depth)
+			for i := range a {
+				a[i] = terms.draw()
+			}
+			for i := range b {
+				b[i] = terms.draw()
+			}
+			atA, atB := m.upload(a, 0), m.upload(b, 0)
+			strict := relativeError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Strict}, s, atA, atB, 0))
+			three := relativeError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Float32}, s, atA, atB, 0))
+			t.Logf("%s, %d terms: error %.2e, strict %.2e, ratio %.2f", terms.name, depth, three, strict, three/strict)
+			if !(three <= 2*strict) {
+				t.Errorf("%s of %d %s terms: error %.2e, strict %.2e", p.name, depth, terms.name, three, strict)
+			}
+			m.release()
+		}
+	}
+}
+
+// TestProductsDoNotDependOnTheOrderOfThreads: neither do they on when copies arrive.
+func TestProductsDoNotDependOnTheOrderOfThreads(t *testing.T) {
+	m := open(t)
+	s := [3]int{70, 67, 85}
+	random := rand.New(rand.NewPCG(3, 0))
+	a, b := m.upload(noise(random, s[0]*s[2]), 0), m.upload(noise(random, s[1]*s[2]), 1)
+	for _, p := range products {
+		for _, class := range kernels.Classes() {
+			for tile := kernels.Small; tile <= kernels.Large; tile++ {
+				var first []float32
+				for seed := range 4 {
+					cudatest.Set(t, "SOFTDRIVER_SEED", seed)
+					got := m.multiply(p, kernels.Choice{Class: class, Tile: tile}, s, a, b, 0)
+					if first == nil {
+						first = got
+					} else if !slices.Equal(got, first) {
+						t.Errorf("%s in %s with the tile of %d: seed %d changes bits", p.name, class, tile.Side(), seed)
+					}
+				}
+			}
 		}
 	}
 }

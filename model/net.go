@@ -98,10 +98,13 @@ func (d *DAE) rowsOfExample(b Binding) int {
 	return d.resolved.rowsOfExample()
 }
 
+// Rows is the number of rows of a minibatch, by which a layer's products are divided.
+func (d *DAE) Rows(b Binding) int { return b.Examples * d.rowsOfExample(b) }
+
 // Bytes is the device memory that Bind asks for, at 4 bytes an element, for a
 // binding that it accepts.
 func (d *DAE) Bytes(b Binding) uint64 {
-	n := &Net{dae: d, rows: b.Examples * d.rowsOfExample(b)}
+	n := &Net{dae: d, rows: d.Rows(b)}
 	a := &allocator{}
 	n.allocate(a, b)
 	return a.bytes

@@ -77,6 +77,7 @@ func TestCUDA(t *testing.T) {
 		{"Unavailable", testCUDAUnavailable},
 		{"AutoFallsBack", testCUDAAuto},
 		{"Doctor", testCUDADoctor},
+		{"Precision", testCUDAPrecision},
 		{"LossCurve", testCUDALossCurve},
 		{"DryRun", testCUDADryRun},
 		{"Posterior", testCUDAPosterior},
@@ -131,11 +132,47 @@ func testCUDAAuto(t *testing.T, p cudaProgram) {
 	}
 }
 
+// testCUDAPrecision: a dry run says how products are computed, which follows from the
+// precision, the shape and the GPU; a run trains in it and keeps it.
+func testCUDAPrecision(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		precision, capability, arithmetic string
+	}{{"float32", "90", "tf32x3"}, {"float32", "86", "ffma"}, {"tf32", "86", "tf32"}, {"bf16", "90", "bf16"}, {"strict", "90", "ffma"}} {
+		stdout, _ := p.run(t, dir, exitOK, []string{"SOFTDRIVER_CAPABILITY=" + c.capability},
+			"train", "digits", "--device", "cuda", "--hidden", "1000,8", "--batch", "80", "--precision", c.precision, "--dry-run", "--json")
+		var plan struct{ Products []productJSON }
+		if err := json.Unmarshal([]byte(stdout), &plan); err != nil {
+			t.Fatal(err)
+		}
+		want := []productJSON{
+			{"encoder.0", "forward", 80, 1000, 64, c.arithmetic, 128}, {"encoder.0", "weights' gradient", 1000, 64, 80, c.arithmetic, 64},
+			{"encoder.1", "forward", 80, 8, 1000, "ffma", 32}, {"encoder.1", "input's gradient", 80, 1000, 8, "ffma", 128},
+		}
+		for i, w := range want {
+			if i >= len(plan.Products) || plan.Products[i] != w {
+				t.Errorf("%s on %s: products %+v, want %+v first", c.precision, c.capability, plan.Products, want)
+				break
+			}
+		}
+	}
+	p.run(t, dir, exitOK, nil, "train", "digits", "--preset", "quick", "--epochs", "1", "--device", "cuda", "--precision", "bf16", "-o", "run")
+	config, err := os.ReadFile(filepath.Join(dir, "run", "config.yaml"))
+	if err != nil || !strings.Contains(string(config), "precision: bf16") {
+		t.Errorf("the run's settings do not hold its precision: %v\n%s", err, config)
+	}
+	_, stderr := p.run(t, dir, exitUsage, noDriver, "train", "--precision", "tf32")
+	if want := "--precision: tf32 needs a GPU, and "; !strings.Contains(stderr, want) {
+		t.Errorf("tf32 without a GPU says %q, want %q", stderr, want)
+	}
+}
+
 func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
 	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, compute_`,
 		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +NVIDIA GPU 1 .*compute capability \d+\.\d, .* of memory`,
-		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`} {
+		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`,
+		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("doctor does not say %q:\n%s", want, stdout)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,18 +23,22 @@ const (
 type deviceKind struct {
 	name string // of --device, without an ordinal
 	doc  string
+	// precisions are those that it has; the first is the one that doctor tests.
+	precisions []string
 	// open returns the device; ordinal is that of name:ordinal, and threads the
 	// number of worker threads, 0 for as many as there are cores.
-	open func(ordinal, threads int) (device.Device, error)
+	open func(ordinal, threads int, precision string) (device.Device, error)
 }
 
 // deviceKinds lists the devices that --device names, besides auto. openCUDA is
 // the real one in a build with the tag cuda.
 func deviceKinds() []deviceKind {
 	return []deviceKind{
-		{cpuName, "vector instructions and threads", func(_, threads int) (device.Device, error) { return cpu.New(threads) }},
-		{cudaName, "an NVIDIA GPU; cuda:N is the one with ordinal N", openCUDA},
-		{referenceName, "plain loops in float64: slow, and the oracle of the tests", func(int, int) (device.Device, error) { return reference.New(), nil }},
+		{cpuName, "vector instructions and threads", []string{precisionFloat32, precisionBFloat16}, openCPU},
+		{cudaName, "an NVIDIA GPU; cuda:N is the one with ordinal N", precisions(),
+			func(ordinal, _ int, precision string) (device.Device, error) { return openCUDA(ordinal, precision) }},
+		{referenceName, "plain loops in float64: slow, and the oracle of the tests", []string{precisionFloat32},
+			func(int, int, string) (device.Device, error) { return reference.New(), nil }},
 	}
 }
 
@@ -43,57 +48,67 @@ const maxThreads = 1024
 // deviceDoc is the flag's documentation.
 const deviceDoc = "auto, cpu, cuda[:N] or reference"
 
-// Precisions of the factors of matrix products; all else is float32, or what the
-// device's own arithmetic is.
+// Precisions of matrix products; all else is float32, or what the device's own
+// arithmetic is.
 const (
 	precisionFloat32  = "float32"
+	precisionTF32     = "tf32"
 	precisionBFloat16 = "bf16"
+	precisionStrict   = "strict"
 )
 
-func precisions() []string { return []string{precisionFloat32, precisionBFloat16} }
+func precisions() []string {
+	return []string{precisionFloat32, precisionTF32, precisionBFloat16, precisionStrict}
+}
 
 // openDevice opens the device that the settings name. auto prefers a GPU and
 // otherwise takes the CPU; log is told so.
 func openDevice(m machineSettings, origins settings.Origins, log func(format string, args ...any)) (device.Device, error) {
-	if m.Precision == precisionBFloat16 {
-		return openBFloat16(m, origins)
+	if err := checkMachine(m, origins); err != nil {
+		return nil, err
 	}
+	where := origin(origins, "precision")
 	if m.Device == auto {
-		return openBest(m.Threads, log)
+		return openBest(m, where, log)
 	}
 	kind, ordinal, err := parseDevice(m.Device, origin(origins, "device"))
 	if err != nil {
 		return nil, err
 	}
-	return openNamed(kind, ordinal, m.Threads)
+	dev, err := kindNamed(kind).open(ordinal, m.Threads, m.Precision)
+	return dev, precisionProblem(err, where)
 }
 
-// openBFloat16 opens the one device that has products of bfloat16.
-func openBFloat16(m machineSettings, origins settings.Origins) (device.Device, error) {
-	where := origin(origins, "precision")
-	if m.Device != auto && m.Device != cpuName {
-		return nil, usage(where, precisionBFloat16+" on "+m.Device, "use --device cpu, or --precision float32")
+func openCPU(_, threads int, precision string) (device.Device, error) {
+	if precision == precisionBFloat16 {
+		return cpu.NewBFloat16(threads)
 	}
-	dev, err := cpu.NewBFloat16(m.Threads)
+	return cpu.New(threads)
+}
+
+// precisionProblem says where a processor that lacks a precision was asked for it.
+func precisionProblem(err error, where string) error {
 	if errors.Is(err, cpu.ErrNoBFloat16) {
-		return nil, usage(where, "this processor has no AVX512-BF16", "use --precision float32")
+		return usage(where, "this processor has no AVX512-BF16", "use --precision float32")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return dev, nil
+	return err
 }
 
-func openBest(threads int, log func(format string, args ...any)) (device.Device, error) {
-	dev, why := openNamed(cudaName, 0, threads)
+// openBest opens a GPU, or the CPU if there is none and it has the precision.
+func openBest(m machineSettings, where string, log func(format string, args ...any)) (device.Device, error) {
+	dev, why := kindNamed(cudaName).open(0, m.Threads, m.Precision)
 	if why == nil {
 		return dev, nil
 	}
-	dev, err := openNamed(cpuName, 0, threads)
+	host := kindNamed(cpuName)
+	if !slices.Contains(host.precisions, m.Precision) {
+		return nil, usage(where, m.Precision+" needs a GPU, and "+reason(why), "use --precision float32")
+	}
+	dev, err := host.open(0, m.Threads, m.Precision)
 	if err == nil {
 		log("device: cpu (%s), since %s", dev.Info().Description, reason(why))
 	}
-	return dev, err
+	return dev, precisionProblem(err, where)
 }
 
 // reason is what happened, without where and the remedy.
@@ -105,13 +120,13 @@ func reason(err error) string {
 	return err.Error()
 }
 
-func openNamed(kind string, ordinal, threads int) (device.Device, error) {
+func kindNamed(name string) deviceKind {
 	for _, k := range deviceKinds() {
-		if k.name == kind {
-			return k.open(ordinal, threads)
+		if k.name == name {
+			return k
 		}
 	}
-	panic("devices: no row for " + kind)
+	panic("devices: no row for " + name)
 }
 
 // checkMachine reports settings that name no machine, before any work is done.
@@ -122,8 +137,17 @@ func checkMachine(m machineSettings, origins settings.Origins) error {
 	if m.Device == auto {
 		return nil
 	}
-	_, _, err := parseDevice(m.Device, origin(origins, "device"))
-	return err
+	name, _, err := parseDevice(m.Device, origin(origins, "device"))
+	if err != nil || slices.Contains(kindNamed(name).precisions, m.Precision) {
+		return err
+	}
+	var able []string
+	for _, k := range deviceKinds() {
+		if slices.Contains(k.precisions, m.Precision) {
+			able = append(able, k.name)
+		}
+	}
+	return usage(origin(origins, "precision"), m.Precision+" on "+m.Device, "use --device "+strings.Join(able, " or ")+", or --precision float32")
 }
 
 // parseDevice splits name:ordinal; only cuda has ordinals.

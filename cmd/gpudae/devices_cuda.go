@@ -12,11 +12,12 @@ import (
 	"gpudae/device"
 	"gpudae/gpu"
 	"gpudae/kernels"
+	"gpudae/model"
 )
 
-// openCUDA opens the GPU with that ordinal.
-func openCUDA(ordinal, _ int) (device.Device, error) {
-	dev, err := gpu.New(ordinal, gpu.OptionsFromEnvironment())
+// openCUDA opens the GPU with that ordinal, with products of that precision.
+func openCUDA(ordinal int, precision string) (device.Device, error) {
+	dev, err := gpu.New(ordinal, gpu.OptionsFromEnvironment(classNamed(precision)))
 	if err == nil {
 		return dev, nil
 	}
@@ -27,6 +28,41 @@ func openCUDA(ordinal, _ int) (device.Device, error) {
 		f.problem, f.remedy = unavailable.Problem, unavailable.Remedy
 	}
 	return nil, f
+}
+
+func classNamed(precision string) kernels.Class {
+	for _, c := range kernels.Classes() {
+		if c.String() == precision {
+			return c
+		}
+	}
+	panic("devices: no class of arithmetic " + precision)
+}
+
+// productsOf says how a GPU computes the products of layers for so many rows; other
+// devices have nothing to say.
+func productsOf(dev device.Device, layers []model.Layer, rows int) []productJSON {
+	d, ok := dev.(*gpu.Device)
+	if !ok {
+		return nil
+	}
+	var all []productJSON
+	for i, l := range layers {
+		add := func(name string, m, n, k int) {
+			c := d.Choose(m, n, k)
+			all = append(all, productJSON{Layer: l.Name, Product: name, M: m, N: n, K: k, Arithmetic: c.Class.Arithmetic(), Tile: c.Tile.Side()})
+		}
+		add("forward", rows, l.Out, l.In)
+		if i > 0 {
+			add("input's gradient", rows, l.In, l.Out)
+		}
+		if l.Tied != "" {
+			add("weights' gradient", l.In, l.Out, rows)
+		} else {
+			add("weights' gradient", l.Out, l.In, rows)
+		}
+	}
+	return all
 }
 
 // examineCUDA describes the driver, the kernels and every GPU.

@@ -6,13 +6,17 @@ import (
 	"fmt"
 
 	"gpudae/device"
+	"gpudae/model"
 )
 
 // openCUDA says that this build, which is pure Go, has no GPU to open.
-func openCUDA(ordinal, _ int) (device.Device, error) {
+func openCUDA(ordinal int, _ string) (device.Device, error) {
 	return nil, &failure{code: exitDevice, where: fmt.Sprintf("--device cuda:%d", ordinal),
 		problem: "this build has no CUDA support", remedy: "use --device cpu, or build with scripts/cuda-env go build -tags cuda ./cmd/gpudae"}
 }
+
+// productsOf has nothing to say: only a GPU chooses.
+func productsOf(device.Device, []model.Layer, int) []productJSON { return nil }
 
 // countCUDA is the number of GPUs that this build sees.
 func countCUDA() int { return 0 }

@@ -111,7 +111,7 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 		name = fmt.Sprintf("%s:%d", kind.name, ordinal)
 	}
 	check := "device " + name
-	dev, err := kind.open(ordinal, 0)
+	dev, err := kind.open(ordinal, 0, kind.precisions[0])
 	if err != nil {
 		return []finding{{Check: check, Optional: kind.name != "cpu" && kind.name != "reference", Detail: reason(err), Remedy: remedy(err)}}
 	}
@@ -128,14 +128,37 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 	if kind.name == "reference" {
 		return findings
 	}
-	return append(findings, selfTest(ctx, dev, name))
+	findings = append(findings, selfTest(ctx, dev, name))
+	if kind.name == cudaName {
+		findings = append(findings, testRounded(ctx, kind, ordinal, name)...)
+	}
+	return findings
 }
 
-// selfTest runs every operation on the device and on the reference, and compares
-// the results.
-func selfTest(ctx context.Context, dev device.Device, name string) finding {
-	f := finding{Check: "self-test " + name, Remedy: "do not train on this device; please report this machine with the output of 'gpudae doctor'"}
-	report, err := selftest.Run(ctx, dev)
+// testRounded tests the products of a GPU that round their factors, each within what
+// its rounding allows.
+func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string) []finding {
+	var findings []finding
+	for _, c := range []struct {
+		precision string
+		allowed   float64
+	}{{precisionTF32, 5e-3}, {precisionBFloat16, 5e-2}} {
+		f := finding{Check: "self-test " + name + ", " + c.precision, Remedy: "do not train with --precision " + c.precision + " on this device; please report this machine with the output of 'gpudae doctor'"}
+		dev, err := kind.open(ordinal, 0, c.precision)
+		if err != nil {
+			f.Detail = err.Error()
+			findings = append(findings, f)
+			continue
+		}
+		report, err := selftest.RunProducts(ctx, dev, c.allowed)
+		dev.Close()
+		findings = append(findings, f.with(report, err))
+	}
+	return findings
+}
+
+// with is the finding of a self-test's outcome.
+func (f finding) with(report *selftest.Report, err error) finding {
 	if err != nil {
 		f.Detail = err.Error()
 		return f
@@ -145,6 +168,14 @@ func selfTest(ctx context.Context, dev device.Device, name string) finding {
 		f.OK, f.Remedy = true, ""
 	}
 	return f
+}
+
+// selfTest runs every operation on the device and on the reference, and compares
+// the results.
+func selfTest(ctx context.Context, dev device.Device, name string) finding {
+	f := finding{Check: "self-test " + name, Remedy: "do not train on this device; please report this machine with the output of 'gpudae doctor'"}
+	report, err := selftest.Run(ctx, dev)
+	return f.with(report, err)
 }
 
 // remedy is that of a failure, or nothing.

@@ -20,7 +20,31 @@ type planJSON struct {
 	Step       string         `json:"step,omitempty"` // how the device runs a step, if it says so
 	Time       train.Pace     `json:"time"`
 	Corruption corruptionJSON `json:"corruption"`
+	Products   []productJSON  `json:"products,omitempty"` // of a step on a GPU
 	Resident   *residentJSON  `json:"resident,omitempty"` // of a table of mixed columns
+}
+
+// productJSON is how a device computes an m×n product with sums of k terms.
+type productJSON struct {
+	Layer      string `json:"layer"`
+	Product    string `json:"product"`
+	M          int    `json:"m"`
+	N          int    `json:"n"`
+	K          int    `json:"k"`
+	Arithmetic string `json:"arithmetic"` // tf32x3, tf32, bf16, or ffma: without tensor cores
+	Tile       int    `json:"tile"`       // rows and columns of a block's work
+}
+
+// productsText is the table for a person, empty without products.
+func productsText(all []productJSON) string {
+	if len(all) == 0 {
+		return ""
+	}
+	g := grid{{"layer", "product", "m × n × k", "arithmetic", "tile"}}
+	for _, p := range all {
+		g.add(p.Layer, p.Product, fmt.Sprintf("%d × %d × %d", p.M, p.N, p.K), p.Arithmetic, fmt.Sprint(p.Tile))
+	}
+	return "products of a step:\n" + indent(g.String())
 }
 
 // residentJSON is what of a table of mixed columns lies on the device.
@@ -47,6 +71,7 @@ func (r *trainRun) dry(ctx context.Context, job train.Job, plan train.Plan) erro
 	var corruption *corruptionReport
 	err := r.onDevice(plan, true, func(dev device.Device) (err error) {
 		out.Device = dev.Info().Name
+		out.Products = productsOf(dev, r.dae.Layers(), r.dae.Rows(model.Binding{Examples: plan.Batch, Training: true}))
 		if corruption, err = measureCorruption(ctx, dev, r.data, r.dae); err != nil {
 			return err
 		}
@@ -70,7 +95,7 @@ func (r *trainRun) dry(ctx context.Context, job train.Job, plan train.Plan) erro
 	if r.data.mixed != nil {
 		text = r.data.mixed.describe() + out.Resident.String() + text + cappedText(r.dae)
 	}
-	return r.printText(text + corruption.String())
+	return r.printText(text + productsText(out.Products) + corruption.String())
 }
 
 func (r *trainRun) planText(plan train.Plan, out planJSON) string {

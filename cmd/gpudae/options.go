@@ -23,8 +23,7 @@ const auto = "auto"
 type machineSettings struct {
 	Device  string
 	Threads int
-	// Precision is that of the factors of matrix products: float32, or bf16 on
-	// the CPU.
+	// Precision is that of matrix products: one of precisions().
 	Precision string
 }
 
@@ -33,7 +32,8 @@ func machineTable() settings.Table[machineSettings] {
 	return settings.Table[machineSettings]{
 		{Key: "device", Group: group, Doc: deviceDoc, Field: func(c *machineSettings) any { return &c.Device }},
 		{Key: "threads", Group: group, Doc: "CPU threads, 0: one a core", Field: func(c *machineSettings) any { return &c.Threads }},
-		{Key: "precision", Group: group, Doc: "factors of matrix products: float32, or bf16 on a CPU with AVX512-BF16",
+		{Key: "precision", Group: group, Doc: "arithmetic of matrix products",
+			More:    "float32, bf16 (GPUs, and CPUs with AVX512-BF16), and on GPUs tf32 and strict (float32 without tensor cores)",
 			Choices: precisions(), Field: func(c *machineSettings) any { return &c.Precision }},
 	}
 }

@@ -22,7 +22,8 @@ var denseShapes = [...]denseShape{
 	{5, 64, 128}, {64, 1, 64}, {1, 257, 129}, {129, 2, 5}, {33, 65, 49},
 }
 
-var largeDenseShapes = [...]denseShape{{128, 200, 300}, {131, 397, 67}, {61, 33, 1025}}
+// The first and the last are large enough for a GPU's tensor cores.
+var largeDenseShapes = [...]denseShape{{128, 200, 300}, {131, 397, 67}, {61, 33, 1025}, {123, 251, 131}}
 
 func checkDense(r *rig, k device.Activation) {
 	for _, shape := range denseShapes {

@@ -59,6 +59,26 @@ func Run(t *testing.T, open func(testing.TB) device.Device) {
 	}
 }
 
+// RunRounded checks the dense layers of a device that rounds the factors of their products:
+// what an output is off beyond the bounds of Run is within bound of the reference's output by
+// the norm of Frobenius, and every other property that Run asks of a call holds.
+func RunRounded(t *testing.T, open func(testing.TB) device.Device, bound float64) {
+	seed := seedFromEnvironment(t)
+	for _, c := range denseChecks() {
+		t.Run(c.name, func(t *testing.T) {
+			rounded(c, bound).run(t, open(t), seed, newCoverage())
+		})
+	}
+}
+
+// rounded is the check with a bound of the norm of each output's error.
+func rounded(c check, bound float64) check {
+	return check{c.name, func(r *rig) {
+		r.bound = bound
+		c.body(r)
+	}}
+}
+
 func seedFromEnvironment(tb testing.TB) uint64 {
 	switch text := os.Getenv(SeedVariable); text {
 	case "":
@@ -125,6 +145,7 @@ type rig struct {
 	dev      device.Device // under test
 	ref      *reference.Device
 	rng      *rand.Rand
+	bound    float64 // of the norm of an output's error, where it is not element by element
 	failures int
 }
 

@@ -59,6 +59,28 @@ func TestSeedDrawsOtherInputs(t *testing.T) {
 	}
 }
 
+// TestRoundedBoundsTheNorm: outputs that are off by a hundredth of themselves pass within
+// a bound beyond that and no other, and what is not finite passes within none.
+func TestRoundedBoundsTheNorm(t *testing.T) {
+	scaled := func(by float32) device.Device {
+		return &defective{Device: reference.New(), defect: defect{dense: func(d device.Device, a device.DenseArgs) {
+			d.Dense(a)
+			d.Combine(device.CombineArgs{Alpha: by, A: a.Y, Dst: a.Y})
+		}}}
+	}
+	large := check{"DenseLarge", func(r *rig) { r.denseTrial(device.Identity, denseShape{7, 13, 11}, false, true, false) }}
+	for _, c := range []struct {
+		by    float32
+		bound float64
+		fails bool
+	}{{1, 1e-9, false}, {1.01, 0.011, false}, {1.01, 0.009, true}, {float32(math.NaN()), 1, true}} {
+		r := recorded(t, func(r *recorder) { rounded(large, c.bound).run(r, scaled(c.by), 1, newCoverage()) })
+		if r.Failed() != c.fails {
+			t.Errorf("outputs times %g within %g: failed %t", c.by, c.bound, r.Failed())
+		}
+	}
+}
+
 // TestDefectsAreFound: for each way to be wrong, the checks that must notice.
 func TestDefectsAreFound(t *testing.T) {
 	for _, defect := range defects() {

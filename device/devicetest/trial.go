@@ -318,6 +318,10 @@ func (t *trial) exactWords(outputs ...*wordOperand) {
 // of that element says.
 func (t *trial) within(o *operand, bound func(i int) float64) {
 	t.rig.Helper()
+	if t.rig.bound > 0 {
+		t.withinNorm(o, bound)
+		return
+	}
 	bad, worst, excess := 0, 0, 0.0
 	for i, want := range o.want() {
 		e := math.Abs(float64(o.got[i])-want) / bound(i)
@@ -332,6 +336,20 @@ func (t *trial) within(o *operand, bound func(i int) float64) {
 	if bad > 0 {
 		t.rig.report("%s: %d of %d elements of %s are wrong, %s most: it is %g, want %g ± %.3g", t.label, bad, len(o.got), o.name,
 			o.place(worst), o.got[worst], o.want()[worst], bound(worst))
+	}
+}
+
+// withinNorm requires the norm of the errors, as far as they are beyond the bound of their
+// element, to be within the rig's bound of the output's.
+func (t *trial) withinNorm(o *operand, bound func(i int) float64) {
+	t.rig.Helper()
+	var off, size float64
+	for i, want := range o.want() {
+		e := max(0, math.Abs(float64(o.got[i])-want)-bound(i))
+		off, size = off+e*e, size+want*want
+	}
+	if e := math.Sqrt(off) / math.Sqrt(size); off != 0 && !(e <= t.rig.bound) {
+		t.rig.report("%s: the error of %s is %.2e of it, more than %.0e", t.label, o.name, e, t.rig.bound)
 	}
 }
 

@@ -8,6 +8,12 @@
 // GPU but its row in the table.
 package roofline
 
+import (
+	"fmt"
+
+	"gpudae/kernels"
+)
+
 // GPU is a row of the table of GPUs: rates of the data sheet, without sparsity.
 type GPU struct {
 	Name, Description string
@@ -17,6 +23,28 @@ type GPU struct {
 	TF32, BF16        float64 // FLOP/s of tensor cores that add in float32
 	Memory            float64 // bytes/s of the device's memory
 	Cache             int64   // bytes of the second-level cache
+}
+
+// float32Class is the class in which the GPU computes products of float32.
+func (g GPU) float32Class() kernels.Class {
+	var major, minor int
+	if _, err := fmt.Sscanf(g.Capability, "%d.%d", &major, &minor); err != nil {
+		panic("roofline: compute capability " + g.Capability)
+	}
+	return kernels.Float32.On(major, minor)
+}
+
+// rate is the data sheet's for products of a class, in FLOP/s of the product itself.
+func (g GPU) rate(c kernels.Class) float64 {
+	switch c {
+	case kernels.Float32:
+		return g.TF32 / 3
+	case kernels.TF32:
+		return g.TF32
+	case kernels.BFloat16:
+		return g.BF16
+	}
+	return g.Float32
 }
 
 // GPUs returns the table (NVIDIA's data sheets and architecture white papers of

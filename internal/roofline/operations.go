@@ -49,42 +49,38 @@ func (c *Counter) EmbedBackward(a device.EmbedBackwardArgs) {
 	c.add(kernels.EmbedBackward, a.Table.Codes, warp, bytes(a.X, a.DY)+wordBytes(a.Table.Words), 4*int64(a.Table.Vectors))
 }
 
-// tiled is the kernel for an m×n product, of those that start at first.
-func (c *Counter) tiled(first kernels.ID, m, n int) kernels.ID {
-	return first + kernels.ID(kernels.TileFor(m, n, c.gpu.Multiprocessors))
-}
-
 // multiply counts an m×n product over k.
-func (c *Counter) multiply(first kernels.ID, m, n, k int, read, written int64) {
-	c.product(c.tiled(first, m, n), m, n, 2*int64(m)*int64(n)*int64(k), read, written)
+func (c *Counter) multiply(p kernels.Product, m, n, k int, read, written int64) {
+	id := kernels.Choose(c.gpu.float32Class(), m, n, k, c.gpu.Multiprocessors).Kernel(p)
+	c.product(id, m, n, 2*int64(m)*int64(n)*int64(k), read, written)
 }
 
 func (c *Counter) Dense(a device.DenseArgs) {
-	first := kernels.DenseNT32
+	product := kernels.DenseNT
 	if a.Transposed {
-		first = kernels.DenseNN32
+		product = kernels.DenseNN
 	}
-	c.multiply(first, a.Y.Rows, a.Y.Columns, a.X.Columns, bytes(a.X, a.W, a.Bias), bytes(a.Pre, a.Y))
+	c.multiply(product, a.Y.Rows, a.Y.Columns, a.X.Columns, bytes(a.X, a.W, a.Bias), bytes(a.Pre, a.Y))
 }
 
 func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
 	if !a.DX.IsZero() {
-		first := kernels.DenseBackwardInputNN32
+		product := kernels.InputNN
 		if a.Transposed {
-			first = kernels.DenseBackwardInputNT32
+			product = kernels.InputNT
 		}
 		source := a.X
 		if a.InAct.NeedsInput() {
 			source = a.InPre
 		}
-		c.multiply(first, a.X.Rows, a.X.Columns, a.DA.Columns, bytes(a.DA, a.W, source), bytes(a.DX))
+		c.multiply(product, a.X.Rows, a.X.Columns, a.DA.Columns, bytes(a.DA, a.W, source), bytes(a.DX))
 	}
 	if !a.DW.IsZero() {
 		read := bytes(a.DA, a.X)
 		if a.Accumulate {
 			read += bytes(a.DW)
 		}
-		c.multiply(kernels.DenseBackwardWeight32, a.DW.Rows, a.DW.Columns, a.X.Rows, read, bytes(a.DW))
+		c.multiply(kernels.Weight, a.DW.Rows, a.DW.Columns, a.X.Rows, read, bytes(a.DW))
 	}
 	if !a.DBias.IsZero() {
 		c.add(kernels.ColumnSums, a.DA.Rows, a.DA.Columns, bytes(a.DA), bytes(a.DBias))

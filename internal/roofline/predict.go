@@ -13,12 +13,13 @@ const (
 	small       = 0.35   // share of a multiprocessor's float32 rate that a block of each tile reaches
 	medium      = 0.55
 	large       = 0.70
+	ofTensor    = 0.6 // share of that which is reached of a tensor core's rate, through mma.sync
 )
 
 // Assumptions is a line that a reader of a prediction should see.
 func Assumptions() string {
-	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128; "+
-		"every operand once through memory at its data sheet's rate", nodeSeconds*1e6, 100*small, 100*medium, 100*large)
+	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that; "+
+		"every operand once through memory at its data sheet's rate", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor)
 }
 
 // Bound is what a launch or a step waits for most.
@@ -51,7 +52,7 @@ type Step struct {
 	FLOPs    int64   `json:"flops"` // of matrix products
 	Bytes    int64   `json:"bytes"` // read and written by all launches, each operand once
 	Micros   float64 `json:"us"`
-	Floor    float64 `json:"floor_us"` // one node, the products at the full float32 rate or the parameters' traffic, whichever is more
+	Floor    float64 `json:"floor_us"` // one node, the products at the data sheet's rate of their arithmetic or the parameters' traffic, whichever is more
 	Bound    Bound   `json:"bound"`
 	Launches []Cost  `json:"launches"`
 }
@@ -61,6 +62,7 @@ func Predict(g GPU, launches []Launch) Step {
 	s := Step{GPU: g.Name, Nodes: len(launches)}
 	times := map[Bound]float64{}
 	var update int64
+	var products float64 // seconds at the data sheet's rate
 	for _, l := range launches {
 		c := cost(g, l)
 		s.FLOPs, s.Bytes, s.Micros = s.FLOPs+c.FLOPs, s.Bytes+c.Bytes, s.Micros+c.Micros
@@ -69,6 +71,7 @@ func Predict(g GPU, launches []Launch) Step {
 		if l.Kernel == kernels.Update {
 			update += c.Bytes
 		}
+		products += float64(c.FLOPs) / g.rate(l.Kernel.Class())
 		s.Launches = append(s.Launches, c)
 	}
 	s.Bound = ByNodes
@@ -77,7 +80,7 @@ func Predict(g GPU, launches []Launch) Step {
 			s.Bound = b
 		}
 	}
-	s.Floor = 1e6 * (nodeSeconds + max(float64(s.FLOPs)/g.Float32, float64(update)/g.Memory))
+	s.Floor = 1e6 * (nodeSeconds + max(products, float64(update)/g.Memory))
 	return s
 }
 
@@ -115,6 +118,10 @@ func productSeconds(g GPU, l Launch, waves int) float64 {
 		side, efficiency = 64, medium
 	}
 	depth := float64(l.FLOPs) / 2 / float64(l.Rows) / float64(l.Columns)
-	rate := g.Float32 / float64(g.Multiprocessors) * efficiency
+	class := l.Kernel.Class()
+	if class != kernels.Strict {
+		efficiency *= ofTensor
+	}
+	rate := g.rate(class) / float64(g.Multiprocessors) * efficiency
 	return float64(waves) * 2 * float64(side*side) * depth / rate
 }

@@ -1,6 +1,7 @@
 package roofline
 
 import (
+	"math"
 	"testing"
 
 	"gpudae/device"
@@ -66,11 +67,11 @@ func TestTrafficOfAProduct(t *testing.T) {
 	}
 }
 
-// TestPredictionIsAboveItsFloor: on every GPU, and more work never takes less time.
+// TestPredictionIsAboveItsFloor: on every GPU, and more work in the same arithmetic never takes less time.
 func TestPredictionIsAboveItsFloor(t *testing.T) {
 	for _, g := range GPUs() {
 		before := 0.0
-		for _, batch := range []int{1, 32, 500, 1000} {
+		for _, batch := range []int{16, 32, 500, 1000} {
 			c, _ := step(t, g, config(), batch)
 			s := Predict(g, c.Launches())
 			if !(s.Micros >= s.Floor && s.Micros >= 1e6*nodeSeconds*float64(s.Nodes) && s.Micros >= before) {
@@ -81,14 +82,32 @@ func TestPredictionIsAboveItsFloor(t *testing.T) {
 	}
 }
 
+// TestProductsHaveTheirRate: a product costs what the data sheet says of the arithmetic in
+// which the GPU computes it.
+func TestProductsHaveTheirRate(t *testing.T) {
+	for _, g := range GPUs() {
+		c := NewCounter(g)
+		view := func(rows, columns int) device.View {
+			m, _ := c.Alloc(device.Float, rows*columns)
+			return device.MatrixOf(m, 0, rows, columns)
+		}
+		c.Dense(device.DenseArgs{X: view(4096, 4096), W: view(4096, 4096), Y: view(4096, 4096)})
+		rate := map[bool]float64{false: g.Float32, true: g.TF32 / 3}[g.Capability == "8.0" || g.Capability == "9.0" || g.Capability == "10.0"]
+		want := 1e6 * (nodeSeconds + 2*4096*4096*4096/rate)
+		if s := Predict(g, c.Launches()); math.Abs(s.Floor-want) > 1e-9*want {
+			t.Errorf("%s: floor of %s %.1f µs, want %.1f", g.Name, s.Launches[0].Kernel, s.Floor, want)
+		}
+	}
+}
+
 // TestBoundIsWhatTakesLongest: an empty GPU waits for nodes, one without memory
 // bandwidth for memory, one without arithmetic for that.
 func TestBoundIsWhatTakesLongest(t *testing.T) {
 	c, _ := step(t, GPUs()[0], config(), 32)
 	fast := GPUs()[0]
-	fast.Float32, fast.Memory = 1e18, 1e18
+	fast.Float32, fast.TF32, fast.Memory = 1e18, 1e18, 1e18
 	starved, lame := fast, fast
-	starved.Memory, lame.Float32 = 1e9, 1e9
+	starved.Memory, lame.Float32, lame.TF32 = 1e9, 1e9, 1e9
 	for want, g := range map[Bound]GPU{ByNodes: fast, ByMemory: starved, ByArithmetic: lame} {
 		if got := Predict(g, c.Launches()).Bound; got != want {
 			t.Errorf("bound by %s, want %s", got, want)

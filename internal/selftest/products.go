@@ -8,29 +8,42 @@ import (
 	"gpudae/device"
 )
 
-// shape is that of an m×n matrix, the product of an m×inner and an inner×n one.
-type shape struct{ m, n int }
+// shape is that of an m×n matrix, the product of an m×k and a k×n one.
+type shape struct{ m, n, k int }
 
-// inner is small: it is the outer dimensions by which a device divides the work.
-const inner = 5
+// products multiply matrices of some shapes.
+func products(shapes []shape) []check {
+	var all []check
+	for _, s := range shapes {
+		all = append(all, check{s.String(), s.multiply})
+	}
+	return all
+}
 
-// shapes are such that a GPU of up to 192 multiprocessors, which gives each at
+// thin shapes are such that a GPU of up to 192 multiprocessors, which gives each at
 // least one tile if it can and leaves no tile half empty, takes tiles of 32×32,
-// 64×64 and 128×128 for them.
-func shapes() []shape { return []shape{{20, 24}, {60, 191*64 + 1}, {11*128 + 1, 15*128 + 1}} }
+// 64×64 and 128×128 for them. Their sums are short: it is by the outer dimensions that a
+// device divides the work.
+func thin() []shape { return []shape{{20, 24, 5}, {60, 191*64 + 1, 5}, {11*128 + 1, 15*128 + 1, 5}} }
+
+// deep shapes are the same for a GPU of at least 4 multiprocessors, with extents and
+// work enough for its tensor cores: a panel of theirs and a part.
+func deep() []shape {
+	return []shape{{60, 70, 961}, {60, 191*64 + 1, 19}, {11*128 + 1, 15*128 + 1, 19}}
+}
 
 // String names the product.
-func (s shape) String() string { return fmt.Sprintf("products of %d×%d", s.m, s.n) }
+func (s shape) String() string { return fmt.Sprintf("products of %d×%d with %d terms", s.m, s.n, s.k) }
 
 // multiply computes each product of a dense layer with a result of this shape:
 // forward, the gradient of the input and that of the weights, with weights as they
 // are and transposed.
 func (s shape) multiply(_ context.Context, dev device.Device) ([]array, error) {
-	left, err := random(dev, s.m*inner, 1)
+	left, err := random(dev, s.m*s.k, 1)
 	if err != nil {
 		return nil, err
 	}
-	right, err := random(dev, s.n*inner, 2)
+	right, err := random(dev, s.n*s.k, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +57,7 @@ func (s shape) multiply(_ context.Context, dev device.Device) ([]array, error) {
 	}
 	out := device.MatrixOf(memory, 0, s.m, s.n)
 	source = source.Reshape(s.m, s.n)
-	x, byInput, byOutput := left.Reshape(s.m, inner), right.Reshape(s.n, inner), right.Reshape(inner, s.n)
+	x, byInput, byOutput := left.Reshape(s.m, s.k), right.Reshape(s.n, s.k), right.Reshape(s.k, s.n)
 	var all []array
 	for _, product := range []struct {
 		name string
@@ -59,7 +72,7 @@ func (s shape) multiply(_ context.Context, dev device.Device) ([]array, error) {
 			dev.DenseBackward(device.DenseBackwardArgs{DA: x, X: source, W: byInput, Transposed: true, InAct: device.Tanh, DX: out})
 		}},
 		{"gradients of the weights", func() {
-			dev.DenseBackward(device.DenseBackwardArgs{DA: left.Reshape(inner, s.m), X: byOutput, W: source, DW: out})
+			dev.DenseBackward(device.DenseBackwardArgs{DA: left.Reshape(s.k, s.m), X: byOutput, W: source, DW: out})
 		}},
 	} {
 		product.run()

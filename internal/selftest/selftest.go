@@ -34,7 +34,8 @@ type Report struct {
 	Arrays       int            // that were compared
 	Worst        float64        // the largest relative difference
 	WorstAt      string         // and where it was
-	Disagreement []Disagreement // beyond Tolerance, the first of each check
+	Disagreement []Disagreement // beyond what is allowed, the first of each check
+	Allowed      float64        // relative difference
 }
 
 // Disagreement is a check whose results differ.
@@ -62,14 +63,24 @@ func (r *Report) String() string {
 	if more := len(r.Disagreement) - shown; more > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("disagrees with the reference (%.0e is allowed): %s", Tolerance, strings.Join(parts, ", "))
+	return fmt.Sprintf("disagrees with the reference (%.0e is allowed): %s", r.Allowed, strings.Join(parts, ", "))
 }
 
 // Run tests a device. Its error is one of the device, such as
 // *device.OutOfMemoryError, or the context's.
 func Run(ctx context.Context, dev device.Device) (*Report, error) {
-	r := &Report{}
-	for _, check := range checks() {
+	return run(ctx, dev, checks(), Tolerance)
+}
+
+// RunProducts tests the products of dense layers alone, of a device that rounds their
+// factors, so that a relative difference of allowed is no error.
+func RunProducts(ctx context.Context, dev device.Device, allowed float64) (*Report, error) {
+	return run(ctx, dev, products(deep()), allowed)
+}
+
+func run(ctx context.Context, dev device.Device, checks []check, allowed float64) (*Report, error) {
+	r := &Report{Allowed: allowed}
+	for _, check := range checks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -93,11 +104,7 @@ type array struct {
 }
 
 func checks() []check {
-	all := slices.Concat(trainings(), drawings(), tables())
-	for _, s := range shapes() {
-		all = append(all, check{s.String(), s.multiply})
-	}
-	return all
+	return slices.Concat(trainings(), drawings(), tables(), products(thin()), products(deep()))
 }
 
 // trainings are the models of the table.
@@ -134,7 +141,7 @@ func (r *Report) compare(check string, got, want []array) {
 		if r.WorstAt == "" || difference > r.Worst {
 			r.Worst, r.WorstAt = difference, check+": "+w.name
 		}
-		if difference > Tolerance && agrees {
+		if difference > r.Allowed && agrees {
 			agrees = false
 			r.Disagreement = append(r.Disagreement, Disagreement{check, w.name, difference})
 		}

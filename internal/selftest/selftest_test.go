@@ -68,7 +68,7 @@ func caught(t *testing.T, dev device.Device, operation string) bool {
 	t.Helper()
 	spoiled := &faulty{Device: dev, ran: map[string]bool{}, fault: operation}
 	for _, c := range slices.Concat(trainings(), drawings(), tables()) {
-		r := &Report{}
+		r := &Report{Allowed: Tolerance}
 		if err := r.run(t.Context(), spoiled, c); err != nil {
 			t.Fatal(err)
 		}
@@ -145,18 +145,18 @@ func (p perturbed) SampleCode(a device.SampleCodeArgs) {
 }
 
 func TestFaultyProductIsNamed(t *testing.T) {
-	r := &Report{}
-	s := shapes()[0]
+	r := &Report{Allowed: Tolerance}
+	s := thin()[0]
 	if err := r.run(t.Context(), &faulty{Device: open(t), ran: map[string]bool{}, fault: "DenseBackward tanh"}, check{s.String(), s.multiply}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "products of 20×24: gradients of the input differ by 1.0e-02"; !strings.Contains(r.String(), want) || r.OK() {
+	if want := "products of 20×24 with 5 terms: gradients of the input differ by 1.0e-02"; !strings.Contains(r.String(), want) || r.OK() {
 		t.Errorf("the report %q does not say %q", r, want)
 	}
 }
 
 func TestReportNamesAFew(t *testing.T) {
-	r := &Report{}
+	r := &Report{Allowed: Tolerance}
 	for i := range 5 {
 		r.compare(fmt.Sprintf("model %d", i), []array{{"parameters", []float32{1}}}, []array{{"parameters", []float32{2}}})
 	}

@@ -44,7 +44,7 @@ func selfTest(t *testing.T, class kernels.Class) {
 	defer dev.Close()
 	var report *selftest.Report
 	var err error
-	if allowed, rounds := map[kernels.Class]float64{kernels.TF32: 5e-3, kernels.BFloat16: 5e-2}[class]; rounds {
+	if allowed, rounds := map[kernels.Class]float64{kernels.TF32: 1e-2, kernels.BFloat16: 1e-1}[class]; rounds {
 		report, err = selftest.RunProducts(t.Context(), dev, allowed)
 	} else {
 		report, err = selftest.Run(t.Context(), dev)

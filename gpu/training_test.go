@@ -106,7 +106,7 @@ func compareLoss(t *testing.T, what string, got, want float64) {
 // reference's, which rounding of products moves little.
 func TestClassesTrainAlike(t *testing.T) {
 	losses := func(dev device.Device) []train.Row {
-		j := job(t, dev, 250, 3)
+		j := job(t, dev, 200, 2)
 		var err error
 		if j.Model, err = model.New(model.Config{Features: 64, Hidden: []int{1000, 80}, Activation: "gelu", Norm: "layer",
 			Corruption: "masking:0.25", Likelihood: "bernoulli"}); err != nil { // products of more than kernels.MostStrict multiplications

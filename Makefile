@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda container scores samples tables
+.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda gpu-bundle container scores samples tables
 
 # VERSION names the build where there is no repository to take it from.
 VERSION ?=
@@ -138,6 +138,10 @@ test-cuda:
 # Dockerfile.cuda built and run for real, in a chroot; says so where the machine does not let it (root, buildah, debootstrap).
 container:
 	scripts/check/container
+
+# All that scripts/gpu-proof needs on a machine with a GPU and without Go.
+gpu-bundle:
+	scripts/gpu-bundle gpu-bundle
 
 # The same under the sanitizers and the access checker, the software driver's own
 # tests, and the script that gathers evidence on a GPU.

@@ -74,7 +74,7 @@ def workloads():
     return {r["name"]: Workload(**{**r, "layers": tuple(r["layers"])}) for r in rows}
 
 
-def arguments(framework, modes=()):
+def arguments(framework, modes=(), flags=()):
     """The parsed command line. Sets the numbers of threads, so call it before any
     numerical library is imported. Runs itself once for each of several workloads,
     since memory and time to the first step are those of a fresh process."""
@@ -87,6 +87,8 @@ def arguments(framework, modes=()):
     p.add_argument("--data", help="8-bit images as IDX, plain or .gz, for the workloads that want images")
     if modes:
         p.add_argument("--mode", choices=modes, default=modes[0])
+    for flag in flags:
+        p.add_argument(f"--{flag}", action="store_true")
     a = p.parse_args()
     names = a.workload or list(table)
     for name in names:

@@ -30,6 +30,7 @@ func (p *program) benchCommand() *cli.Command {
 		&cli.StringSliceFlag{Name: "workload", Category: "Measurement", Usage: "`NAME` a workload, repeatable; the same as an argument"},
 		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "`X` measured time of a workload, after warm-up", Value: 3, DefaultText: "3"},
 		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "`N` steps before measuring", Value: 30, DefaultText: "30"},
+		&cli.BoolFlag{Name: "ceilings", Category: "Measurement", Usage: "what the device copies and multiplies at best, and what a recorded operation costs, in place of workloads"},
 		&cli.BoolFlag{Name: "predict", Category: "Prediction", Usage: "count what a step asks of a GPU and predict its time there; measures nothing, needs no GPU"},
 		&cli.StringFlag{Name: "gpu", Category: "Prediction", Usage: "`NAME` h100, a100, l4, rtx4090 or b200", DefaultText: "h100"},
 		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "`DATA` 8-bit images for the workloads of 784 features, such as MNIST", DefaultText: "synthetic"},
@@ -111,6 +112,9 @@ func (p *program) bench(c *cli.Context) error {
 	}
 	if err := checkMachine(o.machine, o.origins); err != nil {
 		return err
+	}
+	if c.Bool("ceilings") {
+		return p.ceilings(c.Context, o, c.Bool("json"))
 	}
 	if path := c.String("data"); path != "" {
 		if o.data, err = p.open(c.Context, path, inputOptions{header: auto}); err != nil {

@@ -1,0 +1,81 @@
+"""PyTorch on a GPU. `eager` is the plain way with the fused Adam. `graphed` compiles the
+loss, captures the whole step, optimiser included, as one CUDA graph, and replays
+it. Data and order lie on the GPU. `--tf32` lets products round their factors."""
+from common import BETA1, BETA2, EPSILON, arguments, dataset, initial, measure, minibatches, repeat
+
+a = arguments("torch", ("eager", "graphed"), flags=("tf32",))
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.backends.cuda.matmul.allow_tf32 = a.tf32
+torch.manual_seed(4)
+w, cuda = a.workload, "cuda"
+X = torch.from_numpy(dataset(a)).to(cuda)
+order = minibatches(w, len(X))
+
+
+def network():
+    layers = []
+    for weight in initial(w):
+        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear.weight.data.copy_(torch.from_numpy(weight))
+        linear.bias.data.zero_()
+        layers += [linear, {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[w.activation]()]
+    return nn.Sequential(*layers[:-1]).to(cuda)
+
+
+net = network()
+optimizer = torch.optim.Adam(net.parameters(), lr=w.rate, betas=(BETA1, BETA2), eps=EPSILON, fused=True, capturable=a.mode == "graphed")
+
+
+def loss_of(index):
+    x = X[index]
+    if x.dtype == torch.uint8:
+        x = x.float() / 255
+    if w.noise == "masking":
+        corrupted = x * (torch.rand_like(x) >= w.amount)
+    else:
+        corrupted = x + w.amount * torch.randn_like(x)
+    if w.likelihood == "bernoulli":
+        return F.binary_cross_entropy_with_logits(net(corrupted), x, reduction="sum") / w.batch
+    return 0.5 * F.mse_loss(net(corrupted), x, reduction="sum") / w.batch
+
+
+def advance(index):
+    optimizer.zero_grad(set_to_none=False)
+    loss = loss_of(index)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def eager():
+    return advance(torch.from_numpy(next(order)).to(cuda, non_blocking=True))
+
+
+def graphed():
+    """A step whose launches are recorded: some are made beside it first, as
+    torch.cuda.graph asks for."""
+    global loss_of
+    loss_of = torch.compile(loss_of)
+    index = torch.from_numpy(next(order)).to(cuda)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            advance(index)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = advance(index)
+
+    def step():
+        index.copy_(torch.from_numpy(next(order)), non_blocking=True)
+        graph.replay()
+        return loss
+
+    return step
+
+
+measure(a, repeat(eager if a.mode == "eager" else graphed()), lambda loss: loss.item())

@@ -3,6 +3,7 @@ package model
 import (
 	"gpudae/device"
 	"gpudae/device/philox"
+	"slices"
 )
 
 // CorruptionInfo is a row of the table of corruptions.
@@ -201,4 +202,9 @@ func (c Corruption) Uses(kind device.Corruption) bool {
 		}
 	}
 	return false
+}
+
+// Swaps reports whether a stage takes values from other rows.
+func (c Corruption) Swaps() bool {
+	return slices.ContainsFunc(c, func(stage Stage) bool { return stage.Kind.Swaps() })
 }

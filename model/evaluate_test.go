@@ -229,6 +229,35 @@ func TestDenoiseIsTheReconstructionOfEvaluate(t *testing.T) {
 	}
 }
 
+// TestDenoiseCorruptedIsEvaluates: rows that come a few at a time have the noise, and
+// the reconstruction, of the whole table's evaluation.
+func TestDenoiseCorruptedIsEvaluates(t *testing.T) {
+	for name, dev := range devices(t) {
+		for _, corruption := range []string{"masking:0.4+gaussian:0.3", "salt-and-pepper:0.5", "span:rate=0.4,length=3", "none"} {
+			t.Run(name+" "+corruption, func(t *testing.T) {
+				const rows, columns = 11, 13
+				x := uniform(1, rows*columns)
+				src := sourceOf(t, dev, x, columns, device.Clock{})
+				config := evaluated()
+				config.Corruption = corruption
+				n := bound(t, dev, config, 3)
+				_, _, want, err := n.Triples(t.Context(), src, rows)
+				if err != nil {
+					t.Fatal(err)
+				}
+				src.Data = nil
+				for first := 0; first < rows; first += 4 {
+					last := min(first+4, rows)
+					got, err := n.DenoiseCorrupted(t.Context(), src, first, matrix(x[first*columns:last*columns], columns))
+					if err != nil || !equal32(got.Data().([]float32), want.Data().([]float32)[first*columns:last*columns]) {
+						t.Errorf("rows %d to %d are not those of the table: %v", first, last, err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestTriplesDoNotNarrowThePart: swap's donors are the part's, however few rows are shown.
 func TestTriplesDoNotNarrowThePart(t *testing.T) {
 	dev := reference.New()

@@ -8,18 +8,47 @@ import (
 	"gorgonia.org/tensor"
 
 	"gpudae/device"
+	"gpudae/device/philox"
 )
 
 // Denoise returns E[x|g(f(x̃))] of each row of x̃ [rows, features], taken as it
 // is, at the mean of a stochastic code. A score model takes the noise for that of
 // its least level, here and in Encode; DenoiseAt says otherwise.
 func (n *Net) Denoise(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
-	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+	out, err := n.apply(ctx, x, func(_ int, m *minibatch) ([]device.View, error) {
 		n.reconstruct(m)
-		return []device.View{n.reconstruction.Top(m.rows)}
+		return []device.View{n.reconstruction.Top(m.rows)}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("denoising: %w", err)
+	}
+	return out[0], nil
+}
+
+// DenoiseCorrupted draws x̃ ~ C(x̃|x) for each row of x [rows, features], the rows
+// of a table from first on, and returns E[x|g(f(x̃))]: what EvaluateEach makes of
+// these rows of the whole table, bit for bit. Of the source, Seed and Range count.
+// It panics for a corruption that swaps, whose donors are other rows.
+func (n *Net) DenoiseCorrupted(ctx context.Context, src Source, first int, x *tensor.Dense) (*tensor.Dense, error) {
+	if n.dae.Corruption().Swaps() {
+		panic("model: a swap's donors are rows of the whole table")
+	}
+	out, err := n.apply(ctx, x, func(at int, m *minibatch) ([]device.View, error) {
+		m.source, m.stream = src, philox.StreamValidation
+		index := make([]uint32, device.IndexWords(m.rows))
+		for i := range m.rows {
+			index[i] = uint32(first + at + i)
+		}
+		if err := n.dev.UploadWords(n.indexOf(m), index); err != nil {
+			return nil, err
+		}
+		n.dev.Combine(device.CombineArgs{Alpha: 1, A: n.corrupted.Top(m.rows), Dst: n.clean.Top(m.rows)})
+		n.corrupt(m)
+		n.reconstruct(m)
+		return []device.View{n.reconstruction.Top(m.rows)}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("corrupting and denoising: %w", err)
 	}
 	return out[0], nil
 }
@@ -36,14 +65,14 @@ func (n *Net) Encode(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error
 
 // EncodeLayers returns the output [rows, units] of every encoder layer, the code last.
 func (n *Net) EncodeLayers(ctx context.Context, x *tensor.Dense) ([]*tensor.Dense, error) {
-	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+	out, err := n.apply(ctx, x, func(_ int, m *minibatch) ([]device.View, error) {
 		m.mean = true
 		n.encode(m)
 		var views []device.View
 		for i := range n.dae.depth - 1 {
 			views = append(views, n.blocks[i].output(m))
 		}
-		return append(views, n.codeOf(m))
+		return append(views, n.codeOf(m)), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
@@ -71,8 +100,8 @@ func (n *Net) Triples(ctx context.Context, src Source, rows int) (clean, corrupt
 }
 
 // apply uploads x minibatch by minibatch in place of corrupted rows, and
-// collects the views that compute returns.
-func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(*minibatch) []device.View) ([]*tensor.Dense, error) {
+// collects the views that compute returns, which is told the first row's place in x.
+func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(first int, m *minibatch) ([]device.View, error)) ([]*tensor.Dense, error) {
 	features := n.dae.resolved.Features
 	values, total, err := hostRows(x, features)
 	if err != nil {
@@ -93,7 +122,11 @@ func (n *Net) apply(ctx context.Context, x *tensor.Dense, compute func(*minibatc
 		if err := n.dev.Upload(n.corrupted.Top(rows), values[first*features:(first+rows)*features]); err != nil {
 			return nil, err
 		}
-		for i, view := range compute(n.probeOf(rows)) {
+		views, err := compute(first, n.probeOf(rows))
+		if err != nil {
+			return nil, err
+		}
+		for i, view := range views {
 			if first == 0 {
 				collected = append(collected, make([]float32, total*view.Columns))
 				columns = append(columns, view.Columns)

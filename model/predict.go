@@ -233,10 +233,10 @@ func (n *Net) EvaluateTarget(ctx context.Context, src Source, each func(Predicti
 // Predict returns E[y|h] [rows, Width] of each row of x [rows, features], taken
 // as it is: the probabilities of the classes, of two that of the second, or the mean.
 func (n *Net) Predict(ctx context.Context, x *tensor.Dense) (*tensor.Dense, error) {
-	out, err := n.apply(ctx, x, func(m *minibatch) []device.View {
+	out, err := n.apply(ctx, x, func(_ int, m *minibatch) ([]device.View, error) {
 		n.encode(m)
 		n.head(m)
-		return []device.View{n.predict(m)}
+		return []device.View{n.predict(m)}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("predicting: %w", err)

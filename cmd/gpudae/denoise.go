@@ -73,10 +73,19 @@ func (p *program) denoise(c *cli.Context) error {
 		return err
 	}
 	defer d.Close()
-	if c.IsSet("corrupt") {
-		return p.denoiseCorrupted(c.Context, o, saved, d, out)
+	switch {
+	case c.IsSet("corrupt") && saved.DAE.Corruption().Swaps():
+		return p.denoiseSwapped(c.Context, o, saved, d, out)
+	case c.IsSet("corrupt"):
+		first := 0
+		return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, src model.Source, x *tensor.Dense) (*tensor.Dense, error) {
+			first += x.Shape()[0]
+			return net.DenoiseCorrupted(c.Context, src, first-x.Shape()[0], x)
+		})
 	}
-	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) { return net.Denoise(c.Context, x) })
+	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, _ model.Source, x *tensor.Dense) (*tensor.Dense, error) {
+		return net.Denoise(c.Context, x)
+	})
 }
 
 // denoiseAt takes the input for data with Gaussian noise of --sigma.
@@ -97,21 +106,21 @@ func (p *program) denoiseAt(c *cli.Context, o *inferenceOptions, saved *train.Sa
 		return err
 	}
 	defer d.Close()
-	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	return p.denoiseBy(c.Context, o, saved, d, out, func(net *model.Net, _ model.Source, x *tensor.Dense) (*tensor.Dense, error) {
 		rows := data.Float32s(x)
 		clean := make([]float32, len(rows))
 		return tensor.New(tensor.WithShape(x.Shape()...), tensor.WithBacking(clean)), net.DenoiseAt(c.Context, clean, rows, sigma)
 	})
 }
 
-// denoiseBy reads the rows as corrupted ones, and writes reconstructions in the form
-// of the input.
+// denoiseBy writes what denoise makes of the rows, a block at a time, in the form of
+// the input.
 func (p *program) denoiseBy(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string,
-	denoise func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) error {
+	denoise func(*model.Net, model.Source, *tensor.Dense) (*tensor.Dense, error)) error {
 	f := formOf(saved, d.Info(), out)
 	f.array.Files = data.FileNames(d)
-	err := o.stream(ctx, saved, d, out, f.array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
-		y, err := denoise(net, x)
+	err := o.stream(ctx, saved, d, out, f.array, func(net *model.Net, src model.Source, x *tensor.Dense) (*tensor.Dense, error) {
+		y, err := denoise(net, src, x)
 		if err != nil {
 			return nil, err
 		}
@@ -136,9 +145,9 @@ func recorrupt(saved *train.Saved, spec, where string) error {
 	return nil
 }
 
-// denoiseCorrupted corrupts the rows first. All of them go to the device, since a
+// denoiseSwapped corrupts the rows first. All of them go to the device, since a
 // swap's donor may be any of them.
-func (p *program) denoiseCorrupted(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string) error {
+func (p *program) denoiseSwapped(ctx context.Context, o *inferenceOptions, saved *train.Saved, d data.Dataset, out string) error {
 	f := formOf(saved, d.Info(), out)
 	f.array.Files = data.FileNames(d)
 	w, err := data.CreateArray(out, f.array)

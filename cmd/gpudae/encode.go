@@ -49,7 +49,7 @@ func (p *program) encode(c *cli.Context) error {
 	defer d.Close()
 	columns := codeColumns(saved.DAE, all)
 	array := data.ArrayInfo{Rows: d.Info().Rows, Shape: []int{len(columns)}, Element: data.Float32, Columns: columns}
-	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, _ model.Source, x *tensor.Dense) (*tensor.Dense, error) {
 		if !all {
 			return net.Encode(c.Context, x)
 		}

@@ -142,19 +142,19 @@ func outputFile(c *cli.Context) (string, error) {
 // stream sends the rows of d through compute, a range at a time, and writes what
 // comes back, in the form of array, as it comes. The file is there at the end.
 func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset, out string, array data.ArrayInfo,
-	compute func(*model.Net, *tensor.Dense) (*tensor.Dense, error)) error {
+	compute func(*model.Net, model.Source, *tensor.Dense) (*tensor.Dense, error)) error {
 	w, err := data.CreateArray(out, array)
 	if err != nil {
 		return err
 	}
 	defer w.Abort()
 	err = o.onDevice(func(dev device.Device) error {
-		net, _, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
+		net, src, err := saved.Bind(dev, min(inferenceBatch, d.Info().Rows))
 		if err != nil {
 			return err
 		}
 		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
-			y, err := compute(net, x)
+			y, err := compute(net, src, x)
 			if err != nil {
 				return err
 			}

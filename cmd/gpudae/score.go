@@ -74,7 +74,7 @@ func (p *program) score(c *cli.Context) error {
 	}
 	info := d.Info()
 	array := data.ArrayInfo{Rows: info.Rows, Shape: info.Shape, Element: data.Float32, Columns: info.Columns}
-	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	err = o.stream(c.Context, saved, d, out, array, func(net *model.Net, _ model.Source, x *tensor.Dense) (*tensor.Dense, error) {
 		s, err := sample.Score(c.Context, net, x, sigma)
 		if err == nil {
 			unscaleScore(s, saved.Scaler)
@@ -152,7 +152,7 @@ func (p *program) posterior(c *cli.Context, o *inferenceOptions, saved *train.Sa
 	info := d.Info()
 	array := data.ArrayInfo{Rows: info.Rows, Shape: append([]int{2}, info.Shape...), Element: data.Float32, Columns: posteriorColumns(info.Columns)}
 	first := 0
-	err := o.stream(c.Context, saved, d, out, array, func(net *model.Net, x *tensor.Dense) (*tensor.Dense, error) {
+	err := o.stream(c.Context, saved, d, out, array, func(net *model.Net, _ model.Source, x *tensor.Dense) (*tensor.Dense, error) {
 		rows := data.Float32s(x)
 		mean, variance := make([]float32, len(rows)), make([]float32, len(rows))
 		if err := sample.Posterior(c.Context, net, mean, variance, rows, sigma, probes, first, saved.Config.Seed); err != nil {

@@ -239,7 +239,7 @@ func TestDenoiseCorruptedIsEvaluates(t *testing.T) {
 				x := uniform(1, rows*columns)
 				src := sourceOf(t, dev, x, columns, device.Clock{})
 				config := evaluated()
-				config.Corruption = corruption
+				config.Corruption, config.Emphasis = corruption, Emphasis{}
 				n := bound(t, dev, config, 3)
 				_, _, want, err := n.Triples(t.Context(), src, rows)
 				if err != nil {

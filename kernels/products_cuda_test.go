@@ -184,9 +184,30 @@ func relativeError(p product, shape [3]int, a, b, got []float32) float64 {
 	return math.Sqrt(off / size)
 }
 
+// meanError is the root mean square, over the elements of a product, of the error
+// beside the sum of the magnitudes of the element's terms: of terms of many sizes the
+// norm of a matrix is that of one element, whose rounding is a matter of luck.
+func meanError(p product, shape [3]int, a, b, got []float32) float64 {
+	rows, columns, depth := shape[0], shape[1], shape[2]
+	squares := 0.0
+	for i := range rows {
+		for j := range columns {
+			sum, size := 0.0, 0.0
+			for k := range depth {
+				term := float64(a[p.a(i, k, rows, depth)]) * float64(b[p.b(j, k, columns, depth)])
+				sum, size = sum+term, size+math.Abs(term)
+			}
+			e := (sum - float64(got[i*columns+j])) / size
+			squares += e * e
+		}
+	}
+	return math.Sqrt(squares / float64(rows*columns))
+}
+
 // TestFloat32IsAsExactAsStrict: on a model of tensor cores that round toward zero, three
 // products of tf32 err at most twice as much as a chain of fused multiply-adds, whether
-// terms cancel or all have one sign, and whatever their range.
+// terms cancel or all have one sign, and whatever their range; or, where one of few terms
+// outweighs the others, by what two factors of 22 bits lose.
 func TestFloat32IsAsExactAsStrict(t *testing.T) {
 	m := open(t)
 	random := rand.New(rand.NewPCG(11, 0))
@@ -208,10 +229,10 @@ func TestFloat32IsAsExactAsStrict(t *testing.T) {
 				b[i] = terms.draw()
 			}
 			atA, atB := m.upload(a, 0), m.upload(b, 0)
-			strict := relativeError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Strict}, s, atA, atB, 0))
-			three := relativeError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Float32}, s, atA, atB, 0))
+			strict := meanError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Strict}, s, atA, atB, 0))
+			three := meanError(p, s, a, b, m.multiply(p, kernels.Choice{Class: kernels.Float32}, s, atA, atB, 0))
 			t.Logf("%s, %d terms: error %.2e, strict %.2e, ratio %.2f", terms.name, depth, three, strict, three/strict)
-			if !(three <= 2*strict) {
+			if !(three <= max(2*strict, 0x1p-22)) {
 				t.Errorf("%s of %d %s terms: error %.2e, strict %.2e", p.name, depth, terms.name, three, strict)
 			}
 			m.release()

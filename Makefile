@@ -145,14 +145,17 @@ gpu-bundle:
 
 # The same under the sanitizers and the access checker, the software driver's own
 # tests, and the script that gathers evidence on a GPU.
+SANITIZED = "Conformance|Tensor|SmallNetIs|SmallNetKeeps"
 check-cuda: test-cuda
 	$(MAKE) -C cuda/softdriver test
 	$(MAKE) -C cuda/softdriver VARIANT=asan
 	$(MAKE) -C cuda/softdriver VARIANT=check
 	scripts/cuda-env go test -tags cuda -c -o .cache/cuda/gpu.test ./gpu
-	cd gpu && LD_PRELOAD=$$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=$(SOFTDRIVER)/asan \
-		../.cache/cuda/gpu.test -test.run "Conformance|Tensor|SmallNetIs|SmallNetKeeps"
-	cd gpu && LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "Conformance|Tensor|SmallNetIs|SmallNetKeeps"
+	cd gpu && { \
+		LD_PRELOAD=$$(g++ -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 LD_LIBRARY_PATH=$(SOFTDRIVER)/asan \
+			../.cache/cuda/gpu.test -test.run $(SANITIZED) & asan=$$!; \
+		LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run $(SANITIZED) & check=$$!; \
+		wait $$asan && wait $$check; }
 	scripts/check/gpu-proof
 
 # The score of a mixture in 16 dimensions, which takes some minutes to learn.

@@ -381,8 +381,8 @@ func median(windows []float64) float64 {
 	return (sorted[windowCount/2-1] + sorted[windowCount/2]) / 2
 }
 
-// sgemmSize is the size of the matrix product that counts as the device's peak,
-// sgemmSeconds how long it is repeated at a time.
+// sgemmSize is the size of the matrix product that counts as the device's peak, or a
+// smaller one that takes sgemmSeconds, which is how long it is repeated at a time.
 const (
 	sgemmSize    = 1024
 	sgemmSeconds = 0.02
@@ -396,23 +396,21 @@ type peak struct {
 }
 
 func newPeak(dev device.Device) (*peak, error) {
-	var views [3]device.View
-	values := make([]float32, sgemmSize*sgemmSize)
-	for i := range values {
-		values[i] = float32(i%7) - 3
-	}
-	for i := range views {
-		memory, err := dev.Alloc(device.Float, len(values))
+	for side := leastSide; ; side *= 2 {
+		v, err := vectors(dev, 3, side, side)
 		if err != nil {
 			return nil, err
 		}
-		views[i] = device.MatrixOf(memory, 0, sgemmSize, sgemmSize)
-		if err := dev.Upload(views[i], values); err != nil {
-			return nil, err
+		p := &peak{dev: dev, product: device.DenseArgs{X: v[0], W: v[1], Y: v[2]}}
+		if err := p.measure(); err != nil || side == sgemmSize || p.operations()/p.gflops/1e9 > sgemmSeconds {
+			return p, err
 		}
 	}
-	p := &peak{dev: dev, product: device.DenseArgs{X: views[0], W: views[1], Y: views[2]}}
-	return p, p.measure()
+}
+
+// operations of the product.
+func (p *peak) operations() float64 {
+	return 2 * float64(p.product.Y.Rows) * float64(p.product.Y.Columns) * float64(p.product.X.Columns)
 }
 
 // measure repeats the product for a while; its best time so far counts.
@@ -424,7 +422,7 @@ func (p *peak) measure() error {
 			return err
 		}
 		took := time.Since(began).Seconds()
-		p.gflops, spent = max(p.gflops, 2*float64(sgemmSize)*sgemmSize*sgemmSize/took/1e9), spent+took
+		p.gflops, spent = max(p.gflops, p.operations()/took/1e9), spent+took
 	}
 	return nil
 }

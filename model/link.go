@@ -61,7 +61,7 @@ func (n *Net) checkLink(src Source) error {
 	switch {
 	case n.scores():
 		return errors.New("a score model corrupts at several noise levels and draws from none")
-	case corruption.Uses(device.CorruptSwap) && src.Data == nil:
+	case corruption.Swaps() && src.Data == nil:
 		return errors.New("swap needs data to take values from")
 	case corruption.Uses(device.CorruptSaltAndPepper) && src.Range.Low.IsZero():
 		return errors.New("salt-and-pepper needs the columns' extremes")

@@ -117,7 +117,7 @@ func spreadOf(c *cli.Context, o *inferenceOptions, saved *train.Saved) (float64,
 // examplesFor reads the data where chains start in them, or where the corruption
 // takes values from them; otherwise it returns nil.
 func (p *program) examplesFor(c *cli.Context, o *inferenceOptions, saved *train.Saved, s *sampling, plan *chainPlan) (*examination, error) {
-	swaps := !s.chain.NeedsScore && saved.DAE.Corruption().Uses(device.CorruptSwap)
+	swaps := !s.chain.NeedsScore && saved.DAE.Corruption().Swaps()
 	if plan.start == startNoise && !swaps {
 		return nil, nil
 	}

@@ -1,45 +1,20 @@
 """PyTorch on a GPU. `eager` is the plain way with the fused Adam. `graphed` compiles the
 loss, captures the whole step, optimiser included, as one CUDA graph, and replays
 it. Data and order lie on the GPU. `--tf32` lets products round their factors."""
-from common import BETA1, BETA2, EPSILON, arguments, dataset, initial, measure, minibatches, repeat
+from common import arguments, dataset, measure, minibatches, repeat
 
 a = arguments("torch", ("eager", "graphed"), flags=("tf32",))
 import torch
-from torch import nn
-from torch.nn import functional as F
+from torch_dae import fused_adam, loss_of_rows, network
 
 torch.backends.cuda.matmul.allow_tf32 = a.tf32
 torch.manual_seed(4)
 w, cuda = a.workload, "cuda"
 X = torch.from_numpy(dataset(a)).to(cuda)
 order = minibatches(w, len(X))
-
-
-def network():
-    layers = []
-    for weight in initial(w):
-        linear = nn.Linear(weight.shape[1], weight.shape[0])
-        linear.weight.data.copy_(torch.from_numpy(weight))
-        linear.bias.data.zero_()
-        layers += [linear, {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[w.activation]()]
-    return nn.Sequential(*layers[:-1]).to(cuda)
-
-
-net = network()
-optimizer = torch.optim.Adam(net.parameters(), lr=w.rate, betas=(BETA1, BETA2), eps=EPSILON, fused=True, capturable=a.mode == "graphed")
-
-
-def loss_of(index):
-    x = X[index]
-    if x.dtype == torch.uint8:
-        x = x.float() / 255
-    if w.noise == "masking":
-        corrupted = x * (torch.rand_like(x) >= w.amount)
-    else:
-        corrupted = x + w.amount * torch.randn_like(x)
-    if w.likelihood == "bernoulli":
-        return F.binary_cross_entropy_with_logits(net(corrupted), x, reduction="sum") / w.batch
-    return 0.5 * F.mse_loss(net(corrupted), x, reduction="sum") / w.batch
+net = network(w).to(cuda)
+optimizer = fused_adam(net, w, capturable=a.mode == "graphed")
+loss_of = loss_of_rows(net, X, w)
 
 
 def advance(index):

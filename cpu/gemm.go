@@ -15,12 +15,24 @@ package cpu
 
 const (
 	longestK         = 1024    // k in one run of the micro-kernel
-	packedBytes      = 1 << 21 // of panels that a thread packs at a time: a share of the last-level cache
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
 	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
 	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
 	directBytes      = 1 << 16 // of a V that is read where it lies
 )
+
+// ofLastLevel is the room for panels in a thread's share of the last-level cache.
+const ofLastLevel = 1 << 21
+
+// packedBytes is the room for the panels that a thread packs at a time: half of a
+// large second-level cache, since the last level behind one is slow, and a smaller one
+// does not hold enough of them to pay for packing the rows of S so often.
+func packedBytes(secondLevel int) int {
+	if secondLevel >= ofLastLevel {
+		return secondLevel / 2
+	}
+	return ofLastLevel
+}
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
 type operand struct {
@@ -97,7 +109,7 @@ func (d *Device) multiply(g *gemmCall) {
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
 	g.byRows = g.splitsByRows(lanes)
-	g.turned = g.s.outer == 1 && g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
+	g.turned = g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
 	if g.turned {
 		g.scalars = grown(g.scalars, g.tiles*g.slot(g.k))
 		g.turnStage.gemmCall = g
@@ -145,7 +157,9 @@ func (g *gemmCall) pieces(lanes int) int {
 func (g *gemmCall) crowdedTile() bool { return g.s.crowded(g.kBlock, g.kernels.scattered) }
 
 // chunk is the number of panels that are packed at a time.
-func (g *gemmCall) chunk() int { return max(1, packedBytes/(g.tile.columns*g.kBlock*wordBytes)) }
+func (g *gemmCall) chunk() int {
+	return max(1, g.kernels.packedBytes/(g.tile.columns*g.kBlock*wordBytes))
+}
 
 // evenness is the share of their time that so many threads work if n equal
 // items are split over them.
@@ -184,7 +198,7 @@ func (g *gemmCall) row(tile int) int { return tile * g.m / g.tiles }
 
 // block adds the terms k0 to k0+kc of the tiles t0 to t1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
-	chunk := min(p1-p0, max(1, packedBytes/(g.tile.columns*kc*wordBytes)))
+	chunk := min(p1-p0, max(1, g.kernels.packedBytes/(g.tile.columns*kc*wordBytes)))
 	for ; p0 < p1; p0 += chunk {
 		chunk = min(chunk, p1-p0)
 		v := g.panelsFrom(scratch, p0, chunk, k0, kc)

@@ -30,6 +30,8 @@ type kernels struct {
 	// that of a product, and the cheap elements of anything else.
 	flopsPerLane, elementsPerLane int
 
+	packedBytes int // of panels that a thread packs at a time, which ever more rows of S are then multiplied by
+
 	activate         []func(y, x []float32)         // by device.Activation: y = act(x); y may be x
 	activateBackward []func(dx, dy, from []float32) // dx = dy ⊙ act'(from); dx may be dy
 

@@ -1,6 +1,9 @@
 package cpu
 
-import "golang.org/x/sys/cpu"
+import (
+	"github.com/klauspost/cpuid/v2"
+	"golang.org/x/sys/cpu"
+)
 
 //go:generate go run -C internal/asmgen . -out ../../vector_amd64.s -stubs ../../vector_amd64.go -pkg cpu
 
@@ -29,9 +32,12 @@ func supportedKernels() []*kernels {
 			if x.HasAVX512BF16 {
 				best.pairTiles = avx512PairTiles
 			}
+			best.packedBytes = packedBytes(cpuid.CPU.Cache.L2)
 			all = append(all, &best)
 		}
-		all = append(all, &avx2Kernels)
+		next := avx2Kernels
+		next.packedBytes = packedBytes(cpuid.CPU.Cache.L2)
+		all = append(all, &next)
 	}
 	return append(all, &genericKernels)
 }

@@ -17,7 +17,7 @@ var genericKernels = kernels{
 
 	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsSparseGeneric}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
 
-	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13,
+	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13, packedBytes: ofLastLevel,
 
 	activate: []func(y, x []float32){
 		copyGeneric,

@@ -390,34 +390,27 @@ const (
 
 // peak is the best rate of large square matrix products.
 type peak struct {
-	dev     device.Device
-	product device.DenseArgs
-	gflops  float64
+	square
+	gflops float64
 }
 
 func newPeak(dev device.Device) (*peak, error) {
-	for side := leastSide; ; side *= 2 {
-		v, err := vectors(dev, 3, side, side)
+	return grown(leastSide, sgemmSize, sgemmSeconds, func(side int) (*peak, float64, error) {
+		product, err := newSquare(dev, side)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		p := &peak{dev: dev, product: device.DenseArgs{X: v[0], W: v[1], Y: v[2]}}
-		if err := p.measure(); err != nil || side == sgemmSize || p.operations()/p.gflops/1e9 > sgemmSeconds {
-			return p, err
-		}
-	}
-}
-
-// operations of the product.
-func (p *peak) operations() float64 {
-	return 2 * float64(p.product.Y.Rows) * float64(p.product.Y.Columns) * float64(p.product.X.Columns)
+		p := &peak{square: product}
+		err = p.measure()
+		return p, p.operations() / p.gflops / 1e9, err
+	})
 }
 
 // measure repeats the product for a while; its best time so far counts.
 func (p *peak) measure() error {
 	for spent := 0.0; spent < sgemmSeconds; {
 		began := time.Now()
-		p.dev.Dense(p.product)
+		p.dev.Dense(p.args)
 		if err := p.dev.Sync(); err != nil {
 			return err
 		}

@@ -55,37 +55,55 @@ func (p *program) ceilings(ctx context.Context, o *benchOptions, asJSON bool) er
 
 // copyRate is the time in which a number of a long vector is read and written.
 func copyRate(ctx context.Context, dev device.Device) (float64, error) {
-	return grown(leastCopy, mostCopy, func(n int) (float64, error) {
+	return grown(leastCopy, mostCopy, longEnough, func(n int) (perNumber, seconds float64, err error) {
 		v, err := vectors(dev, 2, 1, n)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		seconds, err := fastestRun(ctx, dev, func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: v[0], Dst: v[1]}); return nil })
-		return seconds / float64(n), err
-	}, func(n int) float64 { return float64(n) })
+		seconds, err = fastestRun(ctx, dev, func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: v[0], Dst: v[1]}); return nil })
+		return seconds / float64(n), seconds, err
+	})
 }
 
 // productRate is the time of an operation of a large matrix product, of which a
 // fused multiply-add is two.
 func productRate(ctx context.Context, dev device.Device) (float64, error) {
-	operations := func(n int) float64 { return 2 * float64(n) * float64(n) * float64(n) }
-	return grown(leastSide, mostSide, func(n int) (float64, error) {
-		v, err := vectors(dev, 3, n, n)
+	return grown(leastSide, mostSide, longEnough, func(n int) (perOperation, seconds float64, err error) {
+		p, err := newSquare(dev, n)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		seconds, err := fastestRun(ctx, dev, func() error { dev.Dense(device.DenseArgs{X: v[0], W: v[1], Y: v[2]}); return nil })
-		return seconds / operations(n), err
-	}, operations)
+		seconds, err = fastestRun(ctx, dev, func() error { dev.Dense(p.args); return nil })
+		return seconds / p.operations(), seconds, err
+	})
 }
 
-// grown doubles a size until a run of it, so many units of work, takes long enough, and
-// returns the time of a unit.
-func grown(least, most int, perUnit func(size int) (float64, error), units func(size int) float64) (float64, error) {
+// square is a product of two square matrices.
+type square struct {
+	dev  device.Device
+	args device.DenseArgs
+}
+
+func newSquare(dev device.Device, side int) (square, error) {
+	v, err := vectors(dev, 3, side, side)
+	if err != nil {
+		return square{}, err
+	}
+	return square{dev, device.DenseArgs{X: v[0], W: v[1], Y: v[2]}}, nil
+}
+
+func (s *square) operations() float64 {
+	side := float64(s.args.Y.Rows)
+	return 2 * side * side * side
+}
+
+// grown doubles a size until what is made of it takes more than enough seconds, and
+// returns that.
+func grown[T any](least, most int, enough float64, of func(size int) (made T, seconds float64, err error)) (T, error) {
 	for size := least; ; size *= 2 {
-		seconds, err := perUnit(size)
-		if err != nil || 2*size > most || seconds*units(size) > longEnough {
-			return seconds, err
+		made, seconds, err := of(size)
+		if err != nil || 2*size > most || seconds > enough {
+			return made, err
 		}
 	}
 }

@@ -25,42 +25,24 @@ func (d *Device) Dense(a device.DenseArgs) {
 		integer(m), integer(n), integer(k), address(a.X), address(a.W), address(a.Bias), uint64(a.Act), address(a.Pre), address(a.Y))
 }
 
-// DenseBackward computes the gradients of Dense.
+// DenseBackward computes the gradients of Dense, in one launch.
 func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 	a.Check()
 	note(d, a)
-	if !a.DX.IsZero() {
-		d.inputGradient(&a)
-	}
-	if !a.DW.IsZero() {
-		d.weightGradient(&a)
-	}
-	if !a.DBias.IsZero() {
-		d.launch(kernels.ColumnSums, a.DA.Rows, a.DA.Columns,
-			integer(a.DA.Rows), integer(a.DA.Columns), address(a.DA), address(a.DBias))
-	}
-}
-
-func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
-	product := kernels.InputNN
-	if a.Transposed {
-		product = kernels.InputNT
-	}
+	b := backward(&a)
+	choice := b.Choose(d.class, d.info.Multiprocessors)
+	dx, dw, dbias := b.Parts(choice.Tile)
 	source := a.X
 	if a.InAct.NeedsInput() {
 		source = a.InPre
 	}
-	m, n, k := a.X.Rows, a.X.Columns, a.DA.Columns
-	d.launch(d.Choose(m, n, k).Kernel(product), m, n,
-		integer(m), integer(n), integer(k), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX))
+	d.launch(choice.Kernel(b.Product()), dx+dw+dbias, 1,
+		integer(b.Rows), integer(b.In), integer(b.Out), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX),
+		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), 0)
 }
 
-func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
-	p, q := a.DA, a.X
-	if a.Transposed {
-		p, q = q, p
-	}
-	m, n, k := p.Columns, q.Columns, a.X.Rows
-	d.launch(d.Choose(m, n, k).Kernel(kernels.Weight), m, n,
-		integer(m), integer(n), integer(k), address(p), address(q), flag(a.Accumulate), address(a.DW))
+// backward is the work that the arguments describe.
+func backward(a *device.DenseBackwardArgs) kernels.Backward {
+	return kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
+		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
 }

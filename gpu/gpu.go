@@ -163,7 +163,7 @@ func (d *Device) kernel(id kernels.ID) (cuda.Function, error) {
 	if most := geometry.MostThreads(); threads < most {
 		return f, fmt.Errorf("kernel %s is launched with blocks of %d threads, and %s runs it with %d at most", id, most, d.info.Name, threads)
 	}
-	if geometry == kernels.Tiles32 || geometry == kernels.Tiles64 || geometry == kernels.Tiles128 {
+	if geometry.Multiplies() {
 		return f, d.context.SetAttribute(f, cuda.SharedCarveout, allShared)
 	}
 	return f, nil

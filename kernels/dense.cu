@@ -9,43 +9,42 @@
 // the same bits; the launcher takes the largest that fills the machine.
 //
 // Geometry: Tiles, a block for each tile of Y. Launched by Device.Dense.
-#include "epilogue.cuh"
-#include "gemm.cuh"
+#include "dense.cuh"
 
 using namespace gpudae;
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile32, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile32>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile64, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile64>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nt_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile128, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile128>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile32, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile32>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile64, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile64>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nn_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  gemm<Tile128, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<Chain<Tile128>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }

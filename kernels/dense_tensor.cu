@@ -4,7 +4,7 @@
 // Geometry: Tiles, a block for each tile of Y. The tile of 64 of tf32x3
 // has registers for two blocks a multiprocessor: for the three that ptxas would have, it spills.
 // Launched by Device.Dense.
-#include "epilogue.cuh"
+#include "dense.cuh"
 #include "tensor.cuh"
 
 using namespace gpudae;
@@ -12,107 +12,107 @@ using namespace gpudae;
 extern "C" __global__ void __launch_bounds__(128) dense_nt_tf32x3_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor32, true, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor32, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nt_tf32x3_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor64, true, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor64, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32x3_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor128, true, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor128, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_tf32_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor32, false, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor32, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor64, false, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor64, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor128, false, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor128, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_bf16_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor32, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor32>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_bf16_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor64, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor64>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_bf16_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor128, kAlongK, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor128>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_tf32x3_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor32, true, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor32, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nn_tf32x3_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor64, true, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor64, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32x3_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor128, true, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor128, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_tf32_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor32, false, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor32, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor64, false, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor64, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm<Tensor128, false, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<TensorCores<Tensor128, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_bf16_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor32, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor32>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_bf16_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor64, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor64>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_bf16_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
     int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  tensor_gemm_bf16<Tensor128, kAlongK, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+  dense<HalfTensorCores<Tensor128>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
 }

@@ -44,10 +44,11 @@ struct InputGradient {
   }
 };
 
-// WeightGradient stores four sums of a row, or adds them to what is there.
+// WeightGradient stores four sums of a row, or adds them to what is there, and takes
+// the squares of what it stores together.
 struct WeightGradient {
   int64_t n, accumulate;
-  float* dw;
+  float *dw, *squares;
   __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
     float* to = dw + row * n + column;
     if (accumulate) {
@@ -56,6 +57,8 @@ struct WeightGradient {
       for (int l = 0; l < 4; ++l) sums.at[l] += before.at[l];
     }
     store_quad(to, count, sums);
+#pragma unroll
+    for (int l = 0; l < 4; ++l) *squares += l < count ? sums.at[l] * sums.at[l] : 0.0f;
   }
 };
 

@@ -43,12 +43,6 @@ struct alignas(16) Buffers {
   float a[2][T::kK][T::kM + kPad], b[2][T::kK][T::kN + kPad];
 };
 
-template <class T>
-__device__ inline Buffers<T>& shared_buffers() {
-  __shared__ Buffers<T> buffers;
-  return buffers;
-}
-
 // Panel moves one operand's panels of W × K elements, one after the other along
 // k, from memory through registers to shared memory; each thread carries kQuads
 // quads of every panel. The operand has an index w (m of A, n of B) and k.
@@ -153,14 +147,14 @@ __device__ inline void multiply_panel(const float (&a)[T::kK][T::kM + kPad], con
   }
 }
 
-// gemm computes the block's tile and hands it to epilogue(m, n, count, quad) by
-// rows of four: quad holds the sums at (m, n), ..., (m, n+3), of which the first
+// gemm computes a tile, counted row after row of them, and hands it to epilogue(m, n, count,
+// quad) by rows of four: quad holds the sums at (m, n), ..., (m, n+3), of which the first
 // count lie inside the matrix.
 template <class T, Order OrderA, Order OrderB, class Epilogue>
-__device__ inline void gemm(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue) {
-  Buffers<T>& buffers = shared_buffers<T>();
+__device__ inline void gemm(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                            Buffers<T>& buffers) {
   const uint32_t tiles_n = uint32_t((n + T::kN - 1) / T::kN);
-  const int64_t m0 = int64_t(blockIdx.x / tiles_n) * T::kM, n0 = int64_t(blockIdx.x % tiles_n) * T::kN;
+  const int64_t m0 = int64_t(tile / tiles_n) * T::kM, n0 = int64_t(tile % tiles_n) * T::kN;
   const int tm = int(threadIdx.x) / T::kThreadsN, tn = int(threadIdx.x) % T::kThreadsN;
   Panel<OrderA, T::kM, T::kK, T::kThreads> panel_a(a, m, k, m0);
   Panel<OrderB, T::kN, T::kK, T::kThreads> panel_b(b, n, k, n0);
@@ -193,5 +187,20 @@ __device__ inline void gemm(int64_t m, int64_t n, int64_t k, const float* a, con
     }
   }
 }
+
+// Chain is the arithmetic of these products: how a kernel that is written for any
+// arithmetic multiplies, and in what memory that the block shares.
+template <class T>
+struct Chain {
+  template <Order OrderA, Order OrderB>
+  using Panels = Buffers<T>;
+
+  template <Order OrderA, Order OrderB, class Epilogue>
+  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  Buffers<T>& panels) {
+    gemm<T, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  }
+  __device__ static uint32_t tiles(int64_t m, int64_t n) { return uint32_t((m + T::kM - 1) / T::kM) * uint32_t((n + T::kN - 1) / T::kN); }
+};
 
 }  // namespace gpudae

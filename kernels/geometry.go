@@ -24,6 +24,11 @@ const (
 	Tiles32
 	Tiles64
 	Tiles128
+	// Parts32, Parts64, Parts128: a block for each of so many parts as there are rows, with
+	// the threads of a tile.
+	Parts32
+	Parts64
+	Parts128
 	// Once: one block, whatever the shape.
 	Once
 )
@@ -33,6 +38,7 @@ const (
 	threadsTile32   = 128
 	elementsOfQuad  = 4
 	columnsOfBlock  = 32
+	rowLanes        = 8    // of a column, in column sums
 	shareOfThread   = 16   // elements that a thread of Shares should have
 	MostShareBlocks = 1024 // bounds the partial sums of ReduceAll, in blocks
 )
@@ -58,6 +64,10 @@ func (g Geometry) Launch(rows, columns int) (grid, block int) {
 		return tiles(rows, columns, Medium), threads
 	case Tiles128:
 		return tiles(rows, columns, Large), threads
+	case Parts32:
+		return inRange(rows), threadsTile32
+	case Parts64, Parts128:
+		return inRange(rows), threads
 	case Once:
 		return 1, threads
 	}
@@ -66,11 +76,14 @@ func (g Geometry) Launch(rows, columns int) (grid, block int) {
 
 // MostThreads is the size of the largest block, the kernel's launch bound.
 func (g Geometry) MostThreads() int {
-	if g == Tiles32 {
+	if g == Tiles32 || g == Parts32 {
 		return threadsTile32
 	}
 	return threads
 }
+
+// Multiplies reports whether blocks work on tiles of products, in shared memory.
+func (g Geometry) Multiplies() bool { return g >= Tiles32 && g <= Parts128 }
 
 // ShareBlocks is the number of blocks, and of partial sums, in which ReduceAll
 // folds n elements: at least 1, so that an empty sum is 0.

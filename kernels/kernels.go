@@ -41,16 +41,12 @@ const (
 	DenseNN32
 	DenseNN64
 	DenseNN128
-	DenseBackwardInputNN32
-	DenseBackwardInputNN64
-	DenseBackwardInputNN128
-	DenseBackwardInputNT32
-	DenseBackwardInputNT64
-	DenseBackwardInputNT128
-	DenseBackwardWeight32
-	DenseBackwardWeight64
-	DenseBackwardWeight128
-	ColumnSums
+	DenseBackwardNN32
+	DenseBackwardNN64
+	DenseBackwardNN128
+	DenseBackwardNT32
+	DenseBackwardNT64
+	DenseBackwardNT128
 	Dropout
 	Embed
 	EmbedBackward
@@ -129,8 +125,7 @@ const (
 	part       = "int lo, int part, int split, uint split_seed"
 	product    = "int m, int n, int k, "
 	dense      = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y"
-	input      = product + "pointer da, pointer w, int act, pointer source, pointer dx"
-	weight     = product + "pointer p, pointer q, int accumulate, pointer dw"
+	backward   = "int rows, int in, int out, pointer da, pointer w, int act, pointer source, pointer dx, pointer x, int accumulate, pointer dw, pointer dbias, pointer squares"
 	gather     = part + ", int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
 	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer weights, pointer losses, " +
 		"pointer by_column, pointer d_params, float scale, "
@@ -165,16 +160,12 @@ var manifest = [firstTensor]row{
 	DenseNN32:                   {"dense_nn_32", "dense.cu", Tiles32, dense},
 	DenseNN64:                   {"dense_nn_64", "dense.cu", Tiles64, dense},
 	DenseNN128:                  {"dense_nn_128", "dense.cu", Tiles128, dense},
-	DenseBackwardInputNN32:      {"dense_backward_input_nn_32", "dense_backward.cu", Tiles32, input},
-	DenseBackwardInputNN64:      {"dense_backward_input_nn_64", "dense_backward.cu", Tiles64, input},
-	DenseBackwardInputNN128:     {"dense_backward_input_nn_128", "dense_backward.cu", Tiles128, input},
-	DenseBackwardInputNT32:      {"dense_backward_input_nt_32", "dense_backward.cu", Tiles32, input},
-	DenseBackwardInputNT64:      {"dense_backward_input_nt_64", "dense_backward.cu", Tiles64, input},
-	DenseBackwardInputNT128:     {"dense_backward_input_nt_128", "dense_backward.cu", Tiles128, input},
-	DenseBackwardWeight32:       {"dense_backward_weight_32", "dense_backward.cu", Tiles32, weight},
-	DenseBackwardWeight64:       {"dense_backward_weight_64", "dense_backward.cu", Tiles64, weight},
-	DenseBackwardWeight128:      {"dense_backward_weight_128", "dense_backward.cu", Tiles128, weight},
-	ColumnSums:                  {"column_sums", "dense_backward.cu", Columns, "int rows, int columns, pointer x, pointer sums"},
+	DenseBackwardNN32:           {"dense_backward_nn_32", "dense_backward.cu", Parts32, backward},
+	DenseBackwardNN64:           {"dense_backward_nn_64", "dense_backward.cu", Parts64, backward},
+	DenseBackwardNN128:          {"dense_backward_nn_128", "dense_backward.cu", Parts128, backward},
+	DenseBackwardNT32:           {"dense_backward_nt_32", "dense_backward.cu", Parts32, backward},
+	DenseBackwardNT64:           {"dense_backward_nt_64", "dense_backward.cu", Parts64, backward},
+	DenseBackwardNT128:          {"dense_backward_nt_128", "dense_backward.cu", Parts128, backward},
 	Dropout:                     {"dropout", "dropout.cu", RowQuads, "int rows, int columns, pointer x, pointer y, uint rate, float keep, uint layer, uint seed, int replicates, pointer index, pointer clock"},
 	Embed:                       {"embed", "embed.cu", Rows, "int rows, int columns, int width, pointer words, pointer x, pointer params, pointer y"},
 	EmbedBackward:               {"embed_backward", "embed.cu", Elements, "int codes, int rows, int columns, int width, pointer words, pointer x, pointer d_y, pointer grads"},

@@ -212,7 +212,8 @@ func compare(t *testing.T, text, enumeration string, want []string) {
 // TestChoicesHaveTheirKernels: a product's kernel says its class and its tile, and is
 // launched accordingly.
 func TestChoicesHaveTheirKernels(t *testing.T) {
-	names := map[Product]string{DenseNT: "dense_nt", DenseNN: "dense_nn", InputNN: "dense_backward_input_nn", InputNT: "dense_backward_input_nt", Weight: "dense_backward_weight"}
+	names := map[Product]string{DenseNT: "dense_nt", DenseNN: "dense_nn", BackwardNN: "dense_backward_nn", BackwardNT: "dense_backward_nt"}
+	geometries := map[Product]Geometry{DenseNT: Tiles32, DenseNN: Tiles32, BackwardNN: Parts32, BackwardNT: Parts32}
 	for _, p := range Products() {
 		for _, class := range Classes() {
 			for tile := Small; tile <= Large; tile++ {
@@ -221,7 +222,7 @@ func TestChoicesHaveTheirKernels(t *testing.T) {
 					want = fmt.Sprintf("%s_%d", names[p], tile.Side())
 				}
 				id := Choice{class, tile}.Kernel(p)
-				if id.Class() != class || id.String() != want || id.Kernel().Geometry != Tiles32+Geometry(tile) {
+				if id.Class() != class || id.String() != want || id.Kernel().Geometry != geometries[p]+Geometry(tile) {
 					t.Errorf("%s with geometry %d, want %s", id, id.Kernel().Geometry, want)
 				}
 			}
@@ -241,6 +242,29 @@ func TestClassOnGPUs(t *testing.T) {
 				t.Errorf("%s on %v is %s, want %s", class, capability, got, want)
 			}
 		}
+	}
+}
+
+// TestBackwardParts: the gradients of a layer have a block for each tile of a product and
+// for the columns that a block's threads add up, in a tile that leaves no product with
+// fewer blocks than it would have alone.
+func TestBackwardParts(t *testing.T) {
+	b := Backward{Rows: 128, In: 1000, Out: 784, DX: true, DW: true, DBias: true}
+	if c := b.Choose(Float32, 132); c != (Choice{Float32, Small}) {
+		t.Errorf("the products of %+v are computed as %+v", b, c)
+	}
+	if dx, dw, dbias := b.Parts(Small); dx != 4*32 || dw != 25*32 || dbias != 49 {
+		t.Errorf("%d, %d and %d parts", dx, dw, dbias)
+	}
+	if dx, dw, dbias := b.Parts(Medium); dx != 2*16 || dw != 13*16 || dbias != 25 {
+		t.Errorf("%d, %d and %d parts of the tile of 64", dx, dw, dbias)
+	}
+	b.Transposed, b.DX, b.DBias = true, false, false
+	if c := b.Choose(Strict, 132); c != (Choice{Strict, Medium}) || b.Product() != BackwardNT {
+		t.Errorf("the products of %+v are computed as %+v", b, c)
+	}
+	if dx, dw, dbias := b.Parts(Medium); dx != 0 || dw != 16*13 || dbias != 0 {
+		t.Errorf("%d, %d and %d parts of one product", dx, dw, dbias)
 	}
 }
 

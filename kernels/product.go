@@ -49,21 +49,21 @@ func (id ID) Class() Class {
 	return Class((id - firstTensor) / tileKinds % tensorClasses)
 }
 
-// Product is one of the matrix products of a dense layer.
+// Product is what the kernels of matrix products make.
 type Product uint8
 
-// The products, in the order of their kernels: Y = X·Wᵀ and, for tied decoders,
-// X·W; the gradient of the input, DA·W and DA·Wᵀ; that of the weights, DAᵀ·X.
+// The products, in the order of their kernels: Y = X·Wᵀ and, for tied decoders, X·W;
+// the gradients of the former, DA·W, DAᵀ·X and the column sums of DA; those of the latter,
+// DA·Wᵀ, Xᵀ·DA and the column sums.
 const (
 	DenseNT Product = iota
 	DenseNN
-	InputNN
-	InputNT
-	Weight
+	BackwardNN
+	BackwardNT
 )
 
 // Products lists them.
-func Products() []Product { return []Product{DenseNT, DenseNN, InputNN, InputNT, Weight} }
+func Products() []Product { return []Product{DenseNT, DenseNN, BackwardNN, BackwardNT} }
 
 // Choice is the kernel of a product, which depends on its shape.
 type Choice struct {
@@ -94,7 +94,7 @@ func Choose(class Class, m, n, k, multiprocessors int) Choice {
 // The kernels of a product differ by tile, and those on tensor cores by class before that.
 const (
 	tileKinds     = ID(Large + 1)
-	tensorKernels = 5 * tensorClasses * tileKinds // those of all products
+	tensorKernels = 4 * tensorClasses * tileKinds // those of all products
 	tensorClasses = ID(Strict)                    // all but Strict
 )
 
@@ -118,4 +118,66 @@ func tensorRow(id ID) row {
 	return r
 }
 
-func tensorGeometry(id ID) Geometry { return Tiles32 + Geometry((id-firstTensor)%tileKinds) }
+func tensorGeometry(id ID) Geometry {
+	i := id - firstTensor
+	if Product(i/tileKinds/tensorClasses) >= BackwardNN {
+		return Parts32 + Geometry(i%tileKinds)
+	}
+	return Tiles32 + Geometry(i%tileKinds)
+}
+
+// Backward is the work of a launch of BackwardNN or BackwardNT: the gradients that are
+// wanted of a layer of Out units over In, for so many rows.
+type Backward struct {
+	Rows, In, Out int
+	Transposed    bool // BackwardNT
+	DX, DW, DBias bool
+}
+
+// Product is the one that makes them.
+func (b Backward) Product() Product {
+	if b.Transposed {
+		return BackwardNT
+	}
+	return BackwardNN
+}
+
+// Weights is the shape of W and of its gradient.
+func (b Backward) Weights() (rows, columns int) {
+	if b.Transposed {
+		return b.In, b.Out
+	}
+	return b.Out, b.In
+}
+
+// Choose returns the kernel for a class and a machine: the class is that of the products
+// (which have the same extents, so it is one), the tile the smallest that one of them would
+// take alone, so that the launch has no fewer blocks than the machine can use.
+func (b Backward) Choose(class Class, multiprocessors int) Choice {
+	c := Choose(class, b.Rows, b.In, b.Out, multiprocessors)
+	c.Tile = Large
+	if b.DX {
+		c.Tile = TileFor(b.Rows, b.In, multiprocessors)
+	}
+	if b.DW {
+		m, n := b.Weights()
+		c.Tile = min(c.Tile, TileFor(m, n, multiprocessors))
+	}
+	return c
+}
+
+// Parts are the numbers of blocks that make DX, DW and DBias in a tile.
+func (b Backward) Parts(t Tile) (dx, dw, dbias int) {
+	if b.DX {
+		dx = tiles(b.Rows, b.In, t)
+	}
+	if b.DW {
+		m, n := b.Weights()
+		dw = tiles(m, n, t)
+	}
+	if b.DBias {
+		_, block := (Parts32 + Geometry(t)).Launch(1, 1)
+		dbias = blocks(b.Out, block/rowLanes)
+	}
+	return dx, dw, dbias
+}

@@ -96,13 +96,13 @@ func (m *machine) launch(id kernels.ID, rows, columns int, words ...uint64) {
 	m.check(m.context.Synchronize())
 }
 
-// product is one of a dense layer: where A(i, k) and B(k, j) lie, and the words that
-// follow m, n, k and the operands.
+// product is one of a dense layer: where A(i, k) and B(k, j) lie, and how a launch makes
+// it alone: the words for the shape m, n, k and the operands, and what divides the work.
 type product struct {
 	name  string
 	of    kernels.Product
 	a, b  func(i, k, width, depth int) int
-	words func(out cuda.Address) []uint64
+	words func(m, n, k uint64, a, b, out cuda.Address) []uint64
 }
 
 func alongK(w, k, _, depth int) int  { return w*depth + k }
@@ -111,22 +111,44 @@ func acrossK(w, k, width, _ int) int { return k*width + w }
 var products = []product{
 	{"dense nt", kernels.DenseNT, alongK, alongK, denseWords},
 	{"dense nn", kernels.DenseNN, alongK, acrossK, denseWords},
-	{"input nn", kernels.InputNN, alongK, acrossK, inputWords},
-	{"input nt", kernels.InputNT, alongK, alongK, inputWords},
-	{"weight", kernels.Weight, acrossK, acrossK, weightWords},
+	{"input nn", kernels.BackwardNN, alongK, acrossK, inputWords},
+	{"input nt", kernels.BackwardNT, alongK, alongK, inputWords},
+	{"weight nn", kernels.BackwardNN, acrossK, acrossK, weightWords},
+	{"weight nt", kernels.BackwardNT, acrossK, acrossK, tiedWeightWords},
 }
 
-func denseWords(out cuda.Address) []uint64  { return []uint64{0, 0, 0, uint64(out)} } // no bias, identity, no pre-activation
-func inputWords(out cuda.Address) []uint64  { return []uint64{0, 0, uint64(out)} }    // identity, no source
-func weightWords(out cuda.Address) []uint64 { return []uint64{0, uint64(out)} }       // overwrite
+// No bias, identity, no pre-activation.
+func denseWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
+	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, 0, uint64(out)}
+}
+
+// A is DA and B is W; identity.
+func inputWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
+	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, uint64(out), 0, 0, 0, 0, 0}
+}
+
+// A is DA and B is X; overwrite.
+func weightWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
+	return []uint64{k, n, m, uint64(a), 0, 0, 0, 0, uint64(b), 0, uint64(out), 0, 0}
+}
+
+// A is X and B is DA.
+func tiedWeightWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
+	return []uint64{k, m, n, uint64(b), 0, 0, 0, 0, uint64(a), 0, uint64(out), 0, 0}
+}
 
 // multiply computes p of matrices at these addresses, into memory that is skew floats off.
 func (m *machine) multiply(p product, c kernels.Choice, shape [3]int, a, b cuda.Address, skew int) []float32 {
 	m.t.Helper()
 	rows, columns, depth := shape[0], shape[1], shape[2]
 	out := m.upload(make([]float32, rows*columns), skew)
-	words := []uint64{uint64(rows), uint64(columns), uint64(depth), uint64(a), uint64(b)}
-	m.launch(c.Kernel(p.of), rows, columns, append(words, p.words(out)...)...)
+	words := p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out)
+	if p.of >= kernels.BackwardNN {
+		blocks, _ := (kernels.Tiles32 + kernels.Geometry(c.Tile)).Launch(rows, columns)
+		m.launch(c.Kernel(p.of), blocks, 1, words...)
+	} else {
+		m.launch(c.Kernel(p.of), rows, columns, words...)
+	}
 	return m.download(out, rows*columns)
 }
 
@@ -158,6 +180,71 @@ func TestTilesAgree(t *testing.T) {
 			}
 			m.release()
 		}
+	}
+}
+
+// TestGradientsInOneLaunch: a launch that makes all gradients of a layer leaves the bits of
+// launches that make one each, the column sums of DA, and the sums of the squares of what
+// each block has stored of the weights' and the biases' gradients.
+func TestGradientsInOneLaunch(t *testing.T) {
+	const rows, in, out, skew = 37, 70, 41, 1
+	m := open(t)
+	random := rand.New(rand.NewPCG(5, 0))
+	da, w, x := noise(random, rows*out), noise(random, in*out), noise(random, rows*in)
+	atDA, atW, atX := m.upload(da, 0), m.upload(w, skew), m.upload(x, 2)
+	for _, transposed := range []bool{false, true} {
+		for _, class := range kernels.Classes() {
+			for tile := kernels.Small; tile <= kernels.Large; tile++ {
+				c := kernels.Choice{Class: class, Tile: tile}
+				b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
+				ofDX, ofDW, ofBias := b.Parts(tile)
+				dx, dw := m.upload(make([]float32, rows*in), skew), m.upload(make([]float32, in*out), skew)
+				dbias, squares := m.upload(make([]float32, out), 0), m.upload(make([]float32, ofDW+ofBias), 0)
+				m.launch(c.Kernel(b.Product()), ofDX+ofDW+ofBias, 1, rows, in, out, uint64(atDA), uint64(atW), 0, 0, uint64(dx), uint64(atX), 0, uint64(dw),
+					uint64(dbias), uint64(squares))
+				input, weight, p, q := products[2], products[4], atDA, atX
+				if transposed {
+					input, weight, p, q = products[3], products[5], atX, atDA
+				}
+				mw, nw := b.Weights()
+				gotW, gotBias := m.download(dw, in*out), m.download(dbias, out)
+				if !slices.Equal(m.download(dx, rows*in), m.multiply(input, c, [3]int{rows, in, out}, atDA, atW, skew)) ||
+					!slices.Equal(gotW, m.multiply(weight, c, [3]int{mw, nw, rows}, p, q, skew)) {
+					t.Errorf("%+v in %s with the tile of %d: other bits than one by one", b, class, tile.Side())
+				}
+				checkColumnSums(t, da, gotBias)
+				checkSquares(t, m.download(squares, ofDW+ofBias), append(gotW, gotBias...))
+			}
+		}
+	}
+}
+
+// checkColumnSums compares the sums of columns of x with those in float64.
+func checkColumnSums(t *testing.T, x, sums []float32) {
+	t.Helper()
+	for j, got := range sums {
+		sum, size := 0.0, 0.0
+		for i := j; i < len(x); i += len(sums) {
+			sum, size = sum+float64(x[i]), size+math.Abs(float64(x[i]))
+		}
+		if math.Abs(sum-float64(got)) > float64(len(x)/len(sums))*0x1p-24*size {
+			t.Errorf("column %d: sum %v, want %v", j, got, sum)
+		}
+	}
+}
+
+// checkSquares compares the sum of shares of a sum of squares with it.
+func checkSquares(t *testing.T, shares, x []float32) {
+	t.Helper()
+	got, want := 0.0, 0.0
+	for _, s := range shares {
+		got += float64(s)
+	}
+	for _, v := range x {
+		want += float64(v) * float64(v)
+	}
+	if math.Abs(got-want) > float64(len(x))*0x1p-24*want {
+		t.Errorf("the squares of gradients sum to %v, want %v", got, want)
 	}
 }
 

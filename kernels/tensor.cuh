@@ -38,14 +38,14 @@ using Tensor32 = TensorTile<32, 32, 16, 4, 2, 2>;     // 128 threads
 using Tensor64 = TensorTile<64, 64, 16, 3, 2, 4>;     // 256 threads
 using Tensor128 = TensorTile<128, 128, 16, 2, 2, 4>;  // 256 threads
 
-// Corner is where the work of a block and of a warp in it begins.
+// Corner is where a tile and the work of a warp in it begin.
 template <class T>
 struct Corner {
   int64_t m, n;
   int warp_m, warp_n;
-  __device__ explicit Corner(int64_t columns) {
+  __device__ Corner(uint32_t tile, int64_t columns) {
     const uint32_t tiles_n = uint32_t((columns + T::kN - 1) / T::kN);
-    m = int64_t(blockIdx.x / tiles_n) * T::kM, n = int64_t(blockIdx.x % tiles_n) * T::kN;
+    m = int64_t(tile / tiles_n) * T::kM, n = int64_t(tile % tiles_n) * T::kN;
     const int warp = int(threadIdx.x) / kWarp;
     warp_m = warp / T::kWarpsN * T::kWarpM, warp_n = warp % T::kWarpsN * T::kWarpN;
   }
@@ -195,12 +195,12 @@ struct Slabs {
   Slab<OrderB, T::kN, T::kK> b[T::kStages];
 };
 
-// tensor_gemm computes the block's tile in the class tf32x3 if Exact, else tf32, and
-// hands it to epilogue: see gemm.
+// tensor_gemm computes a tile in the class tf32x3 if Exact, else tf32, and hands it to
+// epilogue: see gemm.
 template <class T, bool Exact, Order OrderA, Order OrderB, class Epilogue>
-__device__ inline void tensor_gemm(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue) {
-  __shared__ Slabs<T, OrderA, OrderB> slabs;
-  const Corner<T> corner(n);
+__device__ inline void tensor_gemm(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                   Slabs<T, OrderA, OrderB>& slabs) {
+  const Corner<T> corner(tile, n);
   Panel<OrderA, T::kM, T::kK, T::kThreads> panel_a(a, m, k, corner.m);
   Panel<OrderB, T::kN, T::kK, T::kThreads> panel_b(b, n, k, corner.n);
   Sums<T> c = {};
@@ -282,12 +282,12 @@ struct HalfSlabs {
   HalfSlab<OrderB, T::kN, 2 * T::kK> b[2];
 };
 
-// tensor_gemm_bf16 computes the block's tile in the class bf16: see tensor_gemm.
+// tensor_gemm_bf16 computes a tile in the class bf16: see tensor_gemm.
 template <class T, Order OrderA, Order OrderB, class Epilogue>
-__device__ inline void tensor_gemm_bf16(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue) {
+__device__ inline void tensor_gemm_bf16(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                        HalfSlabs<T, OrderA, OrderB>& slabs) {
   constexpr int kK = 2 * T::kK;
-  __shared__ HalfSlabs<T, OrderA, OrderB> slabs;
-  const Corner<T> corner(n);
+  const Corner<T> corner(tile, n);
   Panel<OrderA, T::kM, kK, T::kThreads> panel_a(a, m, k, corner.m);
   Panel<OrderB, T::kN, kK, T::kThreads> panel_b(b, n, k, corner.n);
   Sums<T> c = {};
@@ -308,5 +308,31 @@ __device__ inline void tensor_gemm_bf16(int64_t m, int64_t n, int64_t k, const f
   }
   finish(corner, m, n, c, epilogue);
 }
+
+// TensorCores is the arithmetic tf32x3 if Exact, else tf32: see Chain.
+template <class T, bool Exact>
+struct TensorCores : Chain<T> {
+  template <Order OrderA, Order OrderB>
+  using Panels = Slabs<T, OrderA, OrderB>;
+
+  template <Order OrderA, Order OrderB, class Epilogue>
+  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  Slabs<T, OrderA, OrderB>& panels) {
+    tensor_gemm<T, Exact, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  }
+};
+
+// HalfTensorCores is the arithmetic bf16.
+template <class T>
+struct HalfTensorCores : Chain<T> {
+  template <Order OrderA, Order OrderB>
+  using Panels = HalfSlabs<T, OrderA, OrderB>;
+
+  template <Order OrderA, Order OrderB, class Epilogue>
+  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  HalfSlabs<T, OrderA, OrderB>& panels) {
+    tensor_gemm_bf16<T, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  }
+};
 
 }  // namespace gpudae

@@ -10,10 +10,14 @@ import (
 // Launch is a kernel of a step, a node of its graph, and what it cannot do without.
 type Launch struct {
 	Kernel        kernels.ID
-	Rows, Columns int   // the shape that the kernel divides among its threads
-	FLOPs         int64 // of matrix products, 2 for a fused multiply-add
-	Read, Written int64 // bytes of memory, each operand once
+	Rows, Columns int      // the shape that the kernel divides among its threads
+	Products      [2]Tiles // the first blocks make those of the one, the next those of the other
+	FLOPs         int64    // of matrix products, 2 for a fused multiply-add
+	Read, Written int64    // bytes of memory, each operand once
 }
+
+// Tiles are blocks that each make a tile of a matrix product, with sums of Depth terms.
+type Tiles struct{ Blocks, Depth int }
 
 // Counter is a device.Device that computes nothing. It knows how package gpu
 // turns each operation into launches, and keeps those that are recorded.
@@ -105,14 +109,14 @@ func wordBytes(words ...device.Words) int64 {
 	return n
 }
 
-// add counts a launch, unless its shape is empty.
+// add counts a launch that multiplies no matrices, unless its shape is empty.
 func (c *Counter) add(id kernels.ID, rows, columns int, read, written int64) {
-	c.product(id, rows, columns, 0, read, written)
+	c.put(Launch{Kernel: id, Rows: rows, Columns: columns, Read: read, Written: written})
 }
 
-// product is add of one that multiplies matrices.
-func (c *Counter) product(id kernels.ID, rows, columns int, flops, read, written int64) {
-	if grid, _ := id.Launch(rows, columns); grid > 0 {
-		c.program = append(c.program, Launch{id, rows, columns, flops, read, written})
+// put counts a launch, unless its shape is empty.
+func (c *Counter) put(l Launch) {
+	if grid, _ := l.Kernel.Launch(l.Rows, l.Columns); grid > 0 {
+		c.program = append(c.program, l)
 	}
 }

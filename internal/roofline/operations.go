@@ -49,42 +49,45 @@ func (c *Counter) EmbedBackward(a device.EmbedBackwardArgs) {
 	c.add(kernels.EmbedBackward, a.Table.Codes, warp, bytes(a.X, a.DY)+wordBytes(a.Table.Words), 4*int64(a.Table.Vectors))
 }
 
-// multiply counts an m×n product over k.
-func (c *Counter) multiply(p kernels.Product, m, n, k int, read, written int64) {
-	id := kernels.Choose(c.gpu.float32Class(), m, n, k, c.gpu.Multiprocessors).Kernel(p)
-	c.product(id, m, n, 2*int64(m)*int64(n)*int64(k), read, written)
-}
-
 func (c *Counter) Dense(a device.DenseArgs) {
 	product := kernels.DenseNT
 	if a.Transposed {
 		product = kernels.DenseNN
 	}
-	c.multiply(product, a.Y.Rows, a.Y.Columns, a.X.Columns, bytes(a.X, a.W, a.Bias), bytes(a.Pre, a.Y))
+	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
+	id := kernels.Choose(c.gpu.float32Class(), m, n, k, c.gpu.Multiprocessors).Kernel(product)
+	blocks, _ := id.Launch(m, n)
+	c.put(Launch{Kernel: id, Rows: m, Columns: n, Products: [2]Tiles{{blocks, k}}, FLOPs: flops(m, n, k),
+		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)})
 }
 
+// flops are those of an m×n product with sums of k terms.
+func flops(m, n, k int) int64 { return 2 * int64(m) * int64(n) * int64(k) }
+
 func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
-	if !a.DX.IsZero() {
-		product := kernels.InputNN
-		if a.Transposed {
-			product = kernels.InputNT
-		}
-		source := a.X
+	b := kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
+		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
+	choice := b.Choose(c.gpu.float32Class(), c.gpu.Multiprocessors)
+	dx, dw, dbias := b.Parts(choice.Tile)
+	l := Launch{Kernel: choice.Kernel(b.Product()), Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
+		Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
+	if b.DX {
+		l.FLOPs += flops(b.Rows, b.In, b.Out)
+		l.Read += bytes(a.W)
 		if a.InAct.NeedsInput() {
-			source = a.InPre
+			l.Read += bytes(a.InPre)
 		}
-		c.multiply(product, a.X.Rows, a.X.Columns, a.DA.Columns, bytes(a.DA, a.W, source), bytes(a.DX))
 	}
-	if !a.DW.IsZero() {
-		read := bytes(a.DA, a.X)
+	if b.DW {
+		l.FLOPs += flops(b.Rows, b.In, b.Out)
 		if a.Accumulate {
-			read += bytes(a.DW)
+			l.Read += bytes(a.DW)
 		}
-		c.multiply(kernels.Weight, a.DW.Rows, a.DW.Columns, a.X.Rows, read, bytes(a.DW))
 	}
-	if !a.DBias.IsZero() {
-		c.add(kernels.ColumnSums, a.DA.Rows, a.DA.Columns, bytes(a.DA), bytes(a.DBias))
+	if b.DW || b.DX && a.InAct != device.Identity && !a.InAct.NeedsInput() {
+		l.Read += bytes(a.X)
 	}
+	c.put(l)
 }
 
 func (c *Counter) Activate(a device.ActivateArgs) {

@@ -2,6 +2,7 @@ package roofline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gpudae/kernels"
@@ -38,7 +39,7 @@ type Cost struct {
 	Columns int     `json:"columns"`
 	Blocks  int     `json:"blocks"`
 	Waves   int     `json:"waves"`  // of blocks, one a multiprocessor at a time
-	Filled  float64 `json:"filled"` // share of the multiprocessors that have work, over all waves
+	Filled  float64 `json:"filled"` // share of the multiprocessors that have work meanwhile
 	FLOPs   int64   `json:"flops"`
 	Bytes   int64   `json:"bytes"`
 	Micros  float64 `json:"us"` // the node's start included
@@ -88,9 +89,13 @@ func Predict(g GPU, launches []Launch) Step {
 func cost(g GPU, l Launch) Cost {
 	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
 	waves := (blocks + g.Multiprocessors - 1) / g.Multiprocessors
-	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves,
-		Filled: float64(blocks) / float64(waves*g.Multiprocessors), FLOPs: l.FLOPs, Bytes: l.Read + l.Written}
-	arithmetic, memory := productSeconds(g, l, waves), float64(c.Bytes)/g.Memory
+	arithmetic, filled := productSeconds(g, l)
+	if filled == 0 {
+		filled = float64(blocks) / float64(waves*g.Multiprocessors)
+	}
+	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
+		FLOPs: l.FLOPs, Bytes: l.Read + l.Written}
+	memory := float64(c.Bytes) / g.Memory
 	busy := max(arithmetic, memory)
 	c.Micros = 1e6 * (nodeSeconds + busy)
 	switch {
@@ -104,11 +109,12 @@ func cost(g GPU, l Launch) Cost {
 	return c
 }
 
-// productSeconds is the time of a product's waves of tiles, each of which costs what
-// a whole one does.
-func productSeconds(g GPU, l Launch, waves int) float64 {
+// productSeconds is the time of a launch's tiles, each of which costs what a whole one does,
+// and the share of the multiprocessors that are busy meanwhile: a multiprocessor takes
+// one tile after the other, in the order of the blocks. Both are 0 without products.
+func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 	if l.FLOPs == 0 {
-		return 0
+		return 0, 0
 	}
 	side, efficiency := 32, small
 	switch name := l.Kernel.String(); {
@@ -117,11 +123,21 @@ func productSeconds(g GPU, l Launch, waves int) float64 {
 	case strings.HasSuffix(name, "_64"):
 		side, efficiency = 64, medium
 	}
-	depth := float64(l.FLOPs) / 2 / float64(l.Rows) / float64(l.Columns)
 	class := l.Kernel.Class()
 	if class != kernels.Strict {
 		efficiency *= ofTensor
 	}
 	rate := g.rate(class) / float64(g.Multiprocessors) * efficiency
-	return float64(waves) * 2 * float64(side*side) * depth / rate
+	free := make([]float64, g.Multiprocessors) // when each has done what it was given
+	total := 0.0
+	for _, tiles := range l.Products {
+		one := 2 * float64(side*side) * float64(tiles.Depth) / rate
+		for range tiles.Blocks {
+			slices.Sort(free)
+			free[0] += one
+			total += one
+		}
+	}
+	seconds = slices.Max(free)
+	return seconds, total / (seconds * float64(g.Multiprocessors))
 }

@@ -526,3 +526,8 @@ uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value) {
   softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));
   return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
 }
+
+void softdriver_fence() {
+  softdriver::check_fence();
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}

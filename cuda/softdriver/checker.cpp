@@ -5,8 +5,12 @@
 //
 // Two accesses of which one is a write are ordered if they come from the same
 // thread, from both sides of a barrier of their block, or from both sides of a
-// primitive of their whole warp. Anything else in the same launch is a race,
-// unless both are atomic.
+// primitive of their whole warp. Of two blocks, they are ordered by a ticket: a thread of the
+// first, behind a barrier, passes a fence and adds atomically to a word; later a thread of the
+// second adds to the same word, passes a fence, and then a barrier. (Where several
+// blocks have read before a write, all blocks until then must have taken a ticket; that each
+// of them had read by then is seen of the last one only.) Anything else in the same launch is a
+// race, unless both are atomic.
 #include "checker.h"
 
 #include <cuda.h>
@@ -64,6 +68,19 @@ const char* kernel = "";
 bool active = false;
 uint32_t launch = 0, block = 0, barriers = 0, warp_syncs[kWarps];
 
+// Ticket is how a block has added to a word of global memory. The checker runs block
+// after block, so those of earlier blocks came first.
+struct Ticket {
+  uint32_t block, barriers;  // of the thread that added, at that moment
+  int thread;
+  void* word;
+};
+std::vector<Ticket> tickets;       // of this launch
+uint32_t begun = 0;                // blocks of this launch
+int fenced = -1;                   // the thread of this block that has passed a fence, and added nothing since
+const Ticket* taken = nullptr;     // this block's ticket, once a fence has followed
+void* word = nullptr;              // the one that this block has added to last
+
 Who me() {
   const int t = softdriver_thread->number;
   return {t, block, barriers, warp_syncs[t / 32]};
@@ -71,10 +88,18 @@ Who me() {
 
 bool same_warp(const Who& a, const Who& b) { return a.thread / 32 == b.thread / 32; }
 
+// by_ticket reports whether a, of an earlier block, happened before b, of this one.
+bool by_ticket(const Who& a, const Who& b) {
+  if (!taken || (b.thread != taken->thread && b.barriers <= taken->barriers)) return false;
+  return std::any_of(tickets.begin(), tickets.end(), [&](const Ticket& t) {
+    return t.block == a.block && t.word == taken->word && (a.thread == t.thread || a.barriers < t.barriers);
+  });
+}
+
 // ordered reports whether a happened before b, or a is nobody.
 bool ordered(const Who& a, const Who& b) {
   if (a.thread < 0) return true;
-  if (a.block != b.block) return false;
+  if (a.block != b.block) return by_ticket(a, b);
   return a.thread == b.thread || a.barriers != b.barriers || (same_warp(a, b) && a.warp_syncs != b.warp_syncs);
 }
 
@@ -136,7 +161,7 @@ void check_write(void* caller, const Cell& c, uint8_t bytes, const char* p, bool
     report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after write", p, c.writer);
   }
   const bool same_epoch = c.reader.thread >= 0 && c.reader.block == i.block && c.reader.barriers == i.barriers;
-  const bool unordered_reader = !ordered(c.reader, i) || c.many_blocks || (same_epoch && c.many_warps) ||
+  const bool unordered_reader = !ordered(c.reader, i) || (c.many_blocks && !(taken && tickets.size() == begun)) || (same_epoch && c.many_warps) ||
                                 (same_epoch && c.many_lanes && c.reader.warp_syncs == i.warp_syncs);
   if (!both_atomic && unordered_reader) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after read", p, c.reader);
 }
@@ -192,11 +217,15 @@ void access(void* caller, void* address, size_t size, Access kind) {
 
 void check_launch() {
   ++launch;
+  tickets.clear();
+  begun = 0;
   active = true;
 }
 
 void check_block(const char* name, uint32_t number, const BlockRanges& r) {
   kernel = name, block = number, ranges = r, barriers = 1;
+  ++begun;
+  fenced = -1, taken = nullptr, word = nullptr;
   std::fill(warp_syncs, warp_syncs + kWarps, 1);
   shared.begin = r.shared.begin, shared.size = r.shared.size;
   shared.cells.assign(r.shared.size / kCell + 1, Cell{});
@@ -205,7 +234,17 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r) {
 
 void check_barrier() { ++barriers; }
 void check_warp(int warp) { ++warp_syncs[warp]; }
-void check_atomic(void* at, size_t size, void* caller) { access(caller, at, size, Access::kAtomic); }
+void check_atomic(void* at, size_t size, void* caller) {
+  access(caller, at, size, Access::kAtomic);
+  if (fenced != softdriver_thread->number) return;
+  tickets.push_back({block, barriers, fenced, at});
+  fenced = -1, word = at;
+}
+
+void check_fence() {
+  fenced = softdriver_thread->number;
+  if (word && tickets.back().thread == fenced) taken = &tickets.back();
+}
 
 // A copy may write at any time from its start to its end.
 void check_copy_start(void* to, size_t size, void* caller) { access(caller, to, size, Access::kLaterWrite); }

@@ -32,6 +32,7 @@ void check_block(const char* kernel, uint32_t block, const BlockRanges& ranges);
 void check_barrier();
 void check_warp(int warp);
 void check_atomic(void* at, size_t size, void* caller);
+void check_fence();
 void check_copy_start(void* to, size_t size, void* caller);
 void check_copy_end(void* to, const void* from, size_t size, size_t bytes, void* caller);
 void check_allocated(void* at, size_t size);
@@ -44,6 +45,7 @@ inline void check_block(const char*, uint32_t, const BlockRanges&) {}
 inline void check_barrier() {}
 inline void check_warp(int) {}
 inline void check_atomic(void*, size_t, void*) {}
+inline void check_fence() {}
 inline void check_copy_start(void*, size_t, void*) {}
 inline void check_copy_end(void*, const void*, size_t, size_t, void*) {}
 inline void check_allocated(void*, size_t) {}

@@ -100,6 +100,7 @@ inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask,
 
 #include "tensor.h"
 
+inline void __threadfence() { softdriver_fence(); }
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return softdriver_atomic_add(at, value); }
 
 // Invoke calls a kernel with arguments that lie in words of 8 bytes.

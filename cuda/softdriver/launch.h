@@ -34,6 +34,7 @@ extern __thread SoftdriverThread* softdriver_thread __attribute__((tls_model("in
 void softdriver_barrier(const char* file, int line);
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane);
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value);
+void softdriver_fence();
 
 // softdriver_together is a primitive of a whole warp: the lane that comes last calls
 // compute with what each lane has brought, and then all go on.

@@ -245,3 +245,30 @@ extern "C" __global__ void __launch_bounds__(32) bug_half_a_warp_multiplies(cons
   if (threadIdx.x < 16) gpudae::mma_tf32(c, a, b);
   out[threadIdx.x] = c[0] + x[0];
 }
+
+// The block that is the last to take a ticket writes what all have read.
+extern "C" __global__ void __launch_bounds__(64) last_block_writes(float* x, float* sums, unsigned* ticket) {
+  __shared__ bool last;
+  sums[blockIdx.x * 64 + threadIdx.x] = x[threadIdx.x] + float(blockIdx.x);
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+    __threadfence();
+    if (last) *ticket = 0;
+  }
+  __syncthreads();
+  if (!last) return;
+  float sum = 0;
+  for (unsigned b = 0; b < gridDim.x; ++b) sum += sums[b * 64 + threadIdx.x];
+  x[threadIdx.x] = sum;
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_ticket_without_fence(float* x, float* sums, unsigned* ticket) {
+  __shared__ bool last;
+  sums[blockIdx.x * 64 + threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  if (threadIdx.x == 0) last = atomicAdd(ticket, 1u) == gridDim.x - 1;
+  __syncthreads();
+  if (last) x[threadIdx.x] = sums[threadIdx.x];
+}

@@ -136,6 +136,15 @@ void atomics_count() {
   CHECK(n == 1020);
 }
 
+void tickets_order_blocks() {
+  const CUdeviceptr x = upload(ramp(64)), sums = allocate(8 * 64), ticket = allocate(1);
+  OK(cuMemsetD32Async(ticket, 0, 1, stream));
+  for (int run = 0; run < 2; ++run) OK(launch("last_block_writes", 8, 64, {x, sums, ticket}));
+  OK(finish());
+  const std::vector<float> was = ramp(64), got = download(x, 64);
+  for (int i = 0; i < 64; ++i) CHECK(got[size_t(i)] == 8 * (8 * was[size_t(i)] + 28) + 28);
+}
+
 // Factors of a product: A is 16×k, B k×8, C 16×8.
 struct Factors {
   int k;
@@ -698,6 +707,12 @@ void freed_memory_is_used() {
   expect_fault(finish());
 }
 
+void ticket_without_fence() {
+  const CUdeviceptr ticket = allocate(1);
+  OK(cuMemsetD32Async(ticket, 0, 1, stream));
+  OK(launch("bug_ticket_without_fence", 8, 64, {upload(ramp(64)), allocate(8 * 64), ticket}));
+  expect_fault(finish());
+}
 void copies_not_waited_for() {
   const CUdeviceptr out = allocate(1024);
   OK(launch("bug_waits_for_too_little", 1, 64, {upload(ramp(1024)), out, 4, 256}));
@@ -754,6 +769,7 @@ const Case cases[] = {
     SILENT(dynamic_shared_memory_reverses),
     SILENT(votes_count_lanes),
     SILENT(atomics_count),
+    SILENT(tickets_order_blocks),
     SILENT(fragments_lie_as_documented),
     SILENT(products_err_as_their_operands_do),
     SILENT(sums_are_cut_off),
@@ -793,6 +809,7 @@ const Case cases[] = {
     {"half_a_warp_shuffles", half_a_warp_shuffles, "is stuck", "is stuck", "is stuck"},
     {"shuffle_from_outside_the_mask", shuffle_from_outside_the_mask, "shuffles from lane 20", "shuffles from lane 20", "shuffles from lane 20"},
     {"blocks_race", blocks_race, nullptr, nullptr, "cases.cu:115: race: "},
+    {"ticket_without_fence", ticket_without_fence, nullptr, nullptr, "race: "},
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
     {"wide_access_off_its_alignment", wide_access_off_its_alignment, nullptr, "misaligned address", nullptr},

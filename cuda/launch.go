@@ -16,7 +16,7 @@ import (
 )
 
 // mostArguments is more than any kernel of this project takes.
-const mostArguments = 32
+const mostArguments = 64
 
 // arguments are the words of a launch and the pointers to them that the driver
 // wants, made once so that a launch allocates nothing here.

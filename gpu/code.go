@@ -10,7 +10,9 @@ import (
 // SampleCode draws h ~ q(h|x̃) and computes its divergence from the prior.
 func (d *Device) SampleCode(a device.SampleCodeArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).SampleCode) {
+		return
+	}
 	rows, units := a.Code.Rows, a.Code.Columns
 	d.launch(kernels.SampleCode, rows, units,
 		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
@@ -21,7 +23,9 @@ func (d *Device) SampleCode(a device.SampleCodeArgs) {
 // SampleCodeBackward computes the gradients of SampleCode.
 func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).SampleCodeBackward) {
+		return
+	}
 	rows, units := a.Code.Rows, a.Code.Columns
 	d.launch(kernels.SampleCodeBackward, rows, units,
 		integer(rows), integer(units), uint64(a.Kind), float(a.Temperature), address(a.Params), address(a.Noise), address(a.Code),
@@ -31,7 +35,9 @@ func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
 // Importance computes the importance-weighted bound and its weights.
 func (d *Device) Importance(a device.ImportanceArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Importance) {
+		return
+	}
 	examples := a.Bounds.Len()
 	d.launch(kernels.Importance, examples, a.Replicates,
 		integer(examples), integer(a.Replicates), address(a.Terms), address(a.Bounds), address(a.Weights))
@@ -40,7 +46,9 @@ func (d *Device) Importance(a device.ImportanceArgs) {
 // ScaleRows multiplies each row by a number of its own.
 func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).ScaleRows) {
+		return
+	}
 	d.launch(kernels.ScaleRows, a.X.Rows, a.X.Columns,
 		integer(a.X.Rows), integer(a.X.Columns), address(a.Scale), address(a.X), address(a.Y))
 }
@@ -48,7 +56,9 @@ func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 // Draw draws x ~ p(x|h).
 func (d *Device) Draw(a device.DrawArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Draw) {
+		return
+	}
 	rows, columns := a.Out.Rows, a.Out.Columns
 	seed, stream, stage, replicates := a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates)
 	index, clock := wordAddress(a.Index), wordAddress(a.Clock)

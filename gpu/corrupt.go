@@ -10,7 +10,9 @@ import (
 // Corrupt draws one stage of x̃ ~ C(x̃|x).
 func (d *Device) Corrupt(a device.CorruptArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Corrupt) {
+		return
+	}
 	words := append(make([]uint64, 0, 32),
 		integer(a.From.Rows), integer(a.From.Columns), address(a.From), address(a.To), address(a.Mask), flag(a.Accumulate),
 		a.Seed, uint64(a.Stream), uint64(a.Stage), integer(a.Replicates), wordAddress(a.Index), wordAddress(a.Clock), flag(a.Absent))

@@ -24,6 +24,7 @@ type dataset struct {
 	cells          device.Words // of records: how their columns are read
 	values         device.View  // of records: what their numbers stand for, if they do not stand for themselves
 	gathers, swaps kernels.ID   // the kernels that read it
+	advances       kernels.ID   // and that of a recorded step
 }
 
 // Shape returns the numbers of rows and columns.
@@ -45,15 +46,15 @@ func (d *Device) Load(ctx context.Context, t device.Table) (device.Dataset, erro
 	var source []byte
 	switch {
 	case t.Records != nil:
-		s.gathers, s.swaps = kernels.GatherRecords, kernels.CorruptSwapRecords
+		s.gathers, s.swaps, s.advances = kernels.GatherRecords, kernels.CorruptSwapRecords, kernels.AdvanceRecords
 		s.stride, source = max(t.Records.Stride, 1), t.Records.Bytes
 		if err := d.describe(s, t.Records.Columns); err != nil {
 			return nil, err
 		}
 	case t.Uint8 != nil:
-		s.gathers, s.swaps, source = kernels.GatherU8, kernels.CorruptSwapU8, t.Uint8
+		s.gathers, s.swaps, s.advances, source = kernels.GatherU8, kernels.CorruptSwapU8, kernels.AdvanceU8, t.Uint8
 	default:
-		s.gathers, s.swaps, source = kernels.GatherF32, kernels.CorruptSwapF32, bytesOf(t.Float32)
+		s.gathers, s.swaps, s.advances, source = kernels.GatherF32, kernels.CorruptSwapF32, kernels.AdvanceF32, bytesOf(t.Float32)
 	}
 	if d.err != nil {
 		return nil, d.err

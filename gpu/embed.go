@@ -13,7 +13,9 @@ const warp = 32
 // Embed makes the network's input of the columns of a table.
 func (d *Device) Embed(a device.EmbedArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Embed) {
+		return
+	}
 	rows, columns := a.X.Rows, a.X.Columns
 	d.launch(kernels.Embed, rows, a.Y.Columns,
 		integer(rows), integer(columns), integer(a.Y.Columns), wordAddress(a.Table.Words), address(a.X), address(a.Params), address(a.Y))
@@ -22,7 +24,9 @@ func (d *Device) Embed(a device.EmbedArgs) {
 // EmbedBackward computes the gradient of Embed's vectors.
 func (d *Device) EmbedBackward(a device.EmbedBackwardArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).EmbedBackward) {
+		return
+	}
 	codes := a.Table.Codes
 	d.launch(kernels.EmbedBackward, codes, warp,
 		integer(codes), integer(a.X.Rows), integer(a.X.Columns), integer(a.DY.Columns), wordAddress(a.Table.Words), address(a.X), address(a.DY),

@@ -52,26 +52,27 @@ func OptionsFromEnvironment(class kernels.Class) Options {
 // Device is one GPU. It implements device.Device and, like any device, is used
 // by one goroutine at a time.
 type Device struct {
-	name      string // as in --device
-	info      cuda.DeviceInfo
-	driver    cuda.Driver
-	options   Options
-	class     kernels.Class // of products
-	context   *cuda.Context
-	functions [kernels.Count]cuda.Function
-	arena     arena
-	tensors   tensors
-	toDevice  staging
-	toHost    staging
-	lent      []*cuda.Mapped // data sets that stay in the host's memory
-	lentBytes uint64
-	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
-	graphs    []*cuda.Graph
-	recording *recording // the program that is being recorded, or nil
-	recorded  string     // how the last one runs
-	pending   pending    // steps of a small net that are not queued yet
-	suspects  suspects   // what has been queued since the host last waited
-	err       error      // first failure; the operations after it do nothing
+	name       string // as in --device
+	info       cuda.DeviceInfo
+	driver     cuda.Driver
+	options    Options
+	class      kernels.Class // of products
+	context    *cuda.Context
+	functions  [kernels.Count]cuda.Function
+	arena      arena
+	tensors    tensors
+	toDevice   staging
+	toHost     staging
+	lent       []*cuda.Mapped // data sets that stay in the host's memory
+	lentBytes  uint64
+	partials   cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
+	graphs     []*cuda.Graph
+	recording  *recording // the program that is being recorded, or nil
+	recorded   string     // how the last one runs
+	pending    pending    // steps of a small net that are not queued yet
+	unfinished *graph     // the program whose last step has not been ended yet, or nil
+	suspects   suspects   // what has been queued since the host last waited
+	err        error      // first failure; the operations after it do nothing
 }
 
 var _ device.Device = (*Device)(nil)
@@ -229,6 +230,10 @@ func (d *Device) Info() device.Info {
 func (d *Device) Sync() error {
 	d.flush()
 	if d.err != nil {
+		return d.err
+	}
+	if d.recording != nil {
+		d.fail("waiting", errRecording)
 		return d.err
 	}
 	if err := d.context.Synchronize(); err != nil {

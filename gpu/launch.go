@@ -33,24 +33,35 @@ func (d *Device) launchShared(id kernels.ID, rows, columns, shared int, words ..
 	if d.err != nil {
 		return
 	}
-	grid, block := id.Launch(rows, columns)
-	if grid == 0 {
+	if grid, _ := id.Launch(rows, columns); grid == 0 {
 		return
 	}
 	l := launched{id, rows, columns}
 	if d.recording != nil {
-		d.recording.kernels = append(d.recording.kernels, l)
+		d.recording.queue = append(d.recording.queue, queued{l, shared, slices.Clone(words)})
+		return
 	}
-	if err := d.context.LaunchShared(d.functions[id], grid, block, shared, words...); err != nil {
-		d.fail("kernel "+l.String(), err)
+	d.queue(l, shared, words)
+	if d.err != nil {
 		return
 	}
 	if d.options.Blocking {
 		if err := d.context.Synchronize(); err != nil {
 			d.fail("kernel "+l.String(), err)
 		}
-	} else if d.recording == nil {
+	} else {
 		d.suspects.add(l)
+	}
+}
+
+// queue hands a launch to the driver. After a failure it does nothing.
+func (d *Device) queue(l launched, shared int, words []uint64) {
+	if d.err != nil {
+		return
+	}
+	grid, block := l.id.Launch(l.rows, l.columns)
+	if err := d.context.LaunchShared(d.functions[l.id], grid, block, shared, words...); err != nil {
+		d.fail("kernel "+l.String(), err)
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 // Likelihood computes -log p(x|h) and its gradient.
 func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Likelihood) {
+		return
+	}
 	rows, columns := a.Target.Rows, a.Target.Columns
 	words := append(make([]uint64, 0, 18),
 		integer(rows), integer(columns), address(a.Params), address(a.Target), address(a.Mask), float(a.Destroyed), float(a.Untouched),
@@ -54,7 +56,9 @@ func fields(f device.Fields, columns int) (count, offsets uint64) {
 // Mean computes the reconstruction E[x|h].
 func (d *Device) Mean(a device.MeanArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Mean) {
+		return
+	}
 	rows, columns := a.Out.Rows, a.Out.Columns
 	switch a.Kind {
 	case device.Categorical:

@@ -10,7 +10,9 @@ import (
 // Gather makes a minibatch.
 func (d *Device) Gather(a device.GatherArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Gather) {
+		return
+	}
 	data := a.Data.(*dataset)
 	words := data.words(append(make([]uint64, 0, 24), integer(a.X.Rows), integer(a.X.Columns)))
 	words = append(words, integer(a.Part.Lo), integer(a.Part.Len()), flag(a.Part.Split), a.Part.Seed, flag(a.Shuffle), a.Seed,
@@ -21,7 +23,9 @@ func (d *Device) Gather(a device.GatherArgs) {
 // Tick logs the step's values and advances the clock and what is known of the losses.
 func (d *Device) Tick(a device.TickArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Tick) {
+		return
+	}
 	values := address(a.Values)
 	if a.Log.Rows == 0 {
 		values = 0

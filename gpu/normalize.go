@@ -10,7 +10,9 @@ import (
 // Normalize computes layer or batch normalisation.
 func (d *Device) Normalize(a device.NormalizeArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Normalize) {
+		return
+	}
 	rows, columns := a.X.Rows, a.X.Columns
 	switch {
 	case a.Kind == device.LayerNorm:
@@ -31,7 +33,9 @@ func (d *Device) Normalize(a device.NormalizeArgs) {
 // NormalizeBackward computes the gradients of Normalize in training mode.
 func (d *Device) NormalizeBackward(a device.NormalizeBackwardArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).NormalizeBackward) {
+		return
+	}
 	rows, columns := a.X.Rows, a.X.Columns
 	if a.Kind == device.BatchNorm {
 		d.launch(kernels.BatchNormBackward, rows, columns,

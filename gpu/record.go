@@ -3,30 +3,51 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 
 	"gpudae/cuda"
 	"gpudae/device"
+	"gpudae/gpu/fuse"
 )
 
-// recording is a program on its way.
+// errRecording is what an operation fails with that waits or copies.
+var errRecording = errors.New("it cannot be part of a recording")
+
+// recording is a program on its way: first its operations are noted, then its launches are
+// kept, and then they are captured.
 type recording struct {
-	kernels    []launched
-	operations []any // the arguments of the operations, in the order of the calls
+	tape  *fuse.Tape // of operations; nil once they have been planned
+	queue []queued
 }
 
-// note adds an operation to the recording, if there is one. Every operation calls it.
-func note[Args any](d *Device, a Args) {
-	if d.recording != nil {
-		d.recording.operations = append(d.recording.operations, a)
+// queued is a launch with its words.
+type queued struct {
+	launched
+	shared int
+	words  []uint64
+}
+
+// note keeps an operation for later, if one is being recorded. Every operation calls it.
+func note[Args any](d *Device, a Args, operation func(*Device, Args)) bool {
+	if d.recording == nil || d.recording.tape == nil {
+		return false
 	}
+	keep(d, a, operation)
+	return true
 }
 
-// Record captures the operations of body, which it calls once, as a CUDA graph
-// that lives until Close; the program queues all of them with one call of the
-// driver. A step of a small net becomes one kernel instead, for all the steps that the
-// host asks for before it waits, copies or queues anything else. With Options.Blocking
-// the program calls body.
+// keep is apart so that an operation that is not recorded needs no memory for its arguments.
+func keep[Args any](d *Device, a Args, operation func(*Device, Args)) {
+	d.recording.tape.Put(a, func() { operation(d, a) })
+}
+
+// Record plans launches for the operations of body, which it calls once (package fuse),
+// and captures them as a CUDA graph that lives until Close; the program queues all of them
+// with one call of the driver. A step that ends with Tick and begins with Gather leaves its end
+// to the launch in which the next step begins, or to whatever else is asked for first. A step of
+// a small net becomes one kernel instead, for all the steps that the host asks for before it
+// waits, copies or queues anything else. With Options.Blocking the program calls body.
 func (d *Device) Record(body func()) (device.Program, error) {
 	d.flush()
 	if d.err != nil {
@@ -39,20 +60,11 @@ func (d *Device) Record(body func()) (device.Program, error) {
 			return d.err
 		}, nil
 	}
-	var made recording
-	d.recording = &made
-	defer func() { d.recording = nil }()
-	graph, err := d.context.Capture(body)
-	d.recording = nil
-	if d.err != nil { // it says more than what the capture makes of it
+	tape := d.notes(body)
+	if d.err != nil {
 		return nil, d.err
 	}
-	if err != nil {
-		d.fail(fmt.Sprintf("recording %d kernels", len(made.kernels)), err)
-		return nil, d.err
-	}
-	d.graphs = append(d.graphs, graph)
-	net, err := d.smallNet(made.operations)
+	net, why := d.smallNet(tape.Operations())
 	if net != nil {
 		d.recorded = fmt.Sprintf("one kernel for many steps, in %d bytes of shared memory", net.shared)
 		return d.steps(net), nil
@@ -60,22 +72,133 @@ func (d *Device) Record(body func()) (device.Program, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	d.recorded = fmt.Sprintf("graph of %d kernels: %v", len(made.kernels), err)
-	return d.replay(graph, made.kernels), nil
+	program, err := d.graph(tape.Plan())
+	if err != nil {
+		return nil, err
+	}
+	d.recorded = fmt.Sprintf("graph of %d kernels: %v", len(program.kernels()), why)
+	return d.replay(program), nil
+}
+
+// notes calls body and returns what it has asked for.
+func (d *Device) notes(body func()) *fuse.Tape {
+	tape := &fuse.Tape{}
+	d.recording = &recording{tape: tape}
+	defer func() { d.recording = nil }()
+	body()
+	return tape
+}
+
+// launches returns those that body makes.
+func (d *Device) launches(body func()) []queued {
+	made := &recording{}
+	d.recording = made
+	defer func() { d.recording = nil }()
+	body()
+	return made.queue
+}
+
+// graph is a recorded program. Where end is there, a step is left without it, and the one
+// that follows begins with launches of next rather than of first.
+type graph struct {
+	first, next   *cuda.Graph
+	begun, steady []launched // the kernels of the two
+	end           []queued
+}
+
+// kernels are those of a step among others.
+func (g *graph) kernels() []launched {
+	if g.next != nil {
+		return g.steady
+	}
+	return g.begun
+}
+
+// graph captures a plan.
+func (d *Device) graph(p *fuse.Plan) (*graph, error) {
+	shares, err := d.newShares(p)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := d.uploadStages(p.Begin)
+	if err != nil {
+		return nil, err
+	}
+	parts := parts{shares: shares, stages: stages}
+	middle := d.launches(func() { d.middle(p, shares) })
+	begin := d.launches(func() { d.advance(p.Begin, nil, parts) })
+	end := d.launches(func() { d.advance(nil, p.End, parts) })
+	if d.err != nil {
+		return nil, d.err
+	}
+	g := &graph{}
+	if !p.Overlaps() {
+		g.first, g.begun, err = d.capture(begin, middle, end)
+		return g, err
+	}
+	both := d.launches(func() { d.advance(p.Begin, p.End, parts) })
+	if g.first, g.begun, err = d.capture(begin, middle); err != nil {
+		return nil, err
+	}
+	g.next, g.steady, err = d.capture(both, middle)
+	g.end = end
+	return g, err
+}
+
+// capture makes a graph of launches.
+func (d *Device) capture(runs ...[]queued) (*cuda.Graph, []launched, error) {
+	var kernels []launched
+	made, err := d.context.Capture(func() {
+		for _, run := range runs {
+			for _, q := range run {
+				kernels = append(kernels, q.launched)
+				d.queue(q.launched, q.shared, q.words)
+			}
+		}
+	})
+	if err == nil {
+		d.graphs = append(d.graphs, made)
+	} else {
+		d.fail(fmt.Sprintf("recording %d kernels", len(kernels)), err)
+	}
+	return made, kernels, d.err
 }
 
 // replay is the program of a graph.
-func (d *Device) replay(graph *cuda.Graph, kernels []launched) device.Program {
+func (d *Device) replay(g *graph) device.Program {
 	return func() error {
-		d.flush()
+		run, kernels := g.first, g.begun
+		if d.unfinished == g {
+			run, kernels = g.next, g.steady
+		} else {
+			d.flush()
+		}
 		if d.err != nil {
 			return d.err
 		}
 		d.suspects.addProgram(kernels)
-		if err := graph.Launch(); err != nil {
+		if err := run.Launch(); err != nil {
 			d.failLater(fmt.Sprintf("running %d recorded kernels", len(kernels)), err)
 		}
+		if g.end != nil {
+			d.unfinished = g
+		}
 		return d.err
+	}
+}
+
+// flush queues what programs have put off: the steps of a small net, or the end of a
+// step. Whatever queues, copies or waits calls it first.
+func (d *Device) flush() {
+	d.flushSteps()
+	g := d.unfinished
+	if g == nil {
+		return
+	}
+	d.unfinished = nil
+	for _, q := range g.end {
+		d.queue(q.launched, q.shared, q.words)
+		d.suspects.add(q.launched)
 	}
 }
 

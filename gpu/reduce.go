@@ -11,7 +11,9 @@ import (
 // in their turn.
 func (d *Device) Reduce(a device.ReduceArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Reduce) {
+		return
+	}
 	if a.PerRow {
 		d.launch(kernels.ReduceRows, a.X.Rows, a.X.Columns,
 			integer(a.X.Rows), integer(a.X.Columns), uint64(a.Kind), address(a.X), address(a.Y), address(a.Out))

@@ -88,4 +88,5 @@ func runStep(t *testing.T, dev device.Device, config model.Config) {
 	})
 	must(err)
 	must(program())
+	must(program()) // which begins where the first has not ended
 }

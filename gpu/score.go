@@ -10,7 +10,9 @@ import (
 // Diffuse draws a noise level for each row, and then x̃ ~ N(x, σ²I).
 func (d *Device) Diffuse(a device.DiffuseArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Diffuse) {
+		return
+	}
 	rows, columns := a.From.Rows, a.From.Columns
 	d.launch(kernels.Diffuse, rows, columns,
 		integer(rows), integer(columns), integer(a.Sigma.Columns), address(a.Sigma), address(a.From), address(a.To), wordAddress(a.Level),
@@ -20,7 +22,9 @@ func (d *Device) Diffuse(a device.DiffuseArgs) {
 // Condition computes [Scale_l·X | Embedding_l].
 func (d *Device) Condition(a device.ConditionArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Condition) {
+		return
+	}
 	d.launch(kernels.Condition, a.Out.Rows, a.Out.Columns,
 		integer(a.X.Rows), integer(a.X.Columns), integer(a.Embedding.Columns), wordAddress(a.Level), address(a.Scale), address(a.Embedding),
 		address(a.X), address(a.Out))
@@ -29,7 +33,9 @@ func (d *Device) Condition(a device.ConditionArgs) {
 // Blend computes α·X + β·Y with coefficients of the row's level.
 func (d *Device) Blend(a device.BlendArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Blend) {
+		return
+	}
 	d.launch(kernels.Blend, a.Out.Rows, a.Out.Columns,
 		integer(a.Out.Rows), integer(a.Out.Columns), integer(a.Y.Columns), wordAddress(a.Level), address(a.Alpha), address(a.Beta),
 		address(a.X), address(a.Y), address(a.Out))
@@ -38,7 +44,9 @@ func (d *Device) Blend(a device.BlendArgs) {
 // ScoreMatch computes the loss of denoising score matching and its gradient.
 func (d *Device) ScoreMatch(a device.ScoreMatchArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).ScoreMatch) {
+		return
+	}
 	rows, columns := a.Target.Rows, a.Target.Columns
 	d.launch(kernels.ScoreMatch, rows, columns,
 		integer(rows), integer(columns), wordAddress(a.Level), address(a.Weight), address(a.OutScale), address(a.Denoised), address(a.Target),

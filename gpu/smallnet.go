@@ -29,7 +29,7 @@ type pending struct {
 	steps int
 }
 
-// steps is the program of a step of a small net: it counts, and flush queues.
+// steps is the program of a step of a small net: it counts, and flushSteps queues.
 func (d *Device) steps(n *smallNet) device.Program {
 	return func() error {
 		if d.pending.net != n || d.pending.steps == mostSteps {
@@ -41,9 +41,8 @@ func (d *Device) steps(n *smallNet) device.Program {
 	}
 }
 
-// flush queues the steps that are pending. Whatever queues, copies or waits calls it
-// first.
-func (d *Device) flush() {
+// flushSteps queues the steps that are pending.
+func (d *Device) flushSteps() {
 	net, steps := d.pending.net, d.pending.steps
 	if net == nil {
 		return
@@ -123,11 +122,7 @@ func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
 	if want := len(step) + kernels.NetLayers*len(layer) + kernels.NetStages*len(stage); len(words) != want {
 		panic(fmt.Sprintf("gpu: %d words of a small net, want %d", len(words), want))
 	}
-	halves := make([]uint32, 0, 2*len(words))
-	for _, w := range words {
-		halves = append(halves, uint32(w), uint32(w>>32))
-	}
-	return halves
+	return halves(words)
 }
 
 func stepWords(net *smallnet.Net, data *dataset, inOrder uint64) []uint64 {

@@ -312,8 +312,8 @@ func TestEveryOperationIsNoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range operation.FindAllStringSubmatch(string(text), -1) {
-			if noted++; !strings.HasPrefix(m[2], "\ta.Check()\n\tnote(d, a)\n") {
-				t.Errorf("%s: %s does not begin with a.Check() and note(d, a)", file, m[1])
+			if noted++; !strings.HasPrefix(m[2], "\ta.Check()\n\tif note(d, a, (*Device)."+m[1]+") {\n\t\treturn\n\t}\n") {
+				t.Errorf("%s: %s does not begin with a.Check() and note", file, m[1])
 			}
 		}
 	}

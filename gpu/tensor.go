@@ -103,6 +103,9 @@ func (e Engine) Memclr(m tensor.Memory) { e.fill(m, 0) }
 func (e Engine) fill(m tensor.Memory, x float32) {
 	d, to := e.device, spanOf(m)
 	d.flush()
+	if d.recording != nil {
+		d.fail("filling a tensor", errRecording)
+	}
 	if d.err != nil {
 		return
 	}
@@ -118,6 +121,9 @@ func (e Engine) fill(m tensor.Memory, x float32) {
 func (e Engine) Memcpy(dst, src tensor.Memory) error {
 	d := e.device
 	d.flush()
+	if d.recording != nil {
+		d.fail("copying a tensor", errRecording)
+	}
 	to, from := spanOf(dst), spanOf(src)
 	if to.bytes != from.bytes {
 		return fmt.Errorf("gpu: copying %d bytes to %d", from.bytes, to.bytes)

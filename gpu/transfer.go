@@ -73,6 +73,9 @@ func (d *Device) DownloadWords(dst []uint32, src device.Words) error {
 
 func (d *Device) upload(dst cuda.Address, src []byte) error {
 	d.flush()
+	if d.recording != nil {
+		d.fail(fmt.Sprintf("copying %d bytes to the device", len(src)), errRecording)
+	}
 	for len(src) > 0 && d.err == nil {
 		piece := d.toDevice.next()
 		err := piece.Wait()
@@ -91,6 +94,9 @@ func (d *Device) upload(dst cuda.Address, src []byte) error {
 // download keeps one piece on its way while it reads the one before.
 func (d *Device) download(dst []byte, src cuda.Address) error {
 	d.flush()
+	if d.recording != nil {
+		d.fail(fmt.Sprintf("copying %d bytes from the device", len(dst)), errRecording)
+	}
 	var before *cuda.Pinned // holds the first bytes of dst
 	size, total := 0, len(dst)
 	for (len(dst) > 0 || before != nil) && d.err == nil {

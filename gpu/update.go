@@ -10,7 +10,9 @@ import (
 // Update applies an optimiser to all parameters.
 func (d *Device) Update(a device.UpdateArgs) {
 	a.Check()
-	note(d, a)
+	if note(d, a, (*Device).Update) {
+		return
+	}
 	first, second := moments(&a)
 	n := a.Params.Len()
 	d.launch(kernels.Update, 1, n,

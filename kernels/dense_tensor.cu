@@ -11,108 +11,162 @@ using namespace gpudae;
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_tf32x3_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor32, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor32, true>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nt_tf32x3_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor64, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor64, true>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32x3_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor128, true>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor128, true>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_tf32_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor32, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor32, false>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor64, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor64, false>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_tf32_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor128, false>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor128, false>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nt_bf16_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor32>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor32>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_bf16_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor64>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor64>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nt_bf16_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor128>, kAlongK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor128>, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_tf32x3_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor32, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor32, true>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_nn_tf32x3_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor64, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor64, true>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32x3_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor128, true>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor128, true>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_tf32_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor32, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor32, false>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor64, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor64, false>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_tf32_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<TensorCores<Tensor128, false>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<TensorCores<Tensor128, false>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(128) dense_nn_bf16_32(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor32>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor32>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_bf16_64(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor64>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor64>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }
 
 extern "C" __global__ void __launch_bounds__(256) dense_nn_bf16_128(
     int64_t m, int64_t n, int64_t k, const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-    int64_t act, float* __restrict__ pre, float* __restrict__ y) {
-  dense<HalfTensorCores<Tensor128>, kAcrossK>(m, n, k, x, w, Output{n, bias, int(act), pre, y});
+    int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
+    const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
+    float* __restrict__ losses) {
+  dense<HalfTensorCores<Tensor128>, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y},
+      {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses});
 }

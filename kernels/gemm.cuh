@@ -192,6 +192,8 @@ __device__ inline void gemm(uint32_t tile, int64_t m, int64_t n, int64_t k, cons
 // arithmetic multiplies, and in what memory that the block shares.
 template <class T>
 struct Chain {
+  using Tile = T;
+
   template <Order OrderA, Order OrderB>
   using Panels = Buffers<T>;
 

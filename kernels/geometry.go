@@ -31,16 +31,19 @@ const (
 	Parts128
 	// Once: one block, whatever the shape.
 	Once
+	// Blocks: as many blocks as there are rows.
+	Blocks
 )
 
 const (
-	threads         = 256 // of most blocks
-	threadsTile32   = 128
-	elementsOfQuad  = 4
-	columnsOfBlock  = 32
-	rowLanes        = 8    // of a column, in column sums
-	shareOfThread   = 16   // elements that a thread of Shares should have
-	MostShareBlocks = 1024 // bounds the partial sums of ReduceAll, in blocks
+	threads          = 256 // of most blocks
+	threadsTile32    = 128
+	elementsOfQuad   = 4
+	columnsOfBlock   = 32
+	rowLanes         = 8  // of a column, in column sums
+	shareOfThread    = 16 // elements that a thread of Shares should have
+	mostUpdateBlocks = 512
+	MostShareBlocks  = 1024 // bounds the partial sums of ReduceAll, in blocks
 )
 
 // Launch returns the grid and the block for a shape.
@@ -66,7 +69,7 @@ func (g Geometry) Launch(rows, columns int) (grid, block int) {
 		return tiles(rows, columns, Large), threads
 	case Parts32:
 		return inRange(rows), threadsTile32
-	case Parts64, Parts128:
+	case Parts64, Parts128, Blocks:
 		return inRange(rows), threads
 	case Once:
 		return 1, threads
@@ -88,6 +91,10 @@ func (g Geometry) Multiplies() bool { return g >= Tiles32 && g <= Parts128 }
 // ShareBlocks is the number of blocks, and of partial sums, in which ReduceAll
 // folds n elements: at least 1, so that an empty sum is 0.
 func ShareBlocks(n int) int { return min(max(blocks(n, shareOfThread*threads), 1), MostShareBlocks) }
+
+// UpdateBlocks is the number of blocks in which Advance updates n parameters: each adds up the
+// loss and the norm for itself, so they are no more than keep a machine's memory busy.
+func UpdateBlocks(n int) int { return min(blocks(n, elementsOfQuad*threads), mostUpdateBlocks) }
 
 // rowThreads is the block for a row: about four elements a thread, whole warps.
 func rowThreads(columns int) int {

@@ -84,6 +84,9 @@ const (
 	DrawCategorical
 	DrawMixed
 	SmallNet
+	AdvanceU8
+	AdvanceF32
+	AdvanceRecords
 	firstTensor // the products on tensor cores: see product.go
 )
 
@@ -118,19 +121,24 @@ const (
 const (
 	corruption = "int rows, int columns, pointer from, pointer to, pointer mask, int accumulate, uint seed, uint stream, uint stage, " +
 		"int replicates, pointer index, pointer clock, int absent"
-	amount     = corruption + ", pointer continuous, float amount"
-	byField    = corruption + ", uint rate, pointer rates, pointer of_column"
-	matrix     = "pointer data, float scale, int data_rows, "
-	records    = "pointer data, int stride, pointer cells, pointer values, int data_rows, "
-	part       = "int lo, int part, int split, uint split_seed"
-	product    = "int m, int n, int k, "
-	dense      = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y"
+	amount  = corruption + ", pointer continuous, float amount"
+	byField = corruption + ", uint rate, pointer rates, pointer of_column"
+	matrix  = "pointer data, float scale, int data_rows, "
+	records = "pointer data, int stride, pointer cells, pointer values, int data_rows, "
+	part    = "int lo, int part, int split, uint split_seed"
+	product = "int m, int n, int k, "
+	dense   = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y, int likelihood, pointer target, pointer mask, " +
+		"float destroyed, float untouched, pointer weights, float scale, float sigma, pointer losses"
 	backward   = "int rows, int in, int out, pointer da, pointer w, int act, pointer source, pointer dx, pointer x, int accumulate, pointer dw, pointer dbias, pointer squares"
 	gather     = part + ", int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
 	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer weights, pointer losses, " +
 		"pointer by_column, pointer d_params, float scale, "
 	oneFeature = likelihood + "float sigma"
-	draws      = "uint seed, uint stream, uint stage, int replicates, pointer index, pointer clock"
+	advance    = part + ", int shuffle, uint seed, int replicates, int ahead, pointer x, pointer index, pointer corrupted, pointer mask, int stages, pointer stage, " +
+		"pointer clock, pointer ticket, int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
+		"pointer rates, pointer losses, int loss_terms, float mean, pointer squares, int square_terms, pointer loss, pointer grad_sq, int guarded, pointer spikes, " +
+		"float spike_limit, pointer params, pointer grads, pointer first, pointer second, pointer ema, int examples, pointer values, int k, pointer log, int entries"
+	draws = "uint seed, uint stream, uint stage, int replicates, pointer index, pointer clock"
 )
 
 type row struct {
@@ -204,6 +212,9 @@ var manifest = [firstTensor]row{
 	DrawCategorical:    {"draw_categorical", "draw.cu", Elements, "int rows, int columns, pointer params, pointer out, int fields, pointer offsets, " + draws},
 	DrawMixed:          {"draw_mixed", "draw.cu", Elements, "int rows, int columns, float sigma, float floor, pointer params, pointer out, pointer words, int stride, " + draws},
 	SmallNet:           {"small_net", "small_net.cu", Once, "pointer words, int steps"},
+	AdvanceU8:          {"advance_u8", "advance.cu", Blocks, "int rows, int columns, " + matrix + advance},
+	AdvanceF32:         {"advance_f32", "advance.cu", Blocks, "int rows, int columns, " + matrix + advance},
+	AdvanceRecords:     {"advance_records", "advance.cu", Blocks, "int rows, int columns, pointer data, int stride, pointer cells, pointer table, int data_rows, " + advance},
 }
 
 func (id ID) row() row {

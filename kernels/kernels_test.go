@@ -164,24 +164,35 @@ func TestKindsMatchDevice(t *testing.T) {
 func TestNetWordsMatchSource(t *testing.T) {
 	text := read(t, "small_net.cuh")
 	step, layer, stage := NetWords()
-	for name, want := range map[string][]Parameter{"SmallNet": step, "NetLayer": layer, "NetStage": stage} {
-		m := regexp.MustCompile(`(?s)\nstruct ` + name + ` \{\n(.*?)\n(?:  NetLayer layer|\n  __device__|\};)`).FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("no struct %s", name)
-		}
-		var got []Parameter
-		for line := range strings.SplitSeq(m[1], "\n") {
-			if !strings.HasPrefix(line, "  //") {
-				got = append(got, parameter(t, name, strings.TrimSuffix(line, ";")))
-			}
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("struct %s has\n%v, Go writes\n%v", name, got, want)
-		}
-	}
+	compareStruct(t, text, "SmallNet", step)
+	compareStruct(t, text, "NetLayer", layer)
+	compareStruct(t, text, "NetStage", stage)
 	want := fmt.Sprintf("kNetThreads = %d, kNetRows = %d, kNetLayers = %d, kNetStages = %d;", threads, smallnet.MostRows, smallnet.MostLayers, smallnet.MostStages)
 	if !strings.Contains(text, want) || NetLayers != smallnet.MostLayers || NetStages != smallnet.MostStages {
 		t.Errorf("small_net.cuh does not say %s", want)
+	}
+}
+
+// TestStageWordsMatchSource compares the words of a stage with the struct that reads them.
+func TestStageWordsMatchSource(t *testing.T) {
+	compareStruct(t, read(t, "advance.cuh"), "NoiseStage", StageWords())
+}
+
+// compareStruct wants a struct of words, whose members come first, to have these.
+func compareStruct(t *testing.T, text, name string, want []Parameter) {
+	t.Helper()
+	m := regexp.MustCompile(`(?s)\nstruct ` + name + ` \{\n(.*?)\n(?:  NetLayer layer|\n  __device__|\};)`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("no struct %s", name)
+	}
+	var got []Parameter
+	for line := range strings.SplitSeq(m[1], "\n") {
+		if !strings.HasPrefix(line, "  //") {
+			got = append(got, parameter(t, name, strings.TrimSuffix(line, ";")))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("struct %s has\n%v, Go writes\n%v", name, got, want)
 	}
 }
 

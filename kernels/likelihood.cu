@@ -23,18 +23,6 @@
 
 namespace gpudae {
 
-// Emphasis is the weight of a feature: by its mask, at an element of the matrix
-// (Vincent et al. 2010, section 4.3), and by its column.
-struct Emphasis {
-  const float* mask;
-  float destroyed, untouched;
-  const float* weights;
-  __device__ float operator()(int64_t at, int64_t column) const {
-    const float w = !mask ? 1.0f : mask[at] == 1.0f ? destroyed : untouched;
-    return weights ? w * weights[column] : w;
-  }
-};
-
 // likelihood adds the terms of a row; term(j) is a feature's loss and gradient.
 template <int Width, class TermOf>
 __device__ inline void likelihood(int64_t columns, const Emphasis& weight, float* losses, float* by_column, float* d_params,

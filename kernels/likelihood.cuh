@@ -38,6 +38,27 @@ __device__ inline Term poisson_counts(float a, float x) {
   return {rate - x * a + lgammaf(x + 1.0f), rate - x, 0};
 }
 
+// one_feature is the term of a family whose parameter is one number.
+__device__ inline Term one_feature(int kind, float a, float x, float sigma) {
+  switch (kind) {
+    case kBernoulli: return bernoulli(a, x);
+    case kPoisson: return poisson_counts(a, x);
+    default: return gaussian(a, x, sigma);
+  }
+}
+
+// Emphasis is the weight of a feature: by its mask, at an element of the matrix
+// (Vincent et al. 2010, section 4.3), and by its column.
+struct Emphasis {
+  const float* mask;
+  float destroyed, untouched;
+  const float* weights;
+  __device__ float operator()(int64_t at, int64_t column) const {
+    const float w = !mask ? 1.0f : mask[at] == 1.0f ? destroyed : untouched;
+    return weights ? w * weights[column] : w;
+  }
+};
+
 // mean is E[x|a] of the families of one feature.
 __device__ inline float mean_of(int kind, float a) {
   switch (kind) {

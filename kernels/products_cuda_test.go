@@ -117,9 +117,9 @@ var products = []product{
 	{"weight nt", kernels.BackwardNT, acrossK, acrossK, tiedWeightWords},
 }
 
-// No bias, identity, no pre-activation.
+// No bias, identity, no pre-activation, no loss.
 func denseWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
-	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, 0, uint64(out)}
+	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, 0, uint64(out), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 }
 
 // A is DA and B is W; identity.

@@ -1,10 +1,11 @@
-// update.cuh: what decides a step of an optimiser before any parameter is looked
-// at: the rule's numbers at this step, whether the step is applied, and by how much
-// its gradient is shrunk (device.UpdateArgs).
+// update.cuh: a step of an optimiser (device.UpdateArgs): what decides it before any
+// parameter is looked at, which is the rule's numbers at this step, whether the step is
+// applied, and by how much its gradient is shrunk; and what becomes of four parameters.
 #pragma once
 
 #include "optimizer.cuh"
 #include "spikes.cuh"
+#include "vector.cuh"
 
 namespace gpudae {
 
@@ -29,5 +30,42 @@ __device__ inline float shrinking(float clip, float grad_sq) { return clip > 0 ?
 
 // averaging is the weight of the moving average's past at step t.
 __device__ inline float averaging(float decay, float t) { return fminf(decay, (1.0f + t) / (10.0f + t)); }
+
+// StepOfRule is what a launch's threads share; the first thread of each block makes it.
+struct StepOfRule {
+  Hyper hyper;
+  float shrink, average;
+  bool skipped;
+};
+
+__device__ inline StepOfRule step_of_rule(const Hyper& hyper, float clip, float decay, const float* rates, const uint32_t* clock,
+                                          float grad_sq, const float* loss, const float* spikes, float spike_limit) {
+  const float t = float((uint64_t(clock[kClockStepHigh]) << 32 | clock[kClockStep]) + 1);
+  return {at_step(hyper, t, rates[clock[kClockIndex]]), shrinking(clip, grad_sq), averaging(decay, t),
+          !isfinite(grad_sq) || refuses(loss, spikes, spike_limit)};
+}
+
+// update_quad updates the first four of count parameters, of which decay concerns the first
+// decayed; the moments and the average may be null.
+__device__ inline void update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, float* params,
+                                   const float* grads, float* first, float* second, float* ema) {
+  Quad theta = load_quad(params, count), m = {}, v = {};
+  const Quad g = load_quad(grads, count);
+  if (first) m = load_quad(first, count);
+  if (second) v = load_quad(second, count);
+#pragma unroll
+  for (int l = 0; l < 4; ++l) {
+    const State s = update(kind, {theta.at[l], m.at[l], v.at[l]}, g.at[l] * step.shrink, l < decayed ? decay : 0.0f, step.hyper);
+    theta.at[l] = s.theta, m.at[l] = s.m, v.at[l] = s.v;
+  }
+  store_quad(params, count, theta);
+  if (first) store_quad(first, count, m);
+  if (second) store_quad(second, count, v);
+  if (!ema) return;
+  Quad average = load_quad(ema, count);
+#pragma unroll
+  for (int l = 0; l < 4; ++l) average.at[l] = step.average * average.at[l] + (1.0f - step.average) * theta.at[l];
+  store_quad(ema, count, average);
+}
 
 }  // namespace gpudae

@@ -58,3 +58,40 @@ func between(t *testing.T, page, mark, text string) string {
 	}
 	return before + mark + text + after
 }
+
+// TestStepsKeepToTheirLaunches: a step takes two dependent launches a layer and one more, and
+// moves hardly more than it must: of a net of two layers, each launch's operands once.
+func TestStepsKeepToTheirLaunches(t *testing.T) {
+	most := map[string]int{"mnist-mask-b128": 5, "mnist-mask-b1024": 5, "mnist-gauss-b128": 5, "wide512": 5, "tabular-b32": 9, "deep-b256": 17}
+	for _, name := range []string{"h100", "a100"} {
+		g, err := gpuNamed(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range workloads() {
+			step, _, err := stepOn(t.Context(), g, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if step.Nodes > most[w.name] {
+				t.Errorf("a step of %s on %s takes %d launches, more than %d", w.name, name, step.Nodes, most[w.name])
+			}
+			if w.name != "mnist-mask-b1024" {
+				continue
+			}
+			const in, hidden = 784, 1000
+			x, h, weights := float64(4*w.batch*in), float64(4*w.batch*hidden), float64(4*in*hidden)
+			least := x/4 + 2*x + // bytes of the data; x and x̃
+				x + weights + h + // the code
+				h + weights + x + x + // the output, and its gradient in its place
+				x + weights + h + h + weights + // gradients of the second layer
+				h + x + weights + // and of the first
+				7*2*weights // Adam: parameters, two moments, the gradient
+			if ratio := float64(step.Bytes) / least; ratio > 1.15 {
+				t.Errorf("a step of %s moves %d bytes, %.2f times the least", w.name, step.Bytes, ratio)
+			} else {
+				t.Logf("a step of %s on %s moves %.3f times the least", w.name, name, ratio)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gpudae/device"
+	"gpudae/gpu/fuse"
 	"gpudae/kernels"
 )
 
@@ -14,6 +15,7 @@ type Launch struct {
 	Products      [2]Tiles // the first blocks make those of the one, the next those of the other
 	FLOPs         int64    // of matrix products, 2 for a fused multiply-add
 	Read, Written int64    // bytes of memory, each operand once
+	State         int64    // of those, what the optimiser reads and writes
 }
 
 // Tiles are blocks that each make a tile of a matrix product, with sums of Depth terms.
@@ -25,6 +27,7 @@ type Counter struct {
 	gpu     GPU
 	held    int64 // bytes of memory
 	program []Launch
+	tape    *fuse.Tape // while operations are being recorded
 }
 
 // NewCounter returns a device of that kind.
@@ -42,13 +45,13 @@ type memory struct {
 	n    int
 }
 
-func (m memory) Type() device.Type { return m.kind }
-func (m memory) Len() int          { return m.n }
+func (m *memory) Type() device.Type { return m.kind }
+func (m *memory) Len() int          { return m.n }
 
 // dataset is a resident table without its cells.
 type dataset struct {
 	rows, columns, stride int // stride: bytes of a row
-	gather, swap          kernels.ID
+	gather, swap, advance kernels.ID
 }
 
 func (d *dataset) Shape() (rows, columns int) { return d.rows, d.columns }
@@ -64,7 +67,7 @@ func (c *Counter) UploadWords(device.Words, []uint32) error   { return nil }
 func (c *Counter) DownloadWords([]uint32, device.Words) error { return nil }
 func (c *Counter) Alloc(t device.Type, n int) (device.Memory, error) {
 	c.held += 4 * int64(n)
-	return memory{t, n}, nil
+	return &memory{t, n}, nil
 }
 
 // Load takes the shape of a table, whose cells need not be there.
@@ -72,21 +75,34 @@ func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error
 	d := &dataset{rows: t.Rows, columns: t.Columns}
 	switch {
 	case t.Records != nil:
-		d.stride, d.gather, d.swap = t.Records.Stride, kernels.GatherRecords, kernels.CorruptSwapRecords
+		d.stride, d.gather, d.swap, d.advance = t.Records.Stride, kernels.GatherRecords, kernels.CorruptSwapRecords, kernels.AdvanceRecords
 	case t.Float32 != nil:
-		d.stride, d.gather, d.swap = 4*t.Columns, kernels.GatherF32, kernels.CorruptSwapF32
+		d.stride, d.gather, d.swap, d.advance = 4*t.Columns, kernels.GatherF32, kernels.CorruptSwapF32, kernels.AdvanceF32
 	default:
-		d.stride, d.gather, d.swap = t.Columns, kernels.GatherU8, kernels.CorruptSwapU8
+		d.stride, d.gather, d.swap, d.advance = t.Columns, kernels.GatherU8, kernels.CorruptSwapU8, kernels.AdvanceU8
 	}
 	c.held += int64(d.stride) * int64(t.Rows)
 	return d, nil
 }
 
-// Record keeps the launches of body.
+// Record keeps the launches of body: of a step that follows another, as package gpu
+// plans them.
 func (c *Counter) Record(body func()) (device.Program, error) {
-	c.program = nil
+	c.program, c.tape = nil, &fuse.Tape{}
 	body()
+	plan := c.tape.Plan()
+	c.tape = nil
+	c.plan(plan)
 	return func() error { return nil }, nil
+}
+
+// note keeps an operation for later, if one is being recorded. Every operation calls it.
+func note[Args any](c *Counter, a Args, operation func(*Counter, Args)) bool {
+	if c.tape == nil {
+		return false
+	}
+	c.tape.Put(a, func() { operation(c, a) })
+	return true
 }
 
 // bytes is the size of views; an absent one has none.

@@ -8,12 +8,18 @@ import (
 // The operations of device.Device, as package gpu launches them.
 
 func (c *Counter) Gather(a device.GatherArgs) {
+	if note(c, a, (*Counter).Gather) {
+		return
+	}
 	d := a.Data.(*dataset)
 	examples := int64(a.X.Rows / a.Replicates)
 	c.add(d.gather, a.X.Rows, a.X.Columns, examples*int64(d.stride)+wordBytes(a.Clock), bytes(a.X)+wordBytes(a.Index))
 }
 
 func (c *Counter) Corrupt(a device.CorruptArgs) {
+	if note(c, a, (*Counter).Corrupt) {
+		return
+	}
 	id, read := kernels.CorruptNone, bytes(a.From, a.Low, a.High)+wordBytes(a.Index, a.Rates, a.Continuous, a.Fields.OfColumn, a.Clock)
 	switch a.Kind {
 	case device.CorruptGaussian:
@@ -41,15 +47,28 @@ func (c *Counter) Corrupt(a device.CorruptArgs) {
 }
 
 func (c *Counter) Embed(a device.EmbedArgs) {
+	if note(c, a, (*Counter).Embed) {
+		return
+	}
 	c.add(kernels.Embed, a.X.Rows, a.Y.Columns, bytes(a.X)+4*int64(a.Table.Vectors)+wordBytes(a.Table.Words), bytes(a.Y))
 }
 
 func (c *Counter) EmbedBackward(a device.EmbedBackwardArgs) {
+	if note(c, a, (*Counter).EmbedBackward) {
+		return
+	}
 	const warp = 32
 	c.add(kernels.EmbedBackward, a.Table.Codes, warp, bytes(a.X, a.DY)+wordBytes(a.Table.Words), 4*int64(a.Table.Vectors))
 }
 
 func (c *Counter) Dense(a device.DenseArgs) {
+	if note(c, a, (*Counter).Dense) {
+		return
+	}
+	c.put(c.dense(&a))
+}
+
+func (c *Counter) dense(a *device.DenseArgs) Launch {
 	product := kernels.DenseNT
 	if a.Transposed {
 		product = kernels.DenseNN
@@ -57,19 +76,28 @@ func (c *Counter) Dense(a device.DenseArgs) {
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	id := kernels.Choose(c.gpu.float32Class(), m, n, k, c.gpu.Multiprocessors).Kernel(product)
 	blocks, _ := id.Launch(m, n)
-	c.put(Launch{Kernel: id, Rows: m, Columns: n, Products: [2]Tiles{{blocks, k}}, FLOPs: flops(m, n, k),
-		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)})
+	return Launch{Kernel: id, Rows: m, Columns: n, Products: [2]Tiles{{blocks, k}}, FLOPs: flops(m, n, k),
+		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)}
 }
 
 // flops are those of an m×n product with sums of k terms.
 func flops(m, n, k int) int64 { return 2 * int64(m) * int64(n) * int64(k) }
 
 func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
+	if note(c, a, (*Counter).DenseBackward) {
+		return
+	}
+	l, _ := c.denseBackward(&a)
+	c.put(l)
+}
+
+// denseBackward also returns the number of blocks that store gradients of parameters.
+func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing int) {
 	b := kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
 		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
 	choice := b.Choose(c.gpu.float32Class(), c.gpu.Multiprocessors)
 	dx, dw, dbias := b.Parts(choice.Tile)
-	l := Launch{Kernel: choice.Kernel(b.Product()), Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
+	l = Launch{Kernel: choice.Kernel(b.Product()), Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
 		Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
 	if b.DX {
 		l.FLOPs += flops(b.Rows, b.In, b.Out)
@@ -87,18 +115,27 @@ func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
 	if b.DW || b.DX && a.InAct != device.Identity && !a.InAct.NeedsInput() {
 		l.Read += bytes(a.X)
 	}
-	c.put(l)
+	return l, dw + dbias
 }
 
 func (c *Counter) Activate(a device.ActivateArgs) {
+	if note(c, a, (*Counter).Activate) {
+		return
+	}
 	c.add(kernels.Activate, a.X.Rows, a.X.Columns, bytes(a.X), bytes(a.Y))
 }
 
 func (c *Counter) ActivateBackward(a device.ActivateBackwardArgs) {
+	if note(c, a, (*Counter).ActivateBackward) {
+		return
+	}
 	c.add(kernels.ActivateBackward, a.DY.Rows, a.DY.Columns, 2*bytes(a.DY), bytes(a.DX))
 }
 
 func (c *Counter) Normalize(a device.NormalizeArgs) {
+	if note(c, a, (*Counter).Normalize) {
+		return
+	}
 	id := kernels.BatchNormInference
 	switch {
 	case a.Kind == device.LayerNorm:
@@ -111,6 +148,9 @@ func (c *Counter) Normalize(a device.NormalizeArgs) {
 }
 
 func (c *Counter) NormalizeBackward(a device.NormalizeBackwardArgs) {
+	if note(c, a, (*Counter).NormalizeBackward) {
+		return
+	}
 	statistics, rows, columns := bytes(a.Mean, a.InvStd), a.X.Rows, a.X.Columns
 	if a.Kind == device.BatchNorm {
 		c.add(kernels.BatchNormBackward, rows, columns, bytes(a.X, a.Gain, a.DY)+statistics, bytes(a.DX, a.DGain, a.DBias))
@@ -121,10 +161,16 @@ func (c *Counter) NormalizeBackward(a device.NormalizeBackwardArgs) {
 }
 
 func (c *Counter) Dropout(a device.DropoutArgs) {
+	if note(c, a, (*Counter).Dropout) {
+		return
+	}
 	c.add(kernels.Dropout, a.X.Rows, a.X.Columns, bytes(a.X)+wordBytes(a.Index, a.Clock), bytes(a.Y))
 }
 
 func (c *Counter) Likelihood(a device.LikelihoodArgs) {
+	if note(c, a, (*Counter).Likelihood) {
+		return
+	}
 	id, columns := kernels.LikelihoodBernoulli, a.Target.Columns
 	switch a.Kind {
 	case device.Gaussian:
@@ -143,6 +189,9 @@ func (c *Counter) Likelihood(a device.LikelihoodArgs) {
 }
 
 func (c *Counter) Mean(a device.MeanArgs) {
+	if note(c, a, (*Counter).Mean) {
+		return
+	}
 	switch a.Kind {
 	case device.Categorical:
 		c.add(kernels.MeanCategorical, a.Out.Rows, a.Out.Columns, bytes(a.Params)+wordBytes(a.Fields.Offsets), bytes(a.Out))
@@ -154,6 +203,9 @@ func (c *Counter) Mean(a device.MeanArgs) {
 }
 
 func (c *Counter) Reduce(a device.ReduceArgs) {
+	if note(c, a, (*Counter).Reduce) {
+		return
+	}
 	read := bytes(a.X, a.Y)
 	if a.PerRow {
 		c.add(kernels.ReduceRows, a.X.Rows, a.X.Columns, read, bytes(a.Out))
@@ -168,42 +220,72 @@ func (c *Counter) Reduce(a device.ReduceArgs) {
 }
 
 func (c *Counter) Combine(a device.CombineArgs) {
+	if note(c, a, (*Counter).Combine) {
+		return
+	}
 	c.add(kernels.Combine, a.Dst.Rows, a.Dst.Columns, bytes(a.A, a.B), bytes(a.Dst))
 }
 
 func (c *Counter) Diffuse(a device.DiffuseArgs) {
+	if note(c, a, (*Counter).Diffuse) {
+		return
+	}
 	c.add(kernels.Diffuse, a.From.Rows, a.From.Columns, bytes(a.Sigma, a.From)+wordBytes(a.Index, a.Clock), bytes(a.To)+wordBytes(a.Level))
 }
 
 func (c *Counter) Condition(a device.ConditionArgs) {
+	if note(c, a, (*Counter).Condition) {
+		return
+	}
 	c.add(kernels.Condition, a.Out.Rows, a.Out.Columns, bytes(a.Scale, a.Embedding, a.X)+wordBytes(a.Level), bytes(a.Out))
 }
 
 func (c *Counter) Blend(a device.BlendArgs) {
+	if note(c, a, (*Counter).Blend) {
+		return
+	}
 	c.add(kernels.Blend, a.Out.Rows, a.Out.Columns, bytes(a.Alpha, a.Beta, a.X, a.Out)+wordBytes(a.Level), bytes(a.Out))
 }
 
 func (c *Counter) ScoreMatch(a device.ScoreMatchArgs) {
+	if note(c, a, (*Counter).ScoreMatch) {
+		return
+	}
 	c.add(kernels.ScoreMatch, a.Target.Rows, a.Target.Columns, bytes(a.Weight, a.OutScale, a.Denoised, a.Target)+wordBytes(a.Level), bytes(a.Losses, a.DF))
 }
 
 func (c *Counter) SampleCode(a device.SampleCodeArgs) {
+	if note(c, a, (*Counter).SampleCode) {
+		return
+	}
 	c.add(kernels.SampleCode, a.Code.Rows, a.Code.Columns, bytes(a.Params)+wordBytes(a.Index, a.Clock), bytes(a.Noise, a.Code, a.Divergence))
 }
 
 func (c *Counter) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	if note(c, a, (*Counter).SampleCodeBackward) {
+		return
+	}
 	c.add(kernels.SampleCodeBackward, a.Code.Rows, a.Code.Columns, bytes(a.Params, a.Noise, a.Code, a.DCode, a.Weights), bytes(a.DParams))
 }
 
 func (c *Counter) Importance(a device.ImportanceArgs) {
+	if note(c, a, (*Counter).Importance) {
+		return
+	}
 	c.add(kernels.Importance, a.Bounds.Len(), a.Replicates, bytes(a.Terms), bytes(a.Bounds, a.Weights))
 }
 
 func (c *Counter) ScaleRows(a device.ScaleRowsArgs) {
+	if note(c, a, (*Counter).ScaleRows) {
+		return
+	}
 	c.add(kernels.ScaleRows, a.X.Rows, a.X.Columns, bytes(a.Scale, a.X), bytes(a.Y))
 }
 
 func (c *Counter) Draw(a device.DrawArgs) {
+	if note(c, a, (*Counter).Draw) {
+		return
+	}
 	id, columns := kernels.Draw, a.Out.Columns
 	switch {
 	case a.Kind == device.Categorical:
@@ -218,6 +300,15 @@ func (c *Counter) Draw(a device.DrawArgs) {
 }
 
 func (c *Counter) Update(a device.UpdateArgs) {
+	if note(c, a, (*Counter).Update) {
+		return
+	}
+	state := optimizerState(&a)
+	c.put(Launch{Kernel: kernels.Update, Rows: 1, Columns: a.Params.Len(), Read: state + bytes(a.Grads), Written: state, State: 2*state + bytes(a.Grads)})
+}
+
+// optimizerState is the size of what an update reads and writes besides the gradient.
+func optimizerState(a *device.UpdateArgs) int64 {
 	state := bytes(a.Params, a.EMA)
 	if a.Kind.UsesFirstMoment() {
 		state += bytes(a.First)
@@ -225,9 +316,12 @@ func (c *Counter) Update(a device.UpdateArgs) {
 	if a.Kind.UsesSecondMoment() {
 		state += bytes(a.Second)
 	}
-	c.add(kernels.Update, 1, a.Params.Len(), state+bytes(a.Grads), state)
+	return state
 }
 
 func (c *Counter) Tick(a device.TickArgs) {
+	if note(c, a, (*Counter).Tick) {
+		return
+	}
 	c.add(kernels.Tick, 1, 1, wordBytes(a.Clock)+bytes(a.Values, a.Spikes), wordBytes(a.Clock)+bytes(a.Values, a.Spikes))
 }

@@ -69,9 +69,7 @@ func Predict(g GPU, launches []Launch) Step {
 		s.FLOPs, s.Bytes, s.Micros = s.FLOPs+c.FLOPs, s.Bytes+c.Bytes, s.Micros+c.Micros
 		times[ByNodes] += 1e6 * nodeSeconds
 		times[c.Bound] += c.Micros - 1e6*nodeSeconds
-		if l.Kernel == kernels.Update {
-			update += c.Bytes
-		}
+		update += l.State
 		products += float64(c.FLOPs) / g.rate(l.Kernel.Class())
 		s.Launches = append(s.Launches, c)
 	}
@@ -128,16 +126,18 @@ func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 		efficiency *= ofTensor
 	}
 	rate := g.rate(class) / float64(g.Multiprocessors) * efficiency
-	free := make([]float64, g.Multiprocessors) // when each has done what it was given
+	free := make([]float64, g.Multiprocessors) // when each has done what it was given, in order
 	total := 0.0
 	for _, tiles := range l.Products {
 		one := 2 * float64(side*side) * float64(tiles.Depth) / rate
 		for range tiles.Blocks {
-			slices.Sort(free)
-			free[0] += one
+			done := free[0] + one
+			at, _ := slices.BinarySearch(free, done)
+			copy(free, free[1:at])
+			free[at-1] = done
 			total += one
 		}
 	}
-	seconds = slices.Max(free)
+	seconds = free[len(free)-1]
 	return seconds, total / (seconds * float64(g.Multiprocessors))
 }

@@ -61,7 +61,7 @@ func TestTrafficOfAProduct(t *testing.T) {
 		return device.MatrixOf(m, 0, rows, columns)
 	}
 	c.Dense(device.DenseArgs{X: view(10, 20), W: view(30, 20), Bias: view(1, 30), Y: view(10, 30)})
-	want := Launch{kernels.DenseNT32, 10, 30, [2]Tiles{{1, 20}}, 2 * 10 * 20 * 30, 4 * (10*20 + 30*20 + 30), 4 * 10 * 30}
+	want := Launch{kernels.DenseNT32, 10, 30, [2]Tiles{{1, 20}}, 2 * 10 * 20 * 30, 4 * (10*20 + 30*20 + 30), 4 * 10 * 30, 0}
 	if got := c.Launches(); len(got) != 1 || got[0] != want {
 		t.Errorf("a product is %+v, want %+v", got, want)
 	}

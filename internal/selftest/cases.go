@@ -158,20 +158,24 @@ func (t trial) train(ctx context.Context, dev device.Device) ([]array, error) {
 			return nil, err
 		}
 	}
-	if all, err = s.gradient(all); err != nil {
+	if all, err = s.alone(all); err != nil {
 		return nil, err
 	}
 	return s.evaluate(ctx, all)
 }
 
-// gradient appends that of the first minibatch at the trained parameters, by operations
-// that are not recorded.
-func (s *session) gradient(all []array) ([]array, error) {
+// alone appends what another step on the first minibatch leaves, by operations that are not
+// recorded.
+func (s *session) alone(all []array) ([]array, error) {
 	if err := s.dev.UploadWords(s.source.Clock, device.Clock{}.Words()); err != nil {
 		return nil, err
 	}
-	s.net.Gradient(s.source, batch)
-	return download(all, s.dev, "gradients", s.net.Grads)
+	s.step()
+	all, err := download(all, s.dev, "gradients", s.net.Grads)
+	if err != nil {
+		return nil, err
+	}
+	return download(all, s.dev, "parameters after a step that was not recorded", s.net.Params)
 }
 
 func (t trial) open(ctx context.Context, dev device.Device) (*session, error) {

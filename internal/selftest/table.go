@@ -90,6 +90,26 @@ func mixedTable(ctx context.Context, dev device.Device) ([]array, error) {
 		b.keepTable("rows with "+k.String(), noisy)
 		b.keep("mask of "+k.String(), mask)
 	}
+	program, err := dev.Record(func() {
+		dev.Gather(device.GatherArgs{Data: data, Part: part, Seed: seed, Replicates: 2, Clock: clock, X: x, Index: index})
+		for i, k := range []device.Corruption{device.CorruptSwapRows, device.CorruptGaussian, device.CorruptMasking} {
+			from := noisy
+			if i == 0 {
+				from = x
+			}
+			dev.Corrupt(device.CorruptArgs{Kind: k, Rate: philox.Threshold(0.4), Amount: 0.5, Absent: true, Continuous: continuous, From: from, To: noisy,
+				Mask: mask, Accumulate: i > 0, Seed: seed, Stream: philox.StreamTrain, Stage: uint32(i), Replicates: 2, Index: index, Clock: clock, Data: data, Part: part})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := program(); err != nil {
+		return nil, err
+	}
+	b.keepTable("rows of a recording", x)
+	b.keepTable("rows with three kinds", noisy)
+	b.keep("mask of three kinds", mask)
 	dev.Embed(device.EmbedArgs{Table: table, X: noisy, Params: vectors, Y: embedded})
 	b.keep("embedded rows", embedded)
 	dev.EmbedBackward(device.EmbedBackwardArgs{Table: table, X: noisy, DY: embedded, Grads: grads})

@@ -1,0 +1,185 @@
+//go:build cuda
+
+package gpu
+
+import (
+	"fmt"
+
+	"gpudae/device"
+	"gpudae/gpu/fuse"
+	"gpudae/kernels"
+)
+
+// shares is memory of a program in which launches leave sums by block for Advance to add
+// up: of losses, and of squares of gradients. A number of 0 means that there are none.
+type shares struct {
+	losses, squares device.View
+	ticket          device.Words
+}
+
+// newShares allocates them.
+func (d *Device) newShares(p *fuse.Plan) (shares, error) {
+	var s shares
+	if p.End == nil {
+		return s, nil
+	}
+	losses, squares := d.shareCounts(p)
+	floats, err := d.Alloc(device.Float, losses+squares)
+	if err != nil {
+		return s, err
+	}
+	word, err := d.Alloc(device.Word, 1)
+	if err != nil {
+		return s, err
+	}
+	s.losses, s.squares = device.MatrixOf(floats, 0, 1, losses), device.MatrixOf(floats, losses, 1, squares)
+	s.ticket = device.WordsOf(word, 0, 1)
+	return s, nil
+}
+
+// shareCounts is how many sums of losses and of squares the launches of a program leave.
+func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
+	for _, step := range p.Middle {
+		switch {
+		case step.Loss != nil:
+			y := step.Loss.Dense.Y
+			losses, _ = d.Choose(y.Rows, y.Columns, step.Loss.Dense.X.Columns).Kernel(kernels.DenseNT).Launch(y.Rows, y.Columns)
+		case step.Backward != nil:
+			b := backward(step.Backward)
+			_, dw, dbias := b.Parts(b.Choose(d.class, d.info.Multiprocessors).Tile)
+			squares += dw + dbias
+		}
+	}
+	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {
+		losses = kernels.ShareBlocks(v.Len())
+	}
+	if v := p.End.Squares; !v.IsZero() {
+		squares = kernels.ShareBlocks(v.Len())
+	}
+	return losses, squares
+}
+
+// middle issues the operations between the beginning and the end of a program.
+func (d *Device) middle(p *fuse.Plan, s shares) {
+	squares := s.squares
+	for _, step := range p.Middle {
+		switch {
+		case step.Loss != nil:
+			d.dense(&step.Loss.Dense, &step.Loss.Likelihood, address(s.losses))
+		case step.Backward != nil:
+			used := d.denseBackward(step.Backward, address(squares))
+			squares.Offset += used
+		default:
+			step.Issue()
+		}
+	}
+	if p.End == nil {
+		return
+	}
+	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {
+		d.launch(kernels.ReduceAll, 1, v.Len(), integer(v.Len()), uint64(device.Sum), address(v), 0, address(s.losses))
+	}
+	if v := p.End.Squares; !v.IsZero() {
+		d.launch(kernels.ReduceAll, 1, v.Len(), integer(v.Len()), uint64(device.SumSquares), address(v), 0, address(s.squares))
+	}
+}
+
+// uploadStages copies what the stages of a beginning are to the device.
+func (d *Device) uploadStages(b *fuse.Beginning) (device.Words, error) {
+	if b == nil || len(b.Stages) == 0 {
+		return device.Words{}, nil
+	}
+	var words []uint64
+	for i := range b.Stages {
+		words = append(stageWords(&b.Stages[i], words), flag(b.Stages[i].Absent))
+	}
+	if want := len(b.Stages) * len(kernels.StageWords()); len(words) != want {
+		panic(fmt.Sprintf("gpu: %d words of stages, want %d", len(words), want))
+	}
+	memory, err := d.Alloc(device.Word, 2*len(words))
+	if err != nil {
+		return device.Words{}, err
+	}
+	to := device.WordsOf(memory, 0, memory.Len())
+	return to, d.UploadWords(to, halves(words))
+}
+
+// halves splits words of 8 bytes, the low half first.
+func halves(words []uint64) []uint32 {
+	all := make([]uint32, 0, 2*len(words))
+	for _, w := range words {
+		all = append(all, uint32(w), uint32(w>>32))
+	}
+	return all
+}
+
+// parts is what the launches of Advance share.
+type parts struct {
+	shares shares
+	stages device.Words
+}
+
+// advance ends a step and begins one, each if it is there.
+func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
+	if b == nil && e == nil {
+		return
+	}
+	id, rows, words := kernels.AdvanceF32, 0, make([]uint64, 0, 64)
+	if b != nil {
+		data := b.Gather.Data.(*dataset)
+		id, rows = data.advances, b.Gather.X.Rows
+		words = beginningWords(words, b, data, p.stages, e != nil)
+	} else {
+		words = append(words, make([]uint64, noBeginning)...)
+	}
+	blocks := rows
+	if e != nil {
+		blocks += kernels.UpdateBlocks(e.Update.Params.Len())
+		words = append(words, wordAddress(e.Tick.Clock), wordAddress(p.shares.ticket))
+		words = endingWords(words, e, p.shares)
+	} else {
+		words = append(words, wordAddress(b.Gather.Clock), 0)
+		words = append(words, make([]uint64, noEnding)...)
+	}
+	if want := len(id.Kernel().Parameters); len(words) != want {
+		panic(fmt.Sprintf("gpu: %d words for %s, want %d", len(words), id, want))
+	}
+	d.launch(id, blocks, 1, words...)
+}
+
+// The numbers of words of a beginning of a matrix and of an end.
+const (
+	noBeginning = 19
+	noEnding    = 31
+)
+
+// beginningWords are those of a minibatch; ahead says that an end comes with it.
+func beginningWords(words []uint64, b *fuse.Beginning, data *dataset, stages device.Words, ahead bool) []uint64 {
+	g := &b.Gather
+	var corrupted, mask device.View
+	if n := len(b.Stages); n > 0 {
+		corrupted, mask = b.Stages[0].To, b.Stages[0].Mask
+	}
+	words = data.words(append(words, integer(g.X.Rows), integer(g.X.Columns)))
+	return append(words, integer(g.Part.Lo), integer(g.Part.Len()), flag(g.Part.Split), g.Part.Seed, flag(g.Shuffle), g.Seed, integer(g.Replicates),
+		flag(ahead), address(g.X), wordAddress(g.Index), address(corrupted), address(mask), integer(len(b.Stages)), wordAddress(stages))
+}
+
+// endingWords are those of the end of a step.
+func endingWords(words []uint64, e *fuse.Ending, s shares) []uint64 {
+	u, t := &e.Update, &e.Tick
+	first, second := moments(u)
+	losses := e.Losses
+	if s.losses.Len() > 0 {
+		losses = s.losses
+	}
+	values := address(t.Values)
+	if t.Log.Rows == 0 {
+		values = 0
+	}
+	return append(words, integer(u.Params.Len()), uint64(u.Kind), flag(u.Nesterov), float(u.Beta1), float(u.Beta2), float(u.Epsilon), float(u.WeightDecay),
+		integer(u.Decayed), float(u.Clip), float(u.Decay), address(u.Rates), address(losses), integer(losses.Len()), float(e.Mean),
+		address(s.squares), integer(s.squares.Len()), address(e.Loss), address(e.GradSq), flag(!u.Loss.IsZero()), address(u.Spikes), float(u.SpikeLimit),
+		address(u.Params), address(u.Grads), first, second, address(u.EMA),
+		integer(t.Rows), values, integer(t.Values.Columns), address(t.Log), integer(t.Log.Rows))
+}

@@ -1,0 +1,283 @@
+// Package fuse plans the launches of a recorded program: it finds operations that one
+// launch can make together without a difference to what the program leaves, as their
+// arguments show it.
+//
+//	Gather, Corrupt...                        a Beginning: each row is a block's work
+//	Dense, Likelihood                         a Loss: the output is read by nothing else
+//	Reduce, Combine, Reduce, Update, Tick     an Ending: each block adds up the shares of loss and norm
+//	an Ending, and the Beginning after it     where both follow the same clock
+//
+// Of intermediate results it does without, one is observable: the losses of the rows, where
+// only their sum is asked for. The order of additions changes for that sum, and for the sum of
+// squares of the gradient where the launches that make the gradient leave it too. All else
+// keeps its bits.
+//
+// The package must not know kernels, addresses or a driver: it sees the arguments of
+// operations.
+package fuse
+
+import "gpudae/device"
+
+// Tape keeps the operations of a program, and how each is issued by itself.
+type Tape struct {
+	operations []any
+	issue      []func()
+}
+
+// Put adds an operation, given by its argument struct of package device.
+func (t *Tape) Put(args any, issue func()) {
+	t.operations = append(t.operations, args)
+	t.issue = append(t.issue, issue)
+}
+
+// Operations returns the argument structs, in the order of the calls.
+func (t *Tape) Operations() []any { return t.operations }
+
+// Plan is a program: its parts in their order, of which the first and the last may be
+// absent.
+type Plan struct {
+	Begin  *Beginning
+	Middle []Step
+	End    *Ending
+}
+
+// Overlaps reports whether the beginning of the next run may share a launch with the end of this:
+// one clock tells both what to do, and neither writes what the other one reads or writes.
+func (p *Plan) Overlaps() bool {
+	if p.Begin == nil || p.End == nil || p.Begin.Gather.Clock != p.End.Tick.Clock {
+		return false
+	}
+	b, e := p.Begin, p.End
+	for _, made := range b.makes() {
+		if touches(e.Update, made) || touches(e.Tick, made) || overlap(e.Losses, made) {
+			return false
+		}
+	}
+	for _, s := range b.Stages {
+		for _, made := range []device.View{e.Update.Params, e.Update.First, e.Update.Second, e.Update.EMA, e.Update.Spikes, e.Tick.Log, e.Loss, e.GradSq} {
+			if touches(s, made) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// makes lists what a beginning writes.
+func (b *Beginning) makes() []device.View {
+	made := []device.View{b.Gather.X}
+	if len(b.Stages) > 0 {
+		made = append(made, b.Stages[0].To, b.Stages[0].Mask)
+	}
+	return made
+}
+
+// Step is one of Issue, an operation by itself, Loss and Backward.
+type Step struct {
+	Issue    func()
+	Loss     *Loss
+	Backward *device.DenseBackwardArgs // leaves the sums of the squares of DW and DBias too
+}
+
+// Beginning is a minibatch and its corruption.
+type Beginning struct {
+	Gather device.GatherArgs
+	Stages []device.CorruptArgs
+}
+
+// Loss is a dense layer whose output becomes the gradient by it at once; the sum of the
+// losses is left in shares.
+type Loss struct {
+	Dense      device.DenseArgs
+	Likelihood device.LikelihoodArgs
+}
+
+// Ending is what follows the gradient.
+type Ending struct {
+	Losses  device.View // whose sum times Mean is the loss; absent: shares of the plan's Loss
+	Squares device.View // whose sum of squares is the norm's; absent: shares of the plan's Backwards
+	Mean    float32
+	Loss    device.View // out [1, 1]
+	GradSq  device.View // out [1, 1]
+	Update  device.UpdateArgs
+	Tick    device.TickArgs
+}
+
+// Plan makes the plan of the program.
+func (t *Tape) Plan() *Plan {
+	p := &Plan{}
+	var first, used int
+	p.Begin, first = beginning(t.operations)
+	p.End, used = ending(t.operations[first:])
+	middle := t.operations[first : len(t.operations)-used]
+	squared := p.End != nil && onlyByLayers(middle, p.End.Squares)
+	if squared {
+		p.End.Squares = device.View{}
+	}
+	for i := 0; i < len(middle); i++ {
+		if loss := lossAt(middle, i, p.End); loss != nil {
+			p.Middle = append(p.Middle, Step{Loss: loss})
+			p.End.Losses = device.View{}
+			i++
+			continue
+		}
+		if b, ok := middle[i].(device.DenseBackwardArgs); ok && squared {
+			p.Middle = append(p.Middle, Step{Backward: &b})
+			continue
+		}
+		p.Middle = append(p.Middle, Step{Issue: t.issue[first+i]})
+	}
+	return p
+}
+
+// beginning reads a minibatch and the stages of its corruption from the front, and says how
+// many operations they are.
+func beginning(operations []any) (*Beginning, int) {
+	if len(operations) == 0 {
+		return nil, 0
+	}
+	gather, ok := operations[0].(device.GatherArgs)
+	if !ok {
+		return nil, 0
+	}
+	b := &Beginning{Gather: gather}
+	for _, o := range operations[1:] {
+		s, ok := o.(device.CorruptArgs)
+		if !ok || !b.takes(&s) {
+			break
+		}
+		b.Stages = append(b.Stages, s)
+	}
+	return b, 1 + len(b.Stages)
+}
+
+// takes reports whether a stage goes on where the minibatch, or the stage before, has ended.
+func (b *Beginning) takes(s *device.CorruptArgs) bool {
+	g, from, mask := &b.Gather, b.Gather.X, s.Mask
+	if len(b.Stages) > 0 {
+		before := &b.Stages[len(b.Stages)-1]
+		from, mask = before.To, before.Mask
+		if s.To != before.To || s.Absent != before.Absent {
+			return false
+		}
+	}
+	return s.From == from && s.Mask == mask && s.Accumulate == (len(b.Stages) > 0) &&
+		!overlap(s.To, g.X) && !overlap(s.Mask, g.X) && !overlap(s.Mask, s.To) &&
+		s.Index == g.Index && s.Clock == g.Clock && s.Replicates == g.Replicates &&
+		(!s.Kind.Swaps() || s.Data == g.Data && s.Part == g.Part)
+}
+
+// ending reads what follows the gradient from the back, and says how many operations it is.
+func ending(operations []any) (*Ending, int) {
+	back := reader{operations: operations}
+	tick, update, norm := previous[device.TickArgs](&back), previous[device.UpdateArgs](&back), previous[device.ReduceArgs](&back)
+	if back.failed {
+		return nil, 0
+	}
+	e := &Ending{Update: update, Tick: tick, Squares: norm.X, GradSq: norm.Out, Mean: 1}
+	combined := false
+	var mean device.CombineArgs
+	if len(back.operations) > 0 {
+		mean, combined = back.operations[len(back.operations)-1].(device.CombineArgs)
+	}
+	if combined {
+		back.operations = back.operations[:len(back.operations)-1]
+		e.Mean = mean.Alpha
+	}
+	sum := previous[device.ReduceArgs](&back)
+	e.Losses, e.Loss = sum.X, sum.Out
+	if back.failed || combined && (mean.A != sum.Out || mean.Dst != sum.Out || !mean.B.IsZero()) ||
+		sum.Kind != device.Sum || sum.PerRow || norm.Kind != device.SumSquares || norm.PerRow || !e.closed() {
+		return nil, 0
+	}
+	return e, len(operations) - len(back.operations)
+}
+
+// closed reports whether update and tick look at this loss and this norm, and at one clock
+// and one record of spikes.
+func (e *Ending) closed() bool {
+	u, t := &e.Update, &e.Tick
+	return u.GradSq == e.GradSq && (u.Loss.IsZero() || u.Loss == e.Loss) && u.Clock == t.Clock && !overlap(e.Loss, e.GradSq) &&
+		u.Spikes == t.Spikes && (u.Spikes.IsZero() || u.SpikeLimit == t.SpikeLimit && t.Loss == e.Loss) && u.Params.Len() > 0
+}
+
+// reader takes operations from the back.
+type reader struct {
+	operations []any
+	failed     bool
+}
+
+// previous takes the last operation, which must be of one type.
+func previous[A any](r *reader) A {
+	var a A
+	if r.failed || len(r.operations) == 0 {
+		r.failed = true
+		return a
+	}
+	a, ok := r.operations[len(r.operations)-1].(A)
+	r.operations = r.operations[:len(r.operations)-1]
+	r.failed = !ok
+	return a
+}
+
+// lossAt is the dense layer at a place with the likelihood that follows it, or nil where
+// they need two launches.
+func lossAt(operations []any, i int, end *Ending) *Loss {
+	if end == nil || end.Losses.IsZero() || i+1 >= len(operations) {
+		return nil
+	}
+	d, isDense := operations[i].(device.DenseArgs)
+	l, isLikelihood := operations[i+1].(device.LikelihoodArgs)
+	if !isDense || !isLikelihood {
+		return nil
+	}
+	if l.Kind != device.Bernoulli && l.Kind != device.Gaussian && l.Kind != device.Poisson {
+		return nil // a parameter's gradient depends on others
+	}
+	if l.Params != d.Y || l.DParams != d.Y || d.Act != device.Identity || !d.Pre.IsZero() || !l.ByColumn.IsZero() || l.MaskHead != 0 ||
+		overlap(l.Target, d.Y) || overlap(l.Mask, d.Y) || overlap(l.Weights, d.Y) {
+		return nil
+	}
+	if !same(l.Losses, end.Losses) {
+		return nil
+	}
+	for j, o := range operations {
+		if j != i+1 && touches(o, l.Losses) {
+			return nil
+		}
+	}
+	return &Loss{Dense: d, Likelihood: l}
+}
+
+// onlyByLayers reports whether the gradient consists of what DenseBackwards store, each of it
+// once, so that they can leave the sum of its squares.
+func onlyByLayers(operations []any, gradient device.View) bool {
+	var stored []device.View
+	for _, o := range operations {
+		b, ok := o.(device.DenseBackwardArgs)
+		if !ok {
+			if touches(o, gradient) {
+				return false
+			}
+			continue
+		}
+		for _, v := range []device.View{b.DW, b.DBias} {
+			if !v.IsZero() {
+				stored = append(stored, v)
+			}
+		}
+	}
+	length := 0
+	for i, v := range stored {
+		if v.Memory != gradient.Memory || v.Offset < gradient.Offset || v.Offset+v.Len() > gradient.Offset+gradient.Len() {
+			return false
+		}
+		for _, other := range stored[:i] {
+			if overlap(v, other) {
+				return false
+			}
+		}
+		length += v.Len()
+	}
+	return length == gradient.Len()
+}

@@ -1,0 +1,196 @@
+package fuse_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gpudae/device"
+	"gpudae/device/reference"
+	"gpudae/gpu/fuse"
+	"gpudae/model"
+	"gpudae/optim"
+)
+
+// tape is a device that keeps the operations that are issued while it records.
+type tape struct {
+	*reference.Device
+	fuse.Tape
+	issued []string
+}
+
+func put(d *tape, a any) {
+	name := strings.TrimSuffix(fmt.Sprintf("%T", a), "Args")
+	d.Put(a, func() { d.issued = append(d.issued, strings.TrimPrefix(name, "device.")) })
+}
+
+func (d *tape) Gather(a device.GatherArgs)                       { put(d, a) }
+func (d *tape) Corrupt(a device.CorruptArgs)                     { put(d, a) }
+func (d *tape) Dense(a device.DenseArgs)                         { put(d, a) }
+func (d *tape) DenseBackward(a device.DenseBackwardArgs)         { put(d, a) }
+func (d *tape) Normalize(a device.NormalizeArgs)                 { put(d, a) }
+func (d *tape) NormalizeBackward(a device.NormalizeBackwardArgs) { put(d, a) }
+func (d *tape) Activate(a device.ActivateArgs)                   { put(d, a) }
+func (d *tape) ActivateBackward(a device.ActivateBackwardArgs)   { put(d, a) }
+func (d *tape) Likelihood(a device.LikelihoodArgs)               { put(d, a) }
+func (d *tape) SampleCode(a device.SampleCodeArgs)               { put(d, a) }
+func (d *tape) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
+	put(d, a)
+}
+func (d *tape) Reduce(a device.ReduceArgs)   { put(d, a) }
+func (d *tape) Combine(a device.CombineArgs) { put(d, a) }
+func (d *tape) Update(a device.UpdateArgs)   { put(d, a) }
+func (d *tape) Tick(a device.TickArgs)       { put(d, a) }
+
+// step puts the operations of a training step of a model on a tape.
+func step(t *testing.T, c model.Config, extra ...func(*tape, *model.Net)) *tape {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const batch = 4
+	d := &tape{Device: reference.New()}
+	c.Features, c.Hidden = 6, []int{5, 3}
+	dae, err := model.New(c)
+	must(err)
+	net, err := model.Bind(d, dae, model.Binding{Examples: batch, Training: true})
+	must(err)
+	rule, err := optim.ParseRule("adam")
+	must(err)
+	state, err := optim.NewState(d, rule, dae.ParameterCount(), 0.9)
+	must(err)
+	data, err := d.Load(t.Context(), device.Table{Rows: batch, Columns: 6, Float32: make([]float32, 6*batch)})
+	must(err)
+	words, err := d.Alloc(device.Word, device.ClockWords)
+	must(err)
+	floats, err := d.Alloc(device.Float, 3)
+	must(err)
+	clock := device.WordsOf(words, 0, device.ClockWords)
+	d.Tape = fuse.Tape{}
+	net.Gradient(model.Source{Data: data, Part: device.Rows{Hi: batch}, Clock: clock}, batch)
+	for _, f := range extra {
+		f(d, net)
+	}
+	state.Apply(d, optim.Step{Params: net.Params, Grads: net.Grads, GradSq: net.GradSq(), Loss: net.MeanLoss(), Rates: device.MatrixOf(floats, 0, 1, 1), Clock: clock})
+	d.Tick(device.TickArgs{Clock: clock, Rows: batch, Values: net.Values, Log: device.MatrixOf(floats, 1, 1, 2)})
+	return d
+}
+
+// shape says what a plan consists of.
+func shape(d *tape, p *fuse.Plan) []string {
+	var parts []string
+	if p.Begin != nil {
+		parts = append(parts, fmt.Sprintf("begin with %d stages", len(p.Begin.Stages)))
+	}
+	for _, s := range p.Middle {
+		switch {
+		case s.Loss != nil:
+			parts = append(parts, "loss")
+		case s.Backward != nil:
+			parts = append(parts, "squared backward")
+		default:
+			s.Issue()
+			parts = append(parts, d.issued[len(d.issued)-1])
+		}
+	}
+	if p.End != nil {
+		end := "end"
+		if !p.End.Losses.IsZero() {
+			end += " of losses"
+		}
+		if !p.End.Squares.IsZero() {
+			end += " of gradients"
+		}
+		parts = append(parts, end)
+	}
+	if p.Overlaps() {
+		parts = append(parts, "overlaps")
+	}
+	return parts
+}
+
+// TestPlans: what shares a launch in the steps of models, and what does not.
+func TestPlans(t *testing.T) {
+	const dense, back = "Dense", "squared backward"
+	for name, c := range map[string]struct {
+		config model.Config
+		want   []string
+	}{
+		"plain": {model.Config{Corruption: "masking:0.3+gaussian:0.1", Likelihood: "bernoulli"},
+			[]string{"begin with 2 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps"}},
+		"poisson": {model.Config{Corruption: "none", Likelihood: "poisson", Emphasis: model.Emphasis{Destroyed: 1, Untouched: 0.5}},
+			[]string{"begin with 1 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps"}},
+		"parameters of one feature in two places": {model.Config{Corruption: "none", Likelihood: "gaussian-learned"},
+			[]string{"begin with 1 stages", dense, dense, dense, dense, "Likelihood", back, back, back, back, "end of losses", "overlaps"}},
+		"weights whose gradient has two parts": {model.Config{Corruption: "none", Likelihood: "gaussian", Tied: true},
+			[]string{"begin with 1 stages", dense, dense, dense, "loss", "DenseBackward", "DenseBackward", "DenseBackward", "DenseBackward", "end of gradients", "overlaps"}},
+		"gradients of a norm": {model.Config{Corruption: "none", Likelihood: "gaussian", Norm: "layer", Activation: "identity", CodeActivation: "identity"},
+			[]string{"begin with 1 stages", dense, "Normalize", "Activate", dense, "Normalize", "Activate", dense, "Normalize", "Activate", "loss",
+				"DenseBackward", "ActivateBackward", "NormalizeBackward", "DenseBackward", "ActivateBackward", "NormalizeBackward", "DenseBackward",
+				"ActivateBackward", "NormalizeBackward", "DenseBackward", "end of gradients", "overlaps"}},
+		"losses to which a divergence is added": {model.Config{Corruption: "none", Likelihood: "bernoulli", CodeDistribution: "gaussian"},
+			[]string{"begin with 1 stages", dense, dense, "SampleCode", dense, dense, "Likelihood", "Combine", back, back, "SampleCodeBackward", back, back, "end of losses", "overlaps"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := step(t, c.config)
+			if got := shape(d, d.Plan()); !slices.Equal(got, c.want) {
+				t.Errorf("the plan is\n%q, want\n%q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestWhatElseIsDoneIsSeen: an operation between gradient and update that looks at losses or
+// gradients, or takes the place of a part, leaves the parts that it concerns as they are.
+func TestWhatElseIsDoneIsSeen(t *testing.T) {
+	plain := model.Config{Corruption: "masking:0.3", Likelihood: "bernoulli"}
+	clipped := step(t, plain, func(d *tape, n *model.Net) { d.Combine(device.CombineArgs{Alpha: 2, A: n.Grads, Dst: n.Grads}) })
+	if p := clipped.Plan(); p.End != nil || p.Overlaps() {
+		t.Errorf("a step whose gradient is changed behind its norm is planned as %q", shape(clipped, p))
+	}
+	for name, o := range map[string]func(*tape, *fuse.Plan){
+		"scaled gradients": func(d *tape, p *fuse.Plan) {
+			d.Combine(device.CombineArgs{Alpha: 2, A: p.End.Update.Grads, Dst: p.End.Update.Grads})
+		},
+		"losses that are read": func(d *tape, p *fuse.Plan) {
+			losses := p.Middle[3].Loss.Likelihood.Losses
+			d.Combine(device.CombineArgs{Alpha: 2, A: losses, Dst: p.End.Loss})
+		},
+	} {
+		d := step(t, plain)
+		p := d.Plan()
+		again := &tape{Device: d.Device}
+		all := d.Operations()
+		for i, a := range all {
+			if i == len(all)-5 { // before the reductions
+				o(again, p)
+			}
+			put(again, a)
+		}
+		got := shape(again, again.Plan())
+		want := map[string]string{"scaled gradients": "end of gradients", "losses that are read": "end of losses"}[name]
+		if !slices.Contains(got, want) {
+			t.Errorf("%s: the plan is %q, without %q", name, got, want)
+		}
+	}
+}
+
+// TestOtherClocksDoNotOverlap: the beginning of a step that follows another clock than its
+// end waits for that.
+func TestOtherClocksDoNotOverlap(t *testing.T) {
+	d := step(t, model.Config{Corruption: "masking:0.3", Likelihood: "bernoulli"})
+	p := d.Plan()
+	p.Begin.Gather.Clock.Offset++
+	if p.Overlaps() {
+		t.Error("parts that follow two clocks overlap")
+	}
+	p = d.Plan()
+	p.End.Tick.Log = p.Begin.Gather.X
+	if p.Overlaps() {
+		t.Error("a log in the minibatch's memory overlaps")
+	}
+}

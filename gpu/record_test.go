@@ -1,0 +1,158 @@
+//go:build cuda
+
+package gpu_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"gpudae/cuda/cudatest"
+	"gpudae/device"
+	"gpudae/gpu"
+	"gpudae/model"
+	"gpudae/optim"
+	"gpudae/train"
+)
+
+// TestRecordedStepsAreTheirOperations: a run whose steps are planned launches leaves the
+// parameters of one that makes each operation by itself, bit for bit unless the gradient is
+// clipped by its norm, and the same losses and norms up to the order of additions: through minibatches
+// of two sizes, epochs, validation between them, moving averages and skipped steps.
+func TestRecordedStepsAreTheirOperations(t *testing.T) {
+	plain := func(*train.Config) {}
+	for _, c := range append(smallCases(),
+		smallCase{"tied", model.Config{Hidden: []int{12}, Corruption: "masking:0.3", Likelihood: "bernoulli", Tied: true}, someDigits, plain, false},
+		smallCase{"layer norm, dropout", model.Config{Hidden: []int{12, 5}, Corruption: "swap:0.3", Likelihood: "gaussian", Norm: "layer", Dropout: 0.1}, wave(70, 9), plain, false},
+		smallCase{"stochastic code, walkback", model.Config{Hidden: []int{12, 5}, Corruption: "gaussian:0.3", Likelihood: "gaussian", CodeDistribution: "gaussian", Walkback: 2}, wave(70, 9), plain, false},
+		smallCase{"noise levels", model.Config{Hidden: []int{12, 5}, Likelihood: "gaussian", Objective: model.ObjectiveDSM, Score: model.Score{Noise: "geometric:min=0.01,max=10"}}, wave(70, 9), plain, false},
+		smallCase{"many rows", model.Config{Hidden: []int{5}, Corruption: "uniform:0.3", Likelihood: "gaussian-learned", Replicates: 300}, wave(50, 5), plain, false},
+	) {
+		t.Run(c.name, func(t *testing.T) {
+			one := open(t, gpu.Options{Blocking: true})
+			defer one.Close()
+			want := c.run(t, one)
+			dev := open(t, gpu.Options{Graphs: true})
+			defer dev.Close()
+			got := c.run(t, dev)
+			if i := firstDifference(got.Params, want.Params); i >= 0 && !c.near {
+				t.Errorf("parameter %d is %g, one by one %g", i, got.Params[i], want.Params[i])
+			}
+			for i, row := range want.History {
+				near(t, fmt.Sprintf("loss of epoch %d", i+1), got.History[i].TrainLoss, row.TrainLoss)
+				near(t, fmt.Sprintf("validation of epoch %d", i+1), got.History[i].ValLoss, row.ValLoss)
+				near(t, fmt.Sprintf("norm of epoch %d", i+1), got.History[i].GradNorm, row.GradNorm)
+			}
+			if got.Skipped != want.Skipped || c.name == "spikes" && got.Skipped == 0 {
+				t.Errorf("%d steps skipped, one by one %d", got.Skipped, want.Skipped)
+			}
+		})
+	}
+}
+
+// TestStepIsEndedBeforeAnythingElse: the end of a step, which waits for the next step to begin,
+// comes before whatever else is asked for.
+func TestStepIsEndedBeforeAnythingElse(t *testing.T) {
+	dev := open(t, gpu.Options{Graphs: true})
+	defer dev.Close()
+	first, second := newStep(t, dev), newStep(t, dev)
+	stepOf := func(s *wholeStep) uint64 {
+		words := make([]uint32, device.ClockWords)
+		must(t, dev.DownloadWords(words, s.clock))
+		return device.ClockFromWords(words).Step
+	}
+	doubled, err := dev.Record(func() { dev.Combine(device.CombineArgs{Alpha: 2, A: first.spare, Dst: first.spare}) })
+	must(t, err)
+	done := uint64(0)
+	for name, after := range map[string]func() error{
+		"an operation":     func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: first.params, Dst: first.spare}); return nil },
+		"a copy":           func() error { return dev.Upload(first.spare, make([]float32, first.spare.Len())) },
+		"another graph":    func() error { return doubled() },
+		"another step":     func() error { return second.program() },
+		"a recording":      func() error { _, err := dev.Record(func() {}); return err },
+		"a wait":           dev.Sync,
+		"nothing but that": func() error { return nil },
+	} {
+		before := cudatest.Read(t)
+		for range 3 {
+			must(t, first.program())
+		}
+		done += 3
+		if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 3 || queued.Launches != 0 {
+			t.Errorf("three steps made %+v", queued)
+		}
+		must(t, after())
+		if got := stepOf(first); got != done {
+			t.Errorf("after %s the clock stands at step %d, want %d", name, got, done)
+		}
+	}
+	if got := stepOf(second); got != 1 {
+		t.Errorf("the other step's clock stands at %d, want 1", got)
+	}
+	alone := newStep(t, dev)
+	for range done {
+		must(t, alone.program())
+		must(t, dev.Sync())
+	}
+	got, want := make([]float32, first.params.Len()), make([]float32, first.params.Len())
+	must(t, dev.Download(got, first.params))
+	must(t, dev.Download(want, alone.params))
+	if i := firstDifference(got, want); i >= 0 {
+		t.Errorf("parameter %d is %g, and %g where the host waits after each step", i, got[i], want[i])
+	}
+}
+
+// TestStepTakesTwoLaunchesALayer: a step among others is a launch for each layer and each
+// layer's gradients, and one in which it begins and the one before it ends.
+func TestStepTakesTwoLaunchesALayer(t *testing.T) {
+	dev := open(t, gpu.Options{Graphs: true})
+	defer dev.Close()
+	s := newStep(t, dev)
+	must(t, s.program())
+	must(t, s.program())
+	want := []string{"advance_f32 9×1", "dense_nt_32 8×6", "dense_nt_32 8×5", "dense_backward_nn_32 3×1", "dense_backward_nn_32 2×1"}
+	if got := dev.Recorded(); !slices.Equal(got, want) {
+		t.Errorf("a step launches %q, want %q", got, want)
+	}
+}
+
+// wholeStep is the recorded step of a net of two layers.
+type wholeStep struct {
+	program       device.Program
+	params, spare device.View
+	clock         device.Words
+}
+
+func newStep(t *testing.T, dev *gpu.Device) *wholeStep {
+	t.Helper()
+	const batch, steps = 8, 40
+	data, err := dev.Load(t.Context(), wave(batch, 5)(t))
+	must(t, err)
+	dae, err := model.New(model.Config{Features: 5, Hidden: []int{6}, Corruption: "masking:0.2+gaussian:0.1", Likelihood: "gaussian"})
+	must(t, err)
+	net, err := model.Bind(dev, dae, model.Binding{Examples: batch, Training: true})
+	must(t, err)
+	must(t, net.SetParameters(dae.InitialParameters(1), dae.InitialBuffers()))
+	rule, err := optim.ParseRule("adam")
+	must(t, err)
+	state, err := optim.NewState(dev, rule, dae.ParameterCount(), 0)
+	must(t, err)
+	words, err := dev.Alloc(device.Word, device.ClockWords)
+	must(t, err)
+	n := dae.ParameterCount()
+	floats, err := dev.Alloc(device.Float, 3*steps+n)
+	must(t, err)
+	rates := make([]float32, steps)
+	for i := range rates {
+		rates[i] = 0.01
+	}
+	must(t, dev.Upload(device.MatrixOf(floats, 0, 1, steps), rates))
+	s := &wholeStep{params: net.Params, spare: device.MatrixOf(floats, 3*steps, 1, n), clock: device.WordsOf(words, 0, device.ClockWords)}
+	s.program, err = dev.Record(func() {
+		net.Gradient(model.Source{Data: data, Part: device.Rows{Hi: batch}, Shuffle: true, Seed: 1, Clock: s.clock}, batch)
+		state.Apply(dev, optim.Step{Params: net.Params, Grads: net.Grads, GradSq: net.GradSq(), Loss: net.MeanLoss(), Rates: device.MatrixOf(floats, 0, 1, steps), Clock: s.clock})
+		dev.Tick(device.TickArgs{Clock: s.clock, Values: net.Values, Log: device.MatrixOf(floats, steps, steps, 2)}) // 0 examples: the same minibatch again
+	})
+	must(t, err)
+	return s
+}

@@ -1,0 +1,103 @@
+package roofline
+
+import (
+	"gpudae/device"
+	"gpudae/gpu/fuse"
+	"gpudae/kernels"
+)
+
+// plan counts the launches of a step that follows another of the same program.
+func (c *Counter) plan(p *fuse.Plan) {
+	first := len(c.program)
+	if p.Overlaps() {
+		c.program = append(c.program, Launch{}) // filled in below, when the shares have been counted
+	} else if p.Begin != nil {
+		l := Launch{Kernel: p.Begin.Gather.Data.(*dataset).advance, Rows: p.Begin.Gather.X.Rows, Columns: 1}
+		beginning(&l, p.Begin)
+		c.put(l)
+	}
+	shares := c.middle(p)
+	switch {
+	case p.End == nil:
+	case p.Overlaps():
+		l := &c.program[first]
+		*l = Launch{Kernel: p.Begin.Gather.Data.(*dataset).advance, Rows: p.Begin.Gather.X.Rows, Columns: 1}
+		beginning(l, p.Begin)
+		ending(l, p.End, shares)
+	default:
+		l := Launch{Kernel: kernels.AdvanceF32, Columns: 1}
+		ending(&l, p.End, shares)
+		c.put(l)
+	}
+}
+
+// middle counts what lies between beginning and end, and returns the number of sums by block
+// that are left for the end.
+func (c *Counter) middle(p *fuse.Plan) (shares int) {
+	for _, step := range p.Middle {
+		switch {
+		case step.Loss != nil:
+			l := c.dense(&step.Loss.Dense)
+			a := &step.Loss.Likelihood
+			l.Read += bytes(a.Target, a.Mask, a.Weights)
+			l.Written += 4 * int64(l.Products[0].Blocks)
+			shares += l.Products[0].Blocks
+			c.put(l)
+		case step.Backward != nil:
+			l, storing := c.denseBackward(step.Backward)
+			l.Written += 4 * int64(storing)
+			shares += storing
+			c.put(l)
+		default:
+			step.Issue()
+		}
+	}
+	if p.End == nil {
+		return shares
+	}
+	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {
+		shares += c.share(v)
+	}
+	if v := p.End.Squares; !v.IsZero() {
+		shares += c.share(v)
+	}
+	return shares
+}
+
+// share counts a reduction of a view to sums by block.
+func (c *Counter) share(v device.View) int {
+	n := kernels.ShareBlocks(v.Len())
+	c.add(kernels.ReduceAll, 1, v.Len(), bytes(v), 4*int64(n))
+	return n
+}
+
+// beginning adds the traffic of a minibatch and its corruption.
+func beginning(l *Launch, b *fuse.Beginning) {
+	g := &b.Gather
+	data := g.Data.(*dataset)
+	l.Read += int64(g.X.Rows/g.Replicates)*int64(data.stride) + wordBytes(g.Clock)
+	l.Written += bytes(g.X) + wordBytes(g.Index)
+	for i, s := range b.Stages {
+		l.Read += bytes(s.Low, s.High) + wordBytes(s.Rates, s.Continuous, s.Fields.OfColumn)
+		if s.Kind.Swaps() {
+			l.Read += int64(g.X.Rows) * int64(data.stride) // at most
+		}
+		if i == 0 {
+			l.Written += bytes(s.To, s.Mask)
+		}
+	}
+}
+
+// ending adds the blocks and the traffic of an update and a tick, with so many sums by block.
+func ending(l *Launch, e *fuse.Ending, shares int) {
+	u, t := &e.Update, &e.Tick
+	state := optimizerState(u)
+	kept := wordBytes(t.Clock) + bytes(t.Values, t.Spikes)
+	l.Rows += kernels.UpdateBlocks(u.Params.Len())
+	l.State = 2*state + bytes(u.Grads)
+	l.Read += state + bytes(u.Grads) + kept + 4*int64(shares)
+	if kernels.ShareBlocks(e.Losses.Len()) == 1 {
+		l.Read += bytes(e.Losses)
+	}
+	l.Written += state + kept
+}

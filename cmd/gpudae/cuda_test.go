@@ -300,8 +300,8 @@ func testCUDAOutOfMemory(t *testing.T, p cudaProgram) {
 func testCUDAKernelFails(t *testing.T, p cudaProgram) {
 	dir := t.TempDir()
 	arguments := []string{"train", "digits", "--device", "cuda", "--epochs", "20", "--hidden", "8", "--batch", "300", "-o", "run"} // more rows than a small net has
-	_, stderr := p.run(t, dir, exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=700"}, arguments...)
-	for _, want := range []string{"gather_u8", "update", "CUDA_ERROR_LAUNCH_FAILED"} {
+	_, stderr := p.run(t, dir, exitFailure, []string{"SOFTDRIVER_FAIL_LAUNCH=300"}, arguments...)
+	for _, want := range []string{"advance_u8", "dense_backward_nn_32", "CUDA_ERROR_LAUNCH_FAILED"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr does not say %s: %q", want, stderr)
 		}

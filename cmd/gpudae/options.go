@@ -182,9 +182,9 @@ func presets() []preset {
 			"scale": "standard", "corruption": "swap:0.15", "activation": "relu", "lr": "0.001", "epochs": "200"}},
 		{"tabular", "mixed columns, for features: a deep stack, gauss-rank, values swapped between rows (Jahrer 2017; dfencoder)", map[string]string{
 			"schema": "infer", "scale": "gauss-rank", "corruption": "swap:0.15", "hidden": "512,512,512", "activation": "relu", "lr": "0.001"}},
-		{"impute", "mixed columns, to fill absent values with means and most probable categories: masking, absences shown, one variance for all numbers (Gondara and Wang 2018)", map[string]string{
-			"schema": "infer", "scale": "standard", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:0.5",
-			"optimizer": "adamw", "weight_decay": "0.1", "lr": "0.001", "epochs": "200", "patience": "50", "ema": "0.99"}},
+		{"impute", "mixed columns, to fill absent values with means and most probable categories: masking, absences shown, one variance for all numbers, all rows trained on (Gondara and Wang 2018)", map[string]string{
+			"schema": "infer", "scale": "standard", "corruption": "masking:0.15", "indicators": "true", "likelihood": "mixed:0.5",
+			"optimizer": "adamw", "weight_decay": "1", "lr": "0.002", "epochs": "300", "val": "0", "ema": "0.99"}},
 		{"impute-draws", "mixed columns, to draw absent values (impute -m): as impute, but variances are learned, so that draws spread as they should (Nazábal et al. 2020)", map[string]string{
 			"schema": "infer", "scale": "standard", "corruption": "masking:0.25", "indicators": "true", "likelihood": "mixed:learned",
 			"optimizer": "adamw", "weight_decay": "0.01", "lr": "0.001", "epochs": "200", "patience": "50"}},

@@ -70,7 +70,7 @@ func TestServeTableGivesTheAnswersOfTheCommands(t *testing.T) {
 	whole, run := mixedText(60), filepath.Join(dir, "run")
 	table := write("table.csv", whole)
 	quiet := []string{noReportVariable + "=1", noEventsVariable + "=1"}
-	command(t, quiet, "train", table, "--preset", "impute", "--hidden", "12,6", "--epochs", "2", "--batch", "16", "-q", "-o", run)
+	command(t, quiet, "train", table, "--preset", "impute", "--val", "0.1", "--hidden", "12,6", "--epochs", "2", "--batch", "16", "-q", "-o", run)
 	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
 	url, end := startServe(t, nil, run)
 	var all sync.WaitGroup

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -120,20 +119,6 @@ func compareCells(t *testing.T, gotPath, wantPath string, tolerance float64) {
 			}
 		}
 	}
-}
-
-func readCells(t *testing.T, path string) [][]string {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	cells, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	return cells
 }
 
 // testCUDAVerbs: the verbs that know numbers say on the GPU what they say on the CPU;

@@ -80,13 +80,14 @@ func writeCells(t *testing.T, path string, cells [][]string) {
 
 func readCells(t *testing.T, path string) [][]string {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cells, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	defer file.Close()
+	cells, err := csv.NewReader(file).ReadAll()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	return cells
 }

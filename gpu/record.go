@@ -66,7 +66,7 @@ func (d *Device) Record(body func()) (device.Program, error) {
 	}
 	net, why := d.smallNet(tape.Operations())
 	if net != nil {
-		d.recorded = fmt.Sprintf("one kernel for many steps, in %d bytes of shared memory", net.shared)
+		d.recorded = fmt.Sprintf("one kernel for many steps, %s in %d bytes of shared memory", net.kernel, net.shared)
 		return d.steps(net), nil
 	}
 	if d.err != nil {

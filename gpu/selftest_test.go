@@ -17,7 +17,7 @@ import (
 // reference, and leave out no kernel of the manifest, on small and on large GPUs.
 func TestSelfTestRunsEveryKernel(t *testing.T) {
 	for multiprocessors, classes := range map[int][]kernels.Class{
-		4: {kernels.Float32}, 132: {kernels.Float32, kernels.TF32, kernels.BFloat16}, 192: {kernels.Float32},
+		4: {kernels.Float32, kernels.Strict}, 132: {kernels.Float32, kernels.TF32, kernels.BFloat16, kernels.Strict}, 192: {kernels.Float32, kernels.Strict},
 	} {
 		t.Run(fmt.Sprint(multiprocessors), func(t *testing.T) {
 			cudatest.Set(t, "SOFTDRIVER_MULTIPROCESSORS", multiprocessors)
@@ -44,7 +44,7 @@ func selfTest(t *testing.T, class kernels.Class) {
 	defer dev.Close()
 	var report *selftest.Report
 	var err error
-	if allowed, rounds := map[kernels.Class]float64{kernels.TF32: 1e-2, kernels.BFloat16: 1e-1}[class]; rounds {
+	if allowed, rounds := map[kernels.Class]float64{kernels.TF32: 1e-2, kernels.BFloat16: 1e-1, kernels.Strict: selftest.Tolerance}[class]; rounds {
 		report, err = selftest.RunProducts(t.Context(), dev, allowed)
 	} else {
 		report, err = selftest.Run(t.Context(), dev)

@@ -17,6 +17,7 @@ const mostSteps = 1024
 
 // smallNet is a step that one block makes.
 type smallNet struct {
+	kernel kernels.ID
 	words  device.Words // the description
 	shared int          // bytes of dynamic shared memory
 	rows   int          // of a minibatch
@@ -48,7 +49,7 @@ func (d *Device) flushSteps() {
 		return
 	}
 	d.pending = pending{}
-	d.launchShared(kernels.SmallNet, net.rows, net.width, net.shared, wordAddress(net.words), integer(steps))
+	d.launchShared(net.kernel, net.rows, net.width, net.shared, wordAddress(net.words), integer(steps))
 }
 
 // smallNet makes one kernel of a recorded step. It fails with a smallnet.Refusal where
@@ -57,12 +58,24 @@ func (d *Device) smallNet(operations []any) (*smallNet, error) {
 	if d.options.Graphs {
 		return nil, smallnet.Refusal("graphs are asked for")
 	}
-	room, err := d.smallNetRoom()
+	net, err := d.smallNetOf(d.class, operations)
+	if refusal := smallnet.Refusal(""); d.class != kernels.Strict && errors.As(err, &refusal) { // which needs less memory
+		if n, strictly := d.smallNetOf(kernels.Strict, operations); strictly == nil {
+			return n, nil
+		}
+	}
+	return net, err
+}
+
+// smallNetOf is smallNet with products of a class.
+func (d *Device) smallNetOf(class kernels.Class, operations []any) (*smallNet, error) {
+	kernel := kernels.Net(class)
+	room, err := d.smallNetRoom(kernel)
 	if err != nil {
 		d.fail("asking for shared memory", err)
 		return nil, err
 	}
-	net, err := smallnet.Recognize(operations, room)
+	net, err := smallnet.Recognize(operations, smallnet.Products{Tile: kernels.NetTile(class), Apart: class != kernels.Strict}, room)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +83,8 @@ func (d *Device) smallNet(operations []any) (*smallNet, error) {
 	if data.stride > 0 {
 		return nil, smallnet.Refusal("the data are records")
 	}
-	n := &smallNet{shared: net.SharedBytes(), rows: net.Gather.X.Rows, width: net.Gather.X.Columns}
-	memory, err := d.Alloc(device.Float, kernels.NetMoments(net.Tiles))
+	n := &smallNet{kernel: kernel, shared: net.SharedBytes(), rows: net.Gather.X.Rows, width: net.Gather.X.Columns}
+	memory, err := d.Alloc(device.Float, kernels.NetMoments(class, net.Tiles))
 	if err != nil {
 		return nil, noRoom(err)
 	}
@@ -83,8 +96,8 @@ func (d *Device) smallNet(operations []any) (*smallNet, error) {
 	if err := d.UploadWords(n.words, words); err != nil {
 		return nil, err
 	}
-	if err := d.context.SetAttribute(d.functions[kernels.SmallNet], cuda.MaxDynamicShared, room); err != nil {
-		d.fail(fmt.Sprintf("kernel %s", kernels.SmallNet), err)
+	if err := d.context.SetAttribute(d.functions[kernel], cuda.MaxDynamicShared, room); err != nil {
+		d.fail(fmt.Sprintf("kernel %s", kernel), err)
 		return nil, d.err
 	}
 	return n, nil
@@ -100,8 +113,8 @@ func noRoom(err error) error {
 }
 
 // smallNetRoom is the dynamic shared memory that a block of the kernel may have.
-func (d *Device) smallNetRoom() (int, error) {
-	static, err := d.context.Attribute(d.functions[kernels.SmallNet], cuda.SharedBytes)
+func (d *Device) smallNetRoom(kernel kernels.ID) (int, error) {
+	static, err := d.context.Attribute(d.functions[kernel], cuda.SharedBytes)
 	return d.info.MaxShared - static, err
 }
 
@@ -111,7 +124,7 @@ func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
 	step, layer, stage := kernels.NetWords()
 	words := stepWords(net, data, address(moments))
 	for _, l := range net.Layers {
-		words = append(words, integer(l.In), integer(l.Out), uint64(l.Act), integer(l.Weight), integer(l.Bias), integer(l.W), integer(l.X), integer(l.Y),
+		words = append(words, integer(l.In), integer(l.Out), integer(l.Columns), integer(l.Rows), uint64(l.Act), integer(l.Weight), integer(l.Bias), integer(l.W), integer(l.X), integer(l.Y),
 			integer(l.Tile), integer(l.Unit))
 	}
 	words = append(words, make([]uint64, (kernels.NetLayers-len(net.Layers))*len(layer))...)
@@ -128,7 +141,7 @@ func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
 func stepWords(net *smallnet.Net, data *dataset, inOrder uint64) []uint64 {
 	g, l, u, t := &net.Gather, &net.Likelihood, &net.Update, &net.Tick
 	words := []uint64{
-		integer(g.X.Rows), integer(g.X.Columns), integer(net.Stride), integer(net.Units), integer(net.Tiles), integer(net.Floats),
+		integer(g.X.Rows), integer(net.Batch), integer(g.X.Columns), integer(net.Stride), integer(net.Units), integer(net.Tiles), integer(net.Floats),
 		integer(net.Clean), integer(net.Corrupted), integer(net.Mask), integer(net.Biases), integer(net.Deltas),
 		uint64(data.at), flag(data.gathers == kernels.GatherU8), float(data.scale), integer(data.rows), integer(g.Part.Lo), integer(g.Part.Len()),
 		flag(g.Part.Split), g.Part.Seed, flag(g.Shuffle), g.Seed, integer(g.Replicates), wordAddress(g.Clock),

@@ -96,18 +96,18 @@ func (c *smallCase) run(t *testing.T, dev device.Device) *train.Result {
 	return result
 }
 
-// TestSmallNetIsTheGraph: the kernel of a small net leaves the parameters that the
+// TestSmallNetIsTheGraph: the strict kernel of a small net leaves the parameters that the
 // kernels of a graph leave, bit for bit, and their losses up to the order of additions.
 func TestSmallNetIsTheGraph(t *testing.T) {
 	for _, c := range smallCases() {
 		t.Run(c.name, func(t *testing.T) {
-			graph := open(t, gpu.Options{Graphs: true})
+			graph := open(t, gpu.Options{Class: kernels.Strict, Graphs: true})
 			defer graph.Close()
 			want := c.run(t, graph)
-			dev := open(t, gpu.Options{})
+			dev := open(t, gpu.Options{Class: kernels.Strict})
 			defer dev.Close()
 			got := c.run(t, dev)
-			if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel") {
+			if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel for many steps, small_net in ") {
 				t.Fatal(how)
 			}
 			if !c.near {
@@ -129,23 +129,105 @@ func TestSmallNetIsTheGraph(t *testing.T) {
 
 func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
-	if !(math.Abs(got-want) <= 1e-5*math.Abs(want)) {
+	within(t, what, got, want, 1e-5)
+}
+
+func within(t *testing.T, what string, got, want, relative float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= relative*math.Abs(want)) {
 		t.Errorf("%s: %.9g, want %.9g", what, got, want)
 	}
 }
 
-// TestSmallNetFollowsTheReference: so do the loss curves.
+// netClasses are the classes with a kernel of small nets on tensor cores, by how far losses and
+// gradients may be from those of strict.
+var netClasses = []struct {
+	class          kernels.Class
+	kernel         kernels.ID
+	loss, gradient float64
+}{
+	{kernels.Float32, kernels.SmallNetBF16x3, 1e-4, 1e-5},
+	{kernels.TF32, kernels.SmallNetBF16x3, 1e-3, 1e-3},
+	{kernels.BFloat16, kernels.SmallNetBF16, 1e-2, 1e-2},
+}
+
+// TestSmallNetFollowsTheReference: in each class the loss curves are the reference's.
 func TestSmallNetFollowsTheReference(t *testing.T) {
-	for _, c := range smallCases()[:3] {
-		dev := open(t, gpu.Options{})
-		got, want := c.run(t, dev), c.run(t, reference.New())
-		if err := dev.Close(); err != nil {
-			t.Fatal(err)
+	for _, c := range smallCases() {
+		want := c.run(t, reference.New())
+		for _, class := range netClasses {
+			t.Run(fmt.Sprintf("%s, %s", c.name, class.class), func(t *testing.T) {
+				dev := open(t, gpu.Options{Class: class.class})
+				defer dev.Close()
+				got := c.run(t, dev)
+				if how := dev.RecordedAs(); !strings.HasPrefix(how, fmt.Sprintf("one kernel for many steps, %s in ", class.kernel)) {
+					t.Fatal(how)
+				}
+				for i, row := range want.History {
+					within(t, fmt.Sprintf("loss of epoch %d", i+1), got.History[i].TrainLoss, row.TrainLoss, class.loss)
+					within(t, fmt.Sprintf("validation of epoch %d", i+1), got.History[i].ValLoss, row.ValLoss, class.loss)
+				}
+				if got.Skipped != want.Skipped {
+					t.Errorf("%d steps skipped, by the reference %d", got.Skipped, want.Skipped)
+				}
+			})
 		}
-		for i := range want.History {
-			compareLoss(t, fmt.Sprintf("%s, epoch %d: training", c.name, i+1), got.History[i].TrainLoss, want.History[i].TrainLoss)
-			compareLoss(t, fmt.Sprintf("%s, epoch %d: validation", c.name, i+1), got.History[i].ValLoss, want.History[i].ValLoss)
+	}
+}
+
+// TestSmallNetHasTheGradient: what one step of plain gradient descent adds to the parameters is
+// the gradient, by the norm as near to that of strict as the class promises of a product, for
+// each layer.
+func TestSmallNetHasTheGradient(t *testing.T) {
+	for _, c := range smallCases() {
+		const rows = 32
+		switch c.model.Activation {
+		case "", "relu", "leaky-relu": // at 0 rounding decides which slope a unit has
+			c.model.Activation = "elu"
 		}
+		table := c.table(t)
+		table.Rows = rows
+		table.Float32, table.Uint8 = table.Float32[:min(len(table.Float32), rows*table.Columns)], table.Uint8[:min(len(table.Uint8), rows*table.Columns)]
+		c.table = func(*testing.T) device.Table { return table }
+		step := func(class kernels.Class, rate float64) []float32 {
+			c.change = func(t *train.Config) {
+				t.Optimizer, t.LR, t.Epochs, t.Batch, t.Val = "sgd:momentum=0", rate, 1, rows, 0
+			}
+			dev := open(t, gpu.Options{Class: class})
+			defer dev.Close()
+			params := c.run(t, dev).Params
+			if how := dev.RecordedAs(); !strings.Contains(how, kernels.Net(class).String()+" in ") {
+				t.Fatal(how)
+			}
+			return params
+		}
+		start, want := step(kernels.Strict, 1e-30), step(kernels.Strict, 100)
+		for _, class := range netClasses {
+			got := step(class.class, 100)
+			var off, norm float64
+			for i := range want {
+				off, norm = off+math.Pow(float64(got[i]-want[i]), 2), norm+math.Pow(float64(want[i]-start[i]), 2)
+			}
+			relative := math.Sqrt(off / norm)
+			bound := class.gradient * float64(2*len(c.model.Hidden))
+			t.Logf("%s, %s: %.1e of %.0e", c.name, class.class, relative, bound)
+			if !(relative <= bound) || relative == 0 {
+				t.Errorf("%s, %s: the gradient is off by %.1e of its norm, more than %.0e or not at all", c.name, class.class, relative, bound)
+			}
+		}
+	}
+}
+
+// TestSmallNetFallsBack: a net whose products on tensor cores find no room in shared memory has
+// those of strict, which take less.
+func TestSmallNetFallsBack(t *testing.T) {
+	c := smallCases()[8]
+	c.table, c.change = wave(80, 64), func(c *train.Config) { c.Batch, c.Val = 40, 0 }
+	dev := open(t, gpu.Options{})
+	defer dev.Close()
+	c.run(t, dev)
+	if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel for many steps, small_net in ") {
+		t.Error(how)
 	}
 }
 
@@ -157,9 +239,10 @@ func TestSmallNetTakesOneLaunch(t *testing.T) {
 	c := smallCases()[0]
 	c.model.Hidden, c.table = []int{4}, wave(1280, 4)
 	c.change = func(c *train.Config) { c.Batch, c.Val, c.Epochs = 10, 0, 1 }
-	before, ran := cudatest.Read(t), cudatest.Ran(t, kernels.SmallNet.String())
+	kernel := kernels.Net(kernels.Float32).String()
+	before, ran := cudatest.Read(t), cudatest.Ran(t, kernel)
 	result := c.run(t, dev)
-	if n := cudatest.Ran(t, kernels.SmallNet.String()) - ran; n != 1 || result.Steps != 128 {
+	if n := cudatest.Ran(t, kernel) - ran; n != 1 || result.Steps != 128 {
 		t.Errorf("%d steps took %d launches of the kernel", result.Steps, n)
 	}
 	if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 0 {
@@ -171,18 +254,20 @@ func TestSmallNetTakesOneLaunch(t *testing.T) {
 // same weights.
 func TestSmallNetInAnyOrderOfThreads(t *testing.T) {
 	c := smallCases()[1]
-	var want *train.Result
-	for seed := range 6 { // 0 is the plain order
-		cudatest.Set(t, "SOFTDRIVER_SEED", seed)
-		dev := open(t, gpu.Options{})
-		got := c.run(t, dev)
-		if err := dev.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if seed == 0 {
-			want = got
-		} else if i := firstDifference(got.Params, want.Params); i >= 0 {
-			t.Errorf("threads in order %d: parameter %d is %g, in plain order %g", seed, i, got.Params[i], want.Params[i])
+	for _, class := range []kernels.Class{kernels.Strict, kernels.Float32} {
+		var want *train.Result
+		for seed := range 6 { // 0 is the plain order
+			cudatest.Set(t, "SOFTDRIVER_SEED", seed)
+			dev := open(t, gpu.Options{Class: class})
+			got := c.run(t, dev)
+			if err := dev.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if seed == 0 {
+				want = got
+			} else if i := firstDifference(got.Params, want.Params); i >= 0 {
+				t.Errorf("%s, threads in order %d: parameter %d is %g, in plain order %g", class, seed, i, got.Params[i], want.Params[i])
+			}
 		}
 	}
 }
@@ -193,7 +278,7 @@ func TestSmallNetDiverges(t *testing.T) {
 	c.change = func(c *train.Config) { c.Optimizer, c.LR, c.BlowUp, c.Retries = "sgd", 1e15, 0, 1 }
 	var all []string
 	for _, graphs := range []bool{true, false} {
-		dev := open(t, gpu.Options{Graphs: graphs})
+		dev := open(t, gpu.Options{Class: kernels.Strict, Graphs: graphs})
 		table := c.table(t)
 		c.model.Features = table.Columns
 		dae, err := model.New(c.model)
@@ -220,19 +305,20 @@ func TestSmallNetKeepsTheOrder(t *testing.T) {
 	dev := open(t, gpu.Options{})
 	defer dev.Close()
 	r := newRecorded(t, dev)
+	kernel := kernels.Net(kernels.Float32).String()
 	for name, after := range map[string]func() error{
 		"an operation":  func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: r.params, Dst: r.copy}); return nil },
 		"a copy":        func() error { return dev.Upload(r.rates, make([]float32, r.rates.Len())) },
 		"another graph": func() error { return r.doubling() },
 		"a recording":   func() error { _, err := dev.Record(func() {}); return err },
 	} {
-		before := cudatest.Ran(t, kernels.SmallNet.String())
+		before := cudatest.Ran(t, kernel)
 		for range 3 {
 			if err := r.program(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := cudatest.Ran(t, kernels.SmallNet.String()) - before; n != 0 {
+		if n := cudatest.Ran(t, kernel) - before; n != 0 {
 			t.Errorf("the kernel ran %d times before anything else was asked for", n)
 		}
 		if err := after(); err != nil {
@@ -241,7 +327,7 @@ func TestSmallNetKeepsTheOrder(t *testing.T) {
 		if err := dev.Sync(); err != nil {
 			t.Fatal(err)
 		}
-		if n := cudatest.Ran(t, kernels.SmallNet.String()) - before; n != 1 {
+		if n := cudatest.Ran(t, kernel) - before; n != 1 {
 			t.Errorf("before %s the kernel ran %d times, want once for three steps", name, n)
 		}
 	}

@@ -103,23 +103,28 @@ struct Swap {
   }
 };
 
-// noise is a + σ·z, z the standard normal draw of the cell: lanes 0 and 1 are
-// the pair of words 0 and 1, lanes 2 and 3 that of words 2 and 3.
-__device__ inline float noise(float a, float sigma, const Cell& c) {
+// standard_normal is the draw of the cell: lanes 0 and 1 are the pair of words 0 and 1,
+// lanes 2 and 3 that of words 2 and 3.
+__device__ inline float standard_normal(const Cell& c) {
   const NormalPair pair = normal(c.words.at(c.lane & 2), c.words.at((c.lane & 2) + 1));
-  return __fadd_rn(a, __fmul_rn(sigma, c.lane & 1 ? pair.z1 : pair.z0));
+  return c.lane & 1 ? pair.z1 : pair.z0;
 }
+
+// noise is a + σ·z.
+__device__ inline float noise(float a, float sigma, float z) { return __fadd_rn(a, __fmul_rn(sigma, z)); }
 
 // AdditiveGaussian: x + σ·z.
 struct AdditiveGaussian {
   float sigma;
-  __device__ Outcome operator()(const Cell& c) const { return {noise(c.x, sigma, c), true}; }
+  __device__ Outcome with(float x, float z) const { return {noise(x, sigma, z), true}; }
+  __device__ Outcome operator()(const Cell& c) const { return with(c.x, standard_normal(c)); }
 };
 
 // Speckle: x·(1 + σ·z).
 struct Speckle {
   float sigma;
-  __device__ Outcome operator()(const Cell& c) const { return {__fmul_rn(c.x, noise(1, sigma, c)), true}; }
+  __device__ Outcome with(float x, float z) const { return {__fmul_rn(x, noise(1, sigma, z)), true}; }
+  __device__ Outcome operator()(const Cell& c) const { return with(c.x, standard_normal(c)); }
 };
 
 // AdditiveUniform: x + a·(2u - 1); 2u - 1 is exact.

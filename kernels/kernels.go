@@ -87,6 +87,8 @@ const (
 	AdvanceU8
 	AdvanceF32
 	AdvanceRecords
+	SmallNetBF16x3
+	SmallNetBF16
 	firstTensor // the products on tensor cores: see product.go
 )
 
@@ -215,6 +217,8 @@ var manifest = [firstTensor]row{
 	AdvanceU8:          {"advance_u8", "advance.cu", Blocks, "int rows, int columns, " + matrix + advance},
 	AdvanceF32:         {"advance_f32", "advance.cu", Blocks, "int rows, int columns, " + matrix + advance},
 	AdvanceRecords:     {"advance_records", "advance.cu", Blocks, "int rows, int columns, pointer data, int stride, pointer cells, pointer table, int data_rows, " + advance},
+	SmallNetBF16x3:     {"small_net_bf16x3", "small_net_tensor.cu", Once, "pointer words, int steps"},
+	SmallNetBF16:       {"small_net_bf16", "small_net_tensor.cu", Once, "pointer words, int steps"},
 }
 
 func (id ID) row() row {

@@ -171,6 +171,9 @@ func TestNetWordsMatchSource(t *testing.T) {
 	if !strings.Contains(text, want) || NetLayers != smallnet.MostLayers || NetStages != smallnet.MostStages {
 		t.Errorf("small_net.cuh does not say %s", want)
 	}
+	if want := fmt.Sprintf("kHeldTiles = %d, kNetTiles = %d;", netHeld, smallnet.MostTiles); !strings.Contains(read(t, "small_net_tensor.cu"), want) {
+		t.Errorf("small_net_tensor.cu does not say %s", want)
+	}
 }
 
 // TestStageWordsMatchSource compares the words of a stage with the struct that reads them.

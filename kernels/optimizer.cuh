@@ -20,7 +20,7 @@ struct Hyper {
   bool nesterov;
 };
 
-// Approximations of 1/√x and 1/x for normal numbers, to within two ulps, without a branch
+// Approximations of 1/√x, √x and 1/x for normal numbers, to within two ulps, without a branch
 // for others. The CPU that stands in for a GPU has exact ones.
 __device__ inline float approximate_rsqrt(float x) {
 #ifdef __CUDACC__
@@ -29,6 +29,16 @@ __device__ inline float approximate_rsqrt(float x) {
   return y;
 #else
   return 1 / sqrtf(x);
+#endif
+}
+
+__device__ inline float approximate_root(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("sqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return sqrtf(x);
 #endif
 }
 

@@ -41,9 +41,14 @@ func (c Class) On(major, minor int) Class {
 	return Strict
 }
 
-// Class is the arithmetic of a product's kernel; that of all others is Strict.
+// Class is the arithmetic of a kernel's products; that of kernels without any is Strict.
 func (id ID) Class() Class {
-	if id < firstTensor {
+	switch {
+	case id == SmallNetBF16x3:
+		return Float32
+	case id == SmallNetBF16:
+		return BFloat16
+	case id < firstTensor:
 		return Strict
 	}
 	return Class((id - firstTensor) / tileKinds % tensorClasses)

@@ -23,6 +23,246 @@
 
 namespace gpudae {
 
+// load reads N neighbours, which are aligned.
+template <int N>
+__device__ inline void load(const float* p, float (&to)[N]) {
+  if (N == 4) {
+    const Quad q = load_aligned(p);
+#pragma unroll
+    for (int l = 0; l < N; ++l) to[l] = q.at[l];
+  } else if (N == 2) {
+    const float2 v = *reinterpret_cast<const float2*>(p);
+    to[0] = v.x, to[N - 1] = v.y;
+  } else {
+#pragma unroll
+    for (int l = 0; l < N; ++l) to[l] = p[l];
+  }
+}
+
+// forward computes a layer's output by tiles of M units by N rows of the minibatch,
+// a thread a tile, each sum in the order of k. It returns whether one is large.
+template <int M, int N>
+__device__ inline bool forward_tiles(const SmallNet& n, const NetLayer& l, float* memory) {
+  const int groups = int(l.rows) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.columns), width = l.stride();
+  const float *w = memory + l.w, *x = memory + l.x, *bias = memory + n.biases + l.unit;
+  float *y = memory + l.y, *pre = memory + n.deltas + l.unit * stride;
+  const int act = int(l.act);
+  const bool keeps = act == kGELU || act == kSiLU;
+  bool large = false;
+  for (int tile = threadIdx.x; tile < groups * across; tile += kNetThreads) {
+    const int first = tile / across, i = tile % across * N;  // units first, first + groups, ...
+    float sums[M][N] = {};
+#pragma unroll 1
+    for (int k = 0; k < depth; k += 4) {
+      float a[M][4];
+#pragma unroll
+      for (int j = 0; j < M; ++j) load<4>(w + (first + j * groups) * width + k, a[j]);
+#pragma unroll
+      for (int q = 0; q < 4; ++q) {
+        float b[N];
+        load<N>(x + (k + q) * stride + i, b);
+#pragma unroll
+        for (int j = 0; j < M; ++j) {
+#pragma unroll
+          for (int c = 0; c < N; ++c) sums[j][c] = __fmaf_rn(a[j][q], b[c], sums[j][c]);
+        }
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < M; ++j) {
+      const int unit = first + j * groups;
+#pragma unroll
+      for (int c = 0; c < N; ++c) {
+        const float sum = unit < l.out ? sums[j][c] + bias[unit] : 0.0f, output = act == kReLU ? activate(kReLU, sum) : sum;
+        if (keeps) pre[unit * stride + i + c] = sum;
+        y[unit * stride + i + c] = output;
+        large |= beyond(output, kLargeInput);
+      }
+    }
+    // The others again over the thread's own elements, so that their code is there once.
+#pragma unroll 1
+    for (int e = 0; e < (act > kReLU ? M * N : 0); ++e) {
+      const int unit = first + e / N * groups;
+      if (unit >= l.out) break;
+      float* at = y + unit * stride + i + e % N;
+      *at = activate(act, *at);
+      large |= beyond(*at, kLargeInput);
+    }
+  }
+  return large;
+}
+
+// Tiles of 16 elements, or of two where those would leave half of the threads idle.
+__device__ inline bool narrow(const SmallNet& n, int units) { return units / 4 * (int(n.batch) / 4) < kNetThreads / 2; }
+
+__device__ inline bool forward(const SmallNet& n, const NetLayer& l, float* memory) {
+  return narrow(n, int(l.rows)) ? forward_tiles<1, 2>(n, l, memory) : forward_tiles<4, 4>(n, l, memory);
+}
+
+// backward carries the deltas of a layer to those of the layer below it, by tiles of
+// M units of that one by N rows of the minibatch.
+template <int M, int N>
+__device__ inline bool backward_tiles(const SmallNet& n, const NetLayer& l, const NetLayer& below, float* memory) {
+  const int groups = int(l.columns) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.rows), width = l.stride();
+  const float *w = memory + l.w, *delta = memory + n.deltas + l.unit * stride;
+  float* to = memory + n.deltas + below.unit * stride;
+  const int act = int(below.act);
+  const float* from = act == kGELU || act == kSiLU ? to : memory + below.y;
+  bool large = false;
+  for (int tile = threadIdx.x; tile < groups * across; tile += kNetThreads) {
+    const int unit = tile % groups * M, i = tile / groups * N;
+    float sums[M][N] = {};
+#pragma unroll 4
+    for (int k = 0; k < depth; ++k) {
+      float a[M], b[N];
+      load<M>(w + k * width + unit, a);
+      load<N>(delta + k * stride + i, b);
+#pragma unroll
+      for (int j = 0; j < M; ++j) {
+#pragma unroll
+        for (int c = 0; c < N; ++c) sums[j][c] = __fmaf_rn(a[j], b[c], sums[j][c]);
+      }
+    }
+    // A pass over the thread's own elements for all slopes but the simplest, whose code
+    // is there once.
+#pragma unroll 1
+    for (int e = 0; e < (act > kReLU ? M * N : 0); ++e) {
+      const int at = (unit + e / N) * stride + i + e % N;
+      to[at] = derivative(act, from[at]);
+    }
+#pragma unroll
+    for (int j = 0; j < M; ++j) {
+#pragma unroll
+      for (int c = 0; c < N; ++c) {
+        const int at = (unit + j) * stride + i + c;
+        const float slope = act == kIdentity ? 1.0f : act == kReLU ? derivative(kReLU, from[at]) : to[at], d = sums[j][c] * slope;
+        to[at] = d;
+        large |= beyond(d, kLargeDelta);
+      }
+    }
+  }
+  return large;
+}
+
+__device__ inline bool backward(const SmallNet& n, const NetLayer& l, const NetLayer& below, float* memory) {
+  return narrow(n, int(l.columns)) ? backward_tiles<1, 2>(n, l, below, memory) : backward_tiles<4, 4>(n, l, below, memory);
+}
+
+// WeightTile is a tile of 4×4 weights of one layer: units first + j·groups, inputs
+// k + c·across, so that the lanes of a warp read neighbouring rows.
+struct WeightTile {
+  const NetLayer* layer;
+  int first, groups, k, across;
+
+  // each calls use(j, c, place) for every weight that is no padding, with its place in
+  // the arenas.
+  template <class Use>
+  __device__ void each(const Use& use) const {
+    const int out = int(layer->out), in = int(layer->in);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int unit = first + j * groups, place = int(layer->weight) + unit * in;
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int input = k + c * across;
+        if (unit < out && input < in) use(j, c, place + input);
+      }
+    }
+  }
+};
+
+__device__ inline WeightTile weight_tile(const SmallNet& n, int tile) {
+  int l = 0;
+  while (l + 1 < n.layers && tile >= n.layer[l + 1].tile) ++l;
+  const NetLayer& layer = n.layer[l];
+  const int across = int(layer.columns) / 4, t = tile - int(layer.tile);
+  return {&layer, t / across, int(layer.rows) / 4, t % across, across};
+}
+
+// weight_gradient is a tile of Σ_i delta·x, each sum in the order of the rows.
+__device__ inline void weight_gradient(const SmallNet& n, const float* memory, const WeightTile& t, float (&sums)[4][4]) {
+  const int stride = int(n.stride), batch = int(n.batch);
+  const float* delta = memory + n.deltas + (t.layer->unit + t.first) * stride;
+  const float* x = memory + t.layer->x + t.k * stride;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+#pragma unroll
+    for (int c = 0; c < 4; ++c) sums[j][c] = 0;
+  }
+#pragma unroll 1
+  for (int i = 0; i < batch; i += 4) {
+    float a[4][4], b[4][4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      load<4>(delta + j * t.groups * stride + i, a[j]);
+      load<4>(x + j * t.across * stride + i, b[j]);
+    }
+#pragma unroll
+    for (int q = 0; q < 4; ++q) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+#pragma unroll
+        for (int c = 0; c < 4; ++c) sums[j][c] = __fmaf_rn(a[j][q], b[c][q], sums[j][c]);
+      }
+    }
+  }
+}
+
+// bias_gradient is the sum of a unit's deltas, added as column_sums does.
+__device__ inline float bias_gradient(const SmallNet& n, const float* memory, int unit) {
+  const float* delta = memory + n.deltas + unit * n.stride;
+  float part[kRowLanes] = {};
+#pragma unroll 1
+  for (int i = 0; i < int(n.batch); i += kRowLanes) {
+    const Quad low = load_aligned(delta + i);
+    Quad high = {};
+    if (i + 4 < int(n.batch)) high = load_aligned(delta + i + 4);
+#pragma unroll
+    for (int c = 0; c < 4; ++c) part[c] += low.at[c], part[c + 4] += high.at[c];
+  }
+  float sum = 0;
+#pragma unroll
+  for (int c = 0; c < kRowLanes; ++c) sum += part[c];
+  return sum;
+}
+
+// squares is the thread's part of the sum of squares of the gradient.
+__device__ inline float squares(const SmallNet& n, const float* memory) {
+  float sum = 0;
+  for (int tile = threadIdx.x; tile < n.tiles; tile += kNetThreads) {
+    float g[4][4];
+    weight_gradient(n, memory, weight_tile(n, tile), g);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) sum += g[j][c] * g[j][c];
+    }
+  }
+  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
+    const float g = bias_gradient(n, memory, u);
+    sum += g * g;
+  }
+  return sum;
+}
+
+// update_biases updates those of the thread's units, whose moments lie beside them,
+// and returns the sum of squares of their gradients.
+template <int Rule>
+__device__ inline float update_biases(const SmallNet& n, float* memory, const Change& change) {
+  float sum = 0;
+  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
+    const int place = bias_place(n, memory, u);
+    if (place < 0) continue;
+    const float g = bias_gradient(n, memory, u);
+    float* at = memory + n.biases + u;
+    const State s = change.apply<Rule>({at[0], at[n.units], at[2 * n.units]}, g, place);
+    at[0] = s.theta, at[n.units] = s.m, at[2 * n.units] = s.v;
+    if (change.ema) change.follow(place, s.theta);
+    sum += g * g;
+  }
+  return sum;
+}
+
 // TileMoments are the moments of a tile's weights. While the kernel runs they lie in
 // global memory in the order in which threads take them: by row j of the tile a quad of
 // each thread's, the threads side by side; those of padding are 0.
@@ -116,144 +356,24 @@ __device__ inline float update_all(const SmallNet& n, float* memory, const Chang
   }
 }
 
-// begin reads the description, parameters, biases' moments, clock and spikes.
-__device__ inline void begin(NetState& s, const uint64_t* words, float* memory) {
-  uint64_t* to = reinterpret_cast<uint64_t*>(&s.net);
-  for (int i = threadIdx.x; i < int(sizeof s.net / 8); i += kNetThreads) to[i] = words[i];
-  __syncthreads();
-  const SmallNet& n = s.net;
-  for (int i = threadIdx.x; i < n.floats; i += kNetThreads) memory[i] = 0;
-  if (threadIdx.x == 0) {
-    s.order = n.shuffle ? make_permutation(uint32_t(n.part), n.seed, kStreamPermutation, n.clock[kClockEpoch]) : identity_permutation();
-    s.split = part_permutation(n.data_rows, n.split, n.split_seed);
-    s.step = uint64_t(n.clock[kClockStepHigh]) << 32 | n.clock[kClockStep];
-    s.cursor = n.clock[kClockCursor], s.index = n.clock[kClockIndex];
-    for (int i = 0; n.spikes && i < 3; ++i) s.spikes[i] = n.spikes[i];
-  }
-  __syncthreads();
-  for (int l = 0; l < n.layers; ++l) {
-    const NetLayer& layer = n.layer[l];
-    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
-      memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)] = n.params[layer.weight + e];
-    }
-  }
-  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
-    const int place = bias_place(n, u);
-    if (place < 0) continue;
-    float* at = memory + n.biases + u;
-    at[0] = n.params[place];
-    if (n.first) at[n.units] = n.first[place];
-    if (n.second) at[2 * n.units] = n.second[place];
-  }
-}
+// ExactProducts are those of a chain of float32's fused multiply-adds, as Strict's kernels
+// add them: see train.
+struct ExactProducts {
+  const SmallNet& n;
 
-// finish writes what begin read.
-__device__ inline void finish(const NetState& s, const float* memory) {
-  const SmallNet& n = s.net;
-  for (int l = 0; l < n.layers; ++l) {
-    const NetLayer& layer = n.layer[l];
-    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
-      n.params[layer.weight + e] = memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)];
-    }
+  __device__ explicit ExactProducts(const NetState& s) : n(s.net) {}
+  __device__ void load() const { load_moments(n); }
+  __device__ void store() const { store_moments(n); }
+  __device__ void input(float*) const {}
+  __device__ bool forward(const NetLayer& l, float* memory) const { return gpudae::forward(n, l, memory); }
+  __device__ auto gaussian() const {
+    return [sigma = n.sigma.value](const float* a, int, float x) { return gpudae::gaussian(*a, x, sigma); };
   }
-  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
-    const int place = bias_place(n, u);
-    if (place < 0) continue;
-    const float* at = memory + n.biases + u;
-    n.params[place] = at[0];
-    if (n.first) n.first[place] = at[n.units];
-    if (n.second) n.second[place] = at[2 * n.units];
-  }
-  if (threadIdx.x != 0) return;
-  n.clock[kClockStep] = uint32_t(s.step), n.clock[kClockStepHigh] = uint32_t(s.step >> 32);
-  n.clock[kClockCursor] = s.cursor, n.clock[kClockIndex] = s.index;
-  for (int i = 0; n.spikes && i < 3; ++i) n.spikes[i] = s.spikes[i];
-}
-
-// tick logs the step and goes on to the next; one thread calls it.
-__device__ inline void tick(NetState& s, float loss, float grad_sq) {
-  const SmallNet& n = s.net;
-  n.values[0] = loss, n.values[1] = grad_sq;
-  if (n.log) {
-    float* line = n.log + 2 * (int64_t(s.index) % n.entries);
-    line[0] = loss, line[1] = grad_sq;
-  }
-  ++s.step, ++s.index;
-  s.cursor += uint32_t(n.examples);
-  if (n.spikes) advance_spikes(s.spikes, loss, n.spike_limit.value);
-}
-
-// vote tells the block whether a thread saw something large: any_large, after a barrier.
-__device__ inline void vote(NetState& s, bool large) {
-  const bool any = __any_sync(kWholeWarp, large);
-  if (threadIdx.x % kWarp == 0) s.large[threadIdx.x / kWarp] = any;
-}
-
-__device__ inline bool any_large(const NetState& s) {
-  int any = 0;
-#pragma unroll
-  for (int w = 0; w < kNetWarps; ++w) any |= s.large[w];
-  return any != 0;
-}
-
-// learn updates the parameters from deltas and inputs and returns the sum of squares
-// of the gradient.
-__device__ inline float learn(const NetState& s, float* memory, float loss) {
-  const SmallNet& n = s.net;
-  bool applied = !(n.guarded && refuses(&loss, n.spikes ? s.spikes : nullptr, n.spike_limit.value));
-  float grad_sq = 0;
-  const bool first = !applied || n.clip.value > 0 || any_large(s);
-  if (first) {
-    grad_sq = block_sum(squares(n, memory));
-    applied = applied && isfinite(grad_sq);
-  }
-  if (!applied) return grad_sq;
-  const Hyper& h = s.hyper;
-  const Change change = {{h.rate, h.beta1, h.beta2, h.epsilon, h.unbias1, h.unbias2, h.nesterov}, shrinking(n.clip.value, grad_sq), n.weight_decay.value,
-                         s.average, int(n.decayed), n.ema};
-  const float sum = update_all(n, memory, change);
-  return first ? grad_sq : block_sum(sum);
-}
-
-__device__ inline void train(const uint64_t* words, int64_t steps, float* memory) {
-  __shared__ NetState s;
-  begin(s, words, memory);
-  const SmallNet& n = s.net;
-  load_moments(n);
-  __syncthreads();
-#pragma unroll 1
-  for (int64_t step = 0; step < steps; ++step) {
-    choose(s);
-    __syncthreads();
-    bool large = gather(s, memory);
-#pragma unroll 1
-    for (int g = 0; g < n.stages; ++g) {
-      __syncthreads();
-      large |= corrupt(s, n.noise[g], memory);
-    }
-    __syncthreads();
-#pragma unroll 1
-    for (int l = 0; l < n.layers; ++l) {
-      const bool beyond = forward(n, n.layer[l], memory);
-      large |= beyond && l + 1 < n.layers;  // the last one's output is no layer's input
-      __syncthreads();
-    }
-    const float loss = n.mean.value * block_sum(likelihood(n, memory, &large));
-#pragma unroll 1
-    for (int l = int(n.layers) - 1; l > 0; --l) {
-      large |= backward(n, n.layer[l], n.layer[l - 1], memory);
-      if (l > 1) __syncthreads();
-    }
-    vote(s, large);
-    __syncthreads();
-    const float grad_sq = learn(s, memory, loss);
-    __syncthreads();
-    if (threadIdx.x == 0) tick(s, loss, grad_sq);
-    __syncthreads();
-  }
-  store_moments(n);
-  finish(s, memory);
-}
+  __device__ static void put(float* row, int, int i, float x) { row[i] = x; }
+  __device__ bool backward(const NetLayer& l, const NetLayer& below, float* memory) const { return gpudae::backward(n, l, below, memory); }
+  __device__ float squares(const float* memory) const { return gpudae::squares(n, memory); }
+  __device__ float update(float* memory, const Change& change) const { return update_all(n, memory, change); }
+};
 
 }  // namespace gpudae
 
@@ -261,5 +381,5 @@ using namespace gpudae;
 
 extern "C" __global__ void __launch_bounds__(256, 1) small_net(const uint64_t* __restrict__ words, int64_t steps) {
   extern __shared__ float net_memory[];
-  train(words, steps, net_memory);
+  train<ExactProducts>(words, steps, net_memory);
 }

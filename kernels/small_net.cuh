@@ -2,20 +2,22 @@
 // and the parts of a step. Package gpu/smallnet says which nets those are, and lays
 // out their memory.
 //
-// Shared memory holds, in float32:
+// Shared memory holds
 //
-//   weights [out, in]       a layer's, rows Layer::stride() apart
-//   biases, their moments   [units] each: those of all layers, one after the other
-//   clean, corrupted, mask  [features, stride], the mask only if the loss needs it
-//   outputs [out, stride]   of each hidden layer
-//   deltas [units, stride]  ∂loss/∂(input of the activation) of each layer. Until the
-//                           backward pass, the last layer's hold its output, and those
-//                           of a layer whose derivative needs it the activation's input
+//   weights [out, in]       a layer's, in float32, rows NetLayer::stride() apart
+//   biases, their moments   [units] each, and where they lie in the arenas: those of all
+//                           layers, one after the other
+//   clean, corrupted, mask  [features, stride], in float32, the mask only if the loss needs it
+//   inputs [in, stride]     of the products of each layer
+//   deltas [units, stride]  ∂loss/∂(input of the activation) of each layer
 //
 // Matrices of the minibatch have a column for each row of it, so that a layer's units
-// lie along the outer index in all three products. Extents are rounded up to four,
-// and what is added is 0. Strides are odd multiples of four: eight lanes that read
-// quads of eight successive rows meet no bank twice.
+// lie along the outer index in all three products. Extents are rounded up, to what the
+// arithmetic of the products is made for, and what is added is 0. Strides are odd multiples
+// of four: eight lanes that read quads of eight successive rows meet no bank twice.
+//
+// The arithmetic of the products is a class, of which train says what it has:
+// small_net.cu and small_net_tensor.cu.
 #pragma once
 
 #include "activation.cuh"
@@ -29,11 +31,27 @@ namespace gpudae {
 constexpr int kNetThreads = 256, kNetRows = 256, kNetLayers = 8, kNetStages = 4;
 constexpr int kNetWarps = kNetThreads / kWarp;
 
-// NetLayer is a dense layer; weight and bias are places in the arenas of parameters,
-// w, x and y in shared memory. tile and unit count those of the layers before it.
+// settled is p, an address of shared memory, in a register: the compiler would compute it
+// anew, with three instructions, wherever it is used.
+template <class T>
+__device__ inline T* settled(T* p) {
+#ifdef __CUDACC__
+  uint32_t at = uint32_t(__cvta_generic_to_shared(p));
+  asm volatile("" : "+r"(at));
+  return reinterpret_cast<T*>(__cvta_shared_to_generic(at));
+#else
+  return p;
+#endif
+}
+
+// NetLayer is a dense layer, columns and rows its extents with padding; weight and bias
+// are places in the arenas of parameters, w, x and y in shared memory. tile and unit
+// count those of the layers before it.
 struct NetLayer {
   int64_t in;
   int64_t out;
+  int64_t columns;
+  int64_t rows;
   int64_t act;
   int64_t weight;
   int64_t bias;
@@ -43,9 +61,7 @@ struct NetLayer {
   int64_t tile;
   int64_t unit;
 
-  __device__ int rows() const { return int(out + 3) / 4 * 4; }
-  __device__ int columns() const { return int(in + 3) / 4 * 4; }
-  __device__ int stride() const { return columns() | 4; }
+  __device__ int stride() const { return int(columns) | 4; }
 };
 
 // NetStage is a stage of the corruption, with the words of corrupt.cu.
@@ -66,8 +82,10 @@ struct NetStage {
 
 // SmallNet is what Go uploads: words of 8 bytes, in this order.
 struct SmallNet {
-  // The minibatch, and places in shared memory; mask is -1 where there is none.
+  // The minibatch, batch its rows with padding, and places in shared memory; mask is -1
+  // where there is none.
   int64_t rows;
+  int64_t batch;
   int64_t features;
   int64_t stride;
   int64_t units;
@@ -126,8 +144,6 @@ struct SmallNet {
   int64_t stages;
   NetLayer layer[kNetLayers];
   NetStage noise[kNetStages];
-
-  __device__ int batch() const { return int(rows + 3) / 4 * 4; }
 };
 
 // NetState is what a block's threads share besides.
@@ -149,12 +165,6 @@ constexpr float kLargeInput = 1e8f, kLargeDelta = 1e6f;
 
 __device__ inline bool beyond(float x, float limit) { return !(fabsf(x) <= limit); }
 
-// clean_value reads a feature of a row of the data set.
-__device__ inline float clean_value(const SmallNet& n, uint32_t row, int column) {
-  if (n.bytes) return Matrix<uint8_t>{static_cast<const uint8_t*>(n.data), n.data_scale.value, n.features}.at(row, column);
-  return Matrix<float>{static_cast<const float*>(n.data), n.data_scale.value, n.features}.at(row, column);
-}
-
 // choose finds the rows of the minibatch, and the rule's numbers at this step.
 __device__ inline void choose(NetState& s) {
   const SmallNet& n = s.net;
@@ -171,53 +181,120 @@ __device__ inline void choose(NetState& s) {
   }
 }
 
-// gather reads clean and makes it x̃, with nothing destroyed: a warp for a column, a lane
-// for a row. It returns whether the thread saw something large.
-__device__ inline bool gather(const NetState& s, float* memory) {
+// net_sum is the sum of v over the block, the same in every thread. Every thread must call it.
+__device__ inline float net_sum(float v) {
+  __shared__ float partial[kNetWarps];
+  v = warp_sum(v);
+  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = v;
+  __syncthreads();
+  float sum = 0;
+#pragma unroll
+  for (int w = 0; w < kNetWarps; ++w) sum += partial[w];
+  __syncthreads();  // partial may be written again by the next call
+  return sum;
+}
+
+// gather_rows reads clean and makes it x̃, with nothing destroyed: a warp for a column, a
+// lane for a row. It returns whether the thread saw something large.
+template <class Element>
+__device__ inline bool gather_rows(const NetState& s, const Element* data, float* memory) {
   const SmallNet& n = s.net;
-  const int features = int(n.features), rows = int(n.rows), stride = int(n.stride);
+  const int features = int(n.features), rows = int(n.rows), stride = int(n.stride), clean = int(n.clean), corrupted = int(n.corrupted);
+  const int mask = int(n.mask);
+  const float scale = n.data_scale.value;
   bool large = false;
+#pragma unroll 1
   for (int i = threadIdx.x % kWarp; i < rows; i += kWarp) {
-#pragma unroll 4
-    for (int j = int(threadIdx.x) / kWarp; j < features; j += kNetWarps) {
-      const float value = clean_value(n, s.row[i], j);
-      const int at = j * stride + i;
-      memory[n.clean + at] = value, memory[n.corrupted + at] = value;
-      if (n.mask >= 0) memory[n.mask + at] = 0;
-      large |= beyond(value, kLargeInput);
+    const Element* row = data + int64_t(s.row[i]) * features;
+#pragma unroll 1
+    for (int first = int(threadIdx.x) / kWarp; first < features; first += 4 * kNetWarps) {
+      Element read[4] = {};  // at once, since each comes from afar
+#pragma unroll
+      for (int q = 0; q < 4; ++q) {
+        if (first + q * kNetWarps < features) read[q] = row[first + q * kNetWarps];
+      }
+      float* at = memory + first * stride + i;
+#pragma unroll
+      for (int q = 0; q < 4; ++q, at += kNetWarps * stride) {
+        if (first + q * kNetWarps >= features) break;
+        const float value = widen(read[q], scale);
+        at[clean] = value, at[corrupted] = value;
+        if (mask >= 0) at[mask] = 0;
+        large |= beyond(value, kLargeInput);
+      }
     }
   }
   return large;
 }
+
+__device__ inline bool gather(const NetState& s, float* memory) {
+  if (s.net.bytes) return gather_rows(s, static_cast<const uint8_t*>(s.net.data), memory);
+  return gather_rows(s, static_cast<const float*>(s.net.data), memory);
+}
+
+// Normals are the four standard normal draws of a block, for the kinds that take them.
+struct Normals {
+  float z[4];
+  __device__ void draw(const Block& words) {
+    const NormalPair first = normal(words.word[0], words.word[1]), second = normal(words.word[2], words.word[3]);
+    z[0] = first.z0, z[1] = first.z1, z[2] = second.z0, z[3] = second.z1;
+  }
+  __device__ float at(int lane) const { return lane & 2 ? (lane & 1 ? z[3] : z[2]) : (lane & 1 ? z[1] : z[0]); }
+};
+struct NoNormals {
+  __device__ void draw(const Block&) {}
+};
+
+template <class Kind>
+struct NormalsOf {
+  using Type = NoNormals;
+};
+template <>
+struct NormalsOf<AdditiveGaussian> {
+  using Type = Normals;
+};
+template <>
+struct NormalsOf<Speckle> {
+  using Type = Normals;
+};
+
+template <class Kind>
+__device__ inline Outcome outcome(const Kind& kind, const Cell& c, const Normals& normals) { return kind.with(c.x, normals.at(c.lane)); }
+template <class Kind>
+__device__ inline Outcome outcome(const Kind& kind, const Cell& c, const NoNormals&) { return kind(c); }
 
 // corrupt_stage draws a stage of x̃, as corrupt_quad of corrupt.cu does: a warp for four
 // columns, which share a block of the generator, a lane for a row.
 template <class Kind>
 __device__ inline bool corrupt_stage(const NetState& s, const NetStage& g, float* memory, const Kind& kind) {
   const SmallNet& n = s.net;
-  const int stride = int(n.stride);
+  const int stride = int(n.stride), features = int(n.features), rows = int(n.rows);
+  const uint32_t *of_column = g.of_column, *continuous = g.continuous;
+  const bool masks = n.mask >= 0;
   bool large = false;
 #pragma unroll 1
-  for (int first = int(threadIdx.x) / kWarp * 4; first < n.features; first += kNetWarps * 4) {
-    const int end = first + 4 < n.features ? first + 4 : int(n.features);
+  for (int first = int(threadIdx.x) / kWarp * 4; first < features; first += kNetWarps * 4) {
+    const int end = first + 4 < features ? first + 4 : features;
 #pragma unroll 1
-    for (int i = threadIdx.x % kWarp; i < n.rows; i += kWarp) {
+    for (int i = threadIdx.x % kWarp; i < rows; i += kWarp) {
       Cell cell;
+      typename NormalsOf<Kind>::Type normals;
       cell.position = s.position[i], cell.seed = g.seed;
       cell.at = {uint32_t(g.stream), uint32_t(g.stage), uint32_t(i) % uint32_t(n.replicates), 0, uint32_t(s.step), s.row[i], 0};
+      float* x = memory + int(n.corrupted) + first * stride + i;
 #pragma unroll 1
-      for (int j = first; j < end; ++j) {
-        const uint32_t unit = g.of_column ? g.of_column[j] : uint32_t(j);
+      for (int j = first; j < end; ++j, x += stride) {
+        const uint32_t unit = of_column ? of_column[j] : uint32_t(j);
         if (j == first || unit / 4 != cell.at.block) {
           cell.at.block = unit / 4;
           cell.words = philox_block(cell.at, cell.seed);
+          normals.draw(cell.words);
         }
-        if (g.continuous && !g.continuous[j]) continue;
-        float* x = memory + n.corrupted + j * stride + i;
+        if (continuous && !continuous[j]) continue;
         cell.lane = int(unit % 4), cell.unit = unit, cell.column = j, cell.x = *x;
-        const Outcome out = kind(cell);
+        const Outcome out = outcome(kind, cell, normals);
         *x = out.x;
-        if (out.destroyed && n.mask >= 0) memory[n.mask + j * stride + i] = 1;
+        if (masks && out.destroyed) memory[n.mask + j * stride + i] = 1;
         large |= beyond(out.x, kLargeInput);
       }
     }
@@ -248,254 +325,63 @@ __device__ inline bool corrupt(const NetState& s, const NetStage& g, float* memo
   }
 }
 
-// load reads N neighbours, which are aligned.
-template <int N>
-__device__ inline void load(const float* p, float (&to)[N]) {
-  if (N == 4) {
-    const Quad q = load_aligned(p);
-#pragma unroll
-    for (int l = 0; l < N; ++l) to[l] = q.at[l];
-  } else if (N == 2) {
-    const float2 v = *reinterpret_cast<const float2*>(p);
-    to[0] = v.x, to[N - 1] = v.y;
-  } else {
-#pragma unroll
-    for (int l = 0; l < N; ++l) to[l] = p[l];
-  }
-}
-
-// forward computes a layer's output by tiles of M units by N rows of the minibatch,
-// a thread a tile, each sum in the order of k. It returns whether one is large.
-template <int M, int N>
-__device__ inline bool forward_tiles(const SmallNet& n, const NetLayer& l, float* memory) {
-  const int groups = l.rows() / M, across = n.batch() / N, stride = int(n.stride), depth = l.columns(), width = l.stride();
-  const float *w = memory + l.w, *x = memory + l.x, *bias = memory + n.biases + l.unit;
-  float *y = memory + l.y, *pre = memory + n.deltas + l.unit * stride;
-  const int act = int(l.act);
-  const bool keeps = act == kGELU || act == kSiLU;
-  bool large = false;
-  for (int tile = threadIdx.x; tile < groups * across; tile += kNetThreads) {
-    const int first = tile / across, i = tile % across * N;  // units first, first + groups, ...
-    float sums[M][N] = {};
-#pragma unroll 1
-    for (int k = 0; k < depth; k += 4) {
-      float a[M][4];
-#pragma unroll
-      for (int j = 0; j < M; ++j) load<4>(w + (first + j * groups) * width + k, a[j]);
-#pragma unroll
-      for (int q = 0; q < 4; ++q) {
-        float b[N];
-        load<N>(x + (k + q) * stride + i, b);
-#pragma unroll
-        for (int j = 0; j < M; ++j) {
-#pragma unroll
-          for (int c = 0; c < N; ++c) sums[j][c] = __fmaf_rn(a[j][q], b[c], sums[j][c]);
-        }
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < M; ++j) {
-      const int unit = first + j * groups;
-#pragma unroll
-      for (int c = 0; c < N; ++c) {
-        const float sum = unit < l.out ? sums[j][c] + bias[unit] : 0.0f, output = act == kReLU ? activate(kReLU, sum) : sum;
-        if (keeps) pre[unit * stride + i + c] = sum;
-        y[unit * stride + i + c] = output;
-        large |= beyond(output, kLargeInput);
-      }
-    }
-    // The others again over the thread's own elements, so that their code is there once.
-#pragma unroll 1
-    for (int e = 0; e < (act > kReLU ? M * N : 0); ++e) {
-      const int unit = first + e / N * groups;
-      if (unit >= l.out) break;
-      float* at = y + unit * stride + i + e % N;
-      *at = activate(act, *at);
-      large |= beyond(*at, kLargeInput);
-    }
-  }
-  return large;
-}
-
-// Tiles of 16 elements, or of two where those would leave half of the threads idle.
-__device__ inline bool narrow(const SmallNet& n, int units) { return units / 4 * (n.batch() / 4) < kNetThreads / 2; }
-
-__device__ inline bool forward(const SmallNet& n, const NetLayer& l, float* memory) {
-  return narrow(n, l.rows()) ? forward_tiles<1, 2>(n, l, memory) : forward_tiles<4, 4>(n, l, memory);
-}
-
-// term is -log p(x|a) of feature j in column i of the minibatch, and its derivatives.
-__device__ inline Term term_of(const SmallNet& n, const float* a, int64_t second, float x) {
-  switch (n.likelihood) {
-    case kBernoulli: return bernoulli(*a, x);
-    case kGaussianLearned: return gaussian_learned(*a, a[second], x, n.sigma.value);
-    case kPoisson: return poisson_counts(*a, x);
-    default: return gaussian(*a, x, n.sigma.value);
-  }
-}
-
-// likelihood turns the last layer's output into the loss's gradient by it, and returns
-// the thread's part of the sum of losses.
-__device__ inline float likelihood(const SmallNet& n, float* memory, bool* large) {
+// likelihood_of makes deltas of the last layer's output, and returns the thread's part of
+// the sum of losses; term(a, second, x) is -log p(x|a) and its derivatives, by Two numbers
+// of the output.
+template <class Products, bool Two, class Family>
+__device__ inline float likelihood_of(const SmallNet& n, float* memory, bool* large, const Family& term) {
   const NetLayer& l = n.layer[n.layers - 1];
-  const int stride = int(n.stride), second = int(n.features) * stride;
+  const int stride = int(n.stride), features = int(n.features), second = features * stride, batch = int(n.batch), rows = int(n.rows);
+  const bool masks = n.mask >= 0;
+  const int to_clean = int(n.clean - l.y), to_mask = masks ? int(n.mask - l.y) : to_clean;
+  const float scale = n.scale.value, destroyed = masks ? n.destroyed.value : 1.0f, untouched = masks ? n.untouched.value : 1.0f;
+  const float* weights = n.weights;
   float sum = 0;
-  for (int j = int(threadIdx.x) / kWarp; j < n.features; j += kNetWarps) {
-    for (int i = threadIdx.x % kWarp; i < n.batch(); i += kWarp) {
-      float* a = memory + l.y + j * stride + i;
-      if (i >= n.rows) {
-        *a = 0;
-        if (n.likelihood == kGaussianLearned) a[second] = 0;
-        continue;
+#pragma unroll 1
+  for (int i = threadIdx.x % kWarp; i < batch; i += kWarp) {
+    const bool there = i < rows;
+    const float* output = memory + int(l.y) + int(threadIdx.x) / kWarp * stride + i;
+    float* deltas = memory + int(n.deltas) + (int(l.unit) + int(threadIdx.x) / kWarp) * stride;
+#pragma unroll 1
+    for (int j = int(threadIdx.x) / kWarp; j < features; j += kNetWarps, deltas += kNetWarps * stride, output += kNetWarps * stride) {
+      const Term t = term(output, second, there ? output[to_clean] : 0.0f);
+      float w = output[to_mask] == 1.0f ? destroyed : untouched;
+      if (weights) w *= weights[j];
+      sum += there ? w * t.loss : 0.0f;
+      const float delta = there ? scale * w * t.gradient : 0.0f;
+      Products::put(deltas, batch, i, delta);
+      *large |= beyond(delta, kLargeDelta);
+      if (Two) {
+        const float delta2 = there ? scale * w * t.gradient2 : 0.0f;
+        Products::put(deltas + second, batch, i, delta2);
+        *large |= beyond(delta2, kLargeDelta);
       }
-      const Term t = term_of(n, a, second, memory[n.clean + j * stride + i]);
-      float w = n.mask < 0 ? 1.0f : memory[n.mask + j * stride + i] == 1.0f ? n.destroyed.value : n.untouched.value;
-      if (n.weights) w *= n.weights[j];
-      sum += w * t.loss;
-      *a = n.scale.value * w * t.gradient;
-      *large |= beyond(*a, kLargeDelta);
-      if (n.likelihood != kGaussianLearned) continue;
-      a[second] = n.scale.value * w * t.gradient2;
-      *large |= beyond(a[second], kLargeDelta);
     }
   }
   return sum;
 }
 
-// backward carries the deltas of a layer to those of the layer below it, by tiles of
-// M units of that one by N rows of the minibatch.
-template <int M, int N>
-__device__ inline bool backward_tiles(const SmallNet& n, const NetLayer& l, const NetLayer& below, float* memory) {
-  const int groups = l.columns() / M, across = n.batch() / N, stride = int(n.stride), depth = l.rows(), width = l.stride();
-  const float *w = memory + l.w, *delta = memory + n.deltas + l.unit * stride;
-  float* to = memory + n.deltas + below.unit * stride;
-  const int act = int(below.act);
-  const float* from = act == kGELU || act == kSiLU ? to : memory + below.y;
-  bool large = false;
-  for (int tile = threadIdx.x; tile < groups * across; tile += kNetThreads) {
-    const int unit = tile % groups * M, i = tile / groups * N;
-    float sums[M][N] = {};
-#pragma unroll 4
-    for (int k = 0; k < depth; ++k) {
-      float a[M], b[N];
-      load<M>(w + k * width + unit, a);
-      load<N>(delta + k * stride + i, b);
-#pragma unroll
-      for (int j = 0; j < M; ++j) {
-#pragma unroll
-        for (int c = 0; c < N; ++c) sums[j][c] = __fmaf_rn(a[j], b[c], sums[j][c]);
-      }
-    }
-    // A pass over the thread's own elements for all slopes but the simplest, whose code
-    // is there once.
-#pragma unroll 1
-    for (int e = 0; e < (act > kReLU ? M * N : 0); ++e) {
-      const int at = (unit + e / N) * stride + i + e % N;
-      to[at] = derivative(act, from[at]);
-    }
-#pragma unroll
-    for (int j = 0; j < M; ++j) {
-#pragma unroll
-      for (int c = 0; c < N; ++c) {
-        const int at = (unit + j) * stride + i + c;
-        const float slope = act == kIdentity ? 1.0f : act == kReLU ? derivative(kReLU, from[at]) : to[at], d = sums[j][c] * slope;
-        to[at] = d;
-        large |= beyond(d, kLargeDelta);
-      }
-    }
-  }
-  return large;
-}
-
-__device__ inline bool backward(const SmallNet& n, const NetLayer& l, const NetLayer& below, float* memory) {
-  return narrow(n, l.columns()) ? backward_tiles<1, 2>(n, l, below, memory) : backward_tiles<4, 4>(n, l, below, memory);
-}
-
-// WeightTile is a tile of 4×4 weights of one layer: units first + j·groups, inputs
-// k + c·across, so that the lanes of a warp read neighbouring rows.
-struct WeightTile {
-  const NetLayer* layer;
-  int first, groups, k, across;
-
-  // each calls use(j, c, place) for every weight that is no padding, with its place in
-  // the arenas.
-  template <class Use>
-  __device__ void each(const Use& use) const {
-    const int out = int(layer->out), in = int(layer->in);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int unit = first + j * groups, place = int(layer->weight) + unit * in;
-#pragma unroll
-      for (int c = 0; c < 4; ++c) {
-        const int input = k + c * across;
-        if (unit < out && input < in) use(j, c, place + input);
-      }
-    }
-  }
-};
-
-__device__ inline WeightTile weight_tile(const SmallNet& n, int tile) {
-  int l = 0;
-  while (l + 1 < n.layers && tile >= n.layer[l + 1].tile) ++l;
-  const NetLayer& layer = n.layer[l];
-  const int across = layer.columns() / 4, t = tile - int(layer.tile);
-  return {&layer, t / across, layer.rows() / 4, t % across, across};
-}
-
-// weight_gradient is a tile of Σ_i delta·x, each sum in the order of the rows.
-__device__ inline void weight_gradient(const SmallNet& n, const float* memory, const WeightTile& t, float (&sums)[4][4]) {
-  const int stride = int(n.stride), batch = n.batch();
-  const float* delta = memory + n.deltas + (t.layer->unit + t.first) * stride;
-  const float* x = memory + t.layer->x + t.k * stride;
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-#pragma unroll
-    for (int c = 0; c < 4; ++c) sums[j][c] = 0;
-  }
-#pragma unroll 1
-  for (int i = 0; i < batch; i += 4) {
-    float a[4][4], b[4][4];
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      load<4>(delta + j * t.groups * stride + i, a[j]);
-      load<4>(x + j * t.across * stride + i, b[j]);
-    }
-#pragma unroll
-    for (int q = 0; q < 4; ++q) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-#pragma unroll
-        for (int c = 0; c < 4; ++c) sums[j][c] = __fmaf_rn(a[j][q], b[c][q], sums[j][c]);
-      }
-    }
+template <class Products>
+__device__ inline float likelihood(const Products& products, const SmallNet& n, float* memory, bool* large) {
+  switch (n.likelihood) {
+    case kBernoulli: return likelihood_of<Products, false>(n, memory, large, [](const float* a, int, float x) { return bernoulli(*a, x); });
+    case kPoisson: return likelihood_of<Products, false>(n, memory, large, [](const float* a, int, float x) { return poisson_counts(*a, x); });
+    case kGaussianLearned:
+      return likelihood_of<Products, true>(n, memory, large, [&](const float* a, int second, float x) { return gaussian_learned(*a, a[second], x, n.sigma.value); });
+    default: return likelihood_of<Products, false>(n, memory, large, products.gaussian());
   }
 }
 
-// bias_gradient is the sum of a unit's deltas, added as column_sums does.
-__device__ inline float bias_gradient(const SmallNet& n, const float* memory, int unit) {
-  const float* delta = memory + n.deltas + unit * n.stride;
-  float part[kRowLanes] = {};
-#pragma unroll 1
-  for (int i = 0; i < n.batch(); i += kRowLanes) {
-    const Quad low = load_aligned(delta + i);
-    Quad high = {};
-    if (i + 4 < n.batch()) high = load_aligned(delta + i + 4);
-#pragma unroll
-    for (int c = 0; c < 4; ++c) part[c] += low.at[c], part[c + 4] += high.at[c];
-  }
-  float sum = 0;
-#pragma unroll
-  for (int c = 0; c < kRowLanes; ++c) sum += part[c];
-  return sum;
-}
-
-// bias_place is where a unit's bias lies in the arenas, -1 if it is padding.
-__device__ inline int bias_place(const SmallNet& n, int unit) {
+// find_bias is where a unit's bias lies in the arenas, -1 if it is padding; bias_place is
+// the same, once begin has found it.
+__device__ inline int find_bias(const SmallNet& n, int unit) {
   int l = 0;
   while (l + 1 < n.layers && unit >= n.layer[l + 1].unit) ++l;
   const int j = unit - int(n.layer[l].unit);
   return j < n.layer[l].out ? int(n.layer[l].bias) + j : -1;
 }
+
+__device__ inline int bias_place(const SmallNet& n, const float* memory, int unit) { return int(__float_as_uint(memory[n.biases + 3 * n.units + unit])); }
 
 // Change is what an update needs besides a parameter and its gradient.
 struct Change {
@@ -513,41 +399,162 @@ struct Change {
   __device__ void follow(int place, float theta) const { ema[place] = average * ema[place] + (1.0f - average) * theta; }
 };
 
-// squares is the thread's part of the sum of squares of the gradient.
-__device__ inline float squares(const SmallNet& n, const float* memory) {
-  float sum = 0;
-  for (int tile = threadIdx.x; tile < n.tiles; tile += kNetThreads) {
-    float g[4][4];
-    weight_gradient(n, memory, weight_tile(n, tile), g);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c) sum += g[j][c] * g[j][c];
+// begin reads the description, parameters, biases' moments, clock and spikes.
+__device__ inline void begin(NetState& s, const uint64_t* words, float* memory) {
+  uint64_t* to = reinterpret_cast<uint64_t*>(&s.net);
+  for (int i = threadIdx.x; i < int(sizeof s.net / 8); i += kNetThreads) to[i] = words[i];
+  __syncthreads();
+  const SmallNet& n = s.net;
+  for (int i = threadIdx.x; i < n.floats; i += kNetThreads) memory[i] = 0;
+  if (threadIdx.x == 0) {
+    s.order = n.shuffle ? make_permutation(uint32_t(n.part), n.seed, kStreamPermutation, n.clock[kClockEpoch]) : identity_permutation();
+    s.split = part_permutation(n.data_rows, n.split, n.split_seed);
+    s.step = uint64_t(n.clock[kClockStepHigh]) << 32 | n.clock[kClockStep];
+    s.cursor = n.clock[kClockCursor], s.index = n.clock[kClockIndex];
+    for (int i = 0; n.spikes && i < 3; ++i) s.spikes[i] = n.spikes[i];
+  }
+  __syncthreads();
+  for (int l = 0; l < n.layers; ++l) {
+    const NetLayer& layer = n.layer[l];
+    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
+      memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)] = n.params[layer.weight + e];
     }
   }
   for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
-    const float g = bias_gradient(n, memory, u);
-    sum += g * g;
+    const int place = find_bias(n, u);
+    float* at = memory + n.biases + u;
+    at[3 * n.units] = __uint_as_float(uint32_t(place));
+    if (place < 0) continue;
+    at[0] = n.params[place];
+    if (n.first) at[n.units] = n.first[place];
+    if (n.second) at[2 * n.units] = n.second[place];
   }
-  return sum;
 }
 
-// update_biases updates those of the thread's units, whose moments lie beside them,
-// and returns the sum of squares of their gradients.
-template <int Rule>
-__device__ inline float update_biases(const SmallNet& n, float* memory, const Change& change) {
-  float sum = 0;
-  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
-    const int place = bias_place(n, u);
-    if (place < 0) continue;
-    const float g = bias_gradient(n, memory, u);
-    float* at = memory + n.biases + u;
-    const State s = change.apply<Rule>({at[0], at[n.units], at[2 * n.units]}, g, place);
-    at[0] = s.theta, at[n.units] = s.m, at[2 * n.units] = s.v;
-    if (change.ema) change.follow(place, s.theta);
-    sum += g * g;
+// finish writes what begin read.
+__device__ inline void finish(const NetState& s, const float* memory) {
+  const SmallNet& n = s.net;
+  for (int l = 0; l < n.layers; ++l) {
+    const NetLayer& layer = n.layer[l];
+    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
+      n.params[layer.weight + e] = memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)];
+    }
   }
-  return sum;
+  for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
+    const int place = bias_place(n, memory, u);
+    if (place < 0) continue;
+    const float* at = memory + n.biases + u;
+    n.params[place] = at[0];
+    if (n.first) n.first[place] = at[n.units];
+    if (n.second) n.second[place] = at[2 * n.units];
+  }
+  if (threadIdx.x != 0) return;
+  n.clock[kClockStep] = uint32_t(s.step), n.clock[kClockStepHigh] = uint32_t(s.step >> 32);
+  n.clock[kClockCursor] = s.cursor, n.clock[kClockIndex] = s.index;
+  for (int i = 0; n.spikes && i < 3; ++i) n.spikes[i] = s.spikes[i];
+}
+
+// tick logs the step and goes on to the next; one thread calls it.
+__device__ inline void tick(NetState& s, float loss, float grad_sq) {
+  const SmallNet& n = s.net;
+  n.values[0] = loss, n.values[1] = grad_sq;
+  if (n.log) {
+    float* line = n.log + 2 * (int64_t(s.index) % n.entries);
+    line[0] = loss, line[1] = grad_sq;
+  }
+  ++s.step, ++s.index;
+  s.cursor += uint32_t(n.examples);
+  if (n.spikes) advance_spikes(s.spikes, loss, n.spike_limit.value);
+}
+
+// vote tells the block whether a thread saw something large: any_large, after a barrier.
+__device__ inline void vote(NetState& s, bool large) {
+  const bool any = __any_sync(kWholeWarp, large);
+  if (threadIdx.x % kWarp == 0) s.large[threadIdx.x / kWarp] = any;
+}
+
+__device__ inline bool any_large(const NetState& s) {
+  int any = 0;
+#pragma unroll
+  for (int w = 0; w < kNetWarps; ++w) any |= s.large[w];
+  return any != 0;
+}
+
+// learn updates the parameters from deltas and inputs and returns the sum of squares
+// of the gradient.
+template <class Products>
+__device__ inline float learn(Products& products, const NetState& s, float* memory, float loss) {
+  const SmallNet& n = s.net;
+  bool applied = !(n.guarded && refuses(&loss, n.spikes ? s.spikes : nullptr, n.spike_limit.value));
+  float grad_sq = 0;
+  const bool first = !applied || n.clip.value > 0 || any_large(s);
+  if (first) {
+    grad_sq = net_sum(products.squares(memory));
+    applied = applied && isfinite(grad_sq);
+  }
+  if (!applied) return grad_sq;
+  const Hyper& h = s.hyper;
+  const Change change = {{h.rate, h.beta1, h.beta2, h.epsilon, h.unbias1, h.unbias2, h.nesterov}, shrinking(n.clip.value, grad_sq), n.weight_decay.value,
+                         s.average, int(n.decayed), n.ema};
+  const float sum = products.update(memory, change);
+  return first ? grad_sq : net_sum(sum);
+}
+
+// train takes the steps. Of Products, the arithmetic, it asks
+//
+//   Products(state), load(), store()      moments from the arenas and to them
+//   input(memory)                         the first layer's input, from corrupted
+//   forward(layer, memory)                its output; whether one is large
+//   gaussian()                            the family, for likelihood_of
+//   put(row, batch, i, x)                 an element of a row of inputs or deltas
+//   backward(layer, below, memory)        deltas of the layer below; whether one is large
+//   squares(memory)                       the thread's part of the gradient's sum of squares
+//   update(memory, change)                the same, and new parameters
+//
+// with a barrier of the block between any two that differ in what they write.
+template <class Products>
+__device__ inline void train(const uint64_t* words, int64_t steps, float* memory) {
+  __shared__ NetState state;
+  NetState& s = *settled(&state);
+  memory = settled(memory);
+  begin(s, words, memory);
+  const SmallNet& n = s.net;
+  Products products(s);
+  products.load();
+  __syncthreads();
+#pragma unroll 1
+  for (int64_t step = 0; step < steps; ++step) {
+    choose(s);
+    __syncthreads();
+    bool large = gather(s, memory);
+#pragma unroll 1
+    for (int g = 0; g < n.stages; ++g) {
+      __syncthreads();
+      large |= corrupt(s, n.noise[g], memory);
+    }
+    __syncthreads();
+    products.input(memory);
+#pragma unroll 1
+    for (int l = 0; l < n.layers; ++l) {
+      const bool beyond = products.forward(n.layer[l], memory);
+      large |= beyond && l + 1 < n.layers;  // the last one's output is no layer's input
+      __syncthreads();
+    }
+    const float loss = n.mean.value * net_sum(likelihood(products, n, memory, &large));
+#pragma unroll 1
+    for (int l = int(n.layers) - 1; l > 0; --l) {
+      large |= products.backward(n.layer[l], n.layer[l - 1], memory);
+      if (l > 1) __syncthreads();
+    }
+    vote(s, large);
+    __syncthreads();
+    const float grad_sq = learn(products, s, memory, loss);
+    __syncthreads();
+    if (threadIdx.x == 0) tick(s, loss, grad_sq);
+    __syncthreads();
+  }
+  products.store();
+  finish(s, memory);
 }
 
 }  // namespace gpudae

@@ -1,5 +1,11 @@
 package kernels
 
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
 // What SmallNet is told lies in memory, as words of 8 bytes: those of
 // the step, then NetLayers times those of a layer, then NetStages times those of a stage
 // of the corruption. The structs of small_net.cuh are the same; a test compares them.
@@ -9,20 +15,76 @@ const (
 )
 
 const (
-	netStep = "int rows, int features, int stride, int units, int tiles, int floats, int clean, int corrupted, int mask, int biases, int deltas, " +
+	netStep = "int rows, int batch, int features, int stride, int units, int tiles, int floats, int clean, int corrupted, int mask, int biases, int deltas, " +
 		"pointer data, int bytes, float data_scale, int data_rows, int lo, int part, int split, uint split_seed, int shuffle, uint seed, int replicates, pointer clock, " +
 		"int likelihood, float sigma, float destroyed, float untouched, pointer weights, float scale, float mean, " +
 		"int rule, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, int guarded, " +
 		"pointer rates, pointer spikes, float spike_limit, pointer params, pointer first, pointer second, pointer ema, pointer moments, " +
 		"int examples, pointer values, pointer log, int entries, int layers, int stages"
-	netLayer = "int in, int out, int act, int weight, int bias, int w, int x, int y, int tile, int unit"
+	netLayer = "int in, int out, int columns, int rows, int act, int weight, int bias, int w, int x, int y, int tile, int unit"
 	netStage = "int kind, uint seed, uint stream, uint stage, uint rate, pointer rates, float amount, int length, " +
 		"pointer of_column, pointer continuous, pointer low, pointer high"
 )
 
-// NetMoments is the number of floats of the memory in which SmallNet keeps the moments of
-// so many tiles of 4×4 weights.
-func NetMoments(tiles int) int { return 2 * 16 * threads * blocks(tiles, threads) }
+// Net is the kernel of small nets for products of a class.
+func Net(c Class) ID {
+	switch c {
+	case Strict:
+		return SmallNet
+	case BFloat16:
+		return SmallNetBF16
+	}
+	return SmallNetBF16x3
+}
+
+// NetTile is what the kernel of small nets rounds extents up to: its tiles are squares of
+// so many weights.
+func NetTile(c Class) int {
+	if c == Strict {
+		return 4
+	}
+	return 16
+}
+
+// NetMoments is the number of floats of the memory in which the kernel of small nets keeps
+// the moments of so many tiles: a thread's tile, or a warp's, by rows of four.
+func NetMoments(c Class, tiles int) int {
+	if c == Strict {
+		return 2 * 16 * threads * blocks(tiles, threads)
+	}
+	return 2 * 8 * threads * blocks(tiles, netWarps)
+}
+
+const netWarps = threads / 32
+
+// NetIssue is a row of issue.tsv: the cycles in which the busiest scheduler of a multiprocessor issues
+// an instruction of a step, and those of them that are products of tensor cores, by static
+// count of the machine code for compute capability 9.0.
+type NetIssue struct {
+	Kernel         string
+	Layers         string // their widths, joined by hyphens
+	Batch          int
+	Cycles, Tensor int
+}
+
+//go:embed issue.tsv
+var issueTable string
+
+// NetIssues lists the nets whose instructions are counted.
+func NetIssues() []NetIssue {
+	var all []NetIssue
+	for i, line := range strings.Split(strings.TrimSpace(issueTable), "\n") {
+		var n NetIssue
+		if i < 2 { // what the table is, and the names of its columns
+			continue
+		}
+		if _, err := fmt.Sscan(line, &n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Tensor); err != nil {
+			panicf("issue.tsv: %q: %v", line, err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
 
 // NetWords are the words of a small net, by name: those of the step, of a layer, of a
 // stage.

@@ -72,5 +72,5 @@ func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int
 	if _, err := newStepper(ctx, counter, w, table); err != nil {
 		return roofline.Step{}, 0, err
 	}
-	return roofline.Predict(g, counter.Launches()), counter.Held(), nil
+	return roofline.OneKernel(g, roofline.Predict(g, counter.Launches()), w.widths(), w.batch), counter.Held(), nil
 }

@@ -172,7 +172,7 @@ func testCUDADoctor(t *testing.T, p cudaProgram) {
 	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, compute_`,
 		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +NVIDIA GPU 1 .*compute capability \d+\.\d, .* of memory`,
 		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`,
-		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`} {
+		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`, `ok +self-test cuda, strict +\d+ arrays agree`} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("doctor does not say %q:\n%s", want, stdout)
 		}
@@ -213,7 +213,7 @@ func testCUDALossCurve(t *testing.T, p cudaProgram) {
 
 // testCUDADryRun: whether a step is one kernel for many of them, and if not, why.
 func testCUDADryRun(t *testing.T, p cudaProgram) {
-	for hidden, want := range map[string]string{"24": "one kernel for many steps, in ", "512": " multiplications a step are more than 4000000"} {
+	for hidden, want := range map[string]string{"24": "one kernel for many steps, small_net", "512": " multiplications a step are more than 4000000"} {
 		stdout, _ := p.run(t, t.TempDir(), exitOK, nil, "train", "digits", "--device", "cuda", "--batch", "32", "--hidden", hidden, "--activation", "tanh", "--dry-run")
 		if !regexp.MustCompile(`(?m)^step +.*` + regexp.QuoteMeta(want)).MatchString(stdout) {
 			t.Errorf("with %s hidden units the plan does not say %q:\n%s", hidden, want, stdout)

@@ -142,7 +142,7 @@ func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string)
 	for _, c := range []struct {
 		precision string
 		allowed   float64
-	}{{precisionTF32, 1e-2}, {precisionBFloat16, 1e-1}} {
+	}{{precisionTF32, 1e-2}, {precisionBFloat16, 1e-1}, {precisionStrict, selftest.Tolerance}} {
 		f := finding{Check: "self-test " + name + ", " + c.precision, Remedy: "do not train with --precision " + c.precision + " on this device; please report this machine with the output of 'gpudae doctor'"}
 		dev, err := kind.open(ordinal, 0, c.precision)
 		if err != nil {

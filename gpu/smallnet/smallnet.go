@@ -13,7 +13,8 @@
 //   - any optimiser, with clipping, moving average, and skipped spikes;
 //   - at most MostProducts multiplications a step, beyond which a machine of many
 //     multiprocessors should be the quicker;
-//   - what it keeps in shared memory has room there.
+//   - what it keeps in shared memory has room there. For products on tensor cores that
+//     is somewhat more (Products.Apart).
 //
 // The package must not know kernels, addresses or a driver: it sees the arguments of
 // operations.
@@ -25,11 +26,14 @@ import (
 	"gpudae/device"
 )
 
-// Bounds of the rule. The first three are those of arrays of small_net.cuh.
+// Bounds of the rule. The first four are those of arrays of small_net.cuh and small_net_tensor.cu.
 const (
 	MostRows   = 256
 	MostLayers = 8
 	MostStages = 4
+	// MostTiles bounds the tiles of 16×16 weights where products are on tensor cores. A
+	// block's shared memory bounds them before that.
+	MostTiles = 232
 	// MostProducts bounds the multiplications of a step's matrix products. A
 	// multiprocessor makes 128 of them a cycle, so these take at least 31,000 cycles.
 	MostProducts = 4_000_000
@@ -48,15 +52,19 @@ type Net struct {
 
 	// Places in shared memory, counted in float32; Mask is -1 where there is none.
 	Clean, Corrupted, Mask, Biases, Deltas int
+	Batch                                  int // rows, with padding
 	Stride                                 int // between units of matrices of the minibatch
 	Units, Tiles, Floats                   int // in all
 }
 
-// Layer is a dense layer. Weight and Bias are places in the arenas of parameters; W, X
-// and Y those of weights, input and output in shared memory; Tile and Unit count the
-// tiles of 4×4 weights and the units of the layers before it.
+// Layer is a dense layer, Columns and Rows its extents with padding. Weight and Bias are
+// places in the arenas of parameters; W, X and Y those of weights, input and output in
+// shared memory; Tile and Unit count the tiles of weights and the units of the layers
+// before it.
 type Layer struct {
 	In, Out      int
+	Columns      int
+	Rows         int
 	Act          device.Activation
 	Weight, Bias int
 	W, X, Y      int
@@ -71,10 +79,18 @@ func (r Refusal) Error() string { return string(r) }
 
 func refuse(format string, args ...any) error { return Refusal(fmt.Sprintf(format, args...)) }
 
+// Products is what the layout depends on besides the step: into squares of how many rows and
+// columns the kernel divides weights, and whether matrices of the minibatch that are
+// factors of its products are apart from those in float32.
+type Products struct {
+	Tile  int
+	Apart bool
+}
+
 // Recognize returns the net that the operations train, given as the argument structs
 // of package device in the order of the calls, for a block with so many bytes of shared
 // memory. It fails with a Refusal.
-func Recognize(operations []any, shared int) (*Net, error) {
+func Recognize(operations []any, products Products, shared int) (*Net, error) {
 	for _, o := range operations {
 		if what, ok := foreign(o); ok {
 			return nil, refuse("the step has %s", what)
@@ -94,7 +110,10 @@ func Recognize(operations []any, shared int) (*Net, error) {
 	if products := n.products(); products > MostProducts {
 		return nil, refuse("%d multiplications a step are more than %d", products, MostProducts)
 	}
-	n.layOut()
+	n.layOut(products)
+	if products.Apart && n.Tiles > MostTiles {
+		return nil, refuse("%d tiles of weights are more than %d", n.Tiles, MostTiles)
+	}
 	if bytes := n.SharedBytes(); bytes > shared {
 		return nil, refuse("%d bytes of weights and activations are more than the %d of a block's shared memory", bytes, shared)
 	}
@@ -182,45 +201,53 @@ func (n *Net) products() int {
 // SharedBytes is the dynamic shared memory that the kernel takes.
 func (n *Net) SharedBytes() int { return 4 * n.Floats }
 
-// layOut places everything in shared memory; small_net.cuh says what.
-func (n *Net) layOut() {
+// layOut places everything in shared memory; small_net.cuh says what. Where factors are
+// apart, x̃ and the last layer's output take turns in a matrix of float32.
+func (n *Net) layOut(p Products) {
 	take := func(floats int) (at int) {
 		at = n.Floats
 		n.Floats += floats
 		return at
 	}
-	batch := roundUp(n.Gather.X.Rows)
-	n.Stride = odd(batch)
-	matrix := func(units int) int { return take(roundUp(units) * n.Stride) }
+	n.Batch = roundUp(n.Gather.X.Rows, p.Tile)
+	n.Stride = odd(n.Batch)
+	matrix := func(units int) int { return take(roundUp(units, p.Tile) * n.Stride) }
 	for i := range n.Layers {
 		l := &n.Layers[i]
-		l.W = take(roundUp(l.Out) * odd(roundUp(l.In)))
+		l.Columns, l.Rows = roundUp(l.In, p.Tile), roundUp(l.Out, p.Tile)
+		l.W = take(l.Rows * odd(l.Columns))
 		l.Tile, l.Unit = n.Tiles, n.Units
-		n.Tiles += roundUp(l.Out) / 4 * roundUp(l.In) / 4
-		n.Units += roundUp(l.Out)
+		n.Tiles += l.Rows / p.Tile * l.Columns / p.Tile
+		n.Units += l.Rows
 	}
-	n.Biases = take(3 * n.Units)
-	features := n.Gather.X.Columns
-	n.Clean, n.Corrupted, n.Mask = matrix(features), matrix(features), -1
+	n.Biases = take(4 * n.Units)
+	features, last := n.Gather.X.Columns, &n.Layers[len(n.Layers)-1]
+	n.Clean, n.Mask = matrix(features), -1
 	if !n.Likelihood.Mask.IsZero() {
 		n.Mask = matrix(features)
 	}
-	x := n.Corrupted
+	x := matrix(features)
+	n.Corrupted = x
+	if p.Apart {
+		n.Corrupted = matrix(max(features, last.Out))
+	}
 	for i := range n.Layers {
 		l := &n.Layers[i]
 		l.X = x
-		if i < len(n.Layers)-1 {
+		if l != last {
 			l.Y = matrix(l.Out)
 		}
 		x = l.Y
 	}
 	n.Deltas = take(n.Units * n.Stride)
-	last := &n.Layers[len(n.Layers)-1]
 	last.Y = n.Deltas + last.Unit*n.Stride
+	if p.Apart {
+		last.Y = n.Corrupted
+	}
 }
 
-// roundUp is the next multiple of four.
-func roundUp(n int) int { return (n + 3) / 4 * 4 }
+// roundUp is the next multiple.
+func roundUp(n, of int) int { return (n + of - 1) / of * of }
 
 // odd is the next odd multiple of four from a multiple of four on.
 func odd(n int) int { return n | 4 }

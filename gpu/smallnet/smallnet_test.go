@@ -88,6 +88,12 @@ func table64() model.Config {
 	return model.Config{Features: 64, Hidden: []int{128, 16}, Corruption: "masking:0.25", Likelihood: "gaussian"}
 }
 
+// Products in ordinary arithmetic and those of tensor cores.
+var (
+	exact  = smallnet.Products{Tile: 4}
+	tensor = smallnet.Products{Tile: 16, Apart: true}
+)
+
 // TestRule: which steps are those of a small net, and what is said of the others.
 func TestRule(t *testing.T) {
 	with := func(change func(*model.Config)) model.Config {
@@ -126,25 +132,25 @@ func TestRule(t *testing.T) {
 		{"walkback", with(func(c *model.Config) { c.Walkback = 2 }), 32, "adam", hopper, "the step has draws from the likelihood"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			net, err := smallnet.Recognize(step(t, c.config, c.batch, c.rule), c.shared)
-			if c.reason == "" {
-				if err != nil {
-					t.Fatal(err)
+			for _, p := range []smallnet.Products{exact, tensor} {
+				net, err := smallnet.Recognize(step(t, c.config, c.batch, c.rule), p, c.shared)
+				if c.reason == "" {
+					if err != nil {
+						t.Fatal(err)
+					}
+					checkLayout(t, net, p)
+				} else if err == nil || !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("the reason is %v, want one that says %q", err, c.reason)
 				}
-				checkLayout(t, net)
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), c.reason) {
-				t.Errorf("the reason is %v, want one that says %q", err, c.reason)
 			}
 		})
 	}
 }
 
 // checkLayout: what lies in shared memory does not overlap and is aligned.
-func checkLayout(t *testing.T, n *smallnet.Net) {
+func checkLayout(t *testing.T, n *smallnet.Net, p smallnet.Products) {
 	t.Helper()
-	up := func(x int) int { return (x + 3) / 4 * 4 }
+	up := func(x int) int { return (x + p.Tile - 1) / p.Tile * p.Tile }
 	used := make([]string, n.Floats)
 	take := func(what string, at, floats int) {
 		t.Helper()
@@ -158,29 +164,33 @@ func checkLayout(t *testing.T, n *smallnet.Net) {
 			used[i] = what
 		}
 	}
-	if n.Stride%8 != 4 || n.Stride < n.Gather.X.Rows {
+	if n.Stride%8 != 4 || n.Batch != up(n.Gather.X.Rows) || n.Stride < n.Batch {
 		t.Errorf("%d rows lie %d apart", n.Gather.X.Rows, n.Stride)
 	}
 	features, units, tiles := up(n.Gather.X.Columns)*n.Stride, 0, 0
 	take("clean", n.Clean, features)
-	take("corrupted", n.Corrupted, features)
+	x, output := n.Corrupted, n.Deltas+n.Layers[len(n.Layers)-1].Unit*n.Stride
+	if p.Apart {
+		x, output = n.Layers[0].X, n.Corrupted
+		take("corrupted and output", n.Corrupted, up(max(n.Gather.X.Columns, n.Layers[len(n.Layers)-1].Out))*n.Stride)
+	}
+	take("first input", x, features)
 	if n.Mask >= 0 {
 		take("mask", n.Mask, features)
 	}
-	take("biases", n.Biases, 3*n.Units)
+	take("biases", n.Biases, 4*n.Units)
 	take("deltas", n.Deltas, n.Units*n.Stride)
-	x := n.Corrupted
 	for i, l := range n.Layers {
-		if l.X != x || l.Unit != units || l.Tile != tiles {
+		if l.X != x || l.Columns != up(l.In) || l.Rows != up(l.Out) || l.Unit != units || l.Tile != tiles {
 			t.Errorf("layer %d is laid out as %+v", i, l)
 		}
 		take("weights", l.W, up(l.Out)*(up(l.In)|4))
 		if i < len(n.Layers)-1 {
 			take("output", l.Y, up(l.Out)*n.Stride)
-		} else if l.Y != n.Deltas+l.Unit*n.Stride {
+		} else if l.Y != output {
 			t.Errorf("the output lies at %d", l.Y)
 		}
-		x, units, tiles = l.Y, units+up(l.Out), tiles+up(l.Out)*up(l.In)/16
+		x, units, tiles = l.Y, units+up(l.Out), tiles+up(l.Out)*up(l.In)/(p.Tile*p.Tile)
 	}
 	if n.Units != units || n.Tiles != tiles || n.SharedBytes() != 4*len(used) {
 		t.Errorf("%d units, %d tiles, %d bytes", n.Units, n.Tiles, n.SharedBytes())
@@ -191,7 +201,7 @@ func checkLayout(t *testing.T, n *smallnet.Net) {
 // not taken for a step.
 func TestOtherSteps(t *testing.T) {
 	operations := func() []any { return step(t, table64(), 32, "adam") }
-	if _, err := smallnet.Recognize(operations(), hopper); err != nil {
+	if _, err := smallnet.Recognize(operations(), exact, hopper); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -229,7 +239,7 @@ func TestOtherSteps(t *testing.T) {
 		"no epsilon":    {edit(func(a *device.UpdateArgs) { a.Epsilon = 0 }), "epsilon is 0"},
 		"other values":  {edit(func(a *device.TickArgs) { a.Values.Columns = 1 }), "loss and norm"},
 	} {
-		if _, err := smallnet.Recognize(c.change(operations()), hopper); err == nil || !strings.Contains(err.Error(), c.reason) {
+		if _, err := smallnet.Recognize(c.change(operations()), exact, hopper); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: the reason is %v, want one that says %q", name, err, c.reason)
 		}
 	}

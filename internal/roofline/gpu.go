@@ -34,6 +34,9 @@ func (g GPU) float32Class() kernels.Class {
 	return kernels.Float32.On(major, minor)
 }
 
+// clock is that of the data sheet's rate, in Hz: a multiprocessor starts 128 multiply-adds a cycle.
+func (g GPU) clock() float64 { return g.Float32 / (2 * 128 * float64(g.Multiprocessors)) }
+
 // rate is the data sheet's for products of a class, in FLOP/s of the product itself.
 func (g GPU) rate(c kernels.Class) float64 {
 	switch c {

@@ -20,7 +20,7 @@ const (
 // Assumptions is a line that a reader of a prediction should see.
 func Assumptions() string {
 	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that; "+
-		"every operand once through memory at its data sheet's rate", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor)
+		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor)
 }
 
 // Bound is what a launch or a step waits for most.
@@ -30,6 +30,7 @@ const (
 	ByNodes      Bound = "nodes"
 	ByMemory     Bound = "memory"
 	ByArithmetic Bound = "arithmetic"
+	ByIssue      Bound = "issue" // of instructions
 )
 
 // Cost is the predicted time of one launch.
@@ -81,6 +82,26 @@ func Predict(g GPU, launches []Launch) Step {
 	}
 	s.Floor = 1e6 * (nodeSeconds + max(products, float64(update)/g.Memory))
 	return s
+}
+
+// netSteps is how many steps of a small net package gpu makes in one launch, at most within an epoch.
+const netSteps = 128
+
+// OneKernel is the step of a net of those widths that package gpu makes one kernel of, from
+// the static count of its instructions (kernels.NetIssues), as if it waited for nothing;
+// the step as a graph where there is no count for the GPU or the net.
+func OneKernel(g GPU, graph Step, widths []int, batch int) Step {
+	layers := strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
+	for _, n := range kernels.NetIssues() {
+		if g.Capability != "9.0" || n.Layers != layers || n.Batch != batch {
+			continue
+		}
+		micros := 1e6 * (float64(n.Cycles)/g.clock() + nodeSeconds/netSteps)
+		only := Cost{Kernel: n.Kernel, Rows: batch, Columns: widths[0], Blocks: 1, Waves: 1, Filled: 1 / float64(g.Multiprocessors),
+			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue}
+		return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: micros, Bound: ByIssue, Launches: []Cost{only}}
+	}
+	return graph
 }
 
 // cost prices one launch.

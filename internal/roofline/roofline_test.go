@@ -114,3 +114,23 @@ func TestBoundIsWhatTakesLongest(t *testing.T) {
 		}
 	}
 }
+
+// TestOneKernel: the net of the count is one launch on an H100, quicker than its graph, by
+// its cycles at 1.98 GHz; another net, and another GPU, have a graph.
+func TestOneKernel(t *testing.T) {
+	g := GPUs()[0]
+	c, _ := step(t, g, config(), 32)
+	graph := Predict(g, c.Launches())
+	counted := kernels.NetIssues()[0]
+	one := OneKernel(g, graph, []int{64, 128, 16, 128, 64}, 32)
+	want := float64(counted.Cycles) / 1980
+	if one.Nodes != 1 || one.Bound != ByIssue || math.Abs(one.Micros-want) > 0.02 || one.Micros >= graph.Micros || one.FLOPs != graph.FLOPs {
+		t.Errorf("%d cycles are %.3f µs in %d nodes by %s, want %.3f; the graph takes %.3f", counted.Cycles, one.Micros, one.Nodes, one.Bound, want, graph.Micros)
+	}
+	if other := OneKernel(g, graph, []int{64, 128, 64}, 32); other.Nodes != graph.Nodes {
+		t.Errorf("another net is one kernel")
+	}
+	if other := OneKernel(GPUs()[1], graph, []int{64, 128, 16, 128, 64}, 32); other.Nodes != graph.Nodes {
+		t.Errorf("the %s has not the memory for one kernel", GPUs()[1].Name)
+	}
+}

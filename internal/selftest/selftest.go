@@ -72,10 +72,11 @@ func Run(ctx context.Context, dev device.Device) (*Report, error) {
 	return run(ctx, dev, checks(), Tolerance)
 }
 
-// RunProducts tests the products of dense layers alone, of a device that rounds their
-// factors, so that a relative difference of allowed is no error.
+// RunProducts tests the products of dense layers, alone and in the training of the first of
+// the small models, of a device that rounds their factors, so that a relative difference of
+// allowed is no error.
 func RunProducts(ctx context.Context, dev device.Device, allowed float64) (*Report, error) {
-	return run(ctx, dev, products(deep()), allowed)
+	return run(ctx, dev, append(trainings()[:1], products(deep())...), allowed)
 }
 
 func run(ctx context.Context, dev device.Device, checks []check, allowed float64) (*Report, error) {

@@ -50,6 +50,29 @@ func TestRecordedStepsAreTheirOperations(t *testing.T) {
 	}
 }
 
+// TestRecordedStepsReadRowsOfTheHost: a run on a data set that stays in the host's memory, rows
+// and donors, leaves the parameters of one whose data set is on the device, and its steps copy
+// nothing.
+func TestRecordedStepsReadRowsOfTheHost(t *testing.T) {
+	c := smallCase{model: model.Config{Hidden: []int{5}, Corruption: "swap:0.3", Likelihood: "gaussian"}, table: wave(15000, 40),
+		change: func(c *train.Config) { c.Batch, c.Epochs = 1500, 1 }}
+	dev := open(t, gpu.Options{Graphs: true})
+	want := c.run(t, dev)
+	must(t, dev.Close())
+	cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18)
+	without := open(t, gpu.Options{Graphs: true})
+	defer without.Close()
+	before := cudatest.Read(t).ToDevice
+	got := c.run(t, without)
+	table := c.table(t)
+	if size := table.Size(); without.Info().Mapped != size || cudatest.Read(t).ToDevice-before > size/4 {
+		t.Errorf("of a table of %d bytes %d are in the host's memory, and %d were copied to the device", size, without.Info().Mapped, cudatest.Read(t).ToDevice-before)
+	}
+	if i := firstDifference(got.Params, want.Params); i >= 0 {
+		t.Errorf("parameter %d is %g, and %g with the table on the device", i, got.Params[i], want.Params[i])
+	}
+}
+
 // TestStepIsEndedBeforeAnythingElse: the end of a step, which waits for the next step to begin,
 // comes before whatever else is asked for.
 func TestStepIsEndedBeforeAnythingElse(t *testing.T) {

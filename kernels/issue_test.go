@@ -26,7 +26,7 @@ import (
 // TestIssue counts for the nets of issue.tsv, in the disassembly that scripts/cuda-build
 // names, and compares; asked to, it writes the table.
 func TestIssue(t *testing.T) {
-	file := os.Getenv("GPUDAE_SASS")
+	file := os.Getenv("SMALL_NET_SASS")
 	if file == "" {
 		t.Skip("scripts/cuda-build runs this test with the disassembly of small_net_tensor.cu")
 	}
@@ -39,7 +39,7 @@ func TestIssue(t *testing.T) {
 			t.Errorf("a step of %v at batch %d issues %d instructions a scheduler, more than %d", n.layers, n.batch, cycles, mostIssue)
 		}
 	}
-	if os.Getenv("GPUDAE_RECORD") != "" {
+	if os.Getenv("SMALL_NET_RECORD") != "" {
 		if err := os.WriteFile("issue.tsv", []byte(table), 0o644); err != nil {
 			t.Fatal(err)
 		}

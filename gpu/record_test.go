@@ -3,7 +3,6 @@
 package gpu_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -35,17 +34,7 @@ func TestRecordedStepsAreTheirOperations(t *testing.T) {
 			dev := open(t, gpu.Options{Graphs: true})
 			defer dev.Close()
 			got := c.run(t, dev)
-			if i := firstDifference(got.Params, want.Params); i >= 0 && !c.near {
-				t.Errorf("parameter %d is %g, one by one %g", i, got.Params[i], want.Params[i])
-			}
-			for i, row := range want.History {
-				near(t, fmt.Sprintf("loss of epoch %d", i+1), got.History[i].TrainLoss, row.TrainLoss)
-				near(t, fmt.Sprintf("validation of epoch %d", i+1), got.History[i].ValLoss, row.ValLoss)
-				near(t, fmt.Sprintf("norm of epoch %d", i+1), got.History[i].GradNorm, row.GradNorm)
-			}
-			if got.Skipped != want.Skipped || c.name == "spikes" && got.Skipped == 0 {
-				t.Errorf("%d steps skipped, one by one %d", got.Skipped, want.Skipped)
-			}
+			c.compare(t, got, want, "one by one")
 		})
 	}
 }

@@ -67,8 +67,7 @@ func (d *Device) middle(p *fuse.Plan, s shares) {
 		case step.Loss != nil:
 			d.dense(&step.Loss.Dense, &step.Loss.Likelihood, address(s.losses))
 		case step.Backward != nil:
-			used := d.denseBackward(step.Backward, address(squares))
-			squares.Offset += used
+			squares.Offset += d.denseBackward(step.Backward, address(squares))
 		default:
 			step.Issue()
 		}
@@ -77,10 +76,10 @@ func (d *Device) middle(p *fuse.Plan, s shares) {
 		return
 	}
 	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {
-		d.launch(kernels.ReduceAll, 1, v.Len(), integer(v.Len()), uint64(device.Sum), address(v), 0, address(s.losses))
+		d.reduceAll(device.Sum, v.Len(), address(v), 0, address(s.losses))
 	}
 	if v := p.End.Squares; !v.IsZero() {
-		d.launch(kernels.ReduceAll, 1, v.Len(), integer(v.Len()), uint64(device.SumSquares), address(v), 0, address(s.squares))
+		d.reduceAll(device.SumSquares, v.Len(), address(v), 0, address(s.squares))
 	}
 }
 

@@ -25,8 +25,14 @@ func (d *Device) Reduce(a device.ReduceArgs) {
 	if shares > 1 {
 		sums = uint64(d.partials)
 	}
-	d.launch(kernels.ReduceAll, 1, n, integer(n), uint64(a.Kind), address(a.X), address(a.Y), sums)
+	d.reduceAll(a.Kind, n, address(a.X), address(a.Y), sums)
 	if shares > 1 {
-		d.launch(kernels.ReduceAll, 1, shares, integer(shares), uint64(device.Sum), sums, 0, address(a.Out))
+		d.reduceAll(device.Sum, shares, sums, 0, address(a.Out))
 	}
+}
+
+// reduceAll sums n elements of x, and of y where the kind has two factors, to as many shares as
+// there are blocks.
+func (d *Device) reduceAll(kind device.Reduction, n int, x, y, shares uint64) {
+	d.launch(kernels.ReduceAll, 1, n, integer(n), uint64(kind), x, y, shares)
 }

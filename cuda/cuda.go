@@ -1,8 +1,9 @@
 //go:build cuda
 
 // Package cuda runs kernels on an NVIDIA GPU through its driver: a Context is
-// one device with its memory, its module, one stream and the graphs recorded on
-// it. It is a thin layer over gorgonia.org/cu, which it alone imports, with what
+// a user of one device with its memory, its module, one stream and the graphs recorded on
+// it. Those of one device and process share the driver's primary context, so that kernels
+// of several run at once; a kernel that fails ends all of them. It is a thin layer over gorgonia.org/cu, which it alone imports, with what
 // that lacks: graphs, capture, pinned memory, errors that say what was called
 // with what, and a probe that finds out why there is no device.
 //
@@ -63,14 +64,29 @@ func Open(ordinal int) (*Context, error) {
 	if c.device, err = cu.GetDevice(ordinal); err != nil {
 		return nil, failed("cuDeviceGet", err, "device %d", ordinal)
 	}
-	if c.context, err = c.device.MakeContext(cu.SchedAuto); err != nil {
-		return nil, failed("cuCtxCreate", err, "device %d", ordinal)
+	if err := c.device.SetPrimaryCtxFlags(cu.SchedBlockingSync); err != nil { // a thread that waits leaves its core to others
+		return nil, failed("cuDevicePrimaryCtxSetFlags", err, "device %d", ordinal)
 	}
-	if c.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
-		c.context.Destroy()
-		return nil, failed("cuStreamCreate", err, "device %d", ordinal)
+	if c.context, err = c.device.RetainPrimaryCtx(); err != nil {
+		return nil, failed("cuDevicePrimaryCtxRetain", err, "device %d", ordinal)
+	}
+	if err := c.makeStream(); err != nil {
+		return nil, errors.Join(err, c.release())
 	}
 	return c, nil
+}
+
+func (c *Context) makeStream() (err error) {
+	if err := cu.SetCurrentContext(c.context); err != nil {
+		return failed("cuCtxSetCurrent", err, "device %d", int(c.device))
+	}
+	c.stream, err = cu.MakeStream(cu.NonBlocking)
+	return failed("cuStreamCreate", err, "device %d", int(c.device))
+}
+
+// release gives the primary context back, which ends with the last that does so.
+func (c *Context) release() error {
+	return failed("cuDevicePrimaryCtxRelease", c.device.ReleasePrimaryCtx(), "device %d", int(c.device))
 }
 
 func choices(devices int) string {
@@ -90,15 +106,16 @@ func (c *Context) enter() error {
 	return nil
 }
 
-// Close releases the context and all its memory, also after a failure, which
-// the driver then reports once more. Work that is under way is lost.
+// Close releases the context, after its memory and graphs have been released; the last of a
+// device takes along what is left, also after a failure, which the driver then reports once
+// more. Work that is under way is lost.
 func (c *Context) Close() error {
 	defer runtime.UnlockOSThread()
 	errs := []error{c.enter()}
 	if c.loaded {
 		errs = append(errs, failed("cuModuleUnload", c.module.Unload(), ""))
 	}
-	errs = append(errs, failed("cuStreamDestroy", c.stream.Destroy(), ""), failed("cuCtxDestroy", c.context.Destroy(), "device %d", int(c.device)))
+	errs = append(errs, failed("cuStreamDestroy", c.stream.Destroy(), ""), c.release())
 	return errors.Join(errs...)
 }
 

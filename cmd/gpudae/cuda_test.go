@@ -84,6 +84,7 @@ func TestCUDA(t *testing.T) {
 		{"Samples", testCUDASamples},
 		{"Tables", testCUDATables},
 		{"Verbs", testCUDAVerbs},
+		{"SweepTogether", testCUDASweepTogether},
 		{"OutOfMemory", testCUDAOutOfMemory},
 		{"KernelFails", testCUDAKernelFails},
 		{"Interrupt", testCUDAInterrupt},

@@ -146,6 +146,33 @@ func testCUDAVerbs(t *testing.T, p cudaProgram) {
 	p.ask(t, dir, "cpu", inference, nil, "predict", "../cuda/tuned", "digits", "-o", "predicted.csv")
 }
 
+// testCUDASweepTogether: small trials share the GPU, large ones take turns unless the command
+// line says otherwise, and either way a trial ends where it ends alone.
+func testCUDASweepTogether(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	for name, hidden := range map[string]string{"small": "8", "large": "300"} {
+		text := "method: grid\nsettings: {data: 'two-moons:n=150', epochs: 1, batch: 64, hidden: [" + hidden + ", " + hidden + "]}\nsweep:\n  lr: [1e-4, 1e-3, 1e-2]\n"
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, want string
+		arguments  []string
+	}{
+		{"small", "3 at a time", nil},
+		{"small", "1 at a time", []string{"--parallel", "1"}},
+		{"large", "1 at a time", nil},
+		{"large", "2 at a time", []string{"--parallel", "2"}},
+	} {
+		_, said := p.run(t, dir, exitOK, nil, append([]string{"sweep", c.name + ".yaml", "--device", "cuda", "--no-report", "-o", c.name + c.want}, c.arguments...)...)
+		if !strings.Contains(said, c.want) {
+			t.Errorf("%s %v: the log does not say %q:\n%s", c.name, c.arguments, c.want, said)
+		}
+	}
+	compareCells(t, filepath.Join(dir, "small3 at a time", sweepCSVFile), filepath.Join(dir, "small1 at a time", sweepCSVFile), 0)
+}
+
 // comparePictures: the same size, and colours apart by at most a rounding of one
 // level, but for the edges of strokes, which take up a small part of the picture.
 func comparePictures(t *testing.T, gotPath, wantPath string) {

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gpudae/device"
+	"gpudae/gpu/smallnet"
 	"gpudae/internal/atomicfile"
 	"gpudae/internal/settings"
 	"gpudae/internal/sweep"
@@ -77,7 +78,7 @@ Examples:
 			&cli.BoolFlag{Name: "force", Category: "Sweep", Usage: "replace the sweep in the folder; files of others stay"},
 			&cli.BoolFlag{Name: "dry-run", Category: "Sweep", Usage: "print the trials, and train nothing"},
 			&cli.IntFlag{Name: "trials", Category: "Sweep", Usage: "`N` trials of a random search", DefaultText: "that of CONFIG"},
-			&cli.IntFlag{Name: "parallel", Category: "Sweep", Usage: "`N` trials at a time on a CPU", DefaultText: "that of CONFIG, or one a core"},
+			&cli.IntFlag{Name: "parallel", Category: "Sweep", Usage: "`N` trials at a time", DefaultText: "that of CONFIG, or on a CPU one a core, on a GPU one, or eight a core if they are small"},
 			&cli.StringSliceFlag{Name: "set", Category: "Sweep", Usage: "`KEY=VALUE` any setting of every trial, repeatable"},
 			&cli.BoolFlag{Name: "no-events", EnvVars: []string{noEventsVariable}, Category: "Sweep", Usage: "write no event files for TensorBoard"},
 			&cli.BoolFlag{Name: "no-report", EnvVars: []string{noReportVariable}, Category: "Sweep", Usage: "write no figures, page and card of the best trial"},
@@ -359,8 +360,8 @@ func clearSweep(dir string) error {
 }
 
 // places decides how many trials run at a time, and the threads of each: on a CPU
-// as many as there are cores, of one thread each, unless the settings say
-// otherwise and as far as there is memory; on a GPU one, which takes all of it.
+// as many as there are cores, of one thread each, on a GPU one, or several small ones,
+// unless the settings say otherwise and as far as there is memory.
 func (s *search) places() (int, error) {
 	dev, err := openDevice(s.machine, settings.Origins{}, s.options.console.logf)
 	if err != nil {
@@ -368,13 +369,13 @@ func (s *search) places() (int, error) {
 	}
 	info := dev.Info()
 	dev.Close()
-	if strings.HasPrefix(info.Name, cudaName) {
-		if s.config.Parallel > 1 {
-			s.options.console.logf("trials run one after the other on %s, which each takes all of", info.Name)
-		}
-		return 1, nil
-	}
 	cores, threads, n := runtime.GOMAXPROCS(0), s.machine.Threads, s.config.Parallel
+	if strings.HasPrefix(info.Name, cudaName) {
+		if n == 0 {
+			n = s.besideEachOther(cores)
+		}
+		return s.fitting(min(n, len(s.trials)), info), nil
+	}
 	if n == 0 {
 		n = max(1, cores/max(1, threads))
 	}
@@ -386,6 +387,22 @@ func (s *search) places() (int, error) {
 		t.settings.Machine.Threads = threads
 	}
 	return s.fitting(n, info), nil
+}
+
+// trialsPerCore is how many trials on a GPU a core of the host keeps going: it has little to do
+// for a step, and for those of a small net once in many.
+const trialsPerCore = 8
+
+// besideEachOther is how many trials share a GPU if nobody has said it: one, or, where the
+// steps of all are so small that one multiprocessor could make them, as many as the
+// host keeps going.
+func (s *search) besideEachOther(cores int) int {
+	for _, t := range s.trials {
+		if t.plan.FLOPsPerEpoch > 2*smallnet.MostProducts*int64(t.plan.StepsPerEpoch) {
+			return 1
+		}
+	}
+	return trialsPerCore * cores
 }
 
 // fitting is n, or how many of the largest trials there is memory for.

@@ -116,7 +116,25 @@ int Function::most_threads() const { return std::min(kernel->bound, int(number(S
 
 Context* current_context() { return context_stack.empty() ? nullptr : context_stack.back(); }
 
-bool alive(Context* c) { return machine().contexts.find(c) || (c >= machine().primary && c < machine().primary + kMostDevices); }
+// empty ends what a context does, and takes its memory and its streams away.
+void empty(Context& c) {
+  Machine& m = machine();
+  drain_context(c);
+  context_stack.erase(std::remove(context_stack.begin(), context_stack.end(), &c), context_stack.end());
+  std::vector<Allocation> memory;
+  for (const auto& [at, a] : m.allocations) {
+    if (a.owner == &c) memory.push_back(a);
+  }
+  for (const Allocation& a : memory) release(a);
+  std::vector<Stream*> streams;
+  for (Stream* s : m.streams) {
+    if (s->context == &c) streams.push_back(s);
+  }
+  for (Stream* s : streams) m.streams.remove(s);
+  m.legacy.erase(&c);
+}
+
+bool alive(Context* c) { return machine().contexts.find(c) || (c >= machine().primary && c < machine().primary + kMostDevices && c->retained > 0); }
 
 }  // namespace softdriver
 
@@ -224,9 +242,10 @@ SOFTDRIVER_API cuDevicePrimaryCtxRelease(CUdevice device) {
   if (!exists(device)) return CUDA_ERROR_INVALID_DEVICE;
   Context& c = machine().primary[device];
   if (c.retained == 0) return CUDA_ERROR_INVALID_CONTEXT;
-  if (--c.retained == 0) drain_context(c);
+  if (--c.retained == 0) empty(c);
   return CUDA_SUCCESS;
 }
+SOFTDRIVER_API cuDevicePrimaryCtxSetFlags(CUdevice device, unsigned) { return exists(device) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE; }
 SOFTDRIVER_API cuDevicePrimaryCtxReset(CUdevice device) {
   std::lock_guard lock(machine().mutex);
   if (!exists(device)) return CUDA_ERROR_INVALID_DEVICE;
@@ -242,25 +261,12 @@ extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI cuCtxCreate_v
   return CUDA_SUCCESS;
 }
 SOFTDRIVER_API cuCtxCreate(CUcontext* out, CUctxCreateParams*, unsigned flags, CUdevice device) { return cuCtxCreate_v2(out, flags, device); }
-// A context takes its memory and its streams with it.
 SOFTDRIVER_API cuCtxDestroy(CUcontext handle) {
   Machine& m = machine();
   std::lock_guard lock(m.mutex);
   Context* c = m.contexts.find(handle);
   if (!c) return CUDA_ERROR_INVALID_CONTEXT;
-  drain_context(*c);
-  context_stack.erase(std::remove(context_stack.begin(), context_stack.end(), c), context_stack.end());
-  std::vector<Allocation> memory;
-  for (const auto& [at, a] : m.allocations) {
-    if (a.owner == c) memory.push_back(a);
-  }
-  for (const Allocation& a : memory) release(a);
-  std::vector<Stream*> streams;
-  for (Stream* s : m.streams) {
-    if (s->context == c) streams.push_back(s);
-  }
-  for (Stream* s : streams) m.streams.remove(s);
-  m.legacy.erase(c);
+  empty(*c);
   m.contexts.remove(c);
   return CUDA_SUCCESS;
 }

@@ -55,7 +55,11 @@ func NetMoments(c Class, tiles int) int {
 	return 2 * 8 * threads * blocks(tiles, netWarps)
 }
 
-const netWarps = threads / 32
+// NetThreads is the size of the block of a small net.
+const (
+	NetThreads = threads
+	netWarps   = NetThreads / 32
+)
 
 // NetIssue is a row of issue.tsv: the cycles in which the busiest scheduler of a multiprocessor issues
 // an instruction of a step, and those of them that are products of tensor cores, by static

@@ -32,6 +32,7 @@ func (p *program) benchCommand() *cli.Command {
 		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "`N` steps before measuring", Value: 30, DefaultText: "30"},
 		&cli.BoolFlag{Name: "ceilings", Category: "Measurement", Usage: "what the device copies and multiplies at best, and what a recorded operation costs, in place of workloads"},
 		&cli.BoolFlag{Name: "predict", Category: "Prediction", Usage: "count what a step asks of a GPU and predict its time there; measures nothing, needs no GPU"},
+		&cli.BoolFlag{Name: "launches", Category: "Prediction", Usage: "with --predict, a line for each launch of a step: how it fills the GPU, and what it waits for"},
 		&cli.StringFlag{Name: "gpu", Category: "Prediction", Usage: "`NAME` h100, a100, l4, rtx4090 or b200", DefaultText: "h100"},
 		&cli.StringFlag{Name: "data", Category: "Measurement", Usage: "`DATA` 8-bit images for the workloads of 784 features, such as MNIST", DefaultText: "synthetic"},
 	}
@@ -97,8 +98,10 @@ func (p *program) bench(c *cli.Context) error {
 	if c.Bool("predict") {
 		return p.predictBench(c, chosen)
 	}
-	if c.IsSet("gpu") {
-		return usage("--gpu", "has no meaning without --predict", "add --predict, or leave it out")
+	for _, flag := range []string{"gpu", "launches"} {
+		if c.IsSet(flag) {
+			return usage("--"+flag, "has no meaning without --predict", "add --predict, or leave it out")
+		}
 	}
 	o := &benchOptions{seconds: c.Float64("seconds"), warmup: c.Int("warmup"), console: newConsole(p.stderr, c.Bool("quiet"))}
 	if !(o.seconds > 0 && o.seconds < 1e6) {
@@ -140,7 +143,7 @@ func (p *program) predictBench(c *cli.Context, chosen []workload) error {
 	if err != nil {
 		return err
 	}
-	return p.predictSteps(c.Context, g, chosen, c.Bool("json"))
+	return p.predictSteps(c.Context, g, chosen, c.Bool("json"), c.Bool("launches"))
 }
 
 func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {

@@ -35,8 +35,9 @@ func gpuNamed(name string) (roofline.GPU, error) {
 }
 
 // predictSteps prices the steps of workloads on a GPU that need not be here.
-func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []workload, asJSON bool) error {
+func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []workload, asJSON, launches bool) error {
 	results := grid{{"workload", "nodes", "MFLOP", "MB moved", "predicted µs", "samples/s", "floor µs", "bound by"}}
+	details := ""
 	for _, w := range chosen {
 		step, held, err := stepOn(ctx, g, w)
 		if err != nil {
@@ -53,14 +54,36 @@ func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []wor
 			}
 			continue
 		}
+		details += launchesText(w, step)
 		results.add(w.name, fmt.Sprint(step.Nodes), fmt.Sprintf("%.1f", float64(step.FLOPs)/1e6), fmt.Sprintf("%.1f", float64(step.Bytes)/1e6),
 			fmt.Sprintf("%.1f", step.Micros), fmt.Sprintf("%.0f", perSecond), fmt.Sprintf("%.1f", step.Floor), string(step.Bound))
 	}
 	if asJSON {
 		return nil
 	}
-	return p.printText(fmt.Sprintf("PREDICTED for %s, never measured\n%s%s\n", g.Description, results, roofline.Assumptions()))
+	text := results.String()
+	if launches {
+		text = details
+	}
+	return p.printText(fmt.Sprintf("PREDICTED for %s, never measured\n%s%s\n", g.Description, text, roofline.Assumptions()))
 }
+
+// launchesText is the table of a step's launches, for a person.
+func launchesText(w workload, step roofline.Step) string {
+	g := grid{{"kernel", "blocks", "threads", "registers", "shared", "resident", "occupancy", "waves", "efficiency", "filled", "MB", "µs", "bound by"}}
+	for _, l := range step.Launches {
+		row := []string{l.Kernel, fmt.Sprint(l.Blocks), "", "", "", "", "", "", ""}
+		if o := l.Occupancy; o != nil {
+			row = []string{l.Kernel, fmt.Sprint(l.Blocks), fmt.Sprint(o.Threads), fmt.Sprint(o.Registers), fmt.Sprint(o.Shared), fmt.Sprint(o.Resident),
+				whole(o.Share), fmt.Sprintf("%.2f", o.Full), whole(o.Efficiency())}
+		}
+		g.add(append(row, whole(l.Filled), fmt.Sprintf("%.1f", float64(l.Bytes)/1e6), fmt.Sprintf("%.1f", l.Micros), string(l.Bound))...)
+	}
+	return w.name + "\n" + indent(g.String())
+}
+
+// whole is a part of 1 in hundredths.
+func whole(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
 // stepOn counts and prices a step of a workload, and the bytes that it holds.
 func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int64, error) {

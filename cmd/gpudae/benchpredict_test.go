@@ -2,44 +2,55 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestPredictionsAreThoseOfThePage: docs/gpu-performance.md holds what bench
-// --predict prints, so that a step that asks for more than it did is seen. With
-// GPUDAE_UPDATE=1 the page is written.
-func TestPredictionsAreThoseOfThePage(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "gpu-performance.md")
-	page, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(page)
-	for _, name := range []string{"h100", "a100"} {
-		g, err := gpuNamed(name)
+// TestPredictionsAreThoseOfThePages: docs hold what bench --predict prints, so that a step that
+// asks for more than it did is seen. With GPUDAE_UPDATE=1 they are written.
+func TestPredictionsAreThoseOfThePages(t *testing.T) {
+	for _, c := range []struct {
+		page, mark string
+		launches   bool
+	}{
+		{"gpu-performance.md", "predicted", false},
+		{"results/gpu-launches.md", "launches", true},
+	} {
+		path := filepath.Join("..", "..", "docs", filepath.FromSlash(c.page))
+		page, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
-		p := &program{stdout: &out}
-		if err := p.predictSteps(context.Background(), g, workloads(), false); err != nil {
+		want := string(page)
+		for _, name := range []string{"h100", "a100"} {
+			want = between(t, want, "<!-- "+c.mark+": "+name+" -->\n", "```\n"+predictionText(t, name, c.launches)+"```\n\n")
+		}
+		if want == string(page) {
+			continue
+		}
+		if os.Getenv("GPUDAE_UPDATE") == "" {
+			t.Errorf("%s is not what bench --predict prints now; look at the difference, and run this test with GPUDAE_UPDATE=1 to write it", path)
+		} else if err := os.WriteFile(path, []byte(want), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		want = between(t, want, "<!-- predicted: "+name+" -->\n", "```\n"+out.String()+"```\n\n")
 	}
-	if want == string(page) {
-		return
-	}
-	if os.Getenv("GPUDAE_UPDATE") == "" {
-		t.Fatalf("%s is not what bench --predict prints now; look at the difference, and run this test with GPUDAE_UPDATE=1 to write it", path)
-	}
-	if err := os.WriteFile(path, []byte(want), 0o666); err != nil {
+}
+
+// predictionText is what bench --predict prints for a GPU.
+func predictionText(t *testing.T, name string, launches bool) string {
+	t.Helper()
+	g, err := gpuNamed(name)
+	if err != nil {
 		t.Fatal(err)
 	}
+	var out bytes.Buffer
+	p := &program{stdout: &out}
+	if err := p.predictSteps(t.Context(), g, workloads(), false, launches); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 // between replaces what follows a mark, a block of code if one stands there.

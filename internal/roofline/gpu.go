@@ -26,12 +26,20 @@ type GPU struct {
 }
 
 // float32Class is the class in which the GPU computes products of float32.
-func (g GPU) float32Class() kernels.Class {
-	var major, minor int
+func (g GPU) float32Class() kernels.Class { return kernels.Float32.On(g.version()) }
+
+// architecture is that of its machine code, as in sm_90.
+func (g GPU) architecture() int {
+	major, minor := g.version()
+	return 10*major + minor
+}
+
+// version is the compute capability in its parts.
+func (g GPU) version() (major, minor int) {
 	if _, err := fmt.Sscanf(g.Capability, "%d.%d", &major, &minor); err != nil {
 		panic("roofline: compute capability " + g.Capability)
 	}
-	return kernels.Float32.On(major, minor)
+	return major, minor
 }
 
 // clock is that of the data sheet's rate, in Hz: a multiprocessor starts 128 multiply-adds a cycle.

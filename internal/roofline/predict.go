@@ -45,6 +45,7 @@ type Cost struct {
 	Bytes   int64   `json:"bytes"`
 	Micros  float64 `json:"us"` // the node's start included
 	Bound   Bound   `json:"bound"`
+	*Occupancy
 }
 
 // Step is the predicted time of a training step.
@@ -98,7 +99,7 @@ func OneKernel(g GPU, graph Step, widths []int, batch int) Step {
 		}
 		micros := 1e6 * (float64(n.Cycles)/g.clock() + nodeSeconds/netSteps)
 		only := Cost{Kernel: n.Kernel, Rows: batch, Columns: widths[0], Blocks: 1, Waves: 1, Filled: 1 / float64(g.Multiprocessors),
-			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue}
+			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, 1, kernels.NetThreads)}
 		return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: micros, Bound: ByIssue, Launches: []Cost{only}}
 	}
 	return graph
@@ -106,14 +107,14 @@ func OneKernel(g GPU, graph Step, widths []int, batch int) Step {
 
 // cost prices one launch.
 func cost(g GPU, l Launch) Cost {
-	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
+	blocks, threads := l.Kernel.Launch(l.Rows, l.Columns)
 	waves := (blocks + g.Multiprocessors - 1) / g.Multiprocessors
 	arithmetic, filled := productSeconds(g, l)
 	if filled == 0 {
 		filled = float64(blocks) / float64(waves*g.Multiprocessors)
 	}
 	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
-		FLOPs: l.FLOPs, Bytes: l.Read + l.Written}
+		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, l.Kernel.String(), blocks, threads)}
 	memory := float64(c.Bytes) / g.Memory
 	busy := max(arithmetic, memory)
 	c.Micros = 1e6 * (nodeSeconds + busy)

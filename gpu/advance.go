@@ -42,11 +42,10 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 	for _, step := range p.Middle {
 		switch {
 		case step.Loss != nil:
-			y := step.Loss.Dense.Y
-			losses, _ = d.Choose(y.Rows, y.Columns, step.Loss.Dense.X.Columns).Kernel(kernels.DenseNT).Launch(y.Rows, y.Columns)
+			id, rows, columns := d.denseKernel(&step.Loss.Dense)
+			losses, _ = id.Launch(rows, columns)
 		case step.Backward != nil:
-			b := backward(step.Backward)
-			_, dw, dbias := b.Parts(b.Choose(d.class, d.info.Multiprocessors).Tile)
+			_, _, dw, dbias := d.backwardKernel(backward(step.Backward))
 			squares += dw + dbias
 		}
 	}
@@ -62,7 +61,12 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 // middle issues the operations between the beginning and the end of a program.
 func (d *Device) middle(p *fuse.Plan, s shares) {
 	squares := s.squares
+	d.planned = true
+	defer func() { d.planned = false }()
 	for _, step := range p.Middle {
+		for _, v := range step.Narrow {
+			d.narrow(v)
+		}
 		switch {
 		case step.Loss != nil:
 			d.dense(&step.Loss.Dense, &step.Loss.Likelihood, address(s.losses))

@@ -42,6 +42,8 @@ type Options struct {
 	Blocking bool
 	// Graphs records steps of small nets as graphs too.
 	Graphs bool
+	// Big is which products of class BFloat16 read copies of their factors; none given: kernels.BigProducts.
+	Big kernels.Big
 }
 
 // OptionsFromEnvironment are those of a class with what the environment asks for.
@@ -57,6 +59,10 @@ type Device struct {
 	driver     cuda.Driver
 	options    Options
 	class      kernels.Class // of products
+	big        kernels.Big   // products whose factors are copied
+	engine     kernels.Engine
+	copies     map[device.View]*memory // of factors, in bfloat16
+	planned    bool                    // operations find the copies made
 	context    *cuda.Context
 	functions  [kernels.Count]cuda.Function
 	arena      arena
@@ -84,7 +90,10 @@ func New(ordinal int, options Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options}
+	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options, big: options.Big}
+	if d.big == (kernels.Big{}) {
+		d.big = kernels.BigProducts()
+	}
 	if d.context, err = cuda.Open(ordinal); err != nil {
 		return nil, fmt.Errorf("gpu: opening %s: %w", d.name, err)
 	}
@@ -124,6 +133,7 @@ func (d *Device) prepare(ordinal int) error {
 		return err
 	}
 	d.class = d.options.Class.On(d.info.Major, d.info.Minor)
+	d.engine = kernels.EngineOn(d.info.Major, d.info.Minor)
 	if err := d.context.Load(kernels.Fatbin()); err != nil {
 		return err
 	}
@@ -163,6 +173,11 @@ func (d *Device) kernel(id kernels.ID) (cuda.Function, error) {
 	geometry := id.Kernel().Geometry
 	if most := geometry.MostThreads(); threads < most {
 		return f, fmt.Errorf("kernel %s is launched with blocks of %d threads, and %s runs it with %d at most", id, most, d.info.Name, threads)
+	}
+	if shared := id.Shared(); shared > 0 && shared <= d.info.MaxShared {
+		if err := d.context.SetAttribute(f, cuda.MaxDynamicShared, shared); err != nil {
+			return f, err
+		}
 	}
 	if geometry.Multiplies() {
 		return f, d.context.SetAttribute(f, cuda.SharedCarveout, allShared)

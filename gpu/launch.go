@@ -25,7 +25,7 @@ func (l launched) String() string { return fmt.Sprintf("%s %d×%d", l.id, l.rows
 // shape is empty. After a failure it does nothing.
 func (d *Device) launch(id kernels.ID, rows, columns int, words ...uint64) {
 	d.flush()
-	d.launchShared(id, rows, columns, 0, words...)
+	d.launchShared(id, rows, columns, id.Shared(), words...)
 }
 
 // launchShared is launch with so many bytes of dynamic shared memory.

@@ -82,7 +82,7 @@ func (d *Device) Record(body func()) (device.Program, error) {
 
 // notes calls body and returns what it has asked for.
 func (d *Device) notes(body func()) *fuse.Tape {
-	tape := &fuse.Tape{}
+	tape := &fuse.Tape{Narrows: d.narrows}
 	d.recording = &recording{tape: tape}
 	defer func() { d.recording = nil }()
 	body()
@@ -122,6 +122,9 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 	}
 	stages, err := d.uploadStages(p.Begin)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.reserveCopies(p); err != nil {
 		return nil, err
 	}
 	parts := parts{shares: shares, stages: stages}

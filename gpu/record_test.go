@@ -9,6 +9,7 @@ import (
 	"gpudae/cuda/cudatest"
 	"gpudae/device"
 	"gpudae/gpu"
+	"gpudae/kernels"
 	"gpudae/model"
 	"gpudae/optim"
 	"gpudae/train"
@@ -36,6 +37,32 @@ func TestRecordedStepsAreTheirOperations(t *testing.T) {
 			got := c.run(t, dev)
 			c.compare(t, got, want, "one by one")
 		})
+	}
+}
+
+// TestStepsOfBigProductsAreThoseOfOthers: a run in which all products read copies of their factors, each
+// made once after a change, leaves the bits of one in which they round what they read, and so does one that makes each operation by itself.
+func TestStepsOfBigProductsAreThoseOfOthers(t *testing.T) {
+	cudatest.Set(t, "SOFTDRIVER_CAPABILITY", 80)
+	c := smallCase{model: model.Config{Hidden: []int{300, 90}, Activation: "gelu", Corruption: "masking:0.3", Likelihood: "bernoulli"},
+		table: func(t *testing.T) device.Table { return digits(t, 600) }, change: func(c *train.Config) { c.Batch, c.Epochs = 250, 2 }}
+	var want *train.Result
+	for _, options := range []gpu.Options{{}, {Big: kernels.Big{Extent: 16, Multiplications: kernels.MostStrict + 1}},
+		{Big: kernels.Big{Extent: 16, Multiplications: kernels.MostStrict + 1}, Blocking: true}} {
+		options.Class, options.Graphs = kernels.BFloat16, true
+		dev := open(t, options)
+		got := c.run(t, dev)
+		must(t, dev.Close())
+		if want == nil {
+			want = got
+			continue
+		}
+		if i := firstDifference(got.Params, want.Params); i >= 0 {
+			t.Errorf("parameter %d is %g, and %g without copies", i, got.Params[i], want.Params[i])
+		}
+	}
+	if cudatest.Ran(t, kernels.DenseBackwardNNNarrow.String()) == 0 {
+		t.Error("no kernel of big products has run")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"gpudae/device"
 	"gpudae/gpu"
 	"gpudae/internal/roofline"
+	"gpudae/kernels"
 	"gpudae/model"
 	"gpudae/optim"
 )
@@ -19,7 +20,20 @@ import (
 func TestCounterKnowsTheLaunches(t *testing.T) {
 	dev := open(t, gpu.Options{})
 	defer dev.Close()
-	counter := roofline.NewCounter(roofline.GPU{Name: "as this one", Capability: dev.Capability(), Multiprocessors: dev.Multiprocessors()})
+	compareLaunches(t, dev, kernels.Float32, kernels.BigProducts())
+}
+
+// TestCounterKnowsTheCopies: nor does it miss those that copy factors of big products.
+func TestCounterKnowsTheCopies(t *testing.T) {
+	big := kernels.Big{Extent: 64}
+	dev := open(t, gpu.Options{Class: kernels.BFloat16, Big: big})
+	defer dev.Close()
+	compareLaunches(t, dev, kernels.BFloat16, big)
+}
+
+func compareLaunches(t *testing.T, dev *gpu.Device, class kernels.Class, big kernels.Big) {
+	t.Helper()
+	counter := roofline.NewCounterOf(roofline.GPU{Name: "as this one", Capability: dev.Capability(), Multiprocessors: dev.Multiprocessors()}, class, big)
 	for _, c := range []model.Config{
 		{Corruption: "masking:0.3", Likelihood: "bernoulli", Tied: true},
 		{Corruption: "swap:0.2+gaussian:0.1", Likelihood: "gaussian-learned", Norm: "layer", Dropout: 0.2},

@@ -26,7 +26,10 @@ func TestSelfTestRunsEveryKernel(t *testing.T) {
 				before[id] = cudatest.Ran(t, id.String())
 			}
 			for _, class := range classes {
-				selfTest(t, class)
+				selfTest(t, gpu.Options{Class: class})
+			}
+			if slices.Contains(classes, kernels.BFloat16) {
+				selfTest(t, gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 1}})
 			}
 			for id := range kernels.Count {
 				wanted := id.Class() == kernels.Strict || slices.Contains(classes, id.Class())
@@ -38,9 +41,10 @@ func TestSelfTestRunsEveryKernel(t *testing.T) {
 	}
 }
 
-func selfTest(t *testing.T, class kernels.Class) {
+func selfTest(t *testing.T, options gpu.Options) {
 	t.Helper()
-	dev := open(t, gpu.Options{Class: class})
+	class := options.Class
+	dev := open(t, options)
 	defer dev.Close()
 	var report *selftest.Report
 	var err error

@@ -119,12 +119,16 @@ func TestClassesTrainAlike(t *testing.T) {
 		return result.History
 	}
 	want := losses(reference.New())
-	for _, c := range []struct {
-		class     kernels.Class
+	for name, c := range map[string]struct {
+		options   gpu.Options
 		tolerance float64
-	}{{kernels.Strict, 1e-4}, {kernels.Float32, 1e-4}, {kernels.TF32, 1e-3}, {kernels.BFloat16, 1e-2}} {
-		t.Run(c.class.String(), func(t *testing.T) {
-			dev := open(t, gpu.Options{Class: c.class})
+	}{
+		"strict": {gpu.Options{Class: kernels.Strict}, 1e-4}, "float32": {gpu.Options{Class: kernels.Float32}, 1e-4},
+		"tf32": {gpu.Options{Class: kernels.TF32}, 1e-3}, "bf16": {gpu.Options{Class: kernels.BFloat16}, 1e-2},
+		"bf16 of big products": {gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 64}}, 1e-2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev := open(t, c.options)
 			defer dev.Close()
 			worst := 0.0
 			for i, row := range losses(dev) {

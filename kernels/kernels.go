@@ -89,6 +89,11 @@ const (
 	AdvanceRecords
 	SmallNetBF16x3
 	SmallNetBF16
+	Narrow
+	DenseNTNarrow // big products: see narrow.go
+	DenseNNNarrow
+	DenseBackwardNNNarrow
+	DenseBackwardNTNarrow
 	firstTensor // the products on tensor cores: see product.go
 )
 
@@ -219,6 +224,12 @@ var manifest = [firstTensor]row{
 	AdvanceRecords:     {"advance_records", "advance.cu", Blocks, "int rows, int columns, pointer data, int stride, pointer cells, pointer table, int data_rows, " + advance},
 	SmallNetBF16x3:     {"small_net_bf16x3", "small_net_tensor.cu", Once, "pointer words, int steps"},
 	SmallNetBF16:       {"small_net_bf16", "small_net_tensor.cu", Once, "pointer words, int steps"},
+	Narrow:             {"narrow", "narrow.cu", RowQuads, "int rows, int stride, int columns, pointer from, pointer to"},
+
+	DenseNTNarrow:         {"dense_nt_narrow", "dense_narrow.cu", Parts128, dense},
+	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense},
+	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
+	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
 }
 
 func (id ID) row() row {

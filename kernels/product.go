@@ -46,7 +46,7 @@ func (id ID) Class() Class {
 	switch {
 	case id == SmallNetBF16x3:
 		return Float32
-	case id == SmallNetBF16:
+	case id == SmallNetBF16 || id >= Narrow && id < firstTensor:
 		return BFloat16
 	case id < firstTensor:
 		return Strict

@@ -22,7 +22,7 @@ import (
 
 func (p *program) benchCommand() *cli.Command {
 	names := grid{}
-	for _, w := range workloads() {
+	for _, w := range predictedWorkloads() {
 		names.add(w.name, w.doc)
 	}
 	machine := defaultMachine()
@@ -91,7 +91,11 @@ type benchOptions struct {
 }
 
 func (p *program) bench(c *cli.Context) error {
-	chosen, err := chooseWorkloads(append(c.Args().Slice(), c.StringSlice("workload")...))
+	table := workloads()
+	if c.Bool("predict") {
+		table = predictedWorkloads()
+	}
+	chosen, err := chooseWorkloads(table, append(c.Args().Slice(), c.StringSlice("workload")...))
 	if err != nil {
 		return err
 	}
@@ -175,8 +179,7 @@ func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []worklo
 	return p.printText(results.String())
 }
 
-func chooseWorkloads(names []string) ([]workload, error) {
-	table := workloads()
+func chooseWorkloads(table []workload, names []string) ([]workload, error) {
 	if len(names) == 0 {
 		return table, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"gpudae/device"
 	"gpudae/internal/roofline"
 	"gpudae/internal/settings"
+	"gpudae/kernels"
 )
 
 // predictionJSON is what bench --predict prints of a workload.
@@ -87,7 +88,7 @@ func whole(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
 // stepOn counts and prices a step of a workload, and the bytes that it holds.
 func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int64, error) {
-	counter := roofline.NewCounter(g)
+	counter := roofline.NewCounterOf(g, w.class, kernels.BigProducts())
 	table := device.Table{Rows: workloadRows, Columns: w.features, Scale: 1}
 	if !w.sparse {
 		table.Float32 = []float32{} // its shape is enough

@@ -17,7 +17,18 @@ import (
 
 // openCUDA opens the GPU with that ordinal, with products of that precision.
 func openCUDA(ordinal int, precision string) (device.Device, error) {
-	dev, err := gpu.New(ordinal, gpu.OptionsFromEnvironment(classNamed(precision)))
+	return openGPU(ordinal, gpu.OptionsFromEnvironment(classNamed(precision)))
+}
+
+// openCopying opens it in bf16 with the kernels of big products for products of every size.
+func openCopying(ordinal int) (device.Device, error) {
+	options := gpu.OptionsFromEnvironment(kernels.BFloat16)
+	options.Big = kernels.Big{Extent: 1}
+	return openGPU(ordinal, options)
+}
+
+func openGPU(ordinal int, options gpu.Options) (device.Device, error) {
+	dev, err := gpu.New(ordinal, options)
 	if err == nil {
 		return dev, nil
 	}
@@ -49,8 +60,8 @@ func productsOf(dev device.Device, layers []model.Layer, rows int) []productJSON
 	var all []productJSON
 	for i, l := range layers {
 		add := func(name string, m, n, k int) {
-			c := d.Choose(m, n, k)
-			all = append(all, productJSON{Layer: l.Name, Product: name, M: m, N: n, K: k, Arithmetic: c.Class.Arithmetic(), Tile: c.Tile.Side()})
+			arithmetic, tile := d.ProductOf(m, n, k)
+			all = append(all, productJSON{Layer: l.Name, Product: name, M: m, N: n, K: k, Arithmetic: arithmetic, Tile: tile})
 		}
 		add("forward", rows, l.Out, l.In)
 		if i > 0 {

@@ -18,6 +18,9 @@ func openCUDA(ordinal int, _ string) (device.Device, error) {
 // productsOf has nothing to say: only a GPU chooses.
 func productsOf(device.Device, []model.Layer, int) []productJSON { return nil }
 
+// openCopying is for builds with the tag cuda.
+func openCopying(int) (device.Device, error) { return openCUDA(0, "") }
+
 // countCUDA is the number of GPUs that this build sees.
 func countCUDA() int { return 0 }
 

@@ -142,9 +142,15 @@ func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string)
 	for _, c := range []struct {
 		precision string
 		allowed   float64
-	}{{precisionTF32, 1e-2}, {precisionBFloat16, 1e-1}, {precisionStrict, selftest.Tolerance}} {
+		big       bool // in the kernels of big products
+	}{{precisionTF32, 1e-2, false}, {precisionBFloat16, 1e-1, false}, {precisionBFloat16, 1e-1, true}, {precisionStrict, selftest.Tolerance, false}} {
 		f := finding{Check: "self-test " + name + ", " + c.precision, Remedy: "do not train with --precision " + c.precision + " on this device; please report this machine with the output of 'gpudae doctor'"}
-		dev, err := kind.open(ordinal, 0, c.precision)
+		open := func() (device.Device, error) { return kind.open(ordinal, 0, c.precision) }
+		if c.big {
+			f.Check += " of big products"
+			open = func() (device.Device, error) { return openCopying(ordinal) }
+		}
+		dev, err := open()
 		if err != nil {
 			f.Detail = err.Error()
 			findings = append(findings, f)

@@ -8,6 +8,7 @@ import (
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/device/philox"
+	"gpudae/kernels"
 	"gpudae/model"
 )
 
@@ -23,18 +24,24 @@ type workload struct {
 	corruption string
 	likelihood string
 	sparse     bool // data like MNIST's: 8 bits, four fifths zero; otherwise normal deviates
+	class      kernels.Class
 }
 
 // workloads is the table.
 func workloads() []workload {
 	return []workload{
-		{"mnist-mask-b128", "784-1000-784 sigmoid, masking noise", 784, []int{1000}, "sigmoid", 128, "masking:0.3", "bernoulli", true},
-		{"mnist-mask-b1024", "the same with large minibatches", 784, []int{1000}, "sigmoid", 1024, "masking:0.3", "bernoulli", true},
-		{"mnist-gauss-b128", "784-1000-784 relu, gaussian noise", 784, []int{1000}, "relu", 128, "gaussian:0.3", "bernoulli", true},
-		{"deep-b256", "784-1000-500-250-30 relu and back, masking noise", 784, []int{1000, 500, 250, 30}, "relu", 256, "masking:0.3", "bernoulli", true},
-		{"tabular-b32", "64-128-16-128-64 relu, gaussian noise, squared error", 64, []int{128, 16}, "relu", 32, "gaussian:0.1", "gaussian:1", false},
-		{"wide512", "2048-4096-2048 relu, gaussian noise, squared error", 2048, []int{4096}, "relu", 512, "gaussian:0.1", "gaussian:1", false},
+		{"mnist-mask-b128", "784-1000-784 sigmoid, masking noise", 784, []int{1000}, "sigmoid", 128, "masking:0.3", "bernoulli", true, kernels.Float32},
+		{"mnist-mask-b1024", "the same with large minibatches", 784, []int{1000}, "sigmoid", 1024, "masking:0.3", "bernoulli", true, kernels.Float32},
+		{"mnist-gauss-b128", "784-1000-784 relu, gaussian noise", 784, []int{1000}, "relu", 128, "gaussian:0.3", "bernoulli", true, kernels.Float32},
+		{"deep-b256", "784-1000-500-250-30 relu and back, masking noise", 784, []int{1000, 500, 250, 30}, "relu", 256, "masking:0.3", "bernoulli", true, kernels.Float32},
+		{"tabular-b32", "64-128-16-128-64 relu, gaussian noise, squared error", 64, []int{128, 16}, "relu", 32, "gaussian:0.1", "gaussian:1", false, kernels.Float32},
+		{"wide512", "2048-4096-2048 relu, gaussian noise, squared error", 2048, []int{4096}, "relu", 512, "gaussian:0.1", "gaussian:1", false, kernels.Float32},
 	}
+}
+
+// predictedWorkloads adds what is too large for a CPU to be measured on.
+func predictedWorkloads() []workload {
+	return append(workloads(), workload{"d8192", "4096-16384-4096 relu, gaussian noise, squared error, --precision bf16; for --predict", 4096, []int{16384}, "relu", 8192, "gaussian:0.1", "gaussian:1", false, kernels.BFloat16})
 }
 
 // workloadRows is the size of the synthetic data, that of MNIST's training set.

@@ -7,6 +7,9 @@
 //	Reduce, Combine, Reduce, Update, Tick     an Ending: each block adds up the shares of loss and norm
 //	an Ending, and the Beginning after it     where both follow the same clock
 //
+// Where products want their factors as bfloat16, it says which operands have to be copied before which
+// operation: those of which no copy was made since an operation has written them.
+//
 // Of intermediate results it does without, one is observable: the losses of the rows, where
 // only their sum is asked for. The order of additions changes for that sum, and for the sum of
 // squares of the gradient where the launches that make the gradient leave it too. All else
@@ -20,6 +23,9 @@ import "gpudae/device"
 
 // Tape keeps the operations of a program, and how each is issued by itself.
 type Tape struct {
+	// Narrows lists the operands of an operation of which it wants copies in bfloat16; nil: none of any.
+	Narrows func(operation any) []device.View
+
 	operations []any
 	issue      []func()
 }
@@ -74,6 +80,7 @@ func (b *Beginning) makes() []device.View {
 
 // Step is one of Issue, an operation by itself, Loss and Backward.
 type Step struct {
+	Narrow   []device.View // of which copies are made before, since there are none or they have changed
 	Issue    func()
 	Loss     *Loss
 	Backward *device.DenseBackwardArgs // leaves the sums of the squares of DW and DBias too
@@ -114,18 +121,24 @@ func (t *Tape) Plan() *Plan {
 	if squared {
 		p.End.Squares = device.View{}
 	}
+	var current copies
 	for i := 0; i < len(middle); i++ {
+		var step Step
+		if t.Narrows != nil {
+			step.Narrow = current.before(t.Narrows(middle[i]))
+		}
+		current.after(middle[i])
 		if loss := lossAt(middle, i, p.End); loss != nil {
-			p.Middle = append(p.Middle, Step{Loss: loss})
+			step.Loss = loss
 			p.End.Losses = device.View{}
 			i++
-			continue
+			current.after(middle[i])
+		} else if b, ok := middle[i].(device.DenseBackwardArgs); ok && squared {
+			step.Backward = &b
+		} else {
+			step.Issue = t.issue[first+i]
 		}
-		if b, ok := middle[i].(device.DenseBackwardArgs); ok && squared {
-			p.Middle = append(p.Middle, Step{Backward: &b})
-			continue
-		}
-		p.Middle = append(p.Middle, Step{Issue: t.issue[first+i]})
+		p.Middle = append(p.Middle, step)
 	}
 	return p
 }

@@ -194,3 +194,35 @@ func TestOtherClocksDoNotOverlap(t *testing.T) {
 		t.Error("a log in the minibatch's memory overlaps")
 	}
 }
+
+// TestCopiesAreOfWhatHasChanged: a matrix is copied before the first product that reads it, and again only
+// after an operation has written it.
+func TestCopiesAreOfWhatHasChanged(t *testing.T) {
+	d := &tape{Device: reference.New()}
+	d.Narrows = func(operation any) []device.View {
+		return fuse.Factors(operation, func(m, n, k int) bool { return m*n*k >= 100 })
+	}
+	matrix := func(rows, columns int) device.View {
+		m, err := d.Alloc(device.Float, rows*columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return device.MatrixOf(m, 0, rows, columns)
+	}
+	x, w, h, v, y, dy, dh, dw, dv := matrix(5, 6), matrix(7, 6), matrix(5, 7), matrix(4, 7), matrix(5, 4), matrix(5, 4), matrix(5, 7), matrix(7, 6), matrix(4, 7)
+	small := matrix(1, 1)
+	d.Dense(device.DenseArgs{X: x, W: w, Y: h})
+	d.Dense(device.DenseArgs{X: h, W: v, Y: y})
+	d.DenseBackward(device.DenseBackwardArgs{DA: dy, W: v, X: h, DX: dh, DW: dv})
+	d.DenseBackward(device.DenseBackwardArgs{DA: dh, W: w, X: x, DW: dw})
+	d.Combine(device.CombineArgs{Alpha: 1, A: dw, Dst: w})
+	d.Dense(device.DenseArgs{X: x, W: w, Y: h})
+	d.Dense(device.DenseArgs{X: h, W: v, Y: y})
+	d.Dense(device.DenseArgs{X: small, W: small, Y: small})
+	want := [][]device.View{{x, w}, {h, v}, {dy}, {dh}, nil, {w}, {h}, nil}
+	for i, s := range d.Plan().Middle {
+		if !slices.Equal(s.Narrow, want[i]) {
+			t.Errorf("before operation %d of %d copies of %v are made, want %v", i, len(want), s.Narrow, want[i])
+		}
+	}
+}

@@ -25,13 +25,23 @@ type Tiles struct{ Blocks, Depth int }
 // turns each operation into launches, and keeps those that are recorded.
 type Counter struct {
 	gpu     GPU
+	class   kernels.Class // of products
+	big     kernels.Big   // products whose factors are copied
+	engine  kernels.Engine
+	planned bool  // the copies of a plan are counted
 	held    int64 // bytes of memory
 	program []Launch
 	tape    *fuse.Tape // while operations are being recorded
 }
 
-// NewCounter returns a device of that kind.
-func NewCounter(g GPU) *Counter { return &Counter{gpu: g} }
+// NewCounter returns a device of that kind with products of float32.
+func NewCounter(g GPU) *Counter { return NewCounterOf(g, kernels.Float32, kernels.BigProducts()) }
+
+// NewCounterOf returns one with products of a class, of which some are big.
+func NewCounterOf(g GPU, class kernels.Class, big kernels.Big) *Counter {
+	major, minor := g.version()
+	return &Counter{gpu: g, class: class.On(major, minor), big: big, engine: kernels.EngineOn(major, minor)}
+}
 
 // Launches returns those of the last recorded program, in order.
 func (c *Counter) Launches() []Launch { return c.program }
@@ -88,7 +98,7 @@ func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error
 // Record keeps the launches of body: of a step that follows another, as package gpu
 // plans them.
 func (c *Counter) Record(body func()) (device.Program, error) {
-	c.program, c.tape = nil, &fuse.Tape{}
+	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows}
 	body()
 	plan := c.tape.Plan()
 	c.tape = nil

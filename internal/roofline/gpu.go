@@ -25,9 +25,6 @@ type GPU struct {
 	Cache             int64   // bytes of the second-level cache
 }
 
-// float32Class is the class in which the GPU computes products of float32.
-func (g GPU) float32Class() kernels.Class { return kernels.Float32.On(g.version()) }
-
 // architecture is that of its machine code, as in sm_90.
 func (g GPU) architecture() int {
 	major, minor := g.version()

@@ -62,14 +62,15 @@ func (o Occupancy) Efficiency() float64 {
 	return o.Full / math.Ceil(o.Full)
 }
 
-// occupy says how a launch of so many blocks fills a GPU; dynamic shared memory is not counted. It
-// is nil for a kernel that has not been compiled for it.
-func occupy(g GPU, kernel string, blocks, threads int) *Occupancy {
+// occupy says how a launch of so many blocks fills a GPU; dynamic shared memory is counted where a kernel always
+// takes the same. It is nil for a kernel that has not been compiled for it.
+func occupy(g GPU, kernel string, blocks, threads, dynamic int) *Occupancy {
 	m, known := multiprocessorOf(g.Capability)
 	r, compiled := kernels.ResourcesOn(g.architecture())[kernel]
 	if !known || !compiled {
 		return nil
 	}
+	r.Shared += dynamic
 	o := &Occupancy{Threads: threads, Registers: r.Registers, Shared: r.Shared, Resident: m.resident(threads, r)}
 	o.Share = float64(o.Resident*roundUp(threads, warpThreads)) / float64(m.threads)
 	o.Full = float64(blocks) / float64(o.Resident*g.Multiprocessors)

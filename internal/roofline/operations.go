@@ -74,10 +74,15 @@ func (c *Counter) dense(a *device.DenseArgs) Launch {
 		product = kernels.DenseNN
 	}
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
-	id := kernels.Choose(c.gpu.float32Class(), m, n, k, c.gpu.Multiprocessors).Kernel(product)
-	blocks, _ := id.Launch(m, n)
-	return Launch{Kernel: id, Rows: m, Columns: n, Products: [2]Tiles{{blocks, k}}, FLOPs: flops(m, n, k),
+	l := Launch{Kernel: kernels.Choose(c.class, m, n, k, c.gpu.Multiprocessors).Kernel(product), Rows: m, Columns: n, FLOPs: flops(m, n, k),
 		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)}
+	if c.isBig(m, n, k) {
+		l.Kernel, l.Rows, l.Columns = c.engine.Kernel(product), c.engine.Tiles(m, n), 1
+		l.Read = c.factors(a.X, a.W) + bytes(a.Bias)
+	}
+	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
+	l.Products[0] = Tiles{blocks, k}
+	return l
 }
 
 // flops are those of an m×n product with sums of k terms.
@@ -95,9 +100,15 @@ func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
 func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing int) {
 	b := kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
 		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
-	choice := b.Choose(c.gpu.float32Class(), c.gpu.Multiprocessors)
+	choice := b.Choose(c.class, c.gpu.Multiprocessors)
+	id := choice.Kernel(b.Product())
 	dx, dw, dbias := b.Parts(choice.Tile)
-	l = Launch{Kernel: choice.Kernel(b.Product()), Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
+	big := c.isBig(b.Rows, b.In, b.Out)
+	if big {
+		id = c.engine.Kernel(b.Product())
+		dx, dw, dbias = c.engine.Parts(b)
+	}
+	l = Launch{Kernel: id, Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
 		Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
 	if b.DX {
 		l.FLOPs += flops(b.Rows, b.In, b.Out)
@@ -114,6 +125,9 @@ func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing 
 	}
 	if b.DW || b.DX && a.InAct != device.Identity && !a.InAct.NeedsInput() {
 		l.Read += bytes(a.X)
+	}
+	if big {
+		l.Read = c.factors(c.narrows(*a)...) + readBeside(a)
 	}
 	return l, dw + dbias
 }

@@ -34,7 +34,12 @@ func (c *Counter) plan(p *fuse.Plan) {
 // middle counts what lies between beginning and end, and returns the number of sums by block
 // that are left for the end.
 func (c *Counter) middle(p *fuse.Plan) (shares int) {
+	c.planned = true
+	defer func() { c.planned = false }()
 	for _, step := range p.Middle {
+		for _, v := range step.Narrow {
+			c.narrow(v)
+		}
 		switch {
 		case step.Loss != nil:
 			l := c.dense(&step.Loss.Dense)

@@ -14,13 +14,14 @@ const (
 	small       = 0.35   // share of a multiprocessor's float32 rate that a block of each tile reaches
 	medium      = 0.55
 	large       = 0.70
-	ofTensor    = 0.6 // share of that which is reached of a tensor core's rate, through mma.sync
+	ofTensor    = 0.6  // share of that which is reached of a tensor core's rate, through mma.sync
+	copied      = 0.55 // share of a tensor core's rate where factors are copied to bfloat16 before
 )
 
 // Assumptions is a line that a reader of a prediction should see.
 func Assumptions() string {
-	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that; "+
-		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor)
+	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16; "+
+		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor, 100*copied)
 }
 
 // Bound is what a launch or a step waits for most.
@@ -99,7 +100,7 @@ func OneKernel(g GPU, graph Step, widths []int, batch int) Step {
 		}
 		micros := 1e6 * (float64(n.Cycles)/g.clock() + nodeSeconds/netSteps)
 		only := Cost{Kernel: n.Kernel, Rows: batch, Columns: widths[0], Blocks: 1, Waves: 1, Filled: 1 / float64(g.Multiprocessors),
-			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, 1, kernels.NetThreads)}
+			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, 1, kernels.NetThreads, 0)}
 		return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: micros, Bound: ByIssue, Launches: []Cost{only}}
 	}
 	return graph
@@ -114,7 +115,7 @@ func cost(g GPU, l Launch) Cost {
 		filled = float64(blocks) / float64(waves*g.Multiprocessors)
 	}
 	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
-		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, l.Kernel.String(), blocks, threads)}
+		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
 	memory := float64(c.Bytes) / g.Memory
 	busy := max(arithmetic, memory)
 	c.Micros = 1e6 * (nodeSeconds + busy)
@@ -129,6 +130,26 @@ func cost(g GPU, l Launch) Cost {
 	return c
 }
 
+// tileOf is how many elements a block of a product makes, and what share it reaches of the rate that the
+// data sheet gives for the arithmetic.
+func tileOf(id kernels.ID) (elements int, efficiency float64) {
+	if e, ok := id.Engine(); ok {
+		m, n := e.Tile()
+		return m * n, copied
+	}
+	side, efficiency := 32, small
+	switch name := id.String(); {
+	case strings.HasSuffix(name, "_128"):
+		side, efficiency = 128, large
+	case strings.HasSuffix(name, "_64"):
+		side, efficiency = 64, medium
+	}
+	if id.Class() != kernels.Strict {
+		efficiency *= ofTensor
+	}
+	return side * side, efficiency
+}
+
 // productSeconds is the time of a launch's tiles, each of which costs what a whole one does,
 // and the share of the multiprocessors that are busy meanwhile: a multiprocessor takes
 // one tile after the other, in the order of the blocks. Both are 0 without products.
@@ -136,22 +157,12 @@ func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 	if l.FLOPs == 0 {
 		return 0, 0
 	}
-	side, efficiency := 32, small
-	switch name := l.Kernel.String(); {
-	case strings.HasSuffix(name, "_128"):
-		side, efficiency = 128, large
-	case strings.HasSuffix(name, "_64"):
-		side, efficiency = 64, medium
-	}
-	class := l.Kernel.Class()
-	if class != kernels.Strict {
-		efficiency *= ofTensor
-	}
-	rate := g.rate(class) / float64(g.Multiprocessors) * efficiency
+	elements, efficiency := tileOf(l.Kernel)
+	rate := g.rate(l.Kernel.Class()) / float64(g.Multiprocessors) * efficiency
 	free := make([]float64, g.Multiprocessors) // when each has done what it was given, in order
 	total := 0.0
 	for _, tiles := range l.Products {
-		one := 2 * float64(side*side) * float64(tiles.Depth) / rate
+		one := 2 * float64(elements) * float64(tiles.Depth) / rate
 		for range tiles.Blocks {
 			done := free[0] + one
 			at, _ := slices.BinarySearch(free, done)

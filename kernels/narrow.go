@@ -1,0 +1,89 @@
+package kernels
+
+// Engine is how a big product of class BFloat16 multiplies factors that lie in memory as
+// bfloat16, in copies that Narrow has made.
+type Engine uint8
+
+const (
+	// MMA is mma.sync with panels that asynchronous copies bring (kernels/narrow.cuh). It
+	// gives the bits of the other kernels of the class.
+	MMA Engine = iota
+)
+
+// Engines lists them.
+func Engines() []Engine { return []Engine{MMA} }
+
+// Big is what a product must have for copies of its factors to pay: no extent below
+// Extent, and at least so many multiplications. Extents are asked of all three, so what holds of one product
+// of a layer holds of all.
+type Big struct{ Extent, Multiplications int }
+
+// String names the engine, as its kernels' names do.
+func (e Engine) String() string { return [...]string{"narrow"}[e] }
+
+// BigProducts is what is big. Making a copy costs 6 bytes an element at the memory's rate and a launch. By what package
+// roofline assumes, that is level with what an H100 saves in products of 2,048³ multiplications where a copy serves
+// two of them, as in a step of training.
+func BigProducts() Big { return Big{Extent: 1024, Multiplications: 1 << 33} }
+
+// Takes reports whether an m×n product with sums of k terms is big, in a class.
+func (b Big) Takes(class Class, m, n, k int) bool {
+	return class == BFloat16 && min(m, n, k) >= b.Extent && m*n*k >= b.Multiplications
+}
+
+// EngineOn is that of a GPU of a compute capability.
+func EngineOn(major, minor int) Engine { return MMA }
+
+// Kernel is the product's kernel.
+func (e Engine) Kernel(p Product) ID { return DenseNTNarrow + 4*ID(e) + ID(p) }
+
+// Engine is that of a kernel of big products; false for any other kernel.
+func (id ID) Engine() (Engine, bool) {
+	if id < DenseNTNarrow || id >= firstTensor {
+		return 0, false
+	}
+	return Engine((id - DenseNTNarrow) / 4), true
+}
+
+// Tile is the shape of a block's work.
+func (e Engine) Tile() (m, n int) { return 128, 128 }
+
+// Tiles is the number of tiles of an m×n product.
+func (e Engine) Tiles(m, n int) int {
+	rows, columns := e.Tile()
+	return inRange(blocks(m, rows) * blocks(n, columns))
+}
+
+// biasColumns is how many of the columns of db a block makes.
+const biasColumns = 128
+
+// Parts are the numbers of blocks that make DX, DW and DBias.
+func (e Engine) Parts(b Backward) (dx, dw, dbias int) {
+	if b.DX {
+		dx = e.Tiles(b.Rows, b.In)
+	}
+	if b.DW {
+		dw = e.Tiles(b.Weights())
+	}
+	if b.DBias {
+		dbias = blocks(b.Out, biasColumns)
+	}
+	return dx, dw, dbias
+}
+
+// Shared is the dynamic shared memory of a kernel whose launch always takes the same, in bytes.
+func (id ID) Shared() int {
+	if e, ok := id.Engine(); ok {
+		return e.shared()
+	}
+	return 0
+}
+
+// shared is that of four panels of 128 rows of each factor, of 32 columns and 8 for the banks.
+func (e Engine) shared() int { return 4 * 2 * 128 * (32 + 8) * 2 }
+
+// NarrowStride is the number of elements from one row of a copy of bfloat16 to the next.
+func NarrowStride(columns int) int { return blocks(columns, halfAlign) * halfAlign }
+
+// halfAlign is how many bfloat16 are 16 bytes, at multiples of which rows start.
+const halfAlign = 8

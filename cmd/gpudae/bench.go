@@ -31,6 +31,7 @@ func (p *program) benchCommand() *cli.Command {
 		&cli.Float64Flag{Name: "seconds", Category: "Measurement", Usage: "`X` measured time of a workload, after warm-up", Value: 3, DefaultText: "3"},
 		&cli.IntFlag{Name: "warmup", Category: "Measurement", Usage: "`N` steps before measuring", Value: 30, DefaultText: "30"},
 		&cli.BoolFlag{Name: "ceilings", Category: "Measurement", Usage: "what the device copies and multiplies at best, and what a recorded operation costs, in place of workloads"},
+		&cli.BoolFlag{Name: "products", Category: "Measurement", Usage: "the matrix products of the workloads' layers, each by itself, in place of steps"},
 		&cli.BoolFlag{Name: "predict", Category: "Prediction", Usage: "count what a step asks of a GPU and predict its time there; measures nothing, needs no GPU"},
 		&cli.BoolFlag{Name: "launches", Category: "Prediction", Usage: "with --predict, a line for each launch of a step: how it fills the GPU, and what it waits for"},
 		&cli.StringFlag{Name: "gpu", Category: "Prediction", Usage: "`NAME` h100, a100, l4, rtx4090 or b200", DefaultText: "h100"},
@@ -123,6 +124,9 @@ func (p *program) bench(c *cli.Context) error {
 	if c.Bool("ceilings") {
 		return p.ceilings(c.Context, o, c.Bool("json"))
 	}
+	if c.Bool("products") {
+		return p.products(c.Context, o, chosen, c.Bool("json"))
+	}
 	if path := c.String("data"); path != "" {
 		if o.data, err = p.open(c.Context, path, inputOptions{header: auto}); err != nil {
 			return err
@@ -134,7 +138,7 @@ func (p *program) bench(c *cli.Context) error {
 
 // predictBench reads the flags of a prediction.
 func (p *program) predictBench(c *cli.Context, chosen []workload) error {
-	for _, flag := range []string{"seconds", "warmup", "data", "device", "threads"} {
+	for _, flag := range []string{"seconds", "warmup", "data", "device", "threads", "products", "ceilings"} {
 		if c.IsSet(flag) {
 			return usage("--"+flag, "has no meaning with --predict", "leave one of them out")
 		}

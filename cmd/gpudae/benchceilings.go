@@ -60,7 +60,7 @@ func copyRate(ctx context.Context, dev device.Device) (float64, error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		seconds, err = fastestRun(ctx, dev, func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: v[0], Dst: v[1]}); return nil })
+		seconds, err = fastestRun(ctx, dev, ceilingSeconds, func() error { dev.Combine(device.CombineArgs{Alpha: 1, A: v[0], Dst: v[1]}); return nil })
 		return seconds / float64(n), seconds, err
 	})
 }
@@ -73,7 +73,7 @@ func productRate(ctx context.Context, dev device.Device) (float64, error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		seconds, err = fastestRun(ctx, dev, func() error { dev.Dense(p.args); return nil })
+		seconds, err = fastestRun(ctx, dev, ceilingSeconds, func() error { dev.Dense(p.args); return nil })
 		return seconds / p.operations(), seconds, err
 	})
 }
@@ -122,7 +122,7 @@ func nodeSeconds(ctx context.Context, dev device.Device) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	seconds, err := fastestRun(ctx, dev, program)
+	seconds, err := fastestRun(ctx, dev, ceilingSeconds, program)
 	return seconds / ceilingNodes, err
 }
 
@@ -146,10 +146,10 @@ func vectors(dev device.Device, n, rows, columns int) ([]device.View, error) {
 	return views, nil
 }
 
-// fastestRun is the shortest time of a run and its end, of as many as fit a while.
-func fastestRun(ctx context.Context, dev device.Device, run func() error) (float64, error) {
+// fastestRun is the shortest time of a run and its end, of as many as fit the seconds.
+func fastestRun(ctx context.Context, dev device.Device, seconds float64, run func() error) (float64, error) {
 	best, spent := 0.0, 0.0
-	for spent < ceilingSeconds {
+	for spent < seconds {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}

@@ -250,3 +250,27 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("a device that does not exist: %v", err)
 	}
 }
+
+// TestTensorMap: a map is made of what the accelerator can read, and refused of what it cannot.
+func TestTensorMap(t *testing.T) {
+	c := open(t)
+	at, err := c.Alloc(1 << 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Free(at)
+	encoded, err := c.TensorMap(at, 100, 200, 400, 64)
+	if err != nil || len(encoded) != cuda.TensorMapBytes {
+		t.Errorf("%d bytes, %v", len(encoded), err)
+	}
+	for what, wrong := range map[string]func() ([]byte, error){
+		"rows off 16 bytes":       func() ([]byte, error) { return c.TensorMap(at, 100, 200, 402, 64) },
+		"an address off 16 bytes": func() ([]byte, error) { return c.TensorMap(at+4, 100, 200, 400, 64) },
+		"boxes wider than 128":    func() ([]byte, error) { return c.TensorMap(at, 100, 200, 400, 128) },
+	} {
+		var failed *cuda.Error
+		if _, err := wrong(); !errors.As(err, &failed) || failed.Call != "cuTensorMapEncodeTiled" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -3,8 +3,10 @@
 package gpu
 
 import (
+	"encoding/binary"
 	"fmt"
 
+	"gpudae/cuda"
 	"gpudae/device"
 	"gpudae/gpu/fuse"
 	"gpudae/kernels"
@@ -20,7 +22,7 @@ func (d *Device) isBig(m, n, k int) bool { return d.big.Takes(d.class, m, n, k) 
 // narrows lists the operands of an operation of which it takes copies.
 func (d *Device) narrows(operation any) []device.View { return fuse.Factors(operation, d.isBig) }
 
-// copyOf is where the copy of a matrix is, which is made anew unless a plan has seen to it.
+// copyOf is where the copy of a matrix is, or its tensor map if the engine takes that. The copy is made anew unless a plan has seen to it.
 func (d *Device) copyOf(v device.View) uint64 {
 	memory, err := d.copyMemory(v)
 	if err != nil {
@@ -30,7 +32,10 @@ func (d *Device) copyOf(v device.View) uint64 {
 	if !d.planned {
 		d.narrow(v)
 	}
-	return memory.word(0)
+	if d.engine == kernels.WGMMA {
+		return memory.word(0)
+	}
+	return memory.word(mapWords)
 }
 
 // copyMemory is that of the copy of a matrix.
@@ -38,21 +43,43 @@ func (d *Device) copyMemory(v device.View) (*memory, error) {
 	if m := d.copies[v]; m != nil {
 		return m, nil
 	}
-	made, err := d.Alloc(device.Word, v.Rows*kernels.NarrowStride(v.Columns)/2)
+	made, err := d.Alloc(device.Word, mapWords+v.Rows*kernels.NarrowStride(v.Columns)/2)
 	if err != nil {
 		return nil, err
+	}
+	m := made.(*memory)
+	if d.engine == kernels.WGMMA {
+		if err := d.uploadMap(m, v); err != nil {
+			return nil, err
+		}
 	}
 	if d.copies == nil {
 		d.copies = map[device.View]*memory{}
 	}
-	d.copies[v] = made.(*memory)
-	return d.copies[v], nil
+	d.copies[v] = m
+	return m, nil
+}
+
+// mapWords is where a copy begins in its memory: behind its tensor map, at a multiple of 256 bytes.
+const mapWords = alignment / wordBytes
+
+// uploadMap puts the tensor map of a copy before it.
+func (d *Device) uploadMap(m *memory, v device.View) error {
+	encoded, err := d.context.TensorMap(cuda.Address(m.word(mapWords)), v.Rows, v.Columns, 2*kernels.NarrowStride(v.Columns), kernels.BoxSide)
+	if err != nil {
+		return err
+	}
+	words := make([]uint32, len(encoded)/wordBytes)
+	for i := range words {
+		words[i] = binary.NativeEndian.Uint32(encoded[wordBytes*i:])
+	}
+	return d.UploadWords(device.WordsOf(m, 0, len(words)), words)
 }
 
 // narrow launches the making of a copy that has memory.
 func (d *Device) narrow(v device.View) {
 	stride := kernels.NarrowStride(v.Columns)
-	d.launch(kernels.Narrow, v.Rows, stride, integer(v.Rows), integer(stride), integer(v.Columns), address(v), d.copies[v].word(0))
+	d.launch(kernels.Narrow, v.Rows, stride, integer(v.Rows), integer(stride), integer(v.Columns), address(v), d.copies[v].word(mapWords))
 }
 
 // reserveCopies allocates what a plan will narrow.

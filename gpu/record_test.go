@@ -40,29 +40,32 @@ func TestRecordedStepsAreTheirOperations(t *testing.T) {
 	}
 }
 
-// TestStepsOfBigProductsAreThoseOfOthers: a run in which all products read copies of their factors, each
-// made once after a change, leaves the bits of one in which they round what they read, and so does one that makes each operation by itself.
+// TestStepsOfBigProductsAreThoseOfOthers: a run in which products read copies of their factors, each made once after a
+// change, leaves the bits of one in which they round what they read, and so does one that makes each operation by itself, with
+// wgmma too: on the software driver's model all tensor cores add alike.
 func TestStepsOfBigProductsAreThoseOfOthers(t *testing.T) {
-	cudatest.Set(t, "SOFTDRIVER_CAPABILITY", 80)
 	c := smallCase{model: model.Config{Hidden: []int{300, 90}, Activation: "gelu", Corruption: "masking:0.3", Likelihood: "bernoulli"},
-		table: func(t *testing.T) device.Table { return digits(t, 600) }, change: func(c *train.Config) { c.Batch, c.Epochs = 250, 2 }}
-	var want *train.Result
-	for _, options := range []gpu.Options{{}, {Big: kernels.Big{Extent: 16, Multiplications: kernels.MostStrict + 1}},
-		{Big: kernels.Big{Extent: 16, Multiplications: kernels.MostStrict + 1}, Blocking: true}} {
+		table: func(t *testing.T) device.Table { return digits(t, 600) }, change: func(c *train.Config) { c.Batch, c.Epochs = 250, 1 }}
+	run := func(options gpu.Options) *train.Result {
 		options.Class, options.Graphs = kernels.BFloat16, true
 		dev := open(t, options)
-		got := c.run(t, dev)
-		must(t, dev.Close())
-		if want == nil {
-			want = got
-			continue
-		}
-		if i := firstDifference(got.Params, want.Params); i >= 0 {
-			t.Errorf("parameter %d is %g, and %g without copies", i, got.Params[i], want.Params[i])
-		}
+		defer dev.Close()
+		return c.run(t, dev)
 	}
-	if cudatest.Ran(t, kernels.DenseBackwardNNNarrow.String()) == 0 {
-		t.Error("no kernel of big products has run")
+	want := run(gpu.Options{})
+	big := kernels.Big{Extent: 16, Multiplications: kernels.MostStrict + 1}
+	for capability, engine := range map[int]kernels.Engine{80: kernels.MMA, 90: kernels.WGMMA} {
+		cudatest.Set(t, "SOFTDRIVER_CAPABILITY", capability)
+		for _, options := range []gpu.Options{{Big: big}, {Big: big, Blocking: true}} {
+			before := cudatest.Ran(t, engine.Kernel(kernels.BackwardNN).String())
+			got := run(options)
+			if i := firstDifference(got.Params, want.Params); i >= 0 {
+				t.Errorf("parameter %d is %g by %s, and %g without copies", i, got.Params[i], engine, want.Params[i])
+			}
+			if cudatest.Ran(t, engine.Kernel(kernels.BackwardNN).String()) == before {
+				t.Errorf("no product was computed by %s", engine)
+			}
+		}
 	}
 }
 

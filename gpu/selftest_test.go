@@ -29,7 +29,10 @@ func TestSelfTestRunsEveryKernel(t *testing.T) {
 				selfTest(t, gpu.Options{Class: class})
 			}
 			if slices.Contains(classes, kernels.BFloat16) {
-				selfTest(t, gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 1}})
+				for _, capability := range []int{80, 90} { // which have kernels of their own
+					cudatest.Set(t, "SOFTDRIVER_CAPABILITY", capability)
+					selfTest(t, gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 1}})
+				}
 			}
 			for id := range kernels.Count {
 				wanted := id.Class() == kernels.Strict || slices.Contains(classes, id.Class())

@@ -25,8 +25,10 @@ func fatbinOf(images ...[]byte) []byte {
 }
 
 func TestImages(t *testing.T) {
-	got, err := Images(fatbinOf(image(kindCubin, 80, 24), image(kindCubin, 120, 8), image(kindPTX, 80, 3)))
-	want := []Image{{SM: 80}, {SM: 120}, {PTX: true, SM: 80}}
+	only := image(kindCubin, 90, 16)
+	binary.LittleEndian.PutUint64(only[40:], onlyFlag|0x11)
+	got, err := Images(fatbinOf(image(kindCubin, 80, 24), only, image(kindCubin, 120, 8), image(kindPTX, 80, 3)))
+	want := []Image{{SM: 80}, {SM: 90, Only: true}, {SM: 120}, {PTX: true, SM: 80}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("images %v, error %v, want %v", got, err, want)
 	}
@@ -43,6 +45,9 @@ func TestImageRunsOn(t *testing.T) {
 		{Image{SM: 86}, 8, 0, false},
 		{Image{SM: 86}, 9, 0, false},
 		{Image{SM: 120}, 12, 1, true},
+		{Image{SM: 90, Only: true}, 9, 0, true},
+		{Image{SM: 90, Only: true}, 9, 1, false},
+		{Image{SM: 90, Only: true}, 10, 0, false},
 		{Image{PTX: true, SM: 80}, 13, 0, true},
 		{Image{PTX: true, SM: 80}, 7, 5, false},
 	} {

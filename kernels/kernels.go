@@ -94,6 +94,10 @@ const (
 	DenseNNNarrow
 	DenseBackwardNNNarrow
 	DenseBackwardNTNarrow
+	DenseNTHopper
+	DenseNNHopper
+	DenseBackwardNNHopper
+	DenseBackwardNTHopper
 	firstTensor // the products on tensor cores: see product.go
 )
 
@@ -230,6 +234,10 @@ var manifest = [firstTensor]row{
 	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense},
 	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
 	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
+	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Parts288, dense},
+	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Parts288, dense},
+	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy"},
+	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy"},
 }
 
 func (id ID) row() row {

@@ -8,10 +8,13 @@ const (
 	// MMA is mma.sync with panels that asynchronous copies bring (kernels/narrow.cuh). It
 	// gives the bits of the other kernels of the class.
 	MMA Engine = iota
+	// WGMMA is wgmma with boxes that the tensor memory accelerator brings (kernels/hopper.cuh), for
+	// compute capability 9.0. Its kernels take the address of a tensor map for that of a copy.
+	WGMMA
 )
 
 // Engines lists them.
-func Engines() []Engine { return []Engine{MMA} }
+func Engines() []Engine { return []Engine{MMA, WGMMA} }
 
 // Big is what a product must have for copies of its factors to pay: no extent below
 // Extent, and at least so many multiplications. Extents are asked of all three, so what holds of one product
@@ -19,7 +22,7 @@ func Engines() []Engine { return []Engine{MMA} }
 type Big struct{ Extent, Multiplications int }
 
 // String names the engine, as its kernels' names do.
-func (e Engine) String() string { return [...]string{"narrow"}[e] }
+func (e Engine) String() string { return [...]string{"narrow", "hopper"}[e] }
 
 // BigProducts is what is big. Making a copy costs 6 bytes an element at the memory's rate and a launch. By what package
 // roofline assumes, that is level with what an H100 saves in products of 2,048³ multiplications where a copy serves
@@ -32,7 +35,12 @@ func (b Big) Takes(class Class, m, n, k int) bool {
 }
 
 // EngineOn is that of a GPU of a compute capability.
-func EngineOn(major, minor int) Engine { return MMA }
+func EngineOn(major, minor int) Engine {
+	if major == 9 && minor == 0 {
+		return WGMMA
+	}
+	return MMA
+}
 
 // Kernel is the product's kernel.
 func (e Engine) Kernel(p Product) ID { return DenseNTNarrow + 4*ID(e) + ID(p) }
@@ -46,7 +54,12 @@ func (id ID) Engine() (Engine, bool) {
 }
 
 // Tile is the shape of a block's work.
-func (e Engine) Tile() (m, n int) { return 128, 128 }
+func (e Engine) Tile() (m, n int) {
+	if e == WGMMA {
+		return 128, 256
+	}
+	return 128, 128
+}
 
 // Tiles is the number of tiles of an m×n product.
 func (e Engine) Tiles(m, n int) int {
@@ -79,8 +92,18 @@ func (id ID) Shared() int {
 	return 0
 }
 
-// shared is that of four panels of 128 rows of each factor, of 32 columns and 8 for the banks.
-func (e Engine) shared() int { return 4 * 2 * 128 * (32 + 8) * 2 }
+// shared is that of four panels of both factors: of 32 columns and 8 for the banks, or of 64 columns and, once, what it
+// takes to begin at a multiple of the swizzle's 1,024 bytes.
+func (e Engine) shared() int {
+	m, n := e.Tile()
+	if e == WGMMA {
+		return 4*(m+n)*64*2 + 1024
+	}
+	return 4 * (m + n) * (32 + 8) * 2
+}
+
+// BoxSide is the number of rows and of columns of the boxes of WGMMA's tensor maps.
+const BoxSide = 64
 
 // NarrowStride is the number of elements from one row of a copy of bfloat16 to the next.
 func NarrowStride(columns int) int { return blocks(columns, halfAlign) * halfAlign }

@@ -3,6 +3,7 @@
 package kernels_test
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -34,6 +35,22 @@ func (m *machine) narrow(at cuda.Address, rows, columns int) cuda.Address {
 		m.launch(kernels.Narrow, rows, stride, uint64(rows), uint64(stride), uint64(columns), uint64(at), uint64(to))
 	}
 	return to
+}
+
+// factor makes a copy of a matrix for an engine.
+func (m *machine) factor(e kernels.Engine, at cuda.Address, rows, columns int) uint64 {
+	m.t.Helper()
+	data := m.narrow(at, rows, columns)
+	if e != kernels.WGMMA || rows*columns == 0 {
+		return uint64(data)
+	}
+	encoded, err := m.context.TensorMap(data, rows, columns, 2*kernels.NarrowStride(columns), kernels.BoxSide)
+	m.check(err)
+	words := make([]float32, len(encoded)/4)
+	for i := range words {
+		words[i] = math.Float32frombits(binary.NativeEndian.Uint32(encoded[4*i:]))
+	}
+	return uint64(m.upload(words, 0))
 }
 
 // TestNarrow: a copy has the elements of the matrix rounded to nearest, ties to even, and zeros
@@ -92,7 +109,7 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 		words = append(words, 0)
 	}
 	at := bigPlaces[p.name]
-	words[at[0]], words[at[1]] = uint64(m.narrow(a, ar, ac)), uint64(m.narrow(b, br, bc))
+	words[at[0]], words[at[1]] = m.factor(e, a, ar, ac), m.factor(e, b, br, bc)
 	m.launchBig(e.Kernel(p.of), e.Tiles(rows, columns), words...)
 	return m.download(out, rows*columns)
 }
@@ -160,15 +177,15 @@ func TestBigLayers(t *testing.T) {
 	float := func(f float32) uint64 { return uint64(math.Float32bits(f)) }
 	plain := kernels.Choice{Class: kernels.BFloat16, Tile: kernels.Large}
 	for _, e := range kernels.Engines() {
-		copyX, copyW := m.narrow(atX, rows, in), m.narrow(atW, out, in)
+		copyX, copyW := m.factor(e, atX, rows, in), m.factor(e, atW, out, in)
 		for name, words := range map[string][]uint64{
 			"activation": {uint64(bias), uint64(device.GELU), 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 			"bernoulli":  {uint64(bias), 0, 0, 1, uint64(device.Bernoulli), uint64(atTarget), uint64(atMask), float(1), float(0.5), uint64(weights), float(0.25), float(1), 1},
 			"gaussian":   {0, 0, 0, 1, uint64(device.Gaussian), uint64(atTarget), 0, float(1), float(1), 0, float(0.25), float(0.7), 1},
 			"poisson":    {uint64(bias), 0, 0, 1, uint64(device.Poisson), uint64(atTarget), 0, float(1), float(1), 0, float(0.25), float(1), 1},
 		} {
-			run := func(id kernels.ID, x, w cuda.Address, blocks int, launch func(words ...uint64)) (pre, y []float32, loss float64) {
-				all := append([]uint64{rows, out, in, uint64(x), uint64(w)}, words...)
+			run := func(x, w uint64, blocks int, launch func(words ...uint64)) (pre, y []float32, loss float64) {
+				all := append([]uint64{rows, out, in, x, w}, words...)
 				atPre, atY, sums := m.upload(make([]float32, rows*out), 1), m.upload(make([]float32, rows*out), 0), m.upload(make([]float32, blocks), 0)
 				for place, at := range map[int]cuda.Address{7: atPre, 8: atY, 17: sums} {
 					if all[place] != 0 {
@@ -183,29 +200,29 @@ func TestBigLayers(t *testing.T) {
 			}
 			id := plain.Kernel(kernels.DenseNT)
 			blocks, _ := id.Launch(rows, out)
-			pre, y, loss := run(id, atX, atW, blocks, func(words ...uint64) { m.launch(id, rows, out, words...) })
+			pre, y, loss := run(uint64(atX), uint64(atW), blocks, func(words ...uint64) { m.launch(id, rows, out, words...) })
 			big := e.Kernel(kernels.DenseNT)
-			gotPre, gotY, gotLoss := run(big, copyX, copyW, e.Tiles(rows, out), func(words ...uint64) { m.launchBig(big, e.Tiles(rows, out), words...) })
+			gotPre, gotY, gotLoss := run(copyX, copyW, e.Tiles(rows, out), func(words ...uint64) { m.launchBig(big, e.Tiles(rows, out), words...) })
 			if !slices.Equal(gotPre, pre) || !slices.Equal(gotY, y) || math.Abs(gotLoss-loss) > 1e-5*math.Abs(loss) {
 				t.Errorf("%s by %s: another output, or a loss of %v, want %v", name, e, gotLoss, loss)
 			}
 		}
 		for _, transposed := range []bool{false, true} {
 			b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
-			run := func(id kernels.ID, dxs, dws, dbs int, launch func(blocks int, words []uint64)) (dx, dw, dbias, squares []float32) {
+			run := func(dxs, dws, dbs int, launch func(blocks int, words []uint64)) (dx, dw, dbias, squares []float32) {
 				atDX, atDW, atDB, atSq := m.upload(make([]float32, rows*in), 1), m.upload(make([]float32, in*out), 1), m.upload(make([]float32, out), 0), m.upload(make([]float32, dws+dbs), 0)
 				launch(dxs+dws+dbs, []uint64{rows, in, out, uint64(atTarget), uint64(atW), uint64(device.Tanh), uint64(atX), uint64(atDX), uint64(atX), 0, uint64(atDW), uint64(atDB), uint64(atSq)})
 				return m.download(atDX, rows*in), m.download(atDW, in*out), m.download(atDB, out), m.download(atSq, dws+dbs)
 			}
 			id := plain.Kernel(b.Product())
 			dxs, dws, dbs := b.Parts(plain.Tile)
-			dx, dw, dbias, _ := run(id, dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, words...) })
+			dx, dw, dbias, _ := run(dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, words...) })
 			dxs, dws, dbs = e.Parts(b)
 			big := e.Kernel(b.Product())
-			gotDX, gotDW, gotDB, squares := run(big, dxs, dws, dbs, func(blocks int, words []uint64) {
+			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(blocks int, words []uint64) {
 				wr, wc := b.Weights()
-				words[4], words[8] = uint64(m.narrow(atW, wr, wc)), uint64(copyX)
-				m.launchBig(big, blocks, append(words, uint64(m.narrow(atTarget, rows, out)))...)
+				words[4], words[8] = m.factor(e, atW, wr, wc), copyX
+				m.launchBig(big, blocks, append(words, m.factor(e, atTarget, rows, out))...)
 			})
 			if !slices.Equal(gotDX, dx) || !slices.Equal(gotDW, dw) || !slices.Equal(gotDB, dbias) {
 				t.Errorf("gradients of %+v by %s: other bits", b, e)

@@ -14,12 +14,12 @@ type Resources struct{ Registers, Shared int }
 var resourceTable string
 
 // ResourcesOn returns those of the kernels, by name, in the machine code for an architecture
-// such as 90; it is empty if there is none.
+// such as 90, or 90a; it is empty if there is none.
 func ResourcesOn(sm int) map[string]Resources {
 	lines := strings.Split(strings.TrimSpace(resourceTable), "\n")[1:] // the first says what the table is
 	place := -1
 	for i, name := range strings.Split(lines[0], "\t") {
-		if name == "registers sm_"+strconv.Itoa(sm) {
+		if strings.TrimSuffix(name, "a") == "registers sm_"+strconv.Itoa(sm) {
 			place = i
 		}
 	}

@@ -170,7 +170,7 @@ func testCUDAPrecision(t *testing.T, p cudaProgram) {
 
 func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
-	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90, sm_100, sm_120, compute_`,
+	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90a, sm_100, sm_120, compute_`,
 		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +NVIDIA GPU 1 .*compute capability \d+\.\d, .* of memory`,
 		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`,
 		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`, `ok +self-test cuda, strict +\d+ arrays agree`} {

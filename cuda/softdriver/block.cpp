@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "bulk.h"
 #include "checker.h"
 #include "fault.h"
 #include "fiber.h"
@@ -40,7 +41,7 @@ struct Copy {
   size_t size, bytes;  // to write, and of them to read; the others become 0
 };
 
-enum class State { kReady, kAtBarrier, kInWarp, kDone };
+enum class State { kReady, kAtBarrier, kInWarp, kAtSignal, kInGroup, kDone };
 
 // Thread is a CUDA thread with what the scheduler knows of it.
 struct Thread : SoftdriverThread {
@@ -53,6 +54,8 @@ struct Thread : SoftdriverThread {
   void* registers;
   std::vector<Copy> copies;      // on their way, in the order of their start
   std::vector<size_t> groups;    // how many of them each group that was committed has
+  Multiplications products;
+  const void* signal;            // an mbarrier that it waits for
   size_t uncommitted() const;
 };
 
@@ -92,6 +95,13 @@ class Runner {
   void copy_async(const Copy& copy, void* caller);
   void commit_copies();
   void wait_copies(size_t pending, void* caller);
+  void expect(const std::string& wrong);  // nothing
+  Bulk& bulk() { return bulk_; }
+  void wake();
+  void signal_wait(const void* signal, uint32_t parity);
+  void load_box(const void* to, const void* map, int row, int column, const void* signal);
+  Multiplications& products() { return static_cast<Thread*>(softdriver_thread)->products; }
+  void wait_products(size_t pending);
   [[noreturn]] void abandon();
   const Grid* grid() const { return grid_; }
 
@@ -118,6 +128,8 @@ class Runner {
   Place barrier_{};
   int barrier_thread_ = 0;
   int in_warp_[kMostThreads / kWarp];  // threads that wait in a primitive, by warp
+  int in_group_[kMostThreads / kWarpgroup];  // threads that wait for products, by warpgroup
+  Bulk bulk_;
   std::deque<Fiber*> ready_;
   std::vector<Fiber*> idle_;
   std::deque<Fiber> fibers_;
@@ -137,7 +149,7 @@ void Runner::lay_out(SoftdriverDim block) {
     t.thread = {unsigned(i % size.x), unsigned(i / size.x % size.y), unsigned(i / size.x / size.y)};
     t.block = block, t.block_size = size, t.grid_size = grid_->grid, t.number = int(i);
     t.state = State::kReady, t.fiber = nullptr;
-    t.copies.clear(), t.groups.clear();
+    t.copies.clear(), t.groups.clear(), t.products = {};
     order_[i] = int(i);
   }
   if (grid_->seed) {
@@ -147,6 +159,7 @@ void Runner::lay_out(SoftdriverDim block) {
   }
   started_ = 0, live_ = int(n), at_barrier_ = 0;
   std::fill(std::begin(in_warp_), std::end(in_warp_), 0);
+  std::fill(std::begin(in_group_), std::end(in_group_), 0);
 }
 
 // poison_shared fills the block's shared memory with NaN.
@@ -161,6 +174,7 @@ void Runner::poison_shared() {
   char* end = begin + shared.size;
   std::memset(begin, 0xFF, size_t(dynamic - begin));
   std::memset(dynamic, 0xFF, grid_->dynamic_shared);
+  bulk_.clear({dynamic, grid_->dynamic_shared});
   std::memset(dynamic + capacity, 0xFF, size_t(end - dynamic - capacity));
 #if defined(__SANITIZE_ADDRESS__)
   __asan_poison_memory_region(dynamic + grid_->dynamic_shared, capacity - grid_->dynamic_shared);
@@ -190,6 +204,10 @@ void Runner::run(const Grid& grid, SoftdriverDim block) {
   running_ = first;
   first->enter(main_);
   if (live_ > 0 && !faulted()) report_deadlock();
+  if (bulk_.on_their_way() > 0 && !faulted()) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) ended with %zu boxes on their way to shared memory", grid_->kernel->name, block_.x, block_.y,
+                block_.z, bulk_.on_their_way());
+  }
   if (faulted()) forsake();
   softdriver_thread = nullptr;
   grid_ = nullptr;
@@ -217,6 +235,10 @@ void Runner::work(Fiber* self) {
       if (!t.copies.empty()) {
         raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) thread %d ended with %zu copies to shared memory on their way",
                     grid_->kernel->name, block_.x, block_.y, block_.z, t.number, t.copies.size());
+      }
+      if (!t.products.asked.empty()) {
+        raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) thread %d ended with %zu products on their way", grid_->kernel->name, block_.x, block_.y,
+                    block_.z, t.number, t.products.asked.size());
       }
       if (at_barrier_ > 0) {
         raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier: block (%u,%u,%u) thread %d ended while %d threads wait at %s:%d",
@@ -414,11 +436,83 @@ void Runner::wait_copies(size_t pending, void* caller) {
   t.groups.erase(t.groups.begin(), t.groups.begin() + long(done));
 }
 
+void Runner::expect(const std::string& wrong) {
+  if (wrong.empty()) return;
+  raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) thread %d: %s", grid_->kernel->name, block_.x, block_.y, block_.z, softdriver_thread->number,
+              wrong.c_str());
+  abandon();
+}
+
+// wake lets those go on whose signals have ended a phase.
+void Runner::wake() {
+  while (const void* signal = bulk_.settled()) {
+    for (const int i : order_) {
+      Thread& t = threads_[size_t(i)];
+      if (t.state == State::kAtSignal && t.signal == signal) make_ready(t);
+    }
+  }
+}
+
+void Runner::signal_wait(const void* signal, uint32_t parity) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  for (bool yes;;) {
+    expect(bulk_.ended(signal, parity, &yes));
+    wake();
+    if (yes) return;
+    t.state = State::kAtSignal, t.signal = signal;
+    leave();
+  }
+}
+
+// load_box keeps the box until someone waits for its signal; with a seed some arrive at once.
+void Runner::load_box(const void* to, const void* map, int row, int column, const void* signal) {
+  expect(bulk_.load(to, map, row, column, signal));
+  const auto waits = [&](const Thread& t) { return t.state == State::kAtSignal && t.signal == signal; };
+  if (draw(2) || std::any_of(threads_.begin(), threads_.end(), waits)) bulk_.bring(signal);
+  wake();
+}
+
+// wait_products computes what all threads of the warpgroup have asked for, when the last of them waits for it.
+void Runner::wait_products(size_t pending) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  t.products.fenced = false;
+  if (t.products.groups.size() <= pending) return;
+  const size_t group = size_t(t.number) / kWarpgroup, first = group * kWarpgroup;
+  if (threads_.size() < first + kWarpgroup) expect("a product of a warpgroup that is not whole");
+  t.state = State::kInGroup;
+  if (++in_group_[group] < kWarpgroup) return leave();
+  in_group_[group] = 0;
+  const size_t done = t.products.groups.size() - pending;
+  size_t products = 0;
+  for (size_t g = 0; g < done; ++g) products += t.products.groups[g];
+  for (size_t i = first; i < first + kWarpgroup; ++i) {
+    if (threads_[i].products.groups != t.products.groups) expect("threads of a warpgroup that ask for different products");
+  }
+  for (size_t p = 0; p < products; ++p) {
+    const Multiplication* of[kWarpgroup];
+    for (size_t i = 0; i < kWarpgroup; ++i) of[i] = &threads_[first + i].products.asked[p];
+    expect(bulk_.multiply(of));
+  }
+  for (size_t i = first; i < first + kWarpgroup; ++i) {
+    Multiplications& m = threads_[i].products;
+    m.asked.erase(m.asked.begin(), m.asked.begin() + long(products));
+    m.groups.erase(m.groups.begin(), m.groups.begin() + long(done));
+    if (&threads_[i] != &t) make_ready(threads_[i]);
+  }
+  t.state = State::kReady;
+  if (grid_->seed) {
+    ready_.push_back(t.fiber);
+    leave();
+  }
+}
+
 void Runner::report_deadlock() {
-  int in_warp = 0;
-  for (const Thread& t : threads_) in_warp += t.state == State::kInWarp;
-  raise_fault(CUDA_ERROR_LAUNCH_TIMEOUT, "%s: block (%u,%u,%u) is stuck: %d threads wait at a barrier and %d in warp primitives for threads that never come",
-              grid_->kernel->name, block_.x, block_.y, block_.z, at_barrier_, in_warp);
+  int in_warp = 0, at_signal = 0, in_group = 0;
+  for (const Thread& t : threads_) in_warp += t.state == State::kInWarp, at_signal += t.state == State::kAtSignal, in_group += t.state == State::kInGroup;
+  raise_fault(CUDA_ERROR_LAUNCH_TIMEOUT,
+              "%s: block (%u,%u,%u) is stuck: %d threads wait at a barrier, %d in warp primitives, %d at mbarriers and %d for products of a warpgroup for threads "
+              "that never come, or bytes",
+              grid_->kernel->name, block_.x, block_.y, block_.z, at_barrier_, in_warp, at_signal, in_group);
 }
 
 Runner& runner() {
@@ -521,6 +615,49 @@ void softdriver_copy_async(void* to, const void* from, int size, int bytes) {
 void softdriver_commit_copies() { softdriver::runner().commit_copies(); }
 
 void softdriver_wait_copies(int pending) { softdriver::runner().wait_copies(size_t(pending), __builtin_return_address(0)); }
+
+void softdriver_signal_init(const void* signal, int arrivals) { softdriver::runner().expect(softdriver::runner().bulk().init(signal, arrivals)); }
+
+void softdriver_signal_expect(const void* signal, int bytes) {
+  softdriver::runner().expect(softdriver::runner().bulk().expect(signal, bytes));
+  softdriver::runner().wake();
+}
+
+void softdriver_signal_arrive(const void* signal) {
+  softdriver::runner().expect(softdriver::runner().bulk().arrive(signal));
+  softdriver::runner().wake();
+}
+
+void softdriver_signal_wait(const void* signal, uint32_t parity) { softdriver::runner().signal_wait(signal, parity); }
+
+void softdriver_map_visible(const void* map) { softdriver::runner().expect(softdriver::runner().bulk().show(map)); }
+
+void softdriver_load_box(const void* to, const void* map, int row, int column, const void* signal) {
+  softdriver::runner().load_box(to, map, row, column, signal);
+}
+
+uint32_t softdriver_shared_address(const void* p) {
+  uint32_t address = 0;
+  softdriver::runner().expect(softdriver::runner().bulk().address(p, &address));
+  return address;
+}
+
+void softdriver_wgmma(float* c, int n, uint64_t a, uint64_t b, bool across_a, bool across_b) {
+  softdriver::Multiplications& products = softdriver::runner().products();
+  if (!products.fenced) softdriver::runner().expect("a product of a warpgroup without a fence before it");
+  products.asked.push_back({c, n, a, b, across_a, across_b});
+}
+
+void softdriver_wgmma_fence() { softdriver::runner().products().fenced = true; }
+
+void softdriver_wgmma_commit() {
+  softdriver::Multiplications& products = softdriver::runner().products();
+  size_t committed = 0;
+  for (const size_t g : products.groups) committed += g;
+  products.groups.push_back(products.asked.size() - committed);
+}
+
+void softdriver_wgmma_wait(int pending) { softdriver::runner().wait_products(size_t(pending)); }
 
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value) {
   softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));

@@ -67,8 +67,8 @@ const ErrorText* error_text(CUresult code) {
 }
 
 // runs_here reports whether a fatbin holds something that the simulated device
-// and driver can run: machine code of its major version up to its minor one, or
-// PTX of at most its capability; from toolkits of the driver's own major version.
+// and driver can run: machine code of its major version up to its minor one, that of sm_90a
+// and the like on that alone, or PTX of at most its capability; from toolkits of the driver's own major version.
 CUresult runs_here(const char* image) {
   struct Header {
     uint32_t magic;
@@ -80,12 +80,18 @@ CUresult runs_here(const char* image) {
   for (const char* p = image + header.header; p < image + header.header + header.size;) {
     uint16_t kind;
     uint32_t skip, architecture;
-    uint64_t size;
+    uint64_t size, flags;
     std::memcpy(&kind, p, 2);
     std::memcpy(&skip, p + 4, 4);
     std::memcpy(&size, p + 8, 8);
     std::memcpy(&architecture, p + 28, 4);
+    std::memcpy(&flags, p + 40, 8);
     const int sm = int(architecture);
+    const bool only = flags >> 20 & 1;
+    if (only && sm != capability) {
+      p += skip + size;
+      continue;
+    }
     if ((kind == 2 && sm / 10 == capability / 10 && sm % 10 <= capability % 10) || (kind == 1 && sm <= capability)) return CUDA_SUCCESS;
     p += skip + size;
   }

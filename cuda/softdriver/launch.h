@@ -47,5 +47,18 @@ void softdriver_check_shared(const void* at, int size, const char* what);
 void softdriver_copy_async(void* to, const void* from, int size, int bytes);
 void softdriver_commit_copies();
 void softdriver_wait_copies(int pending);
+
+// mbarriers, boxes that are brought to shared memory, and products of a warpgroup: see bulk.h.
+void softdriver_signal_init(const void* signal, int arrivals);
+void softdriver_signal_expect(const void* signal, int bytes);
+void softdriver_signal_arrive(const void* signal);
+void softdriver_signal_wait(const void* signal, uint32_t parity);
+void softdriver_map_visible(const void* map);
+void softdriver_load_box(const void* to, const void* map, int row, int column, const void* signal);
+uint32_t softdriver_shared_address(const void* p);
+void softdriver_wgmma(float* c, int n, uint64_t a, uint64_t b, bool across_a, bool across_b);
+void softdriver_wgmma_fence();
+void softdriver_wgmma_commit();
+void softdriver_wgmma_wait(int pending);
 }
 #pragma GCC visibility pop

@@ -16,12 +16,13 @@ const (
 	large       = 0.70
 	ofTensor    = 0.6  // share of that which is reached of a tensor core's rate, through mma.sync
 	copied      = 0.55 // share of a tensor core's rate where factors are copied to bfloat16 before
+	byWarpgroup = 0.72 // and wgmma multiplies them
 )
 
 // Assumptions is a line that a reader of a prediction should see.
 func Assumptions() string {
-	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16; "+
-		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor, 100*copied)
+	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma; "+
+		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor, 100*copied, 100*byWarpgroup)
 }
 
 // Bound is what a launch or a step waits for most.
@@ -135,6 +136,9 @@ func cost(g GPU, l Launch) Cost {
 func tileOf(id kernels.ID) (elements int, efficiency float64) {
 	if e, ok := id.Engine(); ok {
 		m, n := e.Tile()
+		if e == kernels.WGMMA {
+			return m * n, byWarpgroup
+		}
 		return m * n, copied
 	}
 	side, efficiency := 32, small

@@ -272,3 +272,68 @@ extern "C" __global__ void __launch_bounds__(64) bug_ticket_without_fence(float*
   __syncthreads();
   if (last) x[threadIdx.x] = sums[threadIdx.x];
 }
+
+#include "hopper.cuh"
+
+extern __shared__ float2 case_panels[];
+
+enum HopperBug { kNone, kWrongParity, kSumsTooEarly, kWrongStride, kNoArrival, kArrivalTooEarly, kNoMapFence, kNoFence, kNoWaitForSums };
+
+// C = A·B, 64 rows by 256 columns, by one warpgroup and a warp that brings panels of 64 of k to two stages.
+// The sums are stored as the table of wgmma's accumulators in the PTX ISA gives them.
+template <gpudae::Order OrderA, gpudae::Order OrderB>
+__device__ inline void hopper_product(const void* a, const void* b, float* c, int64_t panels, int64_t bug) {
+  __shared__ gpudae::Signal full[2], empty[2];
+  constexpr int kBox = 8192;
+  char* stages = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(case_panels) + 1023) / 1024 * 1024);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; ++s) gpudae::signal_init(&full[s], 1), gpudae::signal_init(&empty[s], 4);
+    gpudae::signals_visible();
+  }
+  __syncthreads();
+  if (threadIdx.x >= 128) {
+    if (threadIdx.x > 128) return;
+    if (bug != kNoMapFence) gpudae::map_visible(a), gpudae::map_visible(b);
+    for (int p = 0; p < panels; ++p) {
+      gpudae::Signal* s = &full[p % 2];
+      char* to = stages + p % 2 * 5 * kBox;
+      gpudae::signal_wait(&empty[p % 2], uint32_t(p / 2 % 2) ^ 1);
+      gpudae::signal_expect(s, 5 * kBox);
+      OrderA == gpudae::kAlongK ? gpudae::load_box(to, a, 0, 64 * p, s) : gpudae::load_box(to, a, 64 * p, 0, s);
+      for (int i = 0; i < 4; ++i) {
+        char* box = to + (i + 1) * kBox;
+        OrderB == gpudae::kAlongK ? gpudae::load_box(box, b, 64 * i, 64 * p, s) : gpudae::load_box(box, b, 64 * p, 64 * i, s);
+      }
+    }
+    return;
+  }
+  float sums[128] = {};
+  for (int p = 0; p < panels; ++p) {
+    gpudae::signal_wait(&full[p % 2], uint32_t(p / 2 % 2) ^ uint32_t(bug == kWrongParity));
+    if (bug != kNoFence) gpudae::multiply_fence();
+    for (int s = 0; s < 4; ++s) {
+      const char* at = stages + p % 2 * 5 * kBox;
+      uint64_t of_a = gpudae::operand(at + s * (OrderA == gpudae::kAlongK ? 32 : 2048), kBox);
+      const uint64_t of_b = gpudae::operand(at + kBox + s * (OrderB == gpudae::kAlongK ? 32 : 2048), kBox);
+      if (bug == kWrongStride) of_a ^= uint64_t(3) << 37;  // 512 bytes in place of 1024
+      gpudae::multiply_async<OrderA, OrderB>(sums, of_a, of_b);
+    }
+    gpudae::multiply_commit();
+    if (bug != kArrivalTooEarly && bug != kSumsTooEarly && bug != kNoWaitForSums) gpudae::multiply_wait<0>();
+    if (bug != kNoArrival && threadIdx.x % 32 == 0) gpudae::signal_arrive(&empty[p % 2]);
+  }
+  if (bug == kArrivalTooEarly) gpudae::multiply_wait<0>();
+  const int warp = int(threadIdx.x) / 32, group = int(threadIdx.x) % 32 / 4, place = int(threadIdx.x) % 4;
+  for (int i = 0; i < 128; ++i) c[(16 * warp + group + (i % 4 < 2 ? 0 : 8)) * 256 + 8 * (i / 4) + 2 * place + i % 2] = sums[i];
+  if (bug == kSumsTooEarly) gpudae::multiply_wait<0>();
+}
+
+extern "C" __global__ void __launch_bounds__(160) boxes_multiplied(const void* a, const void* b, float* c, int64_t panels, int64_t across_a, int64_t across_b,
+                                                                   int64_t bug) {
+  using namespace gpudae;
+  if (across_a) {
+    across_b ? hopper_product<kAcrossK, kAcrossK>(a, b, c, panels, bug) : hopper_product<kAcrossK, kAlongK>(a, b, c, panels, bug);
+  } else {
+    across_b ? hopper_product<kAlongK, kAcrossK>(a, b, c, panels, bug) : hopper_product<kAlongK, kAlongK>(a, b, c, panels, bug);
+  }
+}

@@ -756,6 +756,97 @@ void half_a_warp_multiplies() {
   expect_fault(finish());
 }
 
+// Boxes is a product of matrices of small integers, whose rows, columns and terms fill no box.
+struct Boxes {
+  static constexpr int kRows = 50, kColumns = 200, kTerms = 150;
+  CUdeviceptr a, b, c;
+  bool across_a, across_b;
+};
+
+int of_a(int i, int k) { return (i * 7 + k * 3) % 11 - 5; }
+int of_b(int k, int j) { return (k * 5 + j * 2) % 13 - 6; }
+
+// half_matrix uploads one in bfloat16 and returns its tensor map, in device memory.
+template <class Element>
+CUdeviceptr half_matrix(int rows, int columns, const Element& element) {
+  const int stride = (columns + 7) / 8 * 8;
+  std::vector<uint16_t> halves(size_t(rows * stride), 0x7FFF);  // behind the rows: NaN, which is not to be read
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < columns; ++j) {
+      const float x = float(element(i, j));
+      uint32_t bits;
+      std::memcpy(&bits, &x, 4);
+      halves[size_t(i * stride + j)] = uint16_t(bits >> 16);
+    }
+  }
+  const CUdeviceptr data = allocate(halves.size()), at = allocate(32);
+  OK(cuMemcpyHtoD(data, halves.data(), 2 * halves.size()));
+  CUtensorMap map;
+  const cuuint64_t extents[] = {cuuint64_t(columns), cuuint64_t(rows)}, strides[] = {cuuint64_t(2 * stride)};
+  const cuuint32_t box[] = {64, 64}, steps[] = {1, 1}, wide[] = {128, 64};
+  const auto encode = [&](const cuuint64_t* lengths, const cuuint32_t* boxes) {
+    return cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, reinterpret_cast<void*>(data), extents, lengths, boxes, steps,
+                                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  };
+  const cuuint64_t odd[] = {cuuint64_t(2 * stride + 2)};
+  CHECK(encode(odd, box) == CUDA_ERROR_INVALID_VALUE && encode(strides, wide) == CUDA_ERROR_INVALID_VALUE);
+  OK(encode(strides, box));
+  OK(cuMemcpyHtoD(at, &map, sizeof map));
+  return at;
+}
+
+Boxes new_boxes(bool across_a, bool across_b) {
+  Boxes x = {0, 0, allocate(64 * 256), across_a, across_b};
+  x.a = across_a ? half_matrix(x.kTerms, x.kRows, [](int k, int i) { return of_a(i, k); }) : half_matrix(x.kRows, x.kTerms, [](int i, int k) { return of_a(i, k); });
+  x.b = across_b ? half_matrix(x.kTerms, x.kColumns, [](int k, int j) { return of_b(k, j); }) : half_matrix(x.kColumns, x.kTerms, [](int j, int k) { return of_b(k, j); });
+  return x;
+}
+
+CUresult multiply_boxes(const Boxes& x, int bug) {
+  CUfunction f;
+  OK(cuModuleGetFunction(&f, module_, "boxes_multiplied"));
+  OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 82 << 10));
+  OK(launch("boxes_multiplied", 1, 160, {x.a, x.b, x.c, 3, x.across_a, x.across_b, uint64_t(bug)}, 81 << 10));
+  return finish();
+}
+
+bool boxes_right(const Boxes& x) {
+  const std::vector<float> c = download(x.c, 64 * 256);
+  for (int i = 0; i < 64; ++i) {
+    for (int j = 0; j < 256; ++j) {
+      int want = 0;
+      for (int k = 0; k < x.kTerms && i < x.kRows && j < x.kColumns; ++k) want += of_a(i, k) * of_b(k, j);
+      if (c[size_t(i * 256 + j)] != float(want)) return false;
+    }
+  }
+  return true;
+}
+
+void boxes_are_multiplied() {
+  for (int order = 0; order < 4; ++order) {
+    for (int seed = 0; seed < 4; ++seed) {
+      softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+      const Boxes x = new_boxes(order & 1, order & 2);
+      OK(multiply_boxes(x, 0));
+      CHECK(boxes_right(x));
+    }
+  }
+}
+
+// A bug that makes the product wrong, or is a fault.
+template <int Bug>
+void boxes_multiplied_with() {
+  const Boxes x = new_boxes(false, false);
+  if (multiply_boxes(x, Bug)) return;
+  CHECK(!boxes_right(x));
+  std::fprintf(stderr, "the product is wrong\n");
+}
+void a_product_without_its_map() {
+  Boxes x = new_boxes(false, false);
+  x.b = x.c;
+  expect_fault(multiply_boxes(x, 0));
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -764,6 +855,7 @@ struct Case {
 };
 
 #define SILENT(name) {#name, name, "", "", ""}
+#define ANY(name, run, text) {name, run, text, text, text}
 const Case cases[] = {
     SILENT(totals_agree_at_any_order),
     SILENT(dynamic_shared_memory_reverses),
@@ -776,6 +868,7 @@ const Case cases[] = {
     SILENT(operands_are_rounded),
     SILENT(matrices_lie_as_documented),
     SILENT(copies_arrive_in_groups),
+    SILENT(boxes_are_multiplied),
     SILENT(fresh_memory_is_nan),
     SILENT(pinned_memory_is_stale_until_synchronised),
     SILENT(registered_memory_is_read_where_it_lies),
@@ -822,6 +915,15 @@ const Case cases[] = {
     {"copies_off_alignment", copies_off_alignment, "cp.async at an address that is misaligned", "cp.async at an address that is misaligned",
      "cp.async at an address that is misaligned"},
     {"half_a_warp_multiplies", half_a_warp_multiplies, "is stuck", "is stuck", "is stuck"},
+    ANY("mbarrier_of_another_phase", boxes_multiplied_with<1>, "boxes on their way to shared memory"),
+    ANY("sums_read_too_early", boxes_multiplied_with<2>, "the product is wrong"),
+    ANY("descriptor_of_another_stride", boxes_multiplied_with<3>, "the product is wrong"),
+    ANY("stage_never_given_back", boxes_multiplied_with<4>, "129 at mbarriers"),
+    ANY("stage_given_back_too_early", boxes_multiplied_with<5>, "the product is wrong"),
+    ANY("map_without_fence", boxes_multiplied_with<6>, "a tensor map of global memory without a fence"),
+    ANY("product_without_fence", boxes_multiplied_with<7>, "a product of a warpgroup without a fence"),
+    ANY("products_not_waited_for", boxes_multiplied_with<8>, "products on their way"),
+    ANY("map_that_is_none", a_product_without_its_map, "a tensor map that was not encoded"),
     {"work_after_a_free_is_too_late", work_after_a_free_is_too_late, "parameter 0 is no live memory", "parameter 0 is no live memory",
      "parameter 0 is no live memory"},
     {"freed_memory_is_used", freed_memory_is_used, "parameter 0 is no live memory", "parameter 0 is no live memory", "parameter 0 is no live memory"},

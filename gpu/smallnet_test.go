@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,6 +234,32 @@ func TestSmallNetFallsBack(t *testing.T) {
 	c.run(t, dev)
 	if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel for many steps, small_net in ") {
 		t.Error(how)
+	}
+}
+
+// TestSmallNetHasOneArithmetic: what a kernel on tensor cores does at once, gaussian noise on the way from
+// the data and the loss of the last layer as its epilogue, leaves the bits of the parts that it stands
+// for, which take the step if a stage follows that corrupts nothing, or columns have weights of 1.
+func TestSmallNetHasOneArithmetic(t *testing.T) {
+	for _, rows := range []int{32, 27, 48} { // of which 32 is padded to what the kernel has code for
+		for _, class := range []kernels.Class{kernels.Float32, kernels.BFloat16} {
+			c := smallCase{model: model.Config{Hidden: []int{40, 6}, Corruption: "gaussian:0.3", Likelihood: "gaussian:0.7"}, table: wave(100, 20)}
+			c.change = func(c *train.Config) { c.Batch, c.Epochs = rows, 2 }
+			run := func() *train.Result {
+				dev := open(t, gpu.Options{Class: class})
+				defer dev.Close()
+				result := c.run(t, dev)
+				if how := dev.RecordedAs(); !strings.HasPrefix(how, fmt.Sprintf("one kernel for many steps, %s in ", kernels.Net(class))) {
+					t.Fatal(how)
+				}
+				return result
+			}
+			want := run()
+			c.model.Corruption = "gaussian:0.3+masking:0"
+			c.compare(t, run(), want, "without a stage that does nothing")
+			c.model.Corruption, c.model.ColumnWeights = "gaussian:0.3", slices.Repeat([]float64{1}, 20)
+			c.compare(t, run(), want, "without weights")
+		}
 	}
 }
 

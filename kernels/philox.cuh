@@ -93,12 +93,10 @@ __device__ inline SinCos sincos_turn(uint32_t w) {
   c = __fmul_rn(__fmul_rn(c, z), z);
   c = __fadd_rn(c, -__fmul_rn(0.5f, z));
   c = __fadd_rn(c, 1.0f);
-  switch (quarter & 3) {
-    case 0: return {s, c};
-    case 1: return {c, -s};
-    case 2: return {-s, -c};
-    default: return {-c, s};
-  }
+  // (s, c), (c, -s), (-s, -c) or (-c, s), by signs and a swap and not by cases, of which the lanes of a warp have all four
+  const bool odd = quarter & 1;
+  const uint32_t sin_sign = (quarter & 2) << 30, cos_sign = ((quarter + 1) & 2) << 30;
+  return {__uint_as_float(__float_as_uint(odd ? c : s) ^ sin_sign), __uint_as_float(__float_as_uint(odd ? s : c) ^ cos_sign)};
 }
 
 struct NormalPair {

@@ -19,9 +19,15 @@
 // alone. That it cannot overflow otherwise is known from the greatest delta and input.
 //
 // Geometry: Once, with dynamic shared memory. Launched by a program of Device.Record.
+//
+// Rows of weights, and of matrices of the minibatch, lie odd multiples of four apart: eight lanes
+// that read quads of eight successive rows meet no bank twice.
 #include "small_net.cuh"
 
 namespace gpudae {
+
+// weight_stride is how far a layer's rows of weights are apart.
+__device__ inline int weight_stride(const NetLayer& l) { return int(l.columns) | 4; }
 
 // load reads N neighbours, which are aligned.
 template <int N>
@@ -43,7 +49,7 @@ __device__ inline void load(const float* p, float (&to)[N]) {
 // a thread a tile, each sum in the order of k. It returns whether one is large.
 template <int M, int N>
 __device__ inline bool forward_tiles(const SmallNet& n, const NetLayer& l, float* memory) {
-  const int groups = int(l.rows) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.columns), width = l.stride();
+  const int groups = int(l.rows) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.columns), width = weight_stride(l);
   const float *w = memory + l.w, *x = memory + l.x, *bias = memory + n.biases + l.unit;
   float *y = memory + l.y, *pre = memory + n.deltas + l.unit * stride;
   const int act = int(l.act);
@@ -103,7 +109,7 @@ __device__ inline bool forward(const SmallNet& n, const NetLayer& l, float* memo
 // M units of that one by N rows of the minibatch.
 template <int M, int N>
 __device__ inline bool backward_tiles(const SmallNet& n, const NetLayer& l, const NetLayer& below, float* memory) {
-  const int groups = int(l.columns) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.rows), width = l.stride();
+  const int groups = int(l.columns) / M, across = int(n.batch) / N, stride = int(n.stride), depth = int(l.rows), width = weight_stride(l);
   const float *w = memory + l.w, *delta = memory + n.deltas + l.unit * stride;
   float* to = memory + n.deltas + below.unit * stride;
   const int act = int(below.act);
@@ -278,6 +284,25 @@ struct TileMoments {
   __device__ float* second_row(int j) const { return at + second + j * (4 * kNetThreads); }
 };
 
+// load_weights copies the weights from their arena, and store_weights to it.
+__device__ inline void load_weights(const SmallNet& n, float* memory) {
+  for (int l = 0; l < n.layers; ++l) {
+    const NetLayer& layer = n.layer[l];
+    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
+      memory[layer.w + e / int(layer.in) * weight_stride(layer) + e % int(layer.in)] = n.params[layer.weight + e];
+    }
+  }
+}
+
+__device__ inline void store_weights(const SmallNet& n, const float* memory) {
+  for (int l = 0; l < n.layers; ++l) {
+    const NetLayer& layer = n.layer[l];
+    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
+      n.params[layer.weight + e] = memory[layer.w + e / int(layer.in) * weight_stride(layer) + e % int(layer.in)];
+    }
+  }
+}
+
 // load_moments copies the moments of the weights from their arenas, and store_moments
 // to them.
 __device__ inline void load_moments(const SmallNet& n) {
@@ -314,7 +339,7 @@ __device__ inline float update_weights(const SmallNet& n, float* memory, const C
   for (int tile = threadIdx.x; tile < n.tiles; tile += kNetThreads) {
     const WeightTile t = weight_tile(n, tile);
     const TileMoments moments = TileMoments::of(n, tile);
-    const int stride = t.layer->stride();
+    const int stride = weight_stride(*t.layer);
     float* w = memory + t.layer->w + t.first * stride + t.k;
     float g[4][4];
     weight_gradient(n, memory, t, g);
@@ -362,14 +387,21 @@ struct ExactProducts {
   const SmallNet& n;
 
   __device__ explicit ExactProducts(const NetState& s) : n(s.net) {}
-  __device__ void load() const { load_moments(n); }
-  __device__ void store() const { store_moments(n); }
+  __device__ void load(float* memory) const { load_weights(n, memory), load_moments(n); }
+  __device__ void store(const float* memory) const { store_weights(n, memory), store_moments(n); }
+  __device__ void prepare() const {}
+  __device__ bool minibatch(float*, bool*) const { return false; }
   __device__ void input(float*) const {}
-  __device__ bool forward(const NetLayer& l, float* memory) const { return gpudae::forward(n, l, memory); }
+  __device__ bool forward(const NetLayer& l, float* memory) const {
+    const bool last = &l == n.layer + n.layers - 1;  // whose output is no layer's input
+    return gpudae::forward(n, l, memory) && !last;
+  }
+  __device__ bool has_loss() const { return false; }
+  __device__ float loss() const { return 0; }
   __device__ auto gaussian() const {
     return [sigma = n.sigma.value](const float* a, int, float x) { return gpudae::gaussian(*a, x, sigma); };
   }
-  __device__ static void put(float* row, int, int i, float x) { row[i] = x; }
+  __device__ void put(float* deltas, int unit, int i, float x) const { deltas[unit * n.stride + i] = x; }
   __device__ bool backward(const NetLayer& l, const NetLayer& below, float* memory) const { return gpudae::backward(n, l, below, memory); }
   __device__ float squares(const float* memory) const { return gpudae::squares(n, memory); }
   __device__ float update(float* memory, const Change& change) const { return update_all(n, memory, change); }

@@ -4,20 +4,19 @@
 //
 // Shared memory holds
 //
-//   weights [out, in]       a layer's, in float32, rows NetLayer::stride() apart
+//   weights [out, in]       a layer's
 //   biases, their moments   [units] each, and where they lie in the arenas: those of all
 //                           layers, one after the other
 //   clean, corrupted, mask  [features, stride], in float32, the mask only if the loss needs it
-//   inputs [in, stride]     of the products of each layer
-//   deltas [units, stride]  ∂loss/∂(input of the activation) of each layer
+//   inputs [in, batch]      of the products of each layer
+//   deltas [units, batch]   ∂loss/∂(input of the activation) of each layer
 //
 // Matrices of the minibatch have a column for each row of it, so that a layer's units
 // lie along the outer index in all three products. Extents are rounded up, to what the
-// arithmetic of the products is made for, and what is added is 0. Strides are odd multiples
-// of four: eight lanes that read quads of eight successive rows meet no bank twice.
+// arithmetic of the products is made for, and what is added is 0.
 //
-// The arithmetic of the products is a class, of which train says what it has:
-// small_net.cu and small_net_tensor.cu.
+// The arithmetic of the products is a class, of which train says what it has, in small_net.cu
+// and small_net_tensor.cu. How weights, inputs and deltas lie is its own.
 #pragma once
 
 #include "activation.cuh"
@@ -44,6 +43,26 @@ __device__ inline T* settled(T* p) {
 #endif
 }
 
+// settled_global is the same for an address of global memory.
+template <class T>
+__device__ inline T* settled_global(T* p) {
+#ifdef __CUDACC__
+  asm volatile("" : "+l"(p));
+#endif
+  return p;
+}
+
+// net_thread is the thread's number, as if it were another each time: what follows from it alone
+// would else be kept in registers from the first step to the last.
+__device__ inline int net_thread() {
+  int t = threadIdx.x;
+#ifdef __CUDACC__
+  asm volatile("" : "+r"(t));
+  __builtin_assume(t >= 0 && t < kNetThreads);
+#endif
+  return t;
+}
+
 // NetLayer is a dense layer, columns and rows its extents with padding; weight and bias
 // are places in the arenas of parameters, w, x and y in shared memory. tile and unit
 // count those of the layers before it.
@@ -60,8 +79,6 @@ struct NetLayer {
   int64_t y;
   int64_t tile;
   int64_t unit;
-
-  __device__ int stride() const { return int(columns) | 4; }
 };
 
 // NetStage is a stage of the corruption, with the words of corrupt.cu.
@@ -159,6 +176,12 @@ struct NetState {
   int large[kNetWarps];
 };
 
+// net_state is the block's.
+__device__ inline NetState& net_state() {
+  __shared__ NetState state;
+  return state;
+}
+
 // A delta or an input beyond these makes the threads compute the norm of the gradient
 // before they change anything: below them it cannot overflow.
 constexpr float kLargeInput = 1e8f, kLargeDelta = 1e6f;
@@ -166,26 +189,30 @@ constexpr float kLargeInput = 1e8f, kLargeDelta = 1e6f;
 __device__ inline bool beyond(float x, float limit) { return !(fabsf(x) <= limit); }
 
 // choose finds the rows of the minibatch, and the rule's numbers at this step.
-__device__ inline void choose(NetState& s) {
+template <class Products>
+__device__ inline void choose(NetState& s, const Products& products) {
+  const int thread = net_thread();
   const SmallNet& n = s.net;
-  for (int i = threadIdx.x; i < n.rows; i += kNetThreads) {
+  for (int i = (thread + 3 * kWarp) % kNetThreads; i < n.rows; i += kNetThreads) {  // a few rows are those of the sixth warp, which has less to do besides
     const uint32_t position = permute(s.order, s.cursor + uint32_t(i) / uint32_t(n.replicates));
     s.position[i] = position;
     s.row[i] = permute(s.split, uint32_t(n.lo) + position);
   }
-  if (threadIdx.x == kNetThreads - 1) {
+  if (thread == kNetThreads - 1) {
     const float t = float(s.step + 1);
     const Hyper rule = {0, n.beta1.value, n.beta2.value, n.epsilon.value, 1, 1, n.nesterov != 0};
     s.hyper = at_step(rule, t, n.rates[s.index]);
     s.average = averaging(n.decay.value, t);
+    products.prepare();
   }
 }
 
 // net_sum is the sum of v over the block, the same in every thread. Every thread must call it.
 __device__ inline float net_sum(float v) {
+  const int thread = net_thread();
   __shared__ float partial[kNetWarps];
   v = warp_sum(v);
-  if (threadIdx.x % kWarp == 0) partial[threadIdx.x / kWarp] = v;
+  if (thread % kWarp == 0) partial[thread / kWarp] = v;
   __syncthreads();
   float sum = 0;
 #pragma unroll
@@ -198,16 +225,17 @@ __device__ inline float net_sum(float v) {
 // lane for a row. It returns whether the thread saw something large.
 template <class Element>
 __device__ inline bool gather_rows(const NetState& s, const Element* data, float* memory) {
+  const int thread = net_thread();
   const SmallNet& n = s.net;
   const int features = int(n.features), rows = int(n.rows), stride = int(n.stride), clean = int(n.clean), corrupted = int(n.corrupted);
   const int mask = int(n.mask);
   const float scale = n.data_scale.value;
   bool large = false;
 #pragma unroll 1
-  for (int i = threadIdx.x % kWarp; i < rows; i += kWarp) {
+  for (int i = thread % kWarp; i < rows; i += kWarp) {
     const Element* row = data + int64_t(s.row[i]) * features;
 #pragma unroll 1
-    for (int first = int(threadIdx.x) / kWarp; first < features; first += 4 * kNetWarps) {
+    for (int first = thread / kWarp; first < features; first += 4 * kNetWarps) {
       Element read[4] = {};  // at once, since each comes from afar
 #pragma unroll
       for (int q = 0; q < 4; ++q) {
@@ -267,18 +295,20 @@ __device__ inline Outcome outcome(const Kind& kind, const Cell& c, const NoNorma
 // columns, which share a block of the generator, a lane for a row.
 template <class Kind>
 __device__ inline bool corrupt_stage(const NetState& s, const NetStage& g, float* memory, const Kind& kind) {
+  const int thread = net_thread();
   const SmallNet& n = s.net;
   const int stride = int(n.stride), features = int(n.features), rows = int(n.rows);
   const uint32_t *of_column = g.of_column, *continuous = g.continuous;
   const bool masks = n.mask >= 0;
   bool large = false;
 #pragma unroll 1
-  for (int first = int(threadIdx.x) / kWarp * 4; first < features; first += kNetWarps * 4) {
+  for (int first = thread / kWarp * 4; first < features; first += kNetWarps * 4) {
     const int end = first + 4 < features ? first + 4 : features;
 #pragma unroll 1
-    for (int i = threadIdx.x % kWarp; i < rows; i += kWarp) {
+    for (int i = thread % kWarp; i < rows; i += kWarp) {
       Cell cell;
-      typename NormalsOf<Kind>::Type normals;
+      cell.words = {};
+      typename NormalsOf<Kind>::Type normals = {};  // so that no register waits for the first block
       cell.position = s.position[i], cell.seed = g.seed;
       cell.at = {uint32_t(g.stream), uint32_t(g.stage), uint32_t(i) % uint32_t(n.replicates), 0, uint32_t(s.step), s.row[i], 0};
       float* x = memory + int(n.corrupted) + first * stride + i;
@@ -328,32 +358,33 @@ __device__ inline bool corrupt(const NetState& s, const NetStage& g, float* memo
 // likelihood_of makes deltas of the last layer's output, and returns the thread's part of
 // the sum of losses; term(a, second, x) is -log p(x|a) and its derivatives, by Two numbers
 // of the output.
-template <class Products, bool Two, class Family>
-__device__ inline float likelihood_of(const SmallNet& n, float* memory, bool* large, const Family& term) {
+template <bool Two, class Products, class Family>
+__device__ inline float likelihood_of(const Products& products, const SmallNet& n, float* memory, bool* large, const Family& term) {
+  const int thread = net_thread();
   const NetLayer& l = n.layer[n.layers - 1];
   const int stride = int(n.stride), features = int(n.features), second = features * stride, batch = int(n.batch), rows = int(n.rows);
+  float* deltas = memory + n.deltas;
   const bool masks = n.mask >= 0;
   const int to_clean = int(n.clean - l.y), to_mask = masks ? int(n.mask - l.y) : to_clean;
   const float scale = n.scale.value, destroyed = masks ? n.destroyed.value : 1.0f, untouched = masks ? n.untouched.value : 1.0f;
   const float* weights = n.weights;
   float sum = 0;
 #pragma unroll 1
-  for (int i = threadIdx.x % kWarp; i < batch; i += kWarp) {
+  for (int i = thread % kWarp; i < batch; i += kWarp) {
     const bool there = i < rows;
-    const float* output = memory + int(l.y) + int(threadIdx.x) / kWarp * stride + i;
-    float* deltas = memory + int(n.deltas) + (int(l.unit) + int(threadIdx.x) / kWarp) * stride;
+    const float* output = memory + int(l.y) + thread / kWarp * stride + i;
 #pragma unroll 1
-    for (int j = int(threadIdx.x) / kWarp; j < features; j += kNetWarps, deltas += kNetWarps * stride, output += kNetWarps * stride) {
+    for (int j = thread / kWarp; j < features; j += kNetWarps, output += kNetWarps * stride) {
       const Term t = term(output, second, there ? output[to_clean] : 0.0f);
       float w = output[to_mask] == 1.0f ? destroyed : untouched;
       if (weights) w *= weights[j];
       sum += there ? w * t.loss : 0.0f;
       const float delta = there ? scale * w * t.gradient : 0.0f;
-      Products::put(deltas, batch, i, delta);
+      products.put(deltas, int(l.unit) + j, i, delta);
       *large |= beyond(delta, kLargeDelta);
       if (Two) {
         const float delta2 = there ? scale * w * t.gradient2 : 0.0f;
-        Products::put(deltas + second, batch, i, delta2);
+        products.put(deltas, int(l.unit) + features + j, i, delta2);
         *large |= beyond(delta2, kLargeDelta);
       }
     }
@@ -364,11 +395,11 @@ __device__ inline float likelihood_of(const SmallNet& n, float* memory, bool* la
 template <class Products>
 __device__ inline float likelihood(const Products& products, const SmallNet& n, float* memory, bool* large) {
   switch (n.likelihood) {
-    case kBernoulli: return likelihood_of<Products, false>(n, memory, large, [](const float* a, int, float x) { return bernoulli(*a, x); });
-    case kPoisson: return likelihood_of<Products, false>(n, memory, large, [](const float* a, int, float x) { return poisson_counts(*a, x); });
+    case kBernoulli: return likelihood_of<false>(products, n, memory, large, [](const float* a, int, float x) { return bernoulli(*a, x); });
+    case kPoisson: return likelihood_of<false>(products, n, memory, large, [](const float* a, int, float x) { return poisson_counts(*a, x); });
     case kGaussianLearned:
-      return likelihood_of<Products, true>(n, memory, large, [&](const float* a, int second, float x) { return gaussian_learned(*a, a[second], x, n.sigma.value); });
-    default: return likelihood_of<Products, false>(n, memory, large, products.gaussian());
+      return likelihood_of<true>(products, n, memory, large, [&](const float* a, int second, float x) { return gaussian_learned(*a, a[second], x, n.sigma.value); });
+    default: return likelihood_of<false>(products, n, memory, large, products.gaussian());
   }
 }
 
@@ -399,7 +430,7 @@ struct Change {
   __device__ void follow(int place, float theta) const { ema[place] = average * ema[place] + (1.0f - average) * theta; }
 };
 
-// begin reads the description, parameters, biases' moments, clock and spikes.
+// begin reads the description, biases with their moments, clock and spikes.
 __device__ inline void begin(NetState& s, const uint64_t* words, float* memory) {
   uint64_t* to = reinterpret_cast<uint64_t*>(&s.net);
   for (int i = threadIdx.x; i < int(sizeof s.net / 8); i += kNetThreads) to[i] = words[i];
@@ -414,12 +445,6 @@ __device__ inline void begin(NetState& s, const uint64_t* words, float* memory) 
     for (int i = 0; n.spikes && i < 3; ++i) s.spikes[i] = n.spikes[i];
   }
   __syncthreads();
-  for (int l = 0; l < n.layers; ++l) {
-    const NetLayer& layer = n.layer[l];
-    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
-      memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)] = n.params[layer.weight + e];
-    }
-  }
   for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
     const int place = find_bias(n, u);
     float* at = memory + n.biases + u;
@@ -434,12 +459,6 @@ __device__ inline void begin(NetState& s, const uint64_t* words, float* memory) 
 // finish writes what begin read.
 __device__ inline void finish(const NetState& s, const float* memory) {
   const SmallNet& n = s.net;
-  for (int l = 0; l < n.layers; ++l) {
-    const NetLayer& layer = n.layer[l];
-    for (int e = threadIdx.x; e < layer.out * layer.in; e += kNetThreads) {
-      n.params[layer.weight + e] = memory[layer.w + e / int(layer.in) * layer.stride() + e % int(layer.in)];
-    }
-  }
   for (int u = threadIdx.x; u < n.units; u += kNetThreads) {
     const int place = bias_place(n, memory, u);
     if (place < 0) continue;
@@ -469,8 +488,9 @@ __device__ inline void tick(NetState& s, float loss, float grad_sq) {
 
 // vote tells the block whether a thread saw something large: any_large, after a barrier.
 __device__ inline void vote(NetState& s, bool large) {
+  const int thread = net_thread();
   const bool any = __any_sync(kWholeWarp, large);
-  if (threadIdx.x % kWarp == 0) s.large[threadIdx.x / kWarp] = any;
+  if (thread % kWarp == 0) s.large[thread / kWarp] = any;
 }
 
 __device__ inline bool any_large(const NetState& s) {
@@ -494,53 +514,61 @@ __device__ inline float learn(Products& products, const NetState& s, float* memo
   }
   if (!applied) return grad_sq;
   const Hyper& h = s.hyper;
-  const Change change = {{h.rate, h.beta1, h.beta2, h.epsilon, h.unbias1, h.unbias2, h.nesterov}, shrinking(n.clip.value, grad_sq), n.weight_decay.value,
-                         s.average, int(n.decayed), n.ema};
+  Change change = {{h.rate, h.beta1, h.beta2, h.epsilon, h.unbias1, h.unbias2, h.nesterov}, 1, n.weight_decay.value, s.average, int(n.decayed), n.ema};
+  if (n.clip.value > 0) change.shrink = shrinking(n.clip.value, grad_sq);
   const float sum = products.update(memory, change);
   return first ? grad_sq : net_sum(sum);
 }
 
 // train takes the steps. Of Products, the arithmetic, it asks
 //
-//   Products(state), load(), store()      moments from the arenas and to them
-//   input(memory)                         the first layer's input, from corrupted
-//   forward(layer, memory)                its output; whether one is large
+//   Products(state)
+//   load(memory), store(memory)           weights and their moments from the arenas and to them
+//   prepare()                             what else follows from the rule's numbers; one thread calls it
+//   minibatch(memory, &large)             all of gather, corrupt and input, or false if it cannot
+//   input(memory)                         the first layer's input, from corrupted; like minibatch, with a barrier behind it
+//   forward(layer, memory)                its output; whether a layer's input, or a delta, is large
+//   has_loss(), loss()                    whether the last layer's forward has left its deltas, and the thread's part of the loss
 //   gaussian()                            the family, for likelihood_of
-//   put(row, batch, i, x)                 an element of a row of inputs or deltas
+//   put(deltas, unit, i, x)               a delta
 //   backward(layer, below, memory)        deltas of the layer below; whether one is large
 //   squares(memory)                       the thread's part of the gradient's sum of squares
 //   update(memory, change)                the same, and new parameters
 //
 // with a barrier of the block between any two that differ in what they write.
 template <class Products>
-__device__ inline void train(const uint64_t* words, int64_t steps, float* memory) {
-  __shared__ NetState state;
-  NetState& s = *settled(&state);
+__device__ __forceinline__ void train(const uint64_t* words, int64_t steps, float* memory) {
+  NetState& s = *settled(&net_state());
   memory = settled(memory);
   begin(s, words, memory);
   const SmallNet& n = s.net;
   Products products(s);
-  products.load();
+  products.load(memory);
   __syncthreads();
 #pragma unroll 1
   for (int64_t step = 0; step < steps; ++step) {
-    choose(s);
+    choose(s, products);
     __syncthreads();
-    bool large = gather(s, memory);
+    bool large = false;
+    const bool drawn = products.minibatch(memory, &large);
+    if (!drawn) {
+      large = gather(s, memory);
 #pragma unroll 1
-    for (int g = 0; g < n.stages; ++g) {
+      for (int g = 0; g < n.stages; ++g) {
+        __syncthreads();
+        large |= corrupt(s, n.noise[g], memory);
+      }
       __syncthreads();
-      large |= corrupt(s, n.noise[g], memory);
+      products.input(memory);
     }
-    __syncthreads();
-    products.input(memory);
 #pragma unroll 1
     for (int l = 0; l < n.layers; ++l) {
-      const bool beyond = products.forward(n.layer[l], memory);
-      large |= beyond && l + 1 < n.layers;  // the last one's output is no layer's input
+      large |= products.forward(n.layer[l], memory);
       __syncthreads();
     }
-    const float loss = n.mean.value * net_sum(likelihood(products, n, memory, &large));
+    float part = products.loss();
+    if (!products.has_loss()) part = likelihood(products, n, memory, &large);
+    const float loss = n.mean.value * net_sum(part);
 #pragma unroll 1
     for (int l = int(n.layers) - 1; l > 0; --l) {
       large |= products.backward(n.layer[l], n.layer[l - 1], memory);
@@ -550,10 +578,10 @@ __device__ inline void train(const uint64_t* words, int64_t steps, float* memory
     __syncthreads();
     const float grad_sq = learn(products, s, memory, loss);
     __syncthreads();
-    if (threadIdx.x == 0) tick(s, loss, grad_sq);
+    if (threadIdx.x == 2 * kWarp) tick(s, loss, grad_sq);
     __syncthreads();
   }
-  products.store();
+  products.store(memory);
   finish(s, memory);
 }
 

@@ -47,12 +47,12 @@ func NetTile(c Class) int {
 }
 
 // NetMoments is the number of floats of the memory in which the kernel of small nets keeps
-// the moments of so many tiles: a thread's tile, or a warp's, by rows of four.
+// the moments of so many tiles by rows of four: of a thread's tile, or of a warp's with its weights.
 func NetMoments(c Class, tiles int) int {
 	if c == Strict {
 		return 2 * 16 * threads * blocks(tiles, threads)
 	}
-	return 2 * 8 * threads * blocks(tiles, netWarps)
+	return 3 * 8 * threads * blocks(tiles, netWarps)
 }
 
 // NetThreads is the size of the block of a small net.

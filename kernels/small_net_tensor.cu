@@ -3,45 +3,32 @@
 // A factor of a product is the sum of two numbers of bfloat16, x = x₁ + x₂ and 16
 // significant bits. bf16x3 takes x₁y₁ + x₁y₂ + x₂y₁ for xy, which is off by 2⁻¹⁶ of it at
 // most and, as errors of many factors go both ways, by about 10⁻⁶ of a product's norm;
-// bf16 takes x₁y₁. x₁y₁ and the others are added apart: those are some 2⁻⁸ of it, and so
-// is what tensor cores, which round sums toward zero, make of them.
+// bf16 takes x₁y₁. x₁y₁ and the others are added apart, or the others first: those are some 2⁻⁸ of
+// it, and so is what tensor cores, which round sums toward zero, make of them.
 //
-// In shared memory, a row of inputs or deltas of the minibatch has all x₁, then all x₂.
-// They are rounded where they are computed, weights where they are multiplied. So are
-// the output of the last layer and x̃ through the stages of its corruption, which have
-// one matrix of float32 after another.
+// Factors, weights too, are rounded where they are computed, and lie in shared memory as
+// small_net_planes.cuh says. In float32 there are clean, corrupted and mask, of rows 8 more than
+// the minibatch's apart; the output of the last layer, if no epilogue takes it, is where x̃ was.
 //
 // A warp has 16 units by 8, 16 or 32 rows of a layer's output; of the gradient, tiles of
-// 16×16 weights, every eighth. Moments of the first kHeldTiles of them are in registers as
-// long as the kernel runs, as fragments of the gradient lie, which thus goes from its
-// product into the update. Those of other tiles are in global memory.
+// 16×16 weights, every eighth. Those weights in float32 and their moments, as fragments of the
+// gradient lie, are in registers as long as the kernel runs, of the first kHeldTiles of them, and
+// those of others in global memory. So a gradient goes from its product into the update, and
+// from there the factors of the next step into shared memory.
+//
+// Two common things are done at once: rows of four times as many features, corrupted by
+// gaussian noise alone, go from the data set through the noise into the first layer's input; and the
+// gaussian loss is the epilogue of the last layer. Both leave what the parts leave that they stand
+// for, bit for bit, but for the order in which losses are added. For 32 rows with padding there is code with their
+// number known.
 //
 // Geometry: Once, with dynamic shared memory. Launched by a program of Device.Record.
-#include "mma.cuh"
 #include "small_net.cuh"
+#include "small_net_planes.cuh"
 
 namespace gpudae {
 
-constexpr int kHeldTiles = 6, kNetTiles = 232;
-
-// Halves are two numbers as sums of two of bfloat16, of which high is the larger.
-struct Halves {
-  uint32_t high, low;
-};
-
-__device__ inline float lower(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ inline float upper(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
-
-__device__ inline Halves halve(float x, float y) {
-  const uint32_t high = to_bf16(x, y);
-  return {high, to_bf16(x - lower(high), y - upper(high))};
-}
-
-// halves_at is a row's number at i.
-__device__ inline float halves_at(const float* row, int batch, int i) {
-  const uint32_t* at = reinterpret_cast<const uint32_t*>(row) + i / 2;
-  return i % 2 ? upper(at[0]) + upper(at[batch / 2]) : lower(at[0]) + lower(at[batch / 2]);
-}
+constexpr int kHeldTiles = 5, kNetTiles = 232;
 
 // in_turn is v[e] = f(e, v[e]), with the code of f there once.
 template <int N, class F>
@@ -55,48 +42,10 @@ __device__ inline void in_turn(float (&v)[N], const F& f) {
   }
 }
 
-// plane_product multiplies 16 rows of W, or of its transpose, by N fragments of rows of the
-// minibatch; sums has fragments of 16×8 one after the other.
-template <int N, bool Transposed, bool Exact>
-__device__ inline void plane_product(const float* w, int width, const float* planes, int stride, int batch, int depth, float (&sums)[4 * N]) {
-  const int lane = int(threadIdx.x) % kWarp, g = lane / 4, p = lane % 4;
-  float of_high[N][4] = {}, of_low[N][4] = {};
-  w += Transposed ? 2 * p * width + g : g * width + 2 * p;
-  planes += lane % 16 * stride + lane / 16 * (batch / 2);
-#pragma unroll 1
-  for (int k = 0; k < depth; k += 16) {
-    uint32_t high[4], low[4];
-#pragma unroll
-    for (int r = 0; r < 4; ++r) {
-      const float* at = w + (Transposed ? 8 * (r / 2) * width + 8 * (r % 2) : 8 * (r % 2) * width + 8 * (r / 2));
-      const float2 pair = Transposed ? make_float2(at[0], at[width]) : *reinterpret_cast<const float2*>(at);
-      const Halves h = halve(pair.x, pair.y);
-      high[r] = h.high, low[r] = h.low;
-    }
-#pragma unroll
-    for (int j = 0; j < N; ++j) {
-      uint32_t b[4];
-      ldmatrix_transposed(b, planes + 4 * j);
-      const uint32_t b_high[2] = {b[0], b[1]}, b_low[2] = {b[2], b[3]};
-      if (Exact) {
-        mma_bf16(of_low[j], high, b_low);
-        mma_bf16(of_low[j], low, b_high);
-      }
-      mma_bf16(of_high[j], high, b_high);
-    }
-    w += Transposed ? 16 * width : 16;
-    planes += 16 * stride;
-  }
-#pragma unroll
-  for (int e = 0; e < 4 * N; ++e) sums[e] = Exact ? of_high[e / 4][e % 4] + of_low[e / 4][e % 4] : of_high[e / 4][e % 4];
-}
-
-// NetTile is a tile of 16×16 weights: places in shared memory of its weights and of the
-// rows of inputs and deltas that it is the product of.
+// NetTile is a tile of 16×16 weights: places in shared memory of the rows of deltas and inputs that
+// its gradient is the product of.
 struct alignas(16) NetTile {
-  int w, x, delta;
-  int16_t width;
-  int16_t decays;
+  int delta, x, decays, none;  // which is 0: four words are read at once
 };
 
 // Placed is a tile by its layer.
@@ -119,14 +68,19 @@ struct Fragment {
   float at[2][4];
 };
 
+// Held are the parameters of a tile and their moments.
+struct Held {
+  Fragment theta, m, v;
+};
+
 // TileRule is the update of a weight, the same formula for every optimiser (see
 // optimizer.cuh):
 //
-//   g ← g + λ·θ    m ← a·m + b·g    v ← c·v + d·g²    θ ← keep·θ - rate·(m + ahead·g)/(scale·√v + ε)
+//   g ← g + λ·θ    m ← a·m + b·g    v ← c·v + d·g²    θ ← keep·θ + (m + ahead·g)/(scale·√v + ε)
 //
-// Clipping is in b, d, λ and ahead.
+// The learning rate is in scale and ε, clipping in b, d, λ and ahead.
 struct TileRule {
-  float a, b, c, d, decay, keep, ahead, rate, scale, epsilon;
+  float a, b, c, d, decay, keep, ahead, scale, epsilon;
 
   __device__ void set(int rule, const Hyper& h, float weight_decay) {
     const bool adam = rule == kAdam || rule == kAdamW, squares = rule != kSGD, looks_ahead = !squares && h.nesterov && h.beta1 > 0;
@@ -134,9 +88,11 @@ struct TileRule {
     c = rule == kAdagrad ? 1.0f : squares ? h.beta2 : 0.0f, d = rule == kAdagrad ? 1.0f : squares ? 1.0f - h.beta2 : 0.0f;
     decay = rule == kAdamW ? 0.0f : weight_decay, keep = rule == kAdamW ? 1.0f - h.rate * weight_decay : 1.0f;
     ahead = looks_ahead ? quotient(1.0f, h.beta1) : 0.0f;
-    rate = adam ? h.rate * h.unbias1 : looks_ahead ? h.rate * h.beta1 : h.rate;
-    scale = adam ? root(h.unbias2) : squares ? 1.0f : 0.0f;
-    epsilon = squares ? h.epsilon : 1.0f;
+    const float rate = adam ? h.rate * h.unbias1 : looks_ahead ? h.rate * h.beta1 : h.rate;
+    const bool still = rate < FLT_MIN;  // which has no inverse
+    const float inverse = quotient(-1.0f, still ? 1.0f : rate);
+    scale = still || !squares ? 0.0f : adam ? root(h.unbias2) * inverse : inverse;
+    epsilon = still ? -FLT_MAX : squares ? h.epsilon * inverse : inverse;
   }
 
   // clipped is the rule for a gradient that has to be multiplied by shrink first.
@@ -148,49 +104,82 @@ struct TileRule {
 
   __device__ bool plain() const { return decay == 0 && keep == 1 && ahead == 0; }
 
-  // apply changes θ and its moments by the rule, which is plain if Plain.
+  // apply changes θ and its moments by the rule, which is plain if Plain, and adds g² to sum.
   template <bool Plain>
-  __device__ void apply(float& theta, float& m, float& v, float g, bool decays) const {
+  __device__ void apply(float& theta, float& m, float& v, float g, bool decays, float& sum) const {
+    const float of_loss = g;
     if (!Plain && decays) g = __fmaf_rn(decay, theta, g);
     m = __fmaf_rn(a, m, b * g);
     v = __fmaf_rn(d * g, g, c * v);
-    const float step = (Plain ? m : __fmaf_rn(ahead, g, m)) * approximate_reciprocal(__fmaf_rn(scale, approximate_root(v), epsilon));
-    theta = __fmaf_rn(-rate, step, !Plain && decays ? keep * theta : theta);
+    const float step = Plain ? m : __fmaf_rn(ahead, g, m), over = approximate_reciprocal(__fmaf_rn(scale, approximate_root(v), epsilon));
+    theta = __fmaf_rn(step, over, !Plain && decays ? keep * theta : theta);
+    sum = __fmaf_rn(of_loss, of_loss, sum);
   }
 };
 
-// TensorProducts are those of tensor cores, bf16x3 if Exact, and the moments that a
-// thread holds: see train.
-template <bool Exact>
+// read_four are four neighbours of the data set, which are aligned.
+__device__ inline void read_four(const SmallNet& n, int64_t at, float (&x)[4]) {
+  if (n.bytes) {
+    const uint32_t word = *reinterpret_cast<const uint32_t*>(static_cast<const uint8_t*>(n.data) + at);
+#pragma unroll
+    for (int c = 0; c < 4; ++c) x[c] = widen(uint8_t(word >> 8 * c), n.data_scale.value);
+    return;
+  }
+  const Quad q = load_aligned(static_cast<const float*>(n.data) + at);
+#pragma unroll
+  for (int c = 0; c < 4; ++c) x[c] = q.at[c];
+}
+
+// TensorState is what a block's threads share besides.
+struct TensorState {
+  NetTile tile[kNetTiles];
+  TileRule rule;                    // of the step
+  float precision, slope, entropy;  // 1/σ, -1/σ² and ln σ + ½ ln 2π
+  int lane[kWarp][4];               // LaneReads of each
+};
+
+__device__ inline TensorState& tensor_state() {
+  __shared__ TensorState state;
+  return state;
+}
+
+// TensorProducts are those of tensor cores, bf16x3 if Exact, and the weights and moments that a
+// thread holds: see train. Batch is the number of rows with padding, 0 if it is not known.
+template <bool Exact, int Batch>
 struct TensorProducts {
   const NetState& s;
   const SmallNet& n;
-  const NetTile* tiles;
-  struct Numbers {
-    TileRule rule;             // of the step
-    float precision, entropy;  // 1/σ and ln σ + ½ ln 2π
-  }* numbers;
-  Fragment first[kHeldTiles], second[kHeldTiles];
+  TensorState* shared;
+  bool whole_draw, whole_loss;  // what is done at once
+  float losses;
+  Held held[kHeldTiles];
 
-  __device__ explicit TensorProducts(const NetState& state) : s(state), n(state.net) {
-    __shared__ NetTile table[kNetTiles];
-    __shared__ Numbers shared;
-    tiles = table, numbers = &shared;
-    if (threadIdx.x == 0) shared.precision = 1 / n.sigma.value, shared.entropy = logf(n.sigma.value) + kHalfLogTwoPi;
+  __device__ explicit TensorProducts(const NetState& state) : s(state), n(state.net), shared(settled(&tensor_state())), losses(0) {
+    const float precision = 1 / n.sigma.value;
+    if (threadIdx.x == 0) shared->precision = precision, shared->slope = -precision * precision, shared->entropy = logf(n.sigma.value) + kHalfLogTwoPi;
+    if (threadIdx.x < kWarp) *reinterpret_cast<LaneReads*>(shared->lane[threadIdx.x]) = LaneReads(planes(), int(threadIdx.x));
     for (int t = threadIdx.x; t < n.tiles; t += kNetThreads) {
       const Placed of = placed(n, t);
       const NetLayer& l = *of.layer;
-      table[t] = {int(l.w) + of.unit * l.stride() + of.input, int(l.x + of.input * n.stride), int(n.deltas + (l.unit + of.unit) * n.stride), int16_t(l.stride()),
-                  int16_t(l.weight < n.decayed)};
+      shared->tile[t] = {int(n.deltas) + (int(l.unit) + of.unit) * batch(), int(l.x) + of.input * batch(), l.weight < n.decayed, 0};
     }
+    whole_draw = n.stages == 1 && n.noise[0].kind == kCorruptGaussian && !n.noise[0].continuous && n.mask < 0 && n.features % 4 == 0 && aligned16(n.data);
+    whole_loss = n.likelihood == kGaussian && n.mask < 0 && !n.weights;
   }
 
-  __device__ static int warp() { return int(threadIdx.x) / kWarp; }
-  __device__ static int lane() { return int(threadIdx.x) % kWarp; }
+  __device__ static int warp() { return net_thread() / kWarp; }
+  __device__ static int lane() { return net_thread() % kWarp; }
+  __device__ const LaneReads& places(int lane) const { return *reinterpret_cast<const LaneReads*>(shared->lane[lane]); }
+  __device__ int batch() const { return Batch ? Batch : int(n.batch); }
+  __device__ int stride() const { return Batch ? Batch + 8 : int(n.stride); }
+  __device__ Planes planes() const { return {batch()}; }
+  __device__ bool is_last(const NetLayer& l) const { return &l == n.layer + n.layers - 1; }
 
-  // moments is where the thread's quad q of its slot-th tile is in global memory: two of
-  // the first moments, then two of the second.
-  __device__ float* moments(int slot, int q) const { return n.moments + threadIdx.x * 4 + (slot * 4 + q) * (kNetThreads * 4); }
+  // Places of weights and, in global memory, of the thread's quad q of a warp's tile: two of
+  // the first moments, two of the second, two of the weights.
+  static constexpr int kQuads = 4 * kNetThreads;  // a quad of each thread
+  __device__ float* weights(float* memory, int tile) const { return memory + int(n.layer[0].w) + tile * kTileWords; }
+  __device__ float* quads(int slot, int q) const { return n.moments + net_thread() * 4 + (slot * 6 + q) * kQuads; }
 
   // mine is the number of the warp's tiles.
   __device__ int mine() const { return (int(n.tiles) - warp() + kNetWarps - 1) / kNetWarps; }
@@ -202,161 +191,250 @@ struct TensorProducts {
 #pragma unroll 1
     for (int t = warp(); t < n.tiles; t += kNetWarps) {
       const Placed of = placed(n, t);
+      const int lane = this->lane();
 #pragma unroll 1
       for (int e = 0; e < 8; ++e) {
-        const int unit = of.unit + lane() / 4 + e % 4 / 2 * 8, input = of.input + e / 4 * 8 + lane() % 4 * 2 + e % 2;
+        const int unit = of.unit + lane / 4 + e % 4 / 2 * 8, input = of.input + e / 4 * 8 + lane % 4 * 2 + e % 2;
         if (unit < of.layer->out && input < of.layer->in) use(t / kNetWarps, e, int(of.layer->weight) + unit * int(of.layer->in) + input);
       }
     }
   }
 
   __device__ static Fragment get(const float* quads) {
-    const Quad low = load_aligned(quads), high = load_aligned(quads + 4 * kNetThreads);
+    const Quad low = load_aligned(quads), high = load_aligned(quads + kQuads);
     return {{{low.at[0], low.at[1], low.at[2], low.at[3]}, {high.at[0], high.at[1], high.at[2], high.at[3]}}};
   }
   __device__ static void put(float* quads, const Fragment& f) {
     store_aligned(quads, Quad{{f.at[0][0], f.at[0][1], f.at[0][2], f.at[0][3]}});
-    store_aligned(quads + 4 * kNetThreads, Quad{{f.at[1][0], f.at[1][1], f.at[1][2], f.at[1][3]}});
+    store_aligned(quads + kQuads, Quad{{f.at[1][0], f.at[1][1], f.at[1][2], f.at[1][3]}});
+  }
+  __device__ static Held get_held(const float* quads) { return {get(quads + 4 * kQuads), get(quads), get(quads + 2 * kQuads)}; }
+  __device__ static void put_held(float* quads, const Held& h) { put(quads + 4 * kQuads, h.theta), put(quads, h.m), put(quads + 2 * kQuads, h.v); }
+
+  __device__ void load(float* memory) {
+    const int mine = this->mine();
+#pragma unroll 1
+    for (int j = 0; j < mine; ++j) put_held(quads(j, 0), Held{});
+    each_weight([&](int slot, int e, int place) {
+      if (n.first) quads(slot, e / 4)[e % 4] = n.first[place];
+      if (n.second) quads(slot, 2 + e / 4)[e % 4] = n.second[place];
+      quads(slot, 4 + e / 4)[e % 4] = n.params[place];
+    });
+#pragma unroll 1
+    for (int j = 0; j < mine; ++j) put_weights(weights(memory, warp() + j * kNetWarps), lane(), get(quads(j, 4)).at);
+#pragma unroll
+    for (int j = 0; j < kHeldTiles; ++j) held[j] = j < mine ? get_held(quads(j, 0)) : Held{};
   }
 
-  __device__ void load() {
-    for (int t = warp(); t < n.tiles; t += kNetWarps) put(moments(t / kNetWarps, 0), Fragment{}), put(moments(t / kNetWarps, 2), Fragment{});
-    each_weight([&](int slot, int e, int place) {
-      if (n.first) moments(slot, e / 4)[e % 4] = n.first[place];
-      if (n.second) moments(slot, 2 + e / 4)[e % 4] = n.second[place];
-    });
+  // put_all_held brings what registers hold to global memory.
+  __device__ void put_all_held() const {
+    const int mine = this->mine();
+    float* const to = settled_global(quads(0, 0));
 #pragma unroll
     for (int j = 0; j < kHeldTiles; ++j) {
-      const bool there = j < mine();
-      first[j] = there ? get(moments(j, 0)) : Fragment{}, second[j] = there ? get(moments(j, 2)) : Fragment{};
+      if (j < mine) put_held(to + 6 * j * kQuads, held[j]);
     }
   }
 
-  __device__ void store() const {
-#pragma unroll
-    for (int j = 0; j < kHeldTiles; ++j) {
-      if (j < mine()) put(moments(j, 0), first[j]), put(moments(j, 2), second[j]);
-    }
+  __device__ void store(float*) const {
+    put_all_held();
     each_weight([&](int slot, int e, int place) {
-      if (n.first) n.first[place] = moments(slot, e / 4)[e % 4];
-      if (n.second) n.second[place] = moments(slot, 2 + e / 4)[e % 4];
+      if (n.first) n.first[place] = quads(slot, e / 4)[e % 4];
+      if (n.second) n.second[place] = quads(slot, 2 + e / 4)[e % 4];
+      n.params[place] = quads(slot, 4 + e / 4)[e % 4];
     });
   }
 
-  // put stores a number of a row.
-  __device__ static void put(float* row, int batch, int i, float x) {
-    uint16_t* at = reinterpret_cast<uint16_t*>(row) + i;
-    const Halves h = halve(x, 0.0f);
-    at[0] = uint16_t(h.high), at[batch] = uint16_t(h.low);
-  }
+  __device__ void prepare() const { shared->rule.set(int(n.rule), s.hyper, n.weight_decay.value); }
 
-  __device__ void input(float* memory) const {
-    const int rows = int(n.rows), stride = int(n.stride), batch = int(n.batch), features = int(n.features);
-    const float* from = memory + int(n.corrupted);
-    float* to = memory + int(n.layer[0].x);
-#pragma unroll 1
-    for (int i = lane(); i < batch; i += kWarp) {
-#pragma unroll 1
-      for (int j = warp(); j < features; j += kNetWarps) put(to + j * stride, batch, i, i < rows ? from[j * stride + i] : 0.0f);
-    }
-    if (threadIdx.x == 0) numbers->rule.set(int(n.rule), s.hyper, n.weight_decay.value);
+  __device__ void put(float* deltas, int unit, int i, float x) const { put_half(deltas, planes(), unit, i, x); }
+
+  __device__ bool minibatch(float* memory, bool* large) const {
+    if (!whole_draw) return false;
+    *large = draw_rows(memory);
     __syncthreads();
+    return true;
   }
 
-  __device__ auto gaussian() const {
-    return [precision = numbers->precision, entropy = numbers->entropy](const float* a, int, float x) {
-      const float z = (x - *a) * precision;
-      return Term{__fmaf_rn(0.5f * z, z, entropy), -z * precision, 0};
-    };
-  }
-
-  // ratio is t divided by a small number of which it gets the inverse.
-  __device__ static int ratio(int t, float inverse) { return int((float(t) + 0.5f) * inverse); }
-
-  // forward_tiles computes a layer's output by tiles of 16 units by N fragments of rows.
-  template <int N>
-  __device__ bool forward_tiles(const NetLayer& l, float* memory) const {
-    const int stride = int(n.stride), batch = int(n.batch), across = batch / (8 * N), act = int(l.act);
-    const float inverse = approximate_reciprocal(float(across));
-    const bool last = &l == n.layer + n.layers - 1, keeps = act == kGELU || act == kSiLU;
+  // draw_rows makes four columns of two rows at a time: clean, and the first layer's input.
+  __device__ bool draw_rows(float* memory) const {
+    const NetStage& g = n.noise[0];
+    const int features = int(n.features), rows = int(n.rows), pairs = batch() / 2, replicates = int(n.replicates);
+    const float sigma = g.amount.value;
     bool large = false;
 #pragma unroll 1
-    for (int t = warp(); t < int(l.rows) / 16 * across; t += kNetWarps) {
-      const int tile = ratio(t, inverse), first = 16 * tile, from = (t - tile * across) * 8 * N, unit = first + lane() / 4, row = from + lane() % 4 * 2;
-      float v[4 * N];
-      plane_product<N, false, Exact>(memory + l.w + first * l.stride(), l.stride(), memory + l.x + from / 2, stride, batch, int(l.columns), v);
-      const float *bias = memory + n.biases + l.unit + unit, biases[2] = {bias[0], bias[8]};
-      float *y = memory + l.y + unit * stride, *pre = memory + n.deltas + (l.unit + unit) * stride;
+    for (int item = net_thread(); item < features / 4 * pairs; item += kNetThreads) {
+      const int quad = item / pairs, i = 2 * (item - quad * pairs), next = i + 1 < rows ? i + 1 : i;
+      if (i >= rows) continue;
+      float x[2][4];
+      const uint32_t row[2] = {s.row[i], s.row[next]};
+      Coordinates at = {uint32_t(g.stream), uint32_t(g.stage), 0, 0, uint32_t(s.step), row[0], uint32_t(quad)};
+      read_four(n, int64_t(row[0]) * features + 4 * quad, x[0]);
+      read_four(n, int64_t(row[1]) * features + 4 * quad, x[1]);
+      if (replicates > 1) at.replicate = uint32_t(i % replicates);
+      Normals z[2];
+      z[0].draw(philox_block(at, g.seed));
+      at.row = row[1];
+      if (replicates > 1) at.replicate = uint32_t(next % replicates);
+      z[1].draw(philox_block(at, g.seed));
+      float *clean = memory + int(n.clean) + 4 * quad * stride() + i, *input = memory + int(n.layer[0].x) + planes().place(4 * quad, i);
 #pragma unroll
-      for (int e = 0; e < 4 * N; ++e) v[e] += biases[e % 4 / 2];
-      if (last) {
-#pragma unroll
-        for (int e = 0; e < 4 * N; e += 2) *reinterpret_cast<float2*>(y + e % 4 / 2 * 8 * stride + row + e / 4 * 8) = make_float2(v[e], v[e + 1]);
-        continue;
+      for (int c = 0; c < 4; ++c) {
+        *reinterpret_cast<float2*>(clean + c * stride()) = make_float2(x[0][c], x[1][c]);
+        const float first = noise(x[0][c], sigma, z[0].z[c]), second = noise(x[1][c], sigma, z[1].z[c]);
+        put_pair(input + 4 * c, halve(first, second));
+        large |= beyond(x[0][c], kLargeInput) | beyond(x[1][c], kLargeInput) | beyond(first, kLargeInput) | beyond(second, kLargeInput);
       }
-      if (keeps) put_all<N>(pre, row, v);
-      if (act == kReLU) {
-#pragma unroll
-        for (int e = 0; e < 4 * N; ++e) v[e] = activate(kReLU, v[e]);
-      } else if (act != kIdentity) {
-        in_turn(v, [&](int e, float x) { return unit + e % 4 / 2 * 8 < l.out ? activate(act, x) : 0.0f; });
-      }
-      put_all<N>(y, row, v);
-#pragma unroll
-      for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeInput);
     }
     return large;
   }
 
-  // put_all stores a thread's part of a tile, in its first unit's line from a row on.
+  __device__ void input(float* memory) const {
+    const int rows = int(n.rows), features = int(n.features);
+    const float* from = memory + int(n.corrupted);
+    float* to = memory + int(n.layer[0].x);
+#pragma unroll 1
+    for (int i = lane(); i < batch(); i += kWarp) {
+#pragma unroll 1
+      for (int j = warp(); j < features; j += kNetWarps) put_half(to, planes(), j, i, i < rows ? from[j * stride() + i] : 0.0f);
+    }
+    __syncthreads();
+  }
+
+  __device__ auto gaussian() const {
+    return [precision = shared->precision, slope = shared->slope, entropy = shared->entropy](const float* a, int, float x) {
+      const float r = x - *a, z = r * precision;
+      return Term{__fmaf_rn(0.5f * z, z, entropy), r * slope, 0};
+    };
+  }
+
+  __device__ bool has_loss() const { return whole_loss; }
+
+  __device__ float loss() const {
+    const float half = -0.5f * shared->slope * losses;
+    return threadIdx.x == 0 ? __fmaf_rn(float(int(n.rows) * int(n.features)), shared->entropy, half) : half;
+  }
+
+  // put_pair stores what two neighbours of a fragment are.
+  __device__ void put_pair(float* at, const Halves& h) const {
+    uint32_t* const to = reinterpret_cast<uint32_t*>(at);
+    to[0] = h.high, to[planes().low()] = h.low;
+  }
+
+  // pair_at is where a thread has the e-th and the next number of its fragments.
+  __device__ float* pair_at(float* tile, int e) const { return tile + e % 4 / 2 * planes().octet() + e / 4 * kBlockWords; }
+
   template <int N>
-  __device__ void put_all(float* at, int row, const float (&v)[4 * N]) const {
-    uint32_t* const begin = reinterpret_cast<uint32_t*>(at) + (row >> 1);
-    uint32_t* const first[2] = {begin, begin + 8 * int(n.stride)};
-    const int low = int(n.batch) >> 1;
+  __device__ void put_all(float* tile, const float (&v)[4 * N]) const {
+#pragma unroll
+    for (int e = 0; e < 4 * N; e += 2) put_pair(pair_at(tile, e), halve(v[e], v[e + 1]));
+  }
+
+  // gaussian_tile takes a tile of the last layer's output, from a unit and row of it on, into the loss
+  // and makes the deltas of it. Padding has none.
+  template <int N>
+  __device__ bool gaussian_tile(float* memory, int unit, int row, float* deltas, float (&v)[4 * N]) {
+    const float *clean = memory + int(n.clean) + unit * stride() + row, slope = shared->slope, scale = n.scale.value;
+    const int left = int(n.rows) - row;
+    bool large = false;
 #pragma unroll
     for (int e = 0; e < 4 * N; e += 2) {
-      const Halves h = halve(v[e], v[e + 1]);
-      uint32_t* to = first[e % 4 / 2] + e / 4 * 4;
-      to[0] = h.high, to[low] = h.low;
+      const float2 x = *reinterpret_cast<const float2*>(clean + e % 4 / 2 * 8 * stride() + e / 4 * 8);
+      const float r[2] = {e / 4 * 8 < left ? x.x - v[e] : 0.0f, e / 4 * 8 + 1 < left ? x.y - v[e + 1] : 0.0f};
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        losses = __fmaf_rn(r[c], r[c], losses);
+        v[e + c] = scale * (r[c] * slope);
+        large |= beyond(v[e + c], kLargeDelta);
+      }
     }
+    put_all<N>(deltas, v);
+    return large;
+  }
+
+  // forward_tiles computes a layer's output by tiles of 16 units by N fragments of rows.
+  template <int N>
+  __device__ bool forward_tiles(const NetLayer& l, float* memory) {
+    const int across = batch() / (8 * N), steps = int(l.columns) / 16, act = int(l.act), work = int(l.rows) / 16 * across;
+    const int lane = this->lane();
+    const float *weights = memory + int(l.w) + LaneReads::weights(lane), *x = memory + int(l.x) + places(lane).factor;
+    const bool last = is_last(l), keeps = act == kGELU || act == kSiLU;
+    bool large = false;
+#pragma unroll 1
+    for (int t = warp(); t < work; t += kNetWarps) {
+      const int tile = t / across, fragment = (t - tile * across) * N, unit = 16 * tile + lane / 4, row = fragment * 8 + lane % 4 * 2;
+      const int place = 2 * tile * planes().octet() + fragment * kBlockWords + lane;
+      const float* bias = memory + int(n.biases) + int(l.unit) + unit;
+      Product<N, Exact> product(Start{{bias[0], bias[8]}});
+      product.template run<false>(weights + tile * steps * kTileWords, kTileWords, x + fragment * kBlockWords, planes(), steps);
+      float v[4 * N];
+      product.sums(v);
+      float* const deltas = memory + int(n.deltas) + int(l.unit) * batch() + place;
+      if (last && whole_loss) {
+        large |= gaussian_tile<N>(memory, unit, row, deltas, v);
+      } else if (last) {
+        float* y = memory + int(l.y) + unit * stride() + row;
+#pragma unroll
+        for (int e = 0; e < 4 * N; e += 2) *reinterpret_cast<float2*>(y + e % 4 / 2 * 8 * stride() + e / 4 * 8) = make_float2(v[e], v[e + 1]);
+      } else {
+        if (keeps) put_all<N>(deltas, v);
+        if (act == kReLU) {
+#pragma unroll
+          for (int e = 0; e < 4 * N; ++e) v[e] = relu(v[e]);
+        } else if (act != kIdentity) {
+          in_turn(v, [&](int e, float x) { return unit + e % 4 / 2 * 8 < l.out ? activate(act, x) : 0.0f; });
+        }
+        put_all<N>(memory + int(l.y) + place, v);
+#pragma unroll
+        for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeInput);
+      }
+    }
+    return large;
   }
 
   // backward_tiles carries the deltas of a layer to those of the layer below it, by tiles of
   // 16 units of that one by N fragments of rows.
   template <int N>
   __device__ bool backward_tiles(const NetLayer& l, const NetLayer& below, float* memory) const {
-    const int stride = int(n.stride), batch = int(n.batch), across = batch / (8 * N), act = int(below.act);
-    const float inverse = approximate_reciprocal(float(across));
+    const int across = batch() / (8 * N), inputs = int(l.columns) / 16, steps = int(l.rows) / 16, act = int(below.act), lane = this->lane();
+    const LaneReads& at = places(lane);
+    const float *weights = memory + int(l.w) + at.transposed, *deltas = memory + int(n.deltas) + int(l.unit) * batch() + at.factor;
     bool large = false;
 #pragma unroll 1
-    for (int t = warp(); t < int(l.columns) / 16 * across; t += kNetWarps) {
-      const int tile = ratio(t, inverse), first = 16 * tile, from = (t - tile * across) * 8 * N, unit = first + lane() / 4, row = from + lane() % 4 * 2;
+    for (int t = warp(); t < inputs * across; t += kNetWarps) {
+      const int tile = t / across, fragment = (t - tile * across) * N;
+      const int place = 2 * tile * planes().octet() + fragment * kBlockWords + lane;
+      Product<N, Exact> product(Start{{0, 0}});
+      product.template run<true>(weights + tile * kTileWords, inputs * kTileWords, deltas + fragment * kBlockWords, planes(), steps);
       float v[4 * N];
-      plane_product<N, true, Exact>(memory + l.w + first, l.stride(), memory + n.deltas + l.unit * stride + from / 2, stride, batch, int(l.rows), v);
-      float* to = memory + n.deltas + (below.unit + unit) * stride;
-      const float* y = act == kGELU || act == kSiLU ? to : memory + below.y + unit * stride;
+      product.sums(v);
+#pragma unroll
+      for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeDelta);
+      float *const to = memory + int(n.deltas) + int(below.unit) * batch() + place, *const y = memory + int(below.y) + place;
       if (act == kReLU) {
 #pragma unroll
         for (int e = 0; e < 4 * N; e += 2) {
-          const uint32_t of = reinterpret_cast<const uint32_t*>(y + e % 4 / 2 * 8 * stride)[(row + e / 4 * 8) / 2];
-          v[e] *= derivative(kReLU, lower(of)), v[e + 1] *= derivative(kReLU, upper(of));
+          const uint32_t slopes = positive(*reinterpret_cast<const uint32_t*>(pair_at(y, e)));
+          const Halves h = halve(v[e], v[e + 1]);
+          put_pair(pair_at(to, e), {h.high & slopes, h.low & slopes});
         }
-      } else if (act != kIdentity) {
-        in_turn(v, [&](int e, float x) { return x * derivative(act, halves_at(y + e % 4 / 2 * 8 * stride, batch, row + e / 4 * 8 + e % 2)); });
+      } else {
+        if (act != kIdentity) {
+          float* const from = act == kGELU || act == kSiLU ? to : y;
+          in_turn(v, [&](int e, float x) { return x * derivative(act, sum_of(pair_at(from, e), planes(), e % 2)); });
+        }
+        put_all<N>(to, v);
       }
-      put_all<N>(to, row, v);
-#pragma unroll
-      for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeDelta);
     }
     return large;
   }
 
-  // wide says how many fragments of rows a warp takes at once: as many as leave four warps
-  // with work, one to each scheduler.
-  __device__ int wide(int units) const { return units < 64 ? 1 : n.batch % 32 == 0 ? 4 : 2; }
+  // wide says how many fragments of rows a warp takes at once: as many as leave all schedulers
+  // with work.
+  __device__ int wide(int units) const { return units < 64 ? 1 : batch() % 32 == 0 ? 4 : 2; }
 
-  __device__ bool forward(const NetLayer& l, float* memory) const {
+  __device__ bool forward(const NetLayer& l, float* memory) {
+    if (is_last(l)) losses = 0;
     switch (wide(int(l.rows))) {
       case 4: return forward_tiles<4>(l, memory);
       case 2: return forward_tiles<2>(l, memory);
@@ -372,32 +450,9 @@ struct TensorProducts {
     }
   }
 
-  // gradient is a tile of Σ_i delta·x.
-  __device__ Fragment gradient(const float* memory, const NetTile& t) const {
-    const int stride = int(n.stride), batch = int(n.batch), l = lane();
-    const float *a = memory + t.delta + l % 16 * stride + l / 16 * 4, *b = memory + t.x + (l % 8 + l / 16 * 8) * stride + l / 8 % 2 * 4;
-    float of_high[2][4] = {}, of_low[2][4] = {};
-#pragma unroll 1
-    for (int i = 0; i < batch; i += 16) {
-      uint32_t delta[4], x[4];
-      ldmatrix(delta, a);
-      ldmatrix(x, b);
-      const uint32_t high[2][2] = {{x[0], x[1]}, {x[2], x[3]}};
-      if (Exact) {
-        uint32_t delta_low[4];
-        ldmatrix(delta_low, a + batch / 2);
-        ldmatrix(x, b + batch / 2);
-        const uint32_t low[2][2] = {{x[0], x[1]}, {x[2], x[3]}};
-#pragma unroll
-        for (int f = 0; f < 2; ++f) mma_bf16(of_low[f], delta, low[f]), mma_bf16(of_low[f], delta_low, high[f]);
-      }
-#pragma unroll
-      for (int f = 0; f < 2; ++f) mma_bf16(of_high[f], delta, high[f]);
-      a += 8, b += 8;
-    }
-    Fragment sums;
-#pragma unroll
-    for (int e = 0; e < 8; ++e) sums.at[e / 4][e % 4] = Exact ? of_high[e / 4][e % 4] + of_low[e / 4][e % 4] : of_high[e / 4][e % 4];
+  __device__ Fragment gradient(const Gradient<Exact>& product, const NetTile& t) const {
+    Fragment sums = {};
+    product.template run<Batch>(t.delta, t.x, batch(), sums.at);
     return sums;
   }
 
@@ -408,94 +463,103 @@ struct TensorProducts {
     return sum;
   }
 
-  // bias_gradient is that of the lane's unit, lane % 16 of 16 from first on.
-  __device__ float bias_gradient(const float* memory, int first) const {
-    const int l = lane(), batch = int(n.batch);
-    const float* a = memory + int(n.deltas) + (first + l % 16) * int(n.stride) + l / 16 * 4;
+  // bias_gradient is that of the lane's unit of 16 from first on: see bias_unit.
+  __device__ float bias_gradient(const Gradient<Exact>& product, int first, int lane) const {
+    const float* at = product.deltas + int(n.deltas) + first * batch();
     const uint32_t ones[2] = {0x3F803F80u, 0x3F803F80u};
     float sums[4] = {};
+    const auto add = [&](const float* rows) {
+      uint32_t delta[4];
+      ldmatrix(delta, rows + planes().low()), mma_bf16(sums, delta, ones);
+      ldmatrix(delta, rows), mma_bf16(sums, delta, ones);
+    };
+    constexpr int kStep = 2 * kBlockWords;
+    if (Batch == 32) {
+      add(at), add(at + kStep);
+    } else {
 #pragma unroll 1
-    for (int i = 0; i < batch; i += 16, a += 16) {  // words, of both numbers
-#pragma unroll
-      for (int h = 0; h < 16; h += 8) {
-        uint32_t delta[4];
-        ldmatrix(delta, a + h);
-        mma_bf16(sums, delta, ones);
-      }
+      for (int i = 0; i < batch(); i += 16, at += kStep) add(at);
     }
-    const float low = __shfl_sync(kWholeWarp, sums[0], l % 8 * 4), high = __shfl_sync(kWholeWarp, sums[2], l % 8 * 4);
-    return l & 8 ? high : low;
+    return lane % 2 ? sums[2] : sums[0];
   }
 
+  // bias_unit is which of 16 units a lane has, with the first two of each group of four.
+  __device__ static int bias_unit(int lane) { return lane / 4 + lane % 2 * 8; }
+  __device__ static bool has_bias(int lane) { return lane % 4 < 2; }
+
   __device__ float squares(const float* memory) const {
+    const int lane = this->lane();
+    const Gradient<Exact> product(memory, planes(), places(lane));
     float sum = 0;
 #pragma unroll 1
-    for (int t = warp(); t < n.tiles; t += kNetWarps) sum += squared(gradient(memory, tiles[t]));
+    for (int t = warp(); t < n.tiles; t += kNetWarps) sum += squared(gradient(product, shared->tile[t]));
 #pragma unroll 1
     for (int u = warp() * 16; u < n.units; u += kNetWarps * 16) {
-      const float g = bias_gradient(memory, u);
-      if (lane() < 16) sum += g * g;
+      const float g = bias_gradient(product, u, lane);
+      if (has_bias(lane)) sum += g * g;
     }
     return sum;
   }
 
-  // update_tile takes a step on a tile's weights and returns the thread's part of the sum of
-  // squares of their gradients. Padding has no gradient and stays 0.
+  // Update is what the update of a warp's tiles has in common.
+  struct Update {
+    Gradient<Exact> product;
+    const NetTile* tile;  // the first
+    float* weights;
+    int lane;
+  };
+
+  // update_tile takes a step on the weights of a warp's j-th tile and adds the squares of their gradients to sum.
+  // Padding has no gradient and stays 0.
   template <bool Plain>
-  __device__ float update_tile(float* memory, int tile, const TileRule& rule, Fragment& m, Fragment& v) const {
-    const NetTile t = tiles[tile];
-    const Fragment g = gradient(memory, t);
-    float* w = memory + t.w + lane() / 4 * t.width + lane() % 4 * 2;
+  __device__ void update_tile(const Update& u, int j, const TileRule& rule, Held& h, float& sum) const {
+    const NetTile t = u.tile[j * kNetWarps];
+    const Fragment g = gradient(u.product, t);
 #pragma unroll
-    for (int e = 0; e < 8; e += 2) {
-      float2* at = reinterpret_cast<float2*>(w + e % 4 / 2 * 8 * t.width + e / 4 * 8);
-      float2 theta = *at;
-      rule.apply<Plain>(theta.x, m.at[e / 4][e % 4], v.at[e / 4][e % 4], g.at[e / 4][e % 4], t.decays);
-      rule.apply<Plain>(theta.y, m.at[e / 4][e % 4 + 1], v.at[e / 4][e % 4 + 1], g.at[e / 4][e % 4 + 1], t.decays);
-      *at = theta;
-    }
-    return squared(g);
+    for (int e = 0; e < 8; ++e) rule.apply<Plain>(h.theta.at[e / 4][e % 4], h.m.at[e / 4][e % 4], h.v.at[e / 4][e % 4], g.at[e / 4][e % 4], t.decays, sum);
+    put_weights(u.weights + j * kNetWarps * kTileWords, u.lane, h.theta.at);
   }
 
   template <bool Plain>
   __device__ float update_tiles(float* memory, const TileRule& rule) {
-    const int mine = this->mine();
+    const int mine = this->mine(), lane = this->lane(), warp = this->warp();
+    const Update u = {Gradient<Exact>(memory, planes(), places(lane)), shared->tile + warp, weights(memory, warp), lane};
     float sum = 0;
 #pragma unroll
     for (int j = 0; j < kHeldTiles; ++j) {
-      if (j < mine) sum += update_tile<Plain>(memory, warp() + j * kNetWarps, rule, first[j], second[j]);
+      if (j < mine) update_tile<Plain>(u, j, rule, held[j], sum);
     }
 #pragma unroll 1
     for (int j = kHeldTiles; j < mine; ++j) {
-      float* at = moments(j, 0);
-      Fragment m = get(at), v = get(at + 8 * kNetThreads);
-      sum += update_tile<Plain>(memory, warp() + j * kNetWarps, rule, m, v);
-      put(at, m), put(at + 8 * kNetThreads, v);
+      float* const at = quads(j, 0);
+      Held h = get_held(at);
+      update_tile<Plain>(u, j, rule, h, sum);
+      put_held(at, h);
     }
     return sum;
   }
 
   // update_biases updates those of every eighth 16 units, whose moments lie beside them.
   __device__ float update_biases(float* memory, const Change& change, const TileRule& rule) const {
-    const int units = int(n.units), decayed = int(n.decayed);
+    const int units = int(n.units), decayed = int(n.decayed), lane = this->lane();
+    const Gradient<Exact> product(memory, planes(), places(lane));
     float sum = 0;
 #pragma unroll 1
     for (int u = warp() * 16; u < units; u += kNetWarps * 16) {
-      const float g = bias_gradient(memory, u);
-      const int unit = u + lane() % 16, place = bias_place(n, memory, unit);
-      if (lane() >= 16 || place < 0) continue;
+      const float g = bias_gradient(product, u, lane);
+      const int unit = u + bias_unit(lane), place = bias_place(n, memory, unit);
+      if (!has_bias(lane) || place < 0) continue;
       float* at = memory + int(n.biases) + unit;
       float theta = at[0], m = at[units], v = at[2 * units];
-      rule.apply<false>(theta, m, v, g, place < decayed);
+      rule.apply<false>(theta, m, v, g, place < decayed, sum);
       at[0] = theta, at[units] = m, at[2 * units] = v;
       if (change.ema) change.follow(place, theta);
-      sum += g * g;
     }
     return sum;
   }
 
   __device__ float update(float* memory, const Change& change) {
-    const TileRule rule = n.clip.value > 0 ? numbers->rule.clipped(change.shrink) : numbers->rule;
+    const TileRule rule = n.clip.value > 0 ? shared->rule.clipped(change.shrink) : shared->rule;
     float sum = update_biases(memory, change, rule);
     if (rule.plain()) {
       sum += update_tiles<true>(memory, rule);
@@ -503,14 +567,22 @@ struct TensorProducts {
       sum += update_tiles<false>(memory, rule);
     }
     if (change.ema) {
-      each_weight([&](int slot, int e, int place) {
-        const NetTile& t = tiles[warp() + slot * kNetWarps];
-        change.follow(place, memory[t.w + (lane() / 4 + e % 4 / 2 * 8) * t.width + e / 4 * 8 + lane() % 4 * 2 + e % 2]);
-      });
+      put_all_held();
+      each_weight([&](int slot, int e, int place) { change.follow(place, quads(slot, 4 + e / 4)[e % 4]); });
     }
     return sum;
   }
 };
+
+// small_net_of trains with the minibatch's rows known, if they are that many.
+template <bool Exact>
+__device__ __forceinline__ void small_net_of(const uint64_t* words, int64_t steps, float* memory) {
+  if (reinterpret_cast<const SmallNet*>(words)->batch == 32) {
+    train<TensorProducts<Exact, 32>>(words, steps, memory);
+    return;
+  }
+  train<TensorProducts<Exact, 0>>(words, steps, memory);
+}
 
 }  // namespace gpudae
 
@@ -518,10 +590,10 @@ using namespace gpudae;
 
 extern "C" __global__ void __launch_bounds__(256, 1) small_net_bf16x3(const uint64_t* __restrict__ words, int64_t steps) {
   extern __shared__ float net_memory[];
-  train<TensorProducts<true>>(words, steps, net_memory);
+  small_net_of<true>(words, steps, net_memory);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1) small_net_bf16(const uint64_t* __restrict__ words, int64_t steps) {
   extern __shared__ float net_memory[];
-  train<TensorProducts<false>>(words, steps, net_memory);
+  small_net_of<false>(words, steps, net_memory);
 }

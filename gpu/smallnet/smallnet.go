@@ -53,7 +53,7 @@ type Net struct {
 	// Places in shared memory, counted in float32; Mask is -1 where there is none.
 	Clean, Corrupted, Mask, Biases, Deltas int
 	Batch                                  int // rows, with padding
-	Stride                                 int // between units of matrices of the minibatch
+	Stride                                 int // between units of matrices of the minibatch in float32
 	Units, Tiles, Floats                   int // in all
 }
 
@@ -80,8 +80,8 @@ func (r Refusal) Error() string { return string(r) }
 func refuse(format string, args ...any) error { return Refusal(fmt.Sprintf(format, args...)) }
 
 // Products is what the layout depends on besides the step: into squares of how many rows and
-// columns the kernel divides weights, and whether matrices of the minibatch that are
-// factors of its products are apart from those in float32.
+// columns the kernel divides weights, and whether what its products multiply is apart from
+// what is in float32: weights and matrices of the minibatch, without a gap between rows.
 type Products struct {
 	Tile  int
 	Apart bool
@@ -211,11 +211,16 @@ func (n *Net) layOut(p Products) {
 	}
 	n.Batch = roundUp(n.Gather.X.Rows, p.Tile)
 	n.Stride = odd(n.Batch)
+	apart, width := n.Stride, odd // of factors and of weights
+	if p.Apart {
+		n.Stride, apart, width = n.Batch+8, n.Batch, func(n int) int { return n }
+	}
 	matrix := func(units int) int { return take(roundUp(units, p.Tile) * n.Stride) }
+	factor := func(units int) int { return take(roundUp(units, p.Tile) * apart) }
 	for i := range n.Layers {
 		l := &n.Layers[i]
 		l.Columns, l.Rows = roundUp(l.In, p.Tile), roundUp(l.Out, p.Tile)
-		l.W = take(l.Rows * odd(l.Columns))
+		l.W = take(l.Rows * width(l.Columns))
 		l.Tile, l.Unit = n.Tiles, n.Units
 		n.Tiles += l.Rows / p.Tile * l.Columns / p.Tile
 		n.Units += l.Rows
@@ -226,7 +231,7 @@ func (n *Net) layOut(p Products) {
 	if !n.Likelihood.Mask.IsZero() {
 		n.Mask = matrix(features)
 	}
-	x := matrix(features)
+	x := factor(features)
 	n.Corrupted = x
 	if p.Apart {
 		n.Corrupted = matrix(max(features, last.Out))
@@ -235,11 +240,11 @@ func (n *Net) layOut(p Products) {
 		l := &n.Layers[i]
 		l.X = x
 		if l != last {
-			l.Y = matrix(l.Out)
+			l.Y = factor(l.Out)
 		}
 		x = l.Y
 	}
-	n.Deltas = take(n.Units * n.Stride)
+	n.Deltas = take(n.Units * apart)
 	last.Y = n.Deltas + last.Unit*n.Stride
 	if p.Apart {
 		last.Y = n.Corrupted

@@ -164,29 +164,33 @@ func checkLayout(t *testing.T, n *smallnet.Net, p smallnet.Products) {
 			used[i] = what
 		}
 	}
-	if n.Stride%8 != 4 || n.Batch != up(n.Gather.X.Rows) || n.Stride < n.Batch {
+	apart, width := n.Stride, func(columns int) int { return columns | 4 }
+	if p.Apart {
+		apart, width = n.Batch, func(columns int) int { return columns }
+	}
+	if n.Batch != up(n.Gather.X.Rows) || n.Stride < n.Batch || !p.Apart && n.Stride%8 != 4 || p.Apart && n.Stride%16 != 8 {
 		t.Errorf("%d rows lie %d apart", n.Gather.X.Rows, n.Stride)
 	}
 	features, units, tiles := up(n.Gather.X.Columns)*n.Stride, 0, 0
 	take("clean", n.Clean, features)
-	x, output := n.Corrupted, n.Deltas+n.Layers[len(n.Layers)-1].Unit*n.Stride
+	x, output := n.Corrupted, n.Deltas+n.Layers[len(n.Layers)-1].Unit*apart
 	if p.Apart {
 		x, output = n.Layers[0].X, n.Corrupted
 		take("corrupted and output", n.Corrupted, up(max(n.Gather.X.Columns, n.Layers[len(n.Layers)-1].Out))*n.Stride)
 	}
-	take("first input", x, features)
+	take("first input", x, up(n.Gather.X.Columns)*apart)
 	if n.Mask >= 0 {
 		take("mask", n.Mask, features)
 	}
 	take("biases", n.Biases, 4*n.Units)
-	take("deltas", n.Deltas, n.Units*n.Stride)
+	take("deltas", n.Deltas, n.Units*apart)
 	for i, l := range n.Layers {
 		if l.X != x || l.Columns != up(l.In) || l.Rows != up(l.Out) || l.Unit != units || l.Tile != tiles {
 			t.Errorf("layer %d is laid out as %+v", i, l)
 		}
-		take("weights", l.W, up(l.Out)*(up(l.In)|4))
+		take("weights", l.W, up(l.Out)*width(up(l.In)))
 		if i < len(n.Layers)-1 {
-			take("output", l.Y, up(l.Out)*n.Stride)
+			take("output", l.Y, up(l.Out)*apart)
 		} else if l.Y != output {
 			t.Errorf("the output lies at %d", l.Y)
 		}

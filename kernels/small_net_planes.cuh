@@ -1,0 +1,230 @@
+// small_net_planes.cuh: factors of a small net's products on tensor cores: how they lie in
+// shared memory, and the products of a warp.
+//
+// A factor is the sum of two numbers of bfloat16, x = x₁ + x₂. They lie in blocks of 8×8, 16 bytes a
+// row, as ldmatrix reads them:
+//
+//   a tile of 16×16 weights         the x₁ of its blocks (0, 0), (1, 0), (0, 1), (1, 1), then their x₂
+//   8 units of inputs or deltas     the x₁ of their blocks of 8 rows of the minibatch, then their x₂
+//
+// A thread's two neighbours of a fragment are the word that has its lane's number in a block: what a
+// product leaves is stored without a conflict of banks, and nearly all addresses differ by
+// constants.
+#pragma once
+
+#include "mma.cuh"
+#include "reduce.cuh"
+
+namespace gpudae {
+
+constexpr int kBlockWords = 32, kTileWords = 2 * 4 * kBlockWords;
+
+// Halves are two numbers as sums of two of bfloat16, of which high is the larger.
+struct Halves {
+  uint32_t high, low;
+};
+
+__device__ inline float lower(uint32_t pair) { return __uint_as_float(pair << 16); }
+__device__ inline float upper(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
+
+__device__ inline Halves halve(float x, float y) {
+  const uint32_t high = to_bf16(x, y);
+  return {high, to_bf16(x - lower(high), y - upper(high))};
+}
+
+// positive has all bits of each half of a pair that is more than 0, where none is below.
+__device__ inline uint32_t positive(uint32_t pair) {
+  const uint32_t signs = pair + 0x7FFF7FFFu;
+#ifdef __CUDACC__
+  uint32_t bits;
+  asm("prmt.b32 %0, %1, 0, 0xBB99;" : "=r"(bits) : "r"(signs));  // copies of the signs of bytes 3 and 1
+  return bits;
+#else
+  return (signs >> 15 & 0x00010001u) * 0xFFFFu;
+#endif
+}
+
+// relu is activate(kReLU), but never -0.
+__device__ inline float relu(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("max.NaN.f32 %0, %1, 0f00000000;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return x < 0 ? 0.0f : x + 0.0f;
+#endif
+}
+
+// Planes says how matrices of the minibatch lie, by its rows with padding, in words.
+struct Planes {
+  int batch;
+
+  __device__ int low() const { return 4 * batch; }    // from x₁ to x₂
+  __device__ int octet() const { return 8 * batch; }  // from 8 units to the next
+  // place is that of an even row's and the next one's.
+  __device__ int place(int unit, int row) const { return unit / 8 * octet() + row / 8 * kBlockWords + unit % 8 * 4 + row % 8 / 2; }
+};
+
+// put stores a number.
+__device__ inline void put_half(float* matrix, const Planes& planes, int unit, int row, float x) {
+  uint16_t* at = reinterpret_cast<uint16_t*>(matrix + planes.place(unit, row)) + row % 2;
+  const Halves h = halve(x, 0.0f);
+  at[0] = uint16_t(h.high), at[2 * planes.low()] = uint16_t(h.low);
+}
+
+// sum_of is x₁ + x₂ of the pair's lower or upper half.
+__device__ inline float sum_of(const float* pair, const Planes& planes, bool is_upper) {
+  const uint32_t* at = reinterpret_cast<const uint32_t*>(pair);
+  return is_upper ? upper(at[0]) + upper(at[planes.low()]) : lower(at[0]) + lower(at[planes.low()]);
+}
+
+// LaneReads says where a lane reads the first fragments: of weights for the product by them and by their
+// transpose, of the other factor of those, and of the gradient's deltas and inputs.
+struct alignas(16) LaneReads {
+  int transposed, factor, delta, input;
+
+  __device__ LaneReads(const Planes& planes, int lane) {
+    const int m = lane / 8, row = lane % 8 * 4;  // of ldmatrix's four blocks, and the row of it
+    transposed = (m / 2 + m % 2 * 2) * kBlockWords + row;
+    factor = m % 2 * planes.octet() + m / 2 * planes.low() + row;
+    delta = m % 2 * planes.octet() + m / 2 * kBlockWords + row;
+    input = m / 2 * planes.octet() + m % 2 * kBlockWords + row;
+  }
+  __device__ static int weights(int lane) { return lane * 4; }
+};
+
+// put_weights stores a lane's part of a tile.
+__device__ inline void put_weights(float* tile, int lane, const float (&w)[2][4]) {
+  uint32_t* at = reinterpret_cast<uint32_t*>(tile) + lane;
+#pragma unroll
+  for (int b = 0; b < 4; ++b) {
+    const Halves h = halve(w[b / 2][b % 2 * 2], w[b / 2][b % 2 * 2 + 1]);
+    at[b * kBlockWords] = h.high, at[(4 + b) * kBlockWords] = h.low;
+  }
+}
+
+// Two biases, of the units of a thread's fragments.
+struct Start {
+  float at[2];
+};
+
+// Product multiplies 16 rows of W, or of its transpose, by N fragments of rows of the
+// minibatch. Each step takes 16 terms.
+template <int N, bool Exact>
+struct Product {
+  float of_high[N][4], of_low[N][4];
+
+  __device__ explicit Product(const Start& start) {
+#pragma unroll
+    for (int e = 0; e < 4 * N; ++e) {
+      of_high[e / 4][e % 4] = Exact ? 0 : start.at[e % 4 / 2];
+      of_low[e / 4][e % 4] = Exact ? start.at[e % 4 / 2] : 0;
+    }
+  }
+
+  template <bool Transposed>
+  __device__ void step(const float* tile, const float* x) {
+    uint32_t high[4], low[4];
+    Transposed ? ldmatrix_transposed(high, tile) : ldmatrix(high, tile);
+    if (Exact) Transposed ? ldmatrix_transposed(low, tile + kTileWords / 2) : ldmatrix(low, tile + kTileWords / 2);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      uint32_t b[4];
+      ldmatrix_transposed(b, x + j * kBlockWords);
+      const uint32_t b_high[2] = {b[0], b[1]}, b_low[2] = {b[2], b[3]};
+      if (Exact) {
+        mma_bf16(of_low[j], high, b_low);
+        mma_bf16(of_low[j], low, b_high);
+      }
+      mma_bf16(of_high[j], high, b_high);
+    }
+  }
+
+  // some takes so many steps, known to the compiler.
+  template <bool Transposed, int Steps>
+  __device__ void some(const float* tile, int apart, const float* x, int along) {
+#pragma unroll
+    for (int k = 0; k < Steps; ++k) step<Transposed>(tile + k * apart, x + k * along);
+  }
+
+  // run takes all terms: tiles lie so far apart, from the first on, as the lane reads them.
+  template <bool Transposed>
+  __device__ void run(const float* tile, int apart, const float* x, const Planes& planes, int steps) {
+    const int along = 2 * planes.octet();
+    if (steps == 1) {
+      some<Transposed, 1>(tile, apart, x, along);
+    } else if (steps % 4 == 0) {  // the first apart, which begins at what the compiler knows
+      some<Transposed, 4>(tile, apart, x, along);
+#pragma unroll 1
+      for (steps -= 4; steps > 0; steps -= 4) {
+        tile += 4 * apart, x += 4 * along;
+        some<Transposed, 4>(tile, apart, x, along);
+      }
+    } else {
+#pragma unroll 1
+      for (; steps > 0; --steps) {
+        some<Transposed, 1>(tile, apart, x, along);
+        tile += apart, x += along;
+      }
+    }
+  }
+
+  __device__ void sums(float (&v)[4 * N]) const {
+#pragma unroll
+    for (int e = 0; e < 4 * N; ++e) v[e] = Exact ? of_high[e / 4][e % 4] + of_low[e / 4][e % 4] : of_high[e / 4][e % 4];
+  }
+};
+
+// Gradient is a tile of Σ_i delta·x: the small products first, so that they and the large ones
+// make one sum, of which the cores round the large alone as often as a sum of those.
+template <bool Exact>
+struct Gradient {
+  const float *deltas, *inputs;  // where the lane reads of the first rows
+  int low;
+
+  __device__ Gradient(const float* memory, const Planes& planes, const LaneReads& lane) : deltas(memory + lane.delta), inputs(memory + lane.input), low(planes.low()) {}
+
+  // Factors are those of a plane, 16 rows of the minibatch.
+  struct Factors {
+    uint32_t delta[4], x[4];
+  };
+  __device__ static Factors read(const float* delta, const float* x) {
+    Factors f;
+    ldmatrix(f.delta, delta), ldmatrix(f.x, x);
+    return f;
+  }
+
+  __device__ static void add(float (&sums)[2][4], const uint32_t (&delta)[4], const uint32_t (&x)[4]) {
+    const uint32_t left[2] = {x[0], x[1]}, right[2] = {x[2], x[3]};
+    mma_bf16(sums[0], delta, left), mma_bf16(sums[1], delta, right);
+  }
+  __device__ static void add_small(float (&sums)[2][4], const Factors& high, const Factors& small) {
+    add(sums, high.delta, small.x), add(sums, small.delta, high.x);
+  }
+
+  // run takes all rows of the minibatch, of the units at a place of memory and the inputs at
+  // another; those of two steps, if there are no more, are read once.
+  template <int Batch>
+  __device__ void run(int delta_place, int x_place, int batch, float (&sums)[2][4]) const {
+    constexpr int kStep = 2 * kBlockWords;
+    const float *delta = deltas + delta_place, *x = inputs + x_place;
+    if (Batch == 32) {
+      const Factors first = read(delta, x), second = read(delta + kStep, x + kStep);
+      if (Exact) add_small(sums, first, read(delta + low, x + low)), add_small(sums, second, read(delta + low + kStep, x + low + kStep));
+      add(sums, first.delta, first.x), add(sums, second.delta, second.x);
+      return;
+    }
+    const int end = batch / 16 * kStep;
+    if (Exact) {
+#pragma unroll 1
+      for (int i = 0; i < end; i += kStep) add_small(sums, read(delta + i, x + i), read(delta + i + low, x + i + low));
+    }
+#pragma unroll 1
+    for (int i = 0; i < end; i += kStep) {
+      const Factors f = read(delta + i, x + i);
+      add(sums, f.delta, f.x);
+    }
+  }
+};
+
+}  // namespace gpudae

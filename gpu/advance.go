@@ -62,11 +62,12 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 func (d *Device) middle(p *fuse.Plan, s shares) {
 	squares := s.squares
 	d.planned = true
-	defer func() { d.planned = false }()
+	defer func() { d.planned, d.beside = false, device.View{} }()
 	for _, step := range p.Middle {
 		for _, v := range step.Narrow {
 			d.narrow(v)
 		}
+		d.beside = step.Beside
 		switch {
 		case step.Loss != nil:
 			d.dense(&step.Loss.Dense, &step.Loss.Likelihood, address(s.losses))

@@ -39,13 +39,16 @@ func (d *Device) dense(a *device.DenseArgs, l *device.LikelihoodArgs, losses uin
 	if d.isBig(m, n, k) {
 		factor = d.copyOf
 	}
-	words := append(make([]uint64, 0, 18),
+	words := append(make([]uint64, 0, 19),
 		integer(m), integer(n), integer(k), factor(a.X), factor(a.W), address(a.Bias), uint64(a.Act), address(a.Pre), address(a.Y))
 	if l != nil {
 		words = append(words, uint64(l.Kind), address(l.Target), address(l.Mask), float(l.Destroyed), float(l.Untouched), address(l.Weights),
 			float(l.Scale), float(l.Sigma), losses)
 	} else {
-		words = words[:cap(words)] // no losses
+		words = words[:18] // no losses
+	}
+	if d.isBig(m, n, k) {
+		words = append(words, d.besideOf(a.Y))
 	}
 	id, rows, columns := d.denseKernel(a)
 	d.launch(id, rows, columns, words...)
@@ -82,7 +85,7 @@ func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int 
 	if a.InAct.NeedsInput() {
 		source = a.InPre
 	}
-	words := append(make([]uint64, 0, 14),
+	words := append(make([]uint64, 0, 15),
 		integer(b.Rows), integer(b.In), integer(b.Out), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX),
 		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), squares)
 	if d.isBig(b.Rows, b.In, b.Out) {

@@ -63,6 +63,7 @@ type Device struct {
 	engine     kernels.Engine
 	copies     map[device.View]*memory // of factors, in bfloat16
 	planned    bool                    // operations find the copies made
+	beside     device.View             // of which the next operation leaves a copy
 	context    *cuda.Context
 	functions  [kernels.Count]cuda.Function
 	arena      arena

@@ -5,6 +5,7 @@ package gpu
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"gpudae/cuda"
 	"gpudae/device"
@@ -13,8 +14,8 @@ import (
 )
 
 // Big products read their factors as bfloat16, in copies that kernel narrow makes: a
-// program makes one of each operand after each change of it (package fuse plans when), any other
-// operation makes those that it needs. A copy has memory of its own from its first use until Close.
+// program makes one of each operand after each change of it, or the product that makes an operand leaves one beside it (package fuse
+// plans when); any other operation makes those that it needs. A copy has memory of its own from its first use until Close.
 
 // isBig reports whether an m×n product with sums of k terms takes copies of its factors.
 func (d *Device) isBig(m, n, k int) bool { return d.big.Takes(d.class, m, n, k) }
@@ -82,10 +83,22 @@ func (d *Device) narrow(v device.View) {
 	d.launch(kernels.Narrow, v.Rows, stride, integer(v.Rows), integer(stride), integer(v.Columns), address(v), d.copies[v].word(mapWords))
 }
 
-// reserveCopies allocates what a plan will narrow.
+// besideOf is where a product leaves a copy of what it makes, 0 if it does not.
+func (d *Device) besideOf(v device.View) uint64 {
+	if v.IsZero() || v != d.beside {
+		return 0
+	}
+	return d.copies[v].word(mapWords)
+}
+
+// reserveCopies allocates the copies that a plan makes.
 func (d *Device) reserveCopies(p *fuse.Plan) error {
 	for _, step := range p.Middle {
-		for _, v := range step.Narrow {
+		all := step.Narrow
+		if !step.Beside.IsZero() {
+			all = append(slices.Clone(all), step.Beside)
+		}
+		for _, v := range all {
 			if _, err := d.copyMemory(v); err != nil {
 				return err
 			}
@@ -100,7 +113,7 @@ const (
 	wordX = 8
 )
 
-// copiesOf puts copies in the place of W and X, and adds that of DA. What no product reads has none.
+// copiesOf puts copies in the place of W and X, and adds that of DA and where one of DX is left. What no product reads has none.
 func (d *Device) copiesOf(a *device.DenseBackwardArgs, words []uint64) []uint64 {
 	words[wordW], words[wordX] = 0, 0
 	if !a.DX.IsZero() {
@@ -109,8 +122,9 @@ func (d *Device) copiesOf(a *device.DenseBackwardArgs, words []uint64) []uint64 
 	if !a.DW.IsZero() {
 		words[wordX] = d.copyOf(a.X)
 	}
-	if a.DX.IsZero() && a.DW.IsZero() {
-		return append(words, 0)
+	da := uint64(0)
+	if !a.DX.IsZero() || !a.DW.IsZero() {
+		da = d.copyOf(a.DA)
 	}
-	return append(words, d.copyOf(a.DA))
+	return append(words, da, d.besideOf(a.DX))
 }

@@ -3,9 +3,22 @@
 #pragma once
 
 #include "activation.cuh"
+#include "mma.cuh"
 #include "vector.cuh"
 
 namespace gpudae {
+
+// Beside is where a copy in bfloat16 of what a product leaves goes, if it is there (see narrow.cu). What lies behind the end of
+// its rows is 0 from before, and stays so.
+struct Beside {
+  uint16_t* copy = nullptr;
+  int64_t stride = 0;
+  __device__ void operator()(int64_t row, int64_t column, int64_t count, const Quad& q) const {
+    if (!copy) return;
+    const auto at = [&](int l) { return l < count ? q.at[l] : 0.0f; };
+    *reinterpret_cast<uint2*>(copy + row * stride + column) = make_uint2(to_bf16(at(0), at(1)), to_bf16(at(2), at(3)));
+  }
+};
 
 // Output applies bias and activation to four sums of a row and stores them.
 struct Output {
@@ -13,6 +26,7 @@ struct Output {
   const float* bias;
   int act;
   float *pre, *y;
+  Beside beside = {};
   __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
     if (bias) {
       const Quad b = load_quad(bias + column, count);
@@ -25,6 +39,7 @@ struct Output {
       sums = {{a.x, a.y, a.z, a.w}};
     }
     store_quad(y + row * n + column, count, sums);
+    beside(row, column, count, sums);
   }
 };
 
@@ -34,6 +49,7 @@ struct InputGradient {
   int act;
   const float* source;
   float* dx;
+  Beside beside = {};
   __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
     if (act != kIdentity) {
       const Quad from = load_quad(source + row * n + column, count);
@@ -41,6 +57,7 @@ struct InputGradient {
       sums = {{sums.at[0] * d.x, sums.at[1] * d.y, sums.at[2] * d.z, sums.at[3] * d.w}};
     }
     store_quad(dx + row * n + column, count, sums);
+    beside(row, column, count, sums);
   }
 };
 

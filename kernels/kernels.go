@@ -230,14 +230,14 @@ var manifest = [firstTensor]row{
 	SmallNetBF16:       {"small_net_bf16", "small_net_tensor.cu", Once, "pointer words, int steps"},
 	Narrow:             {"narrow", "narrow.cu", RowQuads, "int rows, int stride, int columns, pointer from, pointer to"},
 
-	DenseNTNarrow:         {"dense_nt_narrow", "dense_narrow.cu", Parts128, dense},
-	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense},
-	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
-	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy"},
-	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Parts288, dense},
-	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Parts288, dense},
-	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy"},
-	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy"},
+	DenseNTNarrow:         {"dense_nt_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},
+	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},
+	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx"},
+	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx"},
+	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Parts288, dense + ", pointer copy"},
+	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Parts288, dense + ", pointer copy"},
+	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy, pointer copy_dx"},
+	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy, pointer copy_dx"},
 }
 
 func (id ID) row() row {

@@ -130,6 +130,7 @@ struct OutputOrLoss {
       sums.at[l] = loss.scale * w * t.gradient;
     }
     store_quad(output.y + at, count, sums);
+    output.beside(row, column, count, sums);
   }
 };
 
@@ -172,10 +173,15 @@ __device__ inline float wide_bias_gradient(const Backward& g, int64_t first, voi
   return sum * sum;
 }
 
-// Copies are the operands in bfloat16. Those of Backward are not read, but for da, by the columns' sums.
+// Copies are the operands in bfloat16, and where that of dx goes, if it is there. The operands of Backward are not read, but for
+// da, by the columns' sums.
 struct Copies {
   const void *da, *w, *x;
+  void* dx;
 };
+
+// beside is for a copy of rows of so many columns.
+__device__ inline Beside beside(void* copy, int64_t columns) { return {static_cast<uint16_t*>(copy), narrow_stride(columns)}; }
 
 // narrow_backward makes the block's part: see dense_backward.
 template <class Engine, bool Transposed>
@@ -185,7 +191,7 @@ __device__ inline void narrow_backward(const Backward& g, const Copies& copies, 
   const uint32_t of_dx = g.dx ? Engine::tiles_m(g.rows) * Engine::tiles_n(g.in) : 0, of_dw = g.dw ? Engine::tiles_m(m) * Engine::tiles_n(n) : 0;
   uint32_t part = blockIdx.x;
   if (part < of_dx) {
-    Engine::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, copies.da, copies.w, InputGradient{g.in, int(g.act), g.source, g.dx}, memory);
+    Engine::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, copies.da, copies.w, InputGradient{g.in, int(g.act), g.source, g.dx, beside(copies.dx, g.in)}, memory);
     return;
   }
   part -= of_dx;

@@ -59,21 +59,26 @@ func TestNarrow(t *testing.T) {
 	m := open(t)
 	special := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), 1, 1.00390625, 1.01171875, -1.0039063, 3e38, 1e-40, math.MaxFloat32}
 	for _, s := range [][2]int{{1, 1}, {3, 8}, {5, 31}, {70, 129}} {
-		rows, columns := s[0], s[1]
-		x := noise(rand.New(rand.NewPCG(1, 0)), rows*columns)
+		x := noise(rand.New(rand.NewPCG(1, 0)), s[0]*s[1])
 		copy(x, special)
-		stride := kernels.NarrowStride(columns)
-		got := m.download(m.narrow(m.upload(x, 1), rows, columns), rows*stride/2)
-		for i := range rows {
-			for j := range stride {
-				bits := math.Float32bits(got[(i*stride+j)/2]) >> (16 * uint(j%2)) & 0xFFFF
-				want := float32(0)
-				if j < columns {
-					want = rounded(x[i*columns+j])
-				}
-				if bits != math.Float32bits(want)>>16 {
-					t.Errorf("element %d, %d of %v is %#x, want %v", i, j, s, bits, want)
-				}
+		m.checkCopy(m.narrow(m.upload(x, 1), s[0], s[1]), x, s[0], s[1])
+	}
+}
+
+// checkCopy compares a copy with the matrix, rounded, and wants zeros behind its rows.
+func (m *machine) checkCopy(at cuda.Address, x []float32, rows, columns int) {
+	m.t.Helper()
+	stride := kernels.NarrowStride(columns)
+	got := m.download(at, rows*stride/2)
+	for i := range rows {
+		for j := range stride {
+			bits := math.Float32bits(got[(i*stride+j)/2]) >> (16 * uint(j%2)) & 0xFFFF
+			want := float32(0)
+			if j < columns {
+				want = rounded(x[i*columns+j])
+			}
+			if bits != math.Float32bits(want)>>16 {
+				m.t.Fatalf("element %d, %d of a copy of %d×%d is %#x, want %v", i, j, rows, columns, bits, want)
 			}
 		}
 	}
@@ -104,7 +109,7 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 	ar, ac := extents(p.a, rows)
 	br, bc := extents(p.b, columns)
 	out := m.upload(make([]float32, rows*columns), skew)
-	words := p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out)
+	words := append(p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out), 0)
 	if p.of >= kernels.BackwardNN {
 		words = append(words, 0)
 	}
@@ -201,8 +206,11 @@ func TestBigLayers(t *testing.T) {
 			id := plain.Kernel(kernels.DenseNT)
 			blocks, _ := id.Launch(rows, out)
 			pre, y, loss := run(uint64(atX), uint64(atW), blocks, func(words ...uint64) { m.launch(id, rows, out, words...) })
-			big := e.Kernel(kernels.DenseNT)
-			gotPre, gotY, gotLoss := run(copyX, copyW, e.Tiles(rows, out), func(words ...uint64) { m.launchBig(big, e.Tiles(rows, out), words...) })
+			big, beside := e.Kernel(kernels.DenseNT), m.upload(make([]float32, rows*kernels.NarrowStride(out)/2), 0)
+			gotPre, gotY, gotLoss := run(copyX, copyW, e.Tiles(rows, out), func(words ...uint64) {
+				m.launchBig(big, e.Tiles(rows, out), append(words, uint64(beside))...)
+			})
+			m.checkCopy(beside, gotY, rows, out)
 			if !slices.Equal(gotPre, pre) || !slices.Equal(gotY, y) || math.Abs(gotLoss-loss) > 1e-5*math.Abs(loss) {
 				t.Errorf("%s by %s: another output, or a loss of %v, want %v", name, e, gotLoss, loss)
 			}
@@ -218,12 +226,13 @@ func TestBigLayers(t *testing.T) {
 			dxs, dws, dbs := b.Parts(plain.Tile)
 			dx, dw, dbias, _ := run(dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, words...) })
 			dxs, dws, dbs = e.Parts(b)
-			big := e.Kernel(b.Product())
+			big, beside := e.Kernel(b.Product()), m.upload(make([]float32, rows*kernels.NarrowStride(in)/2), 0)
 			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(blocks int, words []uint64) {
 				wr, wc := b.Weights()
 				words[4], words[8] = m.factor(e, atW, wr, wc), copyX
-				m.launchBig(big, blocks, append(words, m.factor(e, atTarget, rows, out))...)
+				m.launchBig(big, blocks, append(words, m.factor(e, atTarget, rows, out), uint64(beside))...)
 			})
+			m.checkCopy(beside, gotDX, rows, in)
 			if !slices.Equal(gotDX, dx) || !slices.Equal(gotDW, dw) || !slices.Equal(gotDB, dbias) {
 				t.Errorf("gradients of %+v by %s: other bits", b, e)
 			}

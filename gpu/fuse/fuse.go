@@ -8,7 +8,7 @@
 //	an Ending, and the Beginning after it     where both follow the same clock
 //
 // Where products want their factors as bfloat16, it says which operands have to be copied before which
-// operation: those of which no copy was made since an operation has written them.
+// operation: those of which no copy was made since an operation has written them. What such a product has made is copied by it.
 //
 // Of intermediate results it does without, one is observable: the losses of the rows, where
 // only their sum is asked for. The order of additions changes for that sum, and for the sum of
@@ -81,6 +81,7 @@ func (b *Beginning) makes() []device.View {
 // Step is one of Issue, an operation by itself, Loss and Backward.
 type Step struct {
 	Narrow   []device.View // of which copies are made before, since there are none or they have changed
+	Beside   device.View   // the result of products that read copies, of which they leave one beside it; or absent
 	Issue    func()
 	Loss     *Loss
 	Backward *device.DenseBackwardArgs // leaves the sums of the squares of DW and DBias too
@@ -121,22 +122,24 @@ func (t *Tape) Plan() *Plan {
 	if squared {
 		p.End.Squares = device.View{}
 	}
-	var current copies
+	made := copies{results: map[device.View]int{}, narrows: t.Narrows}
 	for i := 0; i < len(middle); i++ {
 		var step Step
-		if t.Narrows != nil {
-			step.Narrow = current.before(t.Narrows(middle[i]))
-		}
-		current.after(middle[i])
+		step.Narrow = made.before(middle[i], p.Middle)
+		made.after(middle[i])
+		result := made.result(middle[i])
 		if loss := lossAt(middle, i, p.End); loss != nil {
 			step.Loss = loss
 			p.End.Losses = device.View{}
 			i++
-			current.after(middle[i])
+			made.after(middle[i])
 		} else if b, ok := middle[i].(device.DenseBackwardArgs); ok && squared {
 			step.Backward = &b
 		} else {
 			step.Issue = t.issue[first+i]
+		}
+		if !result.IsZero() {
+			made.results[result] = len(p.Middle)
 		}
 		p.Middle = append(p.Middle, step)
 	}

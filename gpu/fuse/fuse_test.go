@@ -195,7 +195,7 @@ func TestOtherClocksDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestCopiesAreOfWhatHasChanged: a matrix is copied before the first product that reads it, and again only
+// TestCopiesAreOfWhatHasChanged: a matrix is copied before the first product that reads it, or by the one that makes it, and again only
 // after an operation has written it.
 func TestCopiesAreOfWhatHasChanged(t *testing.T) {
 	d := &tape{Device: reference.New()}
@@ -219,10 +219,12 @@ func TestCopiesAreOfWhatHasChanged(t *testing.T) {
 	d.Dense(device.DenseArgs{X: x, W: w, Y: h})
 	d.Dense(device.DenseArgs{X: h, W: v, Y: y})
 	d.Dense(device.DenseArgs{X: small, W: small, Y: small})
-	want := [][]device.View{{x, w}, {h, v}, {dy}, {dh}, nil, {w}, {h}, nil}
+	var none device.View
+	want := [][]device.View{{x, w}, {v}, {dy}, nil, nil, {w}, nil, nil}
+	beside := []device.View{h, none, dh, none, none, h, none, none}
 	for i, s := range d.Plan().Middle {
-		if !slices.Equal(s.Narrow, want[i]) {
-			t.Errorf("before operation %d of %d copies of %v are made, want %v", i, len(want), s.Narrow, want[i])
+		if !slices.Equal(s.Narrow, want[i]) || s.Beside != beside[i] {
+			t.Errorf("before operation %d of %d copies of %v are made and beside it of %v, want %v and %v", i, len(want), s.Narrow, s.Beside, want[i], beside[i])
 		}
 	}
 }

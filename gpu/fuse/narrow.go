@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"maps"
 	"slices"
 
 	"gpudae/device"
@@ -31,23 +32,56 @@ func Factors(operation any, isBig func(m, n, k int) bool) []device.View {
 }
 
 // copies are matrices of which a copy was made and is current.
-type copies []device.View
+type copies struct {
+	narrows func(operation any) []device.View // as Tape.Narrows
+	current []device.View
+	results map[device.View]int // what a step has made that can leave a copy beside it, and no operation has written since
+}
 
-// before returns those of so many operands that have to be copied for an operation, each once, and counts them as copied.
-func (c *copies) before(operands []device.View) []device.View {
+// before returns those of an operation's operands that have to be copied for it, each once. What a step has made is
+// copied by that.
+func (c *copies) before(operation any, steps []Step) []device.View {
 	var missing []device.View
-	for _, v := range operands {
-		if !slices.Contains(*c, v) {
+	for _, v := range c.operands(operation) {
+		if slices.Contains(c.current, v) {
+			continue
+		}
+		c.current = append(c.current, v)
+		if by, ok := c.results[v]; ok {
+			steps[by].Beside = v
+		} else {
 			missing = append(missing, v)
-			*c = append(*c, v)
 		}
 	}
 	return missing
 }
 
-// after forgets the copies of what an operation may have written.
+func (c *copies) operands(operation any) []device.View {
+	if c.narrows == nil {
+		return nil
+	}
+	return c.narrows(operation)
+}
+
+// after forgets what an operation may have written.
 func (c *copies) after(operation any) {
-	*c = slices.DeleteFunc(*c, func(v device.View) bool { return writes(operation, v) })
+	written := func(v device.View) bool { return writes(operation, v) }
+	c.current = slices.DeleteFunc(c.current, written)
+	maps.DeleteFunc(c.results, func(v device.View, _ int) bool { return written(v) })
+}
+
+// result is what products make that read copies; absent for any other operation.
+func (c *copies) result(operation any) device.View {
+	if len(c.operands(operation)) == 0 {
+		return device.View{}
+	}
+	switch a := operation.(type) {
+	case device.DenseArgs:
+		return a.Y
+	case device.DenseBackwardArgs:
+		return a.DX
+	}
+	return device.View{}
 }
 
 // writes reports whether an operation may write elements of a view.

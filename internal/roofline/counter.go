@@ -28,8 +28,9 @@ type Counter struct {
 	class   kernels.Class // of products
 	big     kernels.Big   // products whose factors are copied
 	engine  kernels.Engine
-	planned bool  // the copies of a plan are counted
-	held    int64 // bytes of memory
+	planned bool        // the copies of a plan are counted
+	beside  device.View // of which the next operation leaves a copy
+	held    int64       // bytes of memory
 	program []Launch
 	tape    *fuse.Tape // while operations are being recorded
 }

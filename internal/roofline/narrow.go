@@ -34,6 +34,14 @@ func copyBytes(v device.View) int64 {
 	return 2 * int64(v.Rows) * int64(kernels.NarrowStride(v.Columns))
 }
 
+// leftBeside is the size of the copy that a product leaves of what it makes.
+func (c *Counter) leftBeside(v device.View) int64 {
+	if v.IsZero() || v != c.beside {
+		return 0
+	}
+	return copyBytes(v)
+}
+
 // readBeside is what DenseBackward reads as float32 where the factors of its products are copies.
 func readBeside(a *device.DenseBackwardArgs) int64 {
 	read := int64(0)

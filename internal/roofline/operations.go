@@ -79,6 +79,7 @@ func (c *Counter) dense(a *device.DenseArgs) Launch {
 	if c.isBig(m, n, k) {
 		l.Kernel, l.Rows, l.Columns = c.engine.Kernel(product), c.engine.Tiles(m, n), 1
 		l.Read = c.factors(a.X, a.W) + bytes(a.Bias)
+		l.Written += c.leftBeside(a.Y)
 	}
 	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
 	l.Products[0] = Tiles{blocks, k}
@@ -128,6 +129,7 @@ func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing 
 	}
 	if big {
 		l.Read = c.factors(c.narrows(*a)...) + readBeside(a)
+		l.Written += c.leftBeside(a.DX)
 	}
 	return l, dw + dbias
 }

@@ -35,11 +35,12 @@ func (c *Counter) plan(p *fuse.Plan) {
 // that are left for the end.
 func (c *Counter) middle(p *fuse.Plan) (shares int) {
 	c.planned = true
-	defer func() { c.planned = false }()
+	defer func() { c.planned, c.beside = false, device.View{} }()
 	for _, step := range p.Middle {
 		for _, v := range step.Narrow {
 			c.narrow(v)
 		}
+		c.beside = step.Beside
 		switch {
 		case step.Loss != nil:
 			l := c.dense(&step.Loss.Dense)

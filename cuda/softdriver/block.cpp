@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -72,15 +73,96 @@ struct Place {
   bool operator==(const Place& other) const { return line == other.line && (file == other.file || std::strcmp(file, other.file) == 0); }
 };
 
+const char* base_name(const char* path) {
+  const char* slash = std::strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+// Cluster is what the blocks of one share: each has a thread of the operating system of its own,
+// and they meet at the cluster's barriers. Where the order of things is to be drawn from a
+// seed, or the access checker looks, one of them runs at a time, until it waits or ends.
+class Cluster {
+ public:
+  Cluster(const Grid& grid, unsigned number)
+      : kernel_(grid.kernel->name), number_(number), in_turn_(kChecked || grid.seed), random_(grid.seed + number), seed_(grid.seed) {
+    for (unsigned rank = 0; rank < unsigned(grid.kernel->cluster); ++rank) order_.push_back(rank);
+    shuffle();
+  }
+
+  unsigned number() const { return number_; }
+  int phase() const { return phase_; }
+
+  // begin waits for the block's turn.
+  void begin(unsigned rank) {
+    std::unique_lock lock(mutex_);
+    await(lock, [&] { return my_turn(rank); });
+  }
+
+  // wait returns once every block of the cluster waits at this place.
+  void wait(unsigned rank, const Place& place) {
+    std::unique_lock lock(mutex_);
+    if (ended_ > 0) return divergent(rank, place, "a block has ended");
+    if (arrived_ == 0) place_ = place;
+    if (!(place == place_)) return divergent(rank, place, "another block waits elsewhere");
+    const int phase = phase_;
+    next_turn();
+    if (++arrived_ == int(order_.size())) {
+      arrived_ = 0, turn_ = 0, ++phase_;
+      shuffle();
+      moved_.notify_all();
+    }
+    await(lock, [&] { return phase_ != phase && my_turn(rank); });
+  }
+
+  // end gives up the block's turn for good.
+  void end(unsigned rank) {
+    std::unique_lock lock(mutex_);
+    ++ended_;
+    if (arrived_ > 0) divergent(rank, place_, "a block has ended");
+    next_turn();
+  }
+
+ private:
+  bool my_turn(unsigned rank) const { return !in_turn_ || (turn_ < order_.size() && order_[turn_] == rank); }
+
+  void next_turn() {
+    ++turn_;
+    moved_.notify_all();
+  }
+
+  // await looks up now and then, since a fault may be another block's.
+  template <class Condition>
+  void await(std::unique_lock<std::mutex>& lock, const Condition& condition) {
+    while (!condition() && !faulted()) moved_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+
+  void shuffle() {
+    if (seed_) std::shuffle(order_.begin(), order_.end(), random_);
+  }
+
+  void divergent(unsigned rank, const Place& place, const char* why) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: divergent barrier of cluster %u: block %u of it is at %s:%d, and %s", kernel_, number_, rank, base_name(place.file),
+                place.line, why);
+    moved_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable moved_;
+  const char* kernel_;
+  const unsigned number_;
+  const bool in_turn_;
+  std::vector<unsigned> order_;  // of the blocks until the next barrier, if they run in turn
+  size_t turn_ = 0;
+  int arrived_ = 0, ended_ = 0, phase_ = 0;
+  Place place_{};
+  std::mt19937_64 random_;
+  const uint64_t seed_;
+};
+
 void arrive(const Copy& copy, void* caller) {
   check_copy_end(copy.to, copy.from, copy.size, copy.bytes, caller);
   if (copy.bytes > 0) std::memcpy(copy.to, copy.from, copy.bytes);
   std::memset(copy.to + copy.bytes, 0, copy.size - copy.bytes);
-}
-
-const char* base_name(const char* path) {
-  const char* slash = std::strrchr(path, '/');
-  return slash ? slash + 1 : path;
 }
 
 // Runner runs blocks on one thread of the operating system. A CUDA thread that
@@ -88,8 +170,9 @@ const char* base_name(const char* path) {
 // ended, and another fiber is needed only where a thread waits.
 class Runner {
  public:
-  void run(const Grid& grid, SoftdriverDim block);
+  void run(const Grid& grid, SoftdriverDim block, Cluster* cluster);
   void barrier(const char* file, int line);
+  void cluster_barrier(const char* file, int line);
   uint32_t warp(int operation, uint32_t mask, uint32_t value, int lane, void (*compute)(void* const*), void* registers);
   void check_shared(const void* at, size_t size, const char* what);
   void copy_async(const Copy& copy, void* caller);
@@ -113,6 +196,7 @@ class Runner {
   Fiber* next();
   Fiber* idle_fiber();
   void make_ready(Thread& t);
+  void arrive_at_barrier(const char* file, int line, bool of_cluster);
   bool complete(int warp, const Thread& last) const;
   void exchange(int warp, uint32_t mask);
   void report_deadlock();
@@ -120,6 +204,7 @@ class Runner {
   size_t draw(size_t n) { return n < 2 || !grid_->seed ? 0 : random_() % n; }
 
   const Grid* grid_ = nullptr;
+  Cluster* cluster_ = nullptr;  // of the block, null if it has none
   SoftdriverDim block_{};
   std::vector<Thread> threads_;
   std::vector<int> order_;
@@ -187,17 +272,18 @@ void Runner::poison_shared() {
                  {stacks_, kStack * kMostThreads},
                  {reinterpret_cast<const char*>(threads_.data()), threads_.size() * sizeof(Thread)},
                  {reinterpret_cast<const char*>(grid_->words), grid_->word_count * 8},
-                 grid_->dynamic_shared});
+                 grid_->dynamic_shared},
+                cluster_ ? int(cluster_->number()) : -1);
   }
 }
 
-void Runner::run(const Grid& grid, SoftdriverDim block) {
+void Runner::run(const Grid& grid, SoftdriverDim block, Cluster* cluster) {
   if (!stacks_) {
     void* p = mmap(nullptr, kStack * kMostThreads, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return raise_fault(CUDA_ERROR_OPERATING_SYSTEM, "no memory for the stacks of %d threads", kMostThreads);
     stacks_ = static_cast<char*>(p);
   }
-  grid_ = &grid, block_ = block;
+  grid_ = &grid, block_ = block, cluster_ = cluster;
   lay_out(block);
   poison_shared();
   Fiber* first = idle_fiber();
@@ -297,7 +383,18 @@ void Runner::abandon() {
   std::abort();
 }
 
-void Runner::barrier(const char* file, int line) {
+void Runner::barrier(const char* file, int line) { arrive_at_barrier(file, line, false); }
+
+// cluster_barrier is a barrier of the block at which its last thread waits for the other blocks.
+void Runner::cluster_barrier(const char* file, int line) {
+  if (!cluster_) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: a barrier of a cluster at %s:%d in a kernel without clusters", grid_->kernel->name, base_name(file), line);
+    abandon();
+  }
+  arrive_at_barrier(file, line, true);
+}
+
+void Runner::arrive_at_barrier(const char* file, int line, bool of_cluster) {
   Thread& t = *static_cast<Thread*>(softdriver_thread);
   const Place place = {file, line};
   if (live_ < int(threads_.size())) {
@@ -315,6 +412,11 @@ void Runner::barrier(const char* file, int line) {
   }
   t.state = State::kAtBarrier;
   if (++at_barrier_ < int(threads_.size())) return leave();
+  if (of_cluster) {
+    cluster_->wait(block_.x % unsigned(grid_->kernel->cluster), place);
+    if (faulted()) abandon();
+    check_phase(cluster_->phase());
+  }
   check_barrier();
   at_barrier_ = 0;
   for (const int i : order_) {
@@ -568,6 +670,21 @@ int worker_threads() {
   return n > 0 ? int(n) : std::max(1, int(std::thread::hardware_concurrency()));
 }
 
+// run_clusters runs one cluster after the other, the blocks of one beside each other.
+void run_clusters(const Grid& grid, Pool* pool) {
+  const unsigned size = unsigned(grid.kernel->cluster);
+  for (unsigned c = 0; c < grid.grid.x / size && !faulted(); ++c) {
+    Cluster cluster(grid, c);
+    std::atomic<unsigned> next{0};
+    pool->run(int(size), [&] {
+      const unsigned rank = next++;
+      cluster.begin(rank);
+      if (!faulted()) runner().run(grid, {c * size + rank, 0, 0}, &cluster);
+      cluster.end(rank);
+    });
+  }
+}
+
 }  // namespace
 
 void run_grid(const Grid& grid) {
@@ -582,10 +699,11 @@ void run_grid(const Grid& grid) {
   }
   std::atomic<uint64_t> next{0};
   check_launch();
+  if (grid.kernel->cluster > 1) return run_clusters(grid, pool);
   pool->run(int(std::min<uint64_t>(uint64_t(worker_threads()), blocks)), [&] {
     for (uint64_t i; !faulted() && (i = next++) < blocks;) {
       const uint64_t b = order.empty() ? i : order[i];
-      runner().run(grid, {unsigned(b % grid.grid.x), unsigned(b / grid.grid.x % grid.grid.y), unsigned(b / grid.grid.x / grid.grid.y)});
+      runner().run(grid, {unsigned(b % grid.grid.x), unsigned(b / grid.grid.x % grid.grid.y), unsigned(b / grid.grid.x / grid.grid.y)}, nullptr);
     }
   });
 }
@@ -597,6 +715,8 @@ const Grid* running() { return runner().grid(); }
 }  // namespace softdriver
 
 void softdriver_barrier(const char* file, int line) { softdriver::runner().barrier(file, line); }
+
+void softdriver_cluster_barrier(const char* file, int line) { softdriver::runner().cluster_barrier(file, line); }
 
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane) {
   return softdriver::runner().warp(operation, mask, value, lane, nullptr, nullptr);

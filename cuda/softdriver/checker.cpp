@@ -9,7 +9,8 @@
 // first, behind a barrier, passes a fence and adds atomically to a word; later a thread of the
 // second adds to the same word, passes a fence, and then a barrier. (Where several
 // blocks have read before a write, all blocks until then must have taken a ticket; that each
-// of them had read by then is seen of the last one only.) Anything else in the same launch is a
+// of them had read by then is seen of the last one only.) Or, of two blocks of a cluster, they are on both
+// sides of its barrier. Anything else in the same launch is a
 // race, unless both are atomic.
 #include "checker.h"
 
@@ -40,6 +41,7 @@ constexpr int kWarps = 32;
 struct Who {
   int thread = -1;  // in its block; -1: nobody
   uint32_t block = 0, barriers = 0, warp_syncs = 0;
+  int cluster = -1, phase = 0;  // the block's, and how many of its barriers had been passed
 };
 
 struct Cell {
@@ -62,11 +64,15 @@ struct Shadow {
 
 std::map<uintptr_t, Shadow> shadows;  // of allocations, by address
 Shadow* last_found = nullptr;
-Shadow shared;
-BlockRanges ranges;
 const char* kernel = "";
 bool active = false;
-uint32_t launch = 0, block = 0, barriers = 0, warp_syncs[kWarps];
+uint32_t launch = 0;
+
+// Of the block that runs on this thread of the operating system. Only one runs at a time.
+thread_local Shadow shared;
+thread_local BlockRanges ranges;
+thread_local uint32_t block = 0, barriers = 0, warp_syncs[kWarps];
+thread_local int cluster = -1, phase = 0;
 
 // Ticket is how a block has added to a word of global memory. The checker runs block
 // after block, so those of earlier blocks came first.
@@ -83,7 +89,7 @@ void* word = nullptr;              // the one that this block has added to last
 
 Who me() {
   const int t = softdriver_thread->number;
-  return {t, block, barriers, warp_syncs[t / 32]};
+  return {t, block, barriers, warp_syncs[t / 32], cluster, phase};
 }
 
 bool same_warp(const Who& a, const Who& b) { return a.thread / 32 == b.thread / 32; }
@@ -96,10 +102,13 @@ bool by_ticket(const Who& a, const Who& b) {
   });
 }
 
+// by_phase reports whether a barrier of their cluster is between the two.
+bool by_phase(const Who& a, const Who& b) { return a.cluster >= 0 && a.cluster == b.cluster && a.phase != b.phase; }
+
 // ordered reports whether a happened before b, or a is nobody.
 bool ordered(const Who& a, const Who& b) {
   if (a.thread < 0) return true;
-  if (a.block != b.block) return by_ticket(a, b);
+  if (a.block != b.block) return by_phase(a, b) || by_ticket(a, b);
   return a.thread == b.thread || a.barriers != b.barriers || (same_warp(a, b) && a.warp_syncs != b.warp_syncs);
 }
 
@@ -141,7 +150,9 @@ void read(void* caller, Cell& c, uint8_t bytes, const char* p) {
   const Who i = me();
   if ((c.written & bytes) != bytes) report(caller, CUDA_ERROR_LAUNCH_FAILED, "read of uninitialised memory", p, {});
   if (!ordered(c.writer, i) && c.write_bytes & bytes) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: read after write", p, c.writer);
-  if (c.reader.thread >= 0 && c.reader.block != i.block) {
+  if (c.reader.thread >= 0 && by_phase(c.reader, i)) {
+    c.many_blocks = c.many_warps = c.many_lanes = false;
+  } else if (c.reader.thread >= 0 && c.reader.block != i.block) {
     c.many_blocks = true;
   } else if (c.reader.thread >= 0 && c.reader.barriers == i.barriers && c.reader.thread != i.thread) {
     if (!same_warp(c.reader, i)) c.many_warps = true;
@@ -161,7 +172,7 @@ void check_write(void* caller, const Cell& c, uint8_t bytes, const char* p, bool
     report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after write", p, c.writer);
   }
   const bool same_epoch = c.reader.thread >= 0 && c.reader.block == i.block && c.reader.barriers == i.barriers;
-  const bool unordered_reader = !ordered(c.reader, i) || (c.many_blocks && !(taken && tickets.size() == begun)) || (same_epoch && c.many_warps) ||
+  const bool unordered_reader = !ordered(c.reader, i) || (c.many_blocks && !by_phase(c.reader, i) && !(taken && tickets.size() == begun)) || (same_epoch && c.many_warps) ||
                                 (same_epoch && c.many_lanes && c.reader.warp_syncs == i.warp_syncs);
   if (!both_atomic && unordered_reader) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after read", p, c.reader);
 }
@@ -222,8 +233,8 @@ void check_launch() {
   active = true;
 }
 
-void check_block(const char* name, uint32_t number, const BlockRanges& r) {
-  kernel = name, block = number, ranges = r, barriers = 1;
+void check_block(const char* name, uint32_t number, const BlockRanges& r, int of) {
+  kernel = name, block = number, ranges = r, barriers = 1, cluster = of, phase = 0;
   ++begun;
   fenced = -1, taken = nullptr, word = nullptr;
   std::fill(warp_syncs, warp_syncs + kWarps, 1);
@@ -233,6 +244,7 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r) {
 }
 
 void check_barrier() { ++barriers; }
+void check_phase(int passed) { phase = passed; }
 void check_warp(int warp) { ++warp_syncs[warp]; }
 void check_atomic(void* at, size_t size, void* caller) {
   access(caller, at, size, Access::kAtomic);

@@ -28,8 +28,9 @@ struct BlockRanges {
 #ifdef SOFTDRIVER_CHECK
 constexpr bool kChecked = true;
 void check_launch();
-void check_block(const char* kernel, uint32_t block, const BlockRanges& ranges);
+void check_block(const char* kernel, uint32_t block, const BlockRanges& ranges, int cluster);
 void check_barrier();
+void check_phase(int phase);
 void check_warp(int warp);
 void check_atomic(void* at, size_t size, void* caller);
 void check_fence();
@@ -41,8 +42,9 @@ void check_written(void* at, size_t size);
 #else
 constexpr bool kChecked = false;
 inline void check_launch() {}
-inline void check_block(const char*, uint32_t, const BlockRanges&) {}
+inline void check_block(const char*, uint32_t, const BlockRanges&, int) {}
 inline void check_barrier() {}
+inline void check_phase(int) {}
 inline void check_warp(int) {}
 inline void check_atomic(void*, size_t, void*) {}
 inline void check_fence() {}

@@ -44,6 +44,7 @@ const ErrorText error_texts[] = {
     ERROR_TEXT(CUDA_ERROR_NOT_READY, "device not ready"),
     ERROR_TEXT(CUDA_ERROR_ILLEGAL_ADDRESS, "an illegal memory access was encountered"),
     ERROR_TEXT(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, "too many resources requested for launch"),
+    ERROR_TEXT(CUDA_ERROR_INVALID_CLUSTER_SIZE, "invalid cluster size"),
     ERROR_TEXT(CUDA_ERROR_LAUNCH_TIMEOUT, "the launch timed out and was terminated"),
     ERROR_TEXT(CUDA_ERROR_LAUNCH_FAILED, "unspecified launch failure"),
     ERROR_TEXT(CUDA_ERROR_NOT_SUPPORTED, "operation not supported"),
@@ -118,7 +119,7 @@ Machine& machine() {
   return *m;
 }
 
-int Function::most_threads() const { return std::min(kernel->bound, int(number(Setting::kBlock))); }
+int Function::most_threads() const { return std::min<int>(kernel->bound, int(number(Setting::kBlock))); }
 
 Context* current_context() { return context_stack.empty() ? nullptr : context_stack.back(); }
 
@@ -364,6 +365,7 @@ SOFTDRIVER_API cuFuncGetAttribute(int* out, CUfunction_attribute attribute, CUfu
     case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *out = f->most_threads(); break;
     case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *out = f->dynamic_limit; break;
     case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT: *out = f->carveout; break;
+    case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH: *out = f->kernel->cluster > 1 && number(Setting::kCapability) >= 90 ? f->kernel->cluster : 0; break;
     case CU_FUNC_ATTRIBUTE_BINARY_VERSION: *out = int(number(Setting::kCapability)); break;
     default: *out = 0;
   }

@@ -120,7 +120,7 @@ struct SoftdriverInvoke<Kernel> {
 };
 
 // SOFTDRIVER_KERNEL enters a kernel in the table that the driver reads.
-#define SOFTDRIVER_KERNEL(name, bound)                                                                   \
+#define SOFTDRIVER_KERNEL(name, bound, cluster)                                                          \
   __attribute__((section("softdriver_kernels"), used)) static const SoftdriverKernel softdriver_##name = \
       {#name, &SoftdriverInvoke<&::name>::invoke, SoftdriverInvoke<&::name>::pointers,                       \
-       int(sizeof SoftdriverInvoke<&::name>::pointers) - 1, bound}
+       int(sizeof SoftdriverInvoke<&::name>::pointers) - 1, bound, cluster}

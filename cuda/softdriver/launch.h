@@ -15,14 +15,17 @@ struct SoftdriverThread {
   int number;  // in the block
 };
 
-// SoftdriverKernel is a row of the table in the section softdriver_kernels.
+// SoftdriverKernel is a row of the table in the section softdriver_kernels: 32 bytes, which
+// the compiler lays side by side.
 struct SoftdriverKernel {
   const char* name;
   void (*invoke)(const uint64_t* words);
   const bool* pointers;  // which parameters are device addresses
   int parameters;
-  int bound;  // launch bound, threads
+  int16_t bound;    // launch bound, threads
+  int16_t cluster;  // blocks of a cluster, along x; 1: there are none
 };
+static_assert(sizeof(SoftdriverKernel) == 32, "rows would not lie side by side");
 
 enum SoftdriverWarpOperation { kSoftdriverSync, kSoftdriverShuffle, kSoftdriverBallot, kSoftdriverTogether };
 
@@ -32,6 +35,7 @@ extern "C" {
 extern __thread SoftdriverThread* softdriver_thread __attribute__((tls_model("initial-exec")));
 
 void softdriver_barrier(const char* file, int line);
+void softdriver_cluster_barrier(const char* file, int line);
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane);
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value);
 void softdriver_fence();

@@ -163,6 +163,9 @@ CUresult launch_node(Function* f, SoftdriverDim grid, SoftdriverDim block, unsig
       int(threads) > f->most_threads() || dynamic > unsigned(f->dynamic_limit)) {
     return CUDA_ERROR_INVALID_VALUE;
   }
+  if (f->kernel->cluster > 1 && (number(Setting::kCapability) < 90 || grid.x % unsigned(f->kernel->cluster) || grid.y != 1 || grid.z != 1)) {
+    return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+  }
   Node n{};
   n.kind = Node::kKernel, n.function = f, n.grid = grid, n.block = block, n.dynamic_shared = dynamic;
   for (int i = 0; i < f->kernel->parameters; ++i) {

@@ -128,6 +128,7 @@ extern "C" __global__ void __launch_bounds__(64) bug_misaligned(const float* x, 
   out[threadIdx.x] = v.x + v.w;
 }
 
+#include "cluster.cuh"
 #include "mma.cuh"
 
 // Fragments of 16×8 by 8×8 of tf32 as the tables of mma.m16n8k8 in the PTX ISA give them; operands are
@@ -271,6 +272,41 @@ extern "C" __global__ void __launch_bounds__(64) bug_ticket_without_fence(float*
   if (threadIdx.x == 0) last = atomicAdd(ticket, 1u) == gridDim.x - 1;
   __syncthreads();
   if (last) x[threadIdx.x] = sums[threadIdx.x];
+}
+
+// Blocks of a cluster hand what they have to the next one, over and over.
+extern "C" __global__ void GPUDAE_CLUSTER(4) __launch_bounds__(64) cluster_hands_on(float* x, int64_t rounds) {
+  const unsigned first = blockIdx.x / 4 * 4, next = first + (blockIdx.x + 1) % 4;
+  for (int64_t r = 0; r < rounds; ++r) {
+    const float mine = x[next * 64 + threadIdx.x];
+    gpudae::cluster_barrier();
+    x[blockIdx.x * 64 + threadIdx.x] = mine + 1;
+    gpudae::cluster_barrier();
+  }
+}
+
+extern "C" __global__ void GPUDAE_CLUSTER(4) __launch_bounds__(64) bug_cluster_reads_early(const float* x, float* sums, float* totals) {
+  sums[blockIdx.x * 64 + threadIdx.x] = x[threadIdx.x];
+  __syncthreads();  // of the block alone
+  float total = 0;
+  for (int b = 0; b < 4; ++b) total += sums[b * 64 + threadIdx.x];
+  totals[blockIdx.x * 64 + threadIdx.x] = total;
+}
+
+extern "C" __global__ void GPUDAE_CLUSTER(4) __launch_bounds__(64) bug_cluster_writes_early(float* x) {
+  const float mine = x[(blockIdx.x + 1) % 4 * 64 + threadIdx.x];
+  x[blockIdx.x * 64 + threadIdx.x] = mine;
+}
+
+extern "C" __global__ void GPUDAE_CLUSTER(4) __launch_bounds__(64) bug_block_leaves_cluster(float* x) {
+  if (blockIdx.x == 2) return;
+  gpudae::cluster_barrier();
+  x[blockIdx.x * 64 + threadIdx.x] = 1;
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_barrier_without_cluster(float* x) {
+  gpudae::cluster_barrier();
+  x[threadIdx.x] = 1;
 }
 
 #include "hopper.cuh"

@@ -145,6 +145,75 @@ void tickets_order_blocks() {
   for (int i = 0; i < 64; ++i) CHECK(got[size_t(i)] == 8 * (8 * was[size_t(i)] + 28) + 28);
 }
 
+// Two clusters of four blocks, in plain order and drawn ones.
+void clusters_wait_for_each_other() {
+  constexpr int kRounds = 6;
+  for (int seed = 0; seed < 20; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const CUdeviceptr x = upload(ramp(8 * 64));
+    OK(launch("cluster_hands_on", 8, 64, {x, kRounds}));
+    OK(finish());
+    const std::vector<float> was = ramp(8 * 64), got = download(x, 8 * 64);
+    for (int b = 0; b < 8; ++b) {
+      for (int i = 0; i < 64; ++i) CHECK(got[size_t(b * 64 + i)] == was[size_t((b / 4 * 4 + (b + kRounds) % 4) * 64 + i)] + kRounds);
+    }
+  }
+}
+
+void clusters_have_to_fit() {
+  CUfunction f;
+  int width = -1;
+  OK(cuModuleGetFunction(&f, module_, "cluster_hands_on"));
+  OK(cuFuncGetAttribute(&width, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH, f));
+  CHECK(width == 4);
+  const CUdeviceptr x = upload(ramp(8 * 64));
+  CHECK(launch("cluster_hands_on", 6, 64, {x, 1}) == CUDA_ERROR_INVALID_CLUSTER_SIZE);
+  softdriver_set("SOFTDRIVER_CAPABILITY", "86");
+  CHECK(launch("cluster_hands_on", 8, 64, {x, 1}) == CUDA_ERROR_INVALID_CLUSTER_SIZE);
+  OK(cuFuncGetAttribute(&width, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH, f));
+  CHECK(width == 0);
+}
+
+// Read too early, what others write is there or not.
+void cluster_reads_early() {
+  softdriver_set("SOFTDRIVER_SEED", "1");  // blocks in turn
+  const CUdeviceptr totals = allocate(4 * 64);
+  OK(launch("bug_cluster_reads_early", 4, 64, {upload(ramp(64)), allocate(4 * 64), totals}));
+  if (finish()) return;
+  for (const float v : download(totals, 4 * 64)) {
+    if (std::isnan(v)) {
+      std::fprintf(stderr, "NaN in the result\n");
+      return;
+    }
+  }
+}
+
+void cluster_writes_early() {
+  std::vector<float> first;
+  for (int seed = 1; seed < 20; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const CUdeviceptr x = upload(ramp(4 * 64));
+    OK(launch("bug_cluster_writes_early", 4, 64, {x}));
+    if (finish()) return;
+    const std::vector<float> got = download(x, 4 * 64);
+    if (first.empty()) first = got;
+    if (got != first) {
+      std::fprintf(stderr, "depends on the order of blocks\n");
+      return;
+    }
+  }
+}
+
+void block_leaves_cluster() {
+  launch("bug_block_leaves_cluster", 4, 64, {allocate(4 * 64)});
+  finish();
+}
+
+void barrier_without_cluster() {
+  launch("bug_barrier_without_cluster", 1, 64, {allocate(64)});
+  finish();
+}
+
 // Factors of a product: A is 16×k, B k×8, C 16×8.
 struct Factors {
   int k;
@@ -902,6 +971,12 @@ const Case cases[] = {
     {"half_a_warp_shuffles", half_a_warp_shuffles, "is stuck", "is stuck", "is stuck"},
     {"shuffle_from_outside_the_mask", shuffle_from_outside_the_mask, "shuffles from lane 20", "shuffles from lane 20", "shuffles from lane 20"},
     {"blocks_race", blocks_race, nullptr, nullptr, "cases.cu:115: race: "},
+    SILENT(clusters_wait_for_each_other),
+    SILENT(clusters_have_to_fit),
+    {"cluster_reads_early", cluster_reads_early, "NaN in the result", "NaN in the result", "cases.cu:292: read of uninitialised memory"},
+    {"cluster_writes_early", cluster_writes_early, "depends on the order of blocks", "depends on the order of blocks", "race: write after read"},
+    {"block_leaves_cluster", block_leaves_cluster, "divergent barrier of cluster 0", "divergent barrier of cluster 0", "divergent barrier of cluster 0"},
+    {"barrier_without_cluster", barrier_without_cluster, "in a kernel without clusters", "in a kernel without clusters", "in a kernel without clusters"},
     {"ticket_without_fence", ticket_without_fence, nullptr, nullptr, "race: "},
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},

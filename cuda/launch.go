@@ -65,12 +65,13 @@ func (c *Context) Function(name string) (Function, error) {
 // FunctionAttribute is what a driver knows of a kernel once it is loaded.
 type FunctionAttribute int
 
-// The first four are read only.
+// All but the last two are read only.
 const (
 	MaxThreads       FunctionAttribute = C.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK            // with the registers that it takes
 	SharedBytes      FunctionAttribute = C.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES                // static, of a block
 	LocalBytes       FunctionAttribute = C.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES                 // of a thread
 	Registers        FunctionAttribute = C.CU_FUNC_ATTRIBUTE_NUM_REGS                         // of a thread
+	ClusterWidth     FunctionAttribute = C.CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH           // blocks of a cluster, along the grid; 0: the kernel has no clusters
 	MaxDynamicShared FunctionAttribute = C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES    // that a launch may ask for; 48 KiB unless set
 	SharedCarveout   FunctionAttribute = C.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT // percent of a multiprocessor's cache to be shared memory; -1: the driver chooses
 )

@@ -15,7 +15,7 @@ import (
 // mostSteps bounds the steps of one launch, and with them its time.
 const mostSteps = 1024
 
-// smallNet is a step that one block makes.
+// smallNet is a step that one block makes, or one cluster of blocks.
 type smallNet struct {
 	kernel kernels.ID
 	words  device.Words // the description
@@ -58,6 +58,9 @@ func (d *Device) smallNet(operations []any) (*smallNet, error) {
 	if d.options.Graphs {
 		return nil, smallnet.Refusal("graphs are asked for")
 	}
+	if smallnet.Scores(operations) {
+		return d.scoreNet(operations)
+	}
 	net, err := d.smallNetOf(d.class, operations)
 	if refusal := smallnet.Refusal(""); d.class != kernels.Strict && errors.As(err, &refusal) { // which needs less memory
 		if n, strictly := d.smallNetOf(kernels.Strict, operations); strictly == nil {
@@ -67,15 +70,36 @@ func (d *Device) smallNet(operations []any) (*smallNet, error) {
 	return net, err
 }
 
-// smallNetOf is smallNet with products of a class.
+// scoreNet is smallNet of a step with noise levels, for a cluster of blocks.
+func (d *Device) scoreNet(operations []any) (*smallNet, error) {
+	kernel, ok := kernels.ScoreNet(d.class)
+	if !ok {
+		return nil, smallnet.Refusal("the step has noise levels, for which there are no products of strict")
+	}
+	width, err := d.context.Attribute(d.functions[kernel], cuda.ClusterWidth)
+	if err != nil {
+		d.fail("asking for clusters", err)
+		return nil, err
+	}
+	if width == 0 { // machine code or PTX of an earlier capability
+		return nil, smallnet.Refusal("the step has noise levels, for which blocks have to wait for each other: that takes compute capability 9.0")
+	}
+	return d.netOf(kernel, d.class, smallnet.Products{Tile: kernels.NetTile(d.class), Apart: true, Blocks: kernels.ClusterBlocks}, operations)
+}
+
+// smallNetOf is smallNet with products of a class, for one block.
 func (d *Device) smallNetOf(class kernels.Class, operations []any) (*smallNet, error) {
-	kernel := kernels.Net(class)
+	return d.netOf(kernels.Net(class), class, smallnet.Products{Tile: kernels.NetTile(class), Apart: class != kernels.Strict}, operations)
+}
+
+// netOf is smallNet for one kernel.
+func (d *Device) netOf(kernel kernels.ID, class kernels.Class, products smallnet.Products, operations []any) (*smallNet, error) {
 	room, err := d.smallNetRoom(kernel)
 	if err != nil {
 		d.fail("asking for shared memory", err)
 		return nil, err
 	}
-	net, err := smallnet.Recognize(operations, smallnet.Products{Tile: kernels.NetTile(class), Apart: class != kernels.Strict}, room)
+	net, err := smallnet.Recognize(operations, products, room)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +108,12 @@ func (d *Device) smallNetOf(class kernels.Class, operations []any) (*smallNet, e
 		return nil, smallnet.Refusal("the data are records")
 	}
 	n := &smallNet{kernel: kernel, shared: net.SharedBytes(), rows: net.Gather.X.Rows, width: net.Gather.X.Columns}
-	memory, err := d.Alloc(device.Float, kernels.NetMoments(class, net.Tiles))
+	words, err := d.netWords(net, class, data)
 	if err != nil {
 		return nil, noRoom(err)
 	}
-	words := netWords(net, data, device.MatrixOf(memory, 0, 1, memory.Len()))
-	if memory, err = d.Alloc(device.Word, len(words)); err != nil {
+	memory, err := d.Alloc(device.Word, len(words))
+	if err != nil {
 		return nil, noRoom(err)
 	}
 	n.words = device.WordsOf(memory, 0, len(words))
@@ -118,11 +142,38 @@ func (d *Device) smallNetRoom(kernel kernels.ID) (int, error) {
 	return d.info.MaxShared - static, err
 }
 
-// netWords is the description in the order of kernels.NetWords, each word of 8 bytes in
-// two halves, the low one first.
-func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
+// netWords is the description in the order of kernels.NetWords and kernels.ScoreNetWords, each word of
+// 8 bytes in two halves, the low one first. It takes the memory that the kernel works in.
+func (d *Device) netWords(net *smallnet.Net, class kernels.Class, data *dataset) ([]uint32, error) {
+	floats := kernels.NetMoments(class, net.Tiles)
+	if net.Score != nil {
+		floats = kernels.ScoreNetExchange(net.Tiles, net.Units, net.Biases)
+	}
+	memory, err := d.Alloc(device.Float, floats)
+	if err != nil {
+		return nil, err
+	}
+	at := address(device.MatrixOf(memory, 0, 1, floats))
+	if net.Score != nil {
+		return halves(append(smallNetWords(net, data, 0), scoreWords(net, at)...)), nil
+	}
+	return halves(smallNetWords(net, data, at)), nil
+}
+
+// scoreWords are those of kernels.ScoreNetWords.
+func scoreWords(net *smallnet.Net, exchange uint64) []uint64 {
+	s := net.Score
+	d, c, b, m := &s.Diffuse, &s.Condition, &s.Blend, &s.Match
+	return []uint64{
+		integer(d.Sigma.Columns), integer(c.Embedding.Columns), address(d.Sigma), address(c.Scale), address(c.Embedding), address(b.Alpha), address(b.Beta), address(m.Weight),
+		d.Seed, uint64(d.Stream), uint64(d.Stage), float(m.Scale), integer(net.Passes), exchange,
+	}
+}
+
+// smallNetWords are those of kernels.NetWords.
+func smallNetWords(net *smallnet.Net, data *dataset, moments uint64) []uint64 {
 	step, layer, stage := kernels.NetWords()
-	words := stepWords(net, data, address(moments))
+	words := stepWords(net, data, moments)
 	for _, l := range net.Layers {
 		words = append(words, integer(l.In), integer(l.Out), integer(l.Columns), integer(l.Rows), uint64(l.Act), integer(l.Weight), integer(l.Bias), integer(l.W), integer(l.X), integer(l.Y),
 			integer(l.Tile), integer(l.Unit))
@@ -135,7 +186,7 @@ func netWords(net *smallnet.Net, data *dataset, moments device.View) []uint32 {
 	if want := len(step) + kernels.NetLayers*len(layer) + kernels.NetStages*len(stage); len(words) != want {
 		panic(fmt.Sprintf("gpu: %d words of a small net, want %d", len(words), want))
 	}
-	return halves(words)
+	return words
 }
 
 func stepWords(net *smallnet.Net, data *dataset, inOrder uint64) []uint64 {

@@ -35,6 +35,8 @@ const (
 	Blocks
 	// Parts288: a block of 288 threads, nine warps, for each of so many parts as there are rows.
 	Parts288
+	// OneCluster: ClusterBlocks blocks that run at the same time, whatever the shape.
+	OneCluster
 )
 
 const (
@@ -47,6 +49,7 @@ const (
 	shareOfThread    = 16 // elements that a thread of Shares should have
 	mostUpdateBlocks = 512
 	MostShareBlocks  = 1024 // bounds the partial sums of ReduceAll, in blocks
+	ClusterBlocks    = 8    // of a cluster: as many as every machine that has clusters can hold
 )
 
 // Launch returns the grid and the block for a shape.
@@ -78,6 +81,8 @@ func (g Geometry) Launch(rows, columns int) (grid, block int) {
 		return inRange(rows), threadsHopper
 	case Once:
 		return 1, threads
+	case OneCluster:
+		return ClusterBlocks, threads
 	}
 	panic("kernels: unknown geometry")
 }

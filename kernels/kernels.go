@@ -89,6 +89,8 @@ const (
 	AdvanceRecords
 	SmallNetBF16x3
 	SmallNetBF16
+	ScoreNetBF16x3
+	ScoreNetBF16
 	Narrow
 	DenseNTNarrow // big products: see narrow.go
 	DenseNNNarrow
@@ -228,6 +230,8 @@ var manifest = [firstTensor]row{
 	AdvanceRecords:     {"advance_records", "advance.cu", Blocks, "int rows, int columns, pointer data, int stride, pointer cells, pointer table, int data_rows, " + advance},
 	SmallNetBF16x3:     {"small_net_bf16x3", "small_net_tensor.cu", Once, "pointer words, int steps"},
 	SmallNetBF16:       {"small_net_bf16", "small_net_tensor.cu", Once, "pointer words, int steps"},
+	ScoreNetBF16x3:     {"score_net_bf16x3", "score_net.cu", OneCluster, "pointer words, int steps"},
+	ScoreNetBF16:       {"score_net_bf16", "score_net.cu", OneCluster, "pointer words, int steps"},
 	Narrow:             {"narrow", "narrow.cu", RowQuads, "int rows, int stride, int columns, pointer from, pointer to"},
 
 	DenseNTNarrow:         {"dense_nt_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},

@@ -18,7 +18,7 @@ import (
 )
 
 // definition matches an entry point: launch bound, name, parameters.
-var definition = regexp.MustCompile(`extern "C" __global__ void __launch_bounds__\((\d+)(?:, \d+)?\) (\w+)\(([^)]*)\)`)
+var definition = regexp.MustCompile(`extern "C" __global__ void (?:GPUDAE_CLUSTER\(\d+\) )?__launch_bounds__\((\d+)(?:, \d+)?\) (\w+)\(([^)]*)\)`)
 
 type entry struct {
 	file       string
@@ -173,6 +173,15 @@ func TestNetWordsMatchSource(t *testing.T) {
 	}
 	if want := fmt.Sprintf("kHeldTiles = %d, kNetTiles = %d;", netHeld, smallnet.MostTiles); !strings.Contains(read(t, "small_net_tensor.cu"), want) {
 		t.Errorf("small_net_tensor.cu does not say %s", want)
+	}
+	cluster := read(t, "score_net.cu")
+	compareStruct(t, cluster, "ScoreNet", ScoreNetWords())
+	pieces := smallnet.MostClusterTiles * 2 / (ClusterBlocks * netWarps)
+	if want := fmt.Sprintf("kBlocks = %d, kHeldPieces = %d, kMostTiles = %d;", ClusterBlocks, pieces, smallnet.MostClusterTiles); !strings.Contains(cluster, want) {
+		t.Errorf("score_net.cu does not say %s", want)
+	}
+	if want := fmt.Sprintf("GPUDAE_CLUSTER(%d) __launch_bounds__(%d, 1) score_net_bf16x3(", ClusterBlocks, threads); !strings.Contains(read(t, "score_net.cu"), want) {
+		t.Errorf("score_net.cu does not say %s", want)
 	}
 }
 

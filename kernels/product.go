@@ -44,9 +44,9 @@ func (c Class) On(major, minor int) Class {
 // Class is the arithmetic of a kernel's products; that of kernels without any is Strict.
 func (id ID) Class() Class {
 	switch {
-	case id == SmallNetBF16x3:
+	case id == SmallNetBF16x3, id == ScoreNetBF16x3:
 		return Float32
-	case id == SmallNetBF16 || id >= Narrow && id < firstTensor:
+	case id == SmallNetBF16 || id == ScoreNetBF16 || id >= Narrow && id < firstTensor:
 		return BFloat16
 	case id < firstTensor:
 		return Strict

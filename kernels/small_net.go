@@ -8,7 +8,8 @@ import (
 
 // What SmallNet is told lies in memory, as words of 8 bytes: those of
 // the step, then NetLayers times those of a layer, then NetStages times those of a stage
-// of the corruption. The structs of small_net.cuh are the same; a test compares them.
+// of the corruption. The structs of small_net.cuh are the same; a test compares them. After those
+// a score net has the words of ScoreNetWords, the struct of score_net.cu.
 const (
 	NetLayers = 8
 	NetStages = 4
@@ -24,6 +25,8 @@ const (
 	netLayer = "int in, int out, int columns, int rows, int act, int weight, int bias, int w, int x, int y, int tile, int unit"
 	netStage = "int kind, uint seed, uint stream, uint stage, uint rate, pointer rates, float amount, int length, " +
 		"pointer of_column, pointer continuous, pointer low, pointer high"
+	scoreNet = "int levels, int extra, pointer sigma, pointer c_in, pointer embedding, pointer skip, pointer out, pointer weight, " +
+		"uint seed, uint stream, uint stage, float scale, int passes, pointer exchange"
 )
 
 // Net is the kernel of small nets for products of a class.
@@ -35,6 +38,24 @@ func Net(c Class) ID {
 		return SmallNetBF16
 	}
 	return SmallNetBF16x3
+}
+
+// ScoreNet is the kernel of score nets for products of a class; there is none for Strict.
+func ScoreNet(c Class) (ID, bool) {
+	if c == BFloat16 {
+		return ScoreNetBF16, true
+	}
+	return ScoreNetBF16x3, c != Strict
+}
+
+// ScoreNetWords are the words of a score net beside those of a small net.
+func ScoreNetWords() []Parameter { return parameters(scoreNet) }
+
+// ScoreNetExchange is the number of floats of the memory through which the blocks of a score
+// net's cluster hand each other gradients and weights: see Exchange of score_net.cu.
+// weights is how many of them the weights take in shared memory.
+func ScoreNetExchange(tiles, units, weights int) int {
+	return ClusterBlocks*tiles*16*16 + weights + ClusterBlocks*units + 3*ClusterBlocks*netWarps + 2*ClusterBlocks
 }
 
 // NetTile is what the kernel of small nets rounds extents up to: its tiles are squares of

@@ -50,24 +50,61 @@ func (r *reader) want(ok bool, reason string) {
 // the update. What an operation reads must be what the one before it left.
 func (r *reader) net() *Net {
 	n := &Net{Gather: next[device.GatherArgs](r)}
-	x := r.corruption(n)
-	forward := r.forward(n, x)
-	n.Likelihood = next[device.LikelihoodArgs](r)
-	output := x
-	if len(forward) > 0 {
-		output = forward[len(forward)-1].Y
+	var forward []device.DenseArgs
+	var losses device.View
+	if r.sees(device.DiffuseArgs{}) {
+		forward, losses = r.score(n)
+	} else {
+		forward, losses = r.likelihood(n)
 	}
-	l := &n.Likelihood
-	r.want(l.Params == output && l.DParams == output && l.Target == n.Gather.X, "the loss is not that of the output beside the clean minibatch")
-	r.want(l.ByColumn.IsZero() && l.MaskHead == 0, "losses are kept by column")
-	r.want(l.Mask.IsZero() || len(n.Stages) > 0 && l.Mask == n.Stages[0].Mask, "the emphasis is not that of the corruption")
 	backward := r.backward(forward)
-	r.reductions(n)
+	r.reductions(n, losses)
 	n.Update, n.Tick = next[device.UpdateArgs](r), next[device.TickArgs](r)
 	r.want(len(r.operations) == 0, "the step goes on after its tick")
 	r.state(n)
 	r.parameters(n, forward, backward)
 	return n
+}
+
+// sees reports whether an operation of that type is next.
+func (r *reader) sees(operation any) bool {
+	return r.err == nil && len(r.operations) > 0 && reflect.TypeOf(r.operations[0]) == reflect.TypeOf(operation)
+}
+
+// likelihood reads corruption, layers and loss, and returns the layers and the losses.
+func (r *reader) likelihood(n *Net) ([]device.DenseArgs, device.View) {
+	x := r.corruption(n)
+	forward := r.forward(n, x)
+	n.Likelihood = next[device.LikelihoodArgs](r)
+	l, output := &n.Likelihood, outputOf(forward)
+	r.want(l.Params == output && l.DParams == output && l.Target == n.Gather.X, "the loss is not that of the output beside the clean minibatch")
+	r.want(l.ByColumn.IsZero() && l.MaskHead == 0, "losses are kept by column")
+	r.want(l.Mask.IsZero() || len(n.Stages) > 0 && l.Mask == n.Stages[0].Mask, "the emphasis is not that of the corruption")
+	return forward, l.Losses
+}
+
+// score reads the same of a score net: noise of a level of each row, the input that knows
+// it, the layers, the denoiser and the loss.
+func (r *reader) score(n *Net) ([]device.DenseArgs, device.View) {
+	s := &Score{Diffuse: next[device.DiffuseArgs](r), Condition: next[device.ConditionArgs](r)}
+	n.Score = s
+	forward := r.forward(n, s.Condition.Out)
+	s.Blend, s.Match = next[device.BlendArgs](r), next[device.ScoreMatchArgs](r)
+	d, c, b, m, output := &s.Diffuse, &s.Condition, &s.Blend, &s.Match, outputOf(forward)
+	r.want(d.From == n.Gather.X && d.To != d.From, "the noise is not added to the clean minibatch")
+	r.want(d.Index == n.Gather.Index && d.Clock == n.Gather.Clock && d.Replicates == n.Gather.Replicates, "the noise is not that of the minibatch's rows")
+	r.want(c.Level == d.Level && b.Level == d.Level && m.Level == d.Level, "levels are not those of the noise")
+	r.want(c.X == d.To && b.X == d.To && b.Y == output && m.Denoised == b.Out, "the denoiser is not that of the noisy minibatch and the output")
+	r.want(m.Target == n.Gather.X && m.DF == output && m.OutScale == b.Beta && b.Out != output && b.Out != d.To, "the loss is not that of the denoiser beside the clean minibatch")
+	return forward, m.Losses
+}
+
+// outputOf is that of the last layer.
+func outputOf(forward []device.DenseArgs) device.View {
+	if len(forward) == 0 {
+		return device.View{}
+	}
+	return forward[len(forward)-1].Y
 }
 
 // corruption reads the stages and returns x̃.
@@ -135,10 +172,10 @@ func (r *reader) backward(forward []device.DenseArgs) []device.DenseBackwardArgs
 }
 
 // reductions reads the mean loss and the norm of the gradient.
-func (r *reader) reductions(n *Net) {
+func (r *reader) reductions(n *Net, losses device.View) {
 	sum, mean, norm := next[device.ReduceArgs](r), next[device.CombineArgs](r), next[device.ReduceArgs](r)
-	r.want(sum.Kind == device.Sum && !sum.PerRow && sum.X.Len() == n.Likelihood.Losses.Len() && sum.X.Memory == n.Likelihood.Losses.Memory &&
-		sum.X.Offset == n.Likelihood.Losses.Offset, "the sum is not that of the losses")
+	r.want(sum.Kind == device.Sum && !sum.PerRow && sum.X.Len() == losses.Len() && sum.X.Memory == losses.Memory && sum.X.Offset == losses.Offset,
+		"the sum is not that of the losses")
 	r.want(mean.A == sum.Out && mean.Dst == sum.Out && mean.B.IsZero(), "the loss is not a mean")
 	r.want(norm.Kind == device.SumSquares && !norm.PerRow, "the gradient has no norm")
 	r.want(norm.Out.Memory == sum.Out.Memory && norm.Out.Offset == sum.Out.Offset+1, "loss and norm do not lie beside each other")

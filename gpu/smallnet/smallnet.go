@@ -16,6 +16,16 @@
 //   - what it keeps in shared memory has room there. For products on tensor cores that
 //     is somewhat more (Products.Apart).
 //
+// A score net, whose rows have noise levels, is trained by a cluster of blocks (Products.Blocks,
+// kernels/score_net.cu), each with its part of the minibatch. The rule is the same,
+// but for
+//
+//   - at most MostRows rows for each block, and MostClusterProducts multiplications a step. Where shared
+//     memory has no room for a block's rows, they take turns (Net.Passes);
+//   - noise by Diffuse, an input by Condition, and the loss of ScoreMatch, in place of
+//     corruption and likelihood;
+//   - at most MostClusterTiles tiles of 16×16 weights.
+//
 // The package must not know kernels, addresses or a driver: it sees the arguments of
 // operations.
 package smallnet
@@ -34,9 +44,14 @@ const (
 	// MostTiles bounds the tiles of 16×16 weights where products are on tensor cores. A
 	// block's shared memory bounds them before that.
 	MostTiles = 232
+	// MostClusterTiles is the same for a cluster, whose threads hold weights and moments in registers.
+	MostClusterTiles = 160
 	// MostProducts bounds the multiplications of a step's matrix products. A
 	// multiprocessor makes 128 of them a cycle, so these take at least 31,000 cycles.
 	MostProducts = 4_000_000
+	// MostClusterProducts is the same for a cluster, whose tensor cores make some 400 of them a cycle and a
+	// block, in three parts each: at least 20,000 cycles.
+	MostClusterProducts = 64_000_000
 )
 
 // Net is a training step of a small net: the operations that it consists of, and the
@@ -46,13 +61,15 @@ type Net struct {
 	Stages     []device.CorruptArgs
 	Layers     []Layer
 	Likelihood device.LikelihoodArgs
+	Score      *Score  // in place of stages and likelihood, nil where there are those
 	Mean       float32 // the loss is so many times the sum over rows
 	Update     device.UpdateArgs
 	Tick       device.TickArgs
 
 	// Places in shared memory, counted in float32; Mask is -1 where there is none.
 	Clean, Corrupted, Mask, Biases, Deltas int
-	Batch                                  int // rows, with padding
+	Batch                                  int // rows, with padding, of a block and a pass
+	Passes                                 int // in which a block's rows go through shared memory
 	Stride                                 int // between units of matrices of the minibatch in float32
 	Units, Tiles, Floats                   int // in all
 }
@@ -81,10 +98,12 @@ func refuse(format string, args ...any) error { return Refusal(fmt.Sprintf(forma
 
 // Products is what the layout depends on besides the step: into squares of how many rows and
 // columns the kernel divides weights, and whether what its products multiply is apart from
-// what is in float32: weights and matrices of the minibatch, without a gap between rows.
+// what is in float32: weights and matrices of the minibatch, without a gap between rows; and how many blocks
+// share the minibatch, 0 for one that has all of it.
 type Products struct {
-	Tile  int
-	Apart bool
+	Tile   int
+	Apart  bool
+	Blocks int
 }
 
 // Recognize returns the net that the operations train, given as the argument structs
@@ -95,24 +114,34 @@ func Recognize(operations []any, products Products, shared int) (*Net, error) {
 		if what, ok := foreign(o); ok {
 			return nil, refuse("the step has %s", what)
 		}
+		if noisy(o) && products.Blocks == 0 {
+			return nil, refuse("the step has noise levels")
+		}
 	}
 	r := reader{operations: operations}
 	n := r.net()
 	if r.err != nil {
 		return nil, r.err
 	}
-	if err := n.supported(); err != nil {
+	if products.Blocks > 0 && n.Score == nil {
+		return nil, refuse("the step has no noise levels")
+	}
+	if err := n.supported(products); err != nil {
 		return nil, err
 	}
 	if err := n.closed(); err != nil {
 		return nil, err
 	}
-	if products := n.products(); products > MostProducts {
-		return nil, refuse("%d multiplications a step are more than %d", products, MostProducts)
+	if made, most := n.products(), products.most(); made > most {
+		return nil, refuse("%d multiplications a step are more than %d", made, most)
 	}
-	n.layOut(products)
-	if products.Apart && n.Tiles > MostTiles {
-		return nil, refuse("%d tiles of weights are more than %d", n.Tiles, MostTiles)
+	if products.Blocks > 0 {
+		n.layOutPasses(products, shared)
+	} else {
+		n.layOut(products)
+	}
+	if most := products.mostTiles(); n.Tiles > most {
+		return nil, refuse("%d tiles of weights are more than %d", n.Tiles, most)
 	}
 	if bytes := n.SharedBytes(); bytes > shared {
 		return nil, refuse("%d bytes of weights and activations are more than the %d of a block's shared memory", bytes, shared)
@@ -124,7 +153,8 @@ func Recognize(operations []any, products Products, shared int) (*Net, error) {
 func foreign(operation any) (what string, ok bool) {
 	switch operation.(type) {
 	case device.GatherArgs, device.CorruptArgs, device.DenseArgs, device.LikelihoodArgs, device.DenseBackwardArgs,
-		device.ReduceArgs, device.CombineArgs, device.UpdateArgs, device.TickArgs:
+		device.ReduceArgs, device.CombineArgs, device.UpdateArgs, device.TickArgs,
+		device.DiffuseArgs, device.ConditionArgs, device.BlendArgs, device.ScoreMatchArgs:
 		return "", false
 	case device.NormalizeArgs, device.NormalizeBackwardArgs:
 		return "normalisation", true
@@ -132,8 +162,6 @@ func foreign(operation any) (what string, ok bool) {
 		return "dropout", true
 	case device.EmbedArgs, device.EmbedBackwardArgs:
 		return "embedded columns", true
-	case device.DiffuseArgs, device.ConditionArgs, device.BlendArgs, device.ScoreMatchArgs:
-		return "noise levels", true
 	case device.SampleCodeArgs, device.SampleCodeBackwardArgs, device.ImportanceArgs, device.ScaleRowsArgs:
 		return "a stochastic code", true
 	case device.DrawArgs:
@@ -143,9 +171,9 @@ func foreign(operation any) (what string, ok bool) {
 }
 
 // supported refuses kinds and extents that the kernel does not have.
-func (n *Net) supported() error {
-	if rows := n.Gather.X.Rows; rows > MostRows {
-		return refuse("%d rows of a minibatch are more than %d", rows, MostRows)
+func (n *Net) supported(p Products) error {
+	if rows, most := n.Gather.X.Rows, MostRows*max(1, p.Blocks); rows > most {
+		return refuse("%d rows of a minibatch are more than %d", rows, most)
 	}
 	if len(n.Stages) > MostStages {
 		return refuse("%d stages of corruption are more than %d", len(n.Stages), MostStages)
@@ -155,9 +183,7 @@ func (n *Net) supported() error {
 			return refuse("values may be absent")
 		}
 	}
-	switch k := n.Likelihood.Kind; k {
-	case device.Bernoulli, device.Gaussian, device.GaussianLearned, device.Poisson:
-	default:
+	if k := n.Likelihood.Kind; n.Score == nil && k != device.Bernoulli && k != device.Gaussian && k != device.GaussianLearned && k != device.Poisson {
 		return refuse("the likelihood is %s", k)
 	}
 	if len(n.Layers) > MostLayers {

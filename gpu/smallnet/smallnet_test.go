@@ -201,6 +201,142 @@ func checkLayout(t *testing.T, n *smallnet.Net, p smallnet.Products) {
 	}
 }
 
+// cluster is products of eight blocks.
+var cluster = smallnet.Products{Tile: 16, Apart: true, Blocks: 8}
+
+func score2(hidden ...int) model.Config {
+	return model.Config{Features: 2, Hidden: hidden, Objective: model.ObjectiveDSM, Score: model.Score{Noise: "single:0.3"}}
+}
+
+// TestScoreRule: which steps of score nets a cluster takes, in how many passes, and what is said of
+// the others.
+func TestScoreRule(t *testing.T) {
+	with := func(c model.Config, change func(*model.Config)) model.Config {
+		change(&c)
+		return c
+	}
+	levels := func(c *model.Config) { c.Score.Noise = "geometric:0.1,2,10" }
+	for _, c := range []struct {
+		name   string
+		config model.Config
+		batch  int
+		shared int
+		passes int
+		reason string
+	}{
+		{"2-128-2", score2(128), 512, hopper, 1, ""},
+		{"2-128-128-128-2", score2(128, 128), 512, hopper, 2, ""},
+		{"its levels", with(score2(128, 128), levels), 512, hopper, 4, ""},
+		{"2-128-2 on 99 KiB", with(score2(128), levels), 512, 99<<10 - 4096, 1, ""},
+		{"gelu", with(score2(128), func(c *model.Config) { c.Activation = "gelu" }), 512, hopper, 1, ""},
+		{"odd rows", with(score2(20), levels), 83, hopper, 1, ""},
+		{"two rows", score2(20), 2, hopper, 1, ""},
+		{"most rows", score2(16), 2048, hopper, 1, ""},
+		{"more rows", score2(16), 2049, hopper, 0, "2049 rows of a minibatch are more than 2048"},
+		{"much work", score2(128, 128), 800, hopper, 0, "multiplications a step are more than 64000000"},
+		{"wide", score2(128, 200), 64, hopper, 0, "tiles of weights are more than 160"},
+		{"wide, of few tiles", score2(128, 128), 64, 163<<10 - 4096, 0, "bytes of weights and activations are more than"},
+		{"dropout", with(score2(8), func(c *model.Config) { c.Dropout = 0.1 }), 64, hopper, 0, "the step has dropout"},
+		{"no noise levels", table64(), 32, hopper, 0, "the step has no noise levels"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			operations := step(t, c.config, c.batch, "adam")
+			net, err := smallnet.Recognize(operations, cluster, c.shared)
+			if c.reason != "" {
+				if err == nil || !strings.Contains(err.Error(), c.reason) {
+					t.Errorf("the reason is %v, want one that says %q", err, c.reason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !smallnet.Scores(operations) || net.Score == nil {
+				t.Error("it is no score net")
+			}
+			share := (c.batch + 7) / 8
+			if net.Passes != c.passes || net.Batch*net.Passes < share || net.Batch*(net.Passes-1) >= share {
+				t.Errorf("%d rows of a block go in %d passes of %d", share, net.Passes, net.Batch)
+			}
+			checkClusterLayout(t, net)
+		})
+	}
+}
+
+// checkClusterLayout: what lies in a block's shared memory does not overlap and is aligned.
+func checkClusterLayout(t *testing.T, n *smallnet.Net) {
+	t.Helper()
+	up := func(x int) int { return (x + 15) / 16 * 16 }
+	used := make([]string, n.Floats)
+	take := func(what string, at, floats int) {
+		t.Helper()
+		for i := at; i < at+floats; i++ {
+			if used[i] != "" {
+				t.Fatalf("%s and %s overlap at %d", what, used[i], i)
+			}
+			used[i] = what
+		}
+	}
+	aligned := func(what string, at int) { // for ldmatrix
+		t.Helper()
+		if at%4 != 0 {
+			t.Errorf("%s lies at %d, which is no multiple of four", what, at)
+		}
+	}
+	features, last := n.Gather.X.Columns, n.Layers[len(n.Layers)-1]
+	take("clean", n.Clean, features*n.Stride)
+	take("noisy", n.Corrupted, features*n.Stride)
+	take("biases", n.Biases, 4*n.Units)
+	take("output", last.Y, up(last.Out)*n.Stride)
+	take("deltas", n.Deltas+last.Unit*n.Stride, up(last.Out)*n.Stride)
+	aligned("deltas", n.Deltas+last.Unit*n.Stride)
+	for i, l := range n.Layers {
+		if i < len(n.Layers)-1 && l.Act.NeedsInput() {
+			take("inputs of the activation", n.Deltas+l.Unit*n.Stride, up(l.Out)*n.Stride)
+		}
+		if i > 0 && l.X != n.Layers[i-1].Y {
+			t.Errorf("layer %d reads at %d what the one below has left at %d", i, l.X, n.Layers[i-1].Y)
+		}
+		take("weights", l.W, up(l.Out)*(up(l.In)|4))
+		take("input", l.X, up(l.In)*n.Stride)
+		aligned("weights", l.W)
+		aligned("input", l.X)
+	}
+	if n.Stride%8 != 4 || n.Batch%16 != 0 || n.Stride < n.Batch {
+		t.Errorf("%d rows lie %d apart", n.Batch, n.Stride)
+	}
+}
+
+// TestOtherScores: operations that read something else than those before them left are not taken for
+// a step of a score net.
+func TestOtherScores(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(all []any) []any
+		reason string
+	}{
+		"no loss":             {without[device.ScoreMatchArgs], "DenseBackward stands where a step has ScoreMatch"},
+		"no denoiser":         {without[device.BlendArgs], "ScoreMatch stands where a step has Blend"},
+		"no condition":        {without[device.ConditionArgs], "Dense stands where a step has Condition"},
+		"noise of x̃":         {edit(func(a *device.DiffuseArgs) { a.From = a.To }), "not added to the clean minibatch"},
+		"another rows":        {edit(func(a *device.DiffuseArgs) { a.Index.Offset++ }), "not that of the minibatch's rows"},
+		"another clock":       {edit(func(a *device.DiffuseArgs) { a.Clock.Offset++ }), "not that of the minibatch's rows"},
+		"another level":       {edit(func(a *device.ConditionArgs) { a.Level.Offset++ }), "levels are not those of the noise"},
+		"another loss's":      {edit(func(a *device.ScoreMatchArgs) { a.Level.Offset++ }), "levels are not those of the noise"},
+		"clean input":         {edit(func(a *device.ConditionArgs) { a.X.Offset++ }), "not that of the noisy minibatch and the output"},
+		"a part of an output": {edit(func(a *device.BlendArgs) { a.Y.Offset++ }), "not that of the noisy minibatch and the output"},
+		"another input":       {edit(func(a *device.ConditionArgs) { a.Out.Offset++ }), "a layer's input is not the output of the layer below"},
+		"another target":      {edit(func(a *device.ScoreMatchArgs) { a.Target = a.DF }), "the loss is not that of the denoiser"},
+		"another coefficient": {edit(func(a *device.ScoreMatchArgs) { a.OutScale.Offset++ }), "the loss is not that of the denoiser"},
+		"no gradient":         {edit(func(a *device.ScoreMatchArgs) { a.DF = device.View{} }), "the loss is not that of the denoiser"},
+		"a sum":               {edit(func(a *device.CombineArgs) { a.B = a.A }), "not a mean"},
+	} {
+		operations := c.change(step(t, score2(9), 32, "adam"))
+		if _, err := smallnet.Recognize(operations, cluster, hopper); err == nil || !strings.Contains(err.Error(), c.reason) {
+			t.Errorf("%s: the reason is %v, want one that says %q", name, err, c.reason)
+		}
+	}
+}
+
 // TestOtherSteps: operations that read something else than those before them left are
 // not taken for a step.
 func TestOtherSteps(t *testing.T) {

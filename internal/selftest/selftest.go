@@ -23,6 +23,7 @@ import (
 
 	"gpudae/device"
 	"gpudae/device/reference"
+	"gpudae/model"
 )
 
 // Tolerance bounds the difference of two arrays that rounding to float32 may cause
@@ -73,10 +74,16 @@ func Run(ctx context.Context, dev device.Device) (*Report, error) {
 }
 
 // RunProducts tests the products of dense layers, alone and in the training of the first of
-// the small models, of a device that rounds their factors, so that a relative difference of
+// the small models and of score models, of a device that rounds their factors, so that a relative difference of
 // allowed is no error.
 func RunProducts(ctx context.Context, dev device.Device, allowed float64) (*Report, error) {
-	return run(ctx, dev, append(trainings()[:1], products(deep())...), allowed)
+	all := trainings()[:1]
+	for _, c := range cases() {
+		if c.config.Objective == model.ObjectiveDSM {
+			all = append(all, check{c.String(), c.train})
+		}
+	}
+	return run(ctx, dev, append(all, products(deep())...), allowed)
 }
 
 func run(ctx context.Context, dev device.Device, checks []check, allowed float64) (*Report, error) {

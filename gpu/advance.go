@@ -42,11 +42,9 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 	for _, step := range p.Middle {
 		switch {
 		case step.Loss != nil:
-			id, rows, columns := d.denseKernel(&step.Loss.Dense)
-			losses, _ = id.Launch(rows, columns)
+			losses = d.denseKernel(&step.Loss.Dense).tiles
 		case step.Backward != nil:
-			_, _, dw, dbias := d.backwardKernel(backward(step.Backward))
-			squares += dw + dbias
+			squares += d.backwardKernel(backward(step.Backward)).tiles
 		}
 	}
 	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {

@@ -12,14 +12,15 @@ func (d *Device) Choose(m, n, k int) kernels.Choice {
 	return kernels.Choose(d.class, m, n, k, d.info.Multiprocessors)
 }
 
-// ProductOf names the arithmetic of such a product, and the side of the tiles (the number of their rows) in which it is computed.
-func (d *Device) ProductOf(m, n, k int) (arithmetic string, tile int) {
+// ProductOf names the arithmetic of such a product, and says in what tiles (the number of their rows) it is computed,
+// and how many blocks share each sum.
+func (d *Device) ProductOf(m, n, k int) (arithmetic string, tile, shares int) {
 	if d.isBig(m, n, k) {
 		rows, _ := d.engine.Tile()
-		return d.engine.String(), rows
+		return d.engine.String(), rows, 1
 	}
 	c := d.Choose(m, n, k)
-	return c.Class.Arithmetic(), c.Tile.Side()
+	return c.Class.Arithmetic(), c.Tile.Side(), c.Shares(k)
 }
 
 // Dense computes Y = act(X·Wᵀ + b).
@@ -31,40 +32,59 @@ func (d *Device) Dense(a device.DenseArgs) {
 	d.dense(&a, nil, 0)
 }
 
+// productKernel is how a launch makes a layer or its gradients.
+type productKernel struct {
+	id            kernels.ID
+	rows, columns int      // the shape that it divides
+	tiles         int      // that leave a sum of losses or of squares, and blocks of the biases' gradient that do
+	cuts          []uint64 // words that say how sums are shared
+	shared        bool     // they are
+}
+
 // dense launches a layer, and with l the likelihood of its output, the sums of whose losses
-// by block go to losses.
+// by tile go to losses.
 func (d *Device) dense(a *device.DenseArgs, l *device.LikelihoodArgs, losses uint64) {
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	factor := address
 	if d.isBig(m, n, k) {
 		factor = d.copyOf
 	}
-	words := append(make([]uint64, 0, 19),
+	words := append(make([]uint64, 0, 22),
 		integer(m), integer(n), integer(k), factor(a.X), factor(a.W), address(a.Bias), uint64(a.Act), address(a.Pre), address(a.Y))
 	if l != nil {
 		words = append(words, uint64(l.Kind), address(l.Target), address(l.Mask), float(l.Destroyed), float(l.Untouched), address(l.Weights),
 			float(l.Scale), float(l.Sigma), losses)
 	} else {
-		words = words[:18] // no losses
+		words = append(words, make([]uint64, noLoss)...)
 	}
 	if d.isBig(m, n, k) {
 		words = append(words, d.besideOf(a.Y))
 	}
-	id, rows, columns := d.denseKernel(a)
-	d.launch(id, rows, columns, words...)
+	kernel := d.denseKernel(a)
+	d.launch(kernel.id, kernel.rows, kernel.columns, d.meeting(kernel, words)...)
 }
 
-// denseKernel is the kernel of a layer, and the shape that it divides.
-func (d *Device) denseKernel(a *device.DenseArgs) (id kernels.ID, rows, columns int) {
+// noLoss is the number of words of a likelihood.
+const noLoss = 9
+
+// denseKernel is that of a layer.
+func (d *Device) denseKernel(a *device.DenseArgs) productKernel {
 	product := kernels.DenseNT
 	if a.Transposed {
 		product = kernels.DenseNN
 	}
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	if d.isBig(m, n, k) {
-		return d.engine.Kernel(product), d.engine.Tiles(m, n), 1
+		tiles := d.engine.Tiles(m, n)
+		return productKernel{id: d.engine.Kernel(product), rows: tiles, columns: 1, tiles: tiles}
 	}
-	return d.Choose(m, n, k).Kernel(product), m, n
+	choice := d.Choose(m, n, k)
+	kernel := productKernel{id: choice.Kernel(product), tiles: choice.Tiles(m, n), shared: choice.Depth > 0}
+	kernel.rows, kernel.columns = choice.Shape(m, n, k)
+	if choice.Class != kernels.Strict {
+		kernel.cuts = []uint64{integer(choice.Shares(k)), integer(choice.Depth)}
+	}
+	return kernel
 }
 
 // DenseBackward computes the gradients of Dense, in one launch.
@@ -80,30 +100,66 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 // there.
 func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int {
 	b := backward(a)
-	id, dx, dw, dbias := d.backwardKernel(b)
 	source := a.X
 	if a.InAct.NeedsInput() {
 		source = a.InPre
 	}
-	words := append(make([]uint64, 0, 15),
+	words := append(make([]uint64, 0, 19),
 		integer(b.Rows), integer(b.In), integer(b.Out), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX),
 		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), squares)
 	if d.isBig(b.Rows, b.In, b.Out) {
 		words = d.copiesOf(a, words)
 	}
-	d.launch(id, dx+dw+dbias, 1, words...)
-	return dw + dbias
+	kernel := d.backwardKernel(b)
+	d.launch(kernel.id, kernel.rows, kernel.columns, d.meeting(kernel, words)...)
+	return kernel.tiles
 }
 
-// backwardKernel is the kernel of a layer's gradients, and its numbers of blocks.
-func (d *Device) backwardKernel(b kernels.Backward) (id kernels.ID, dx, dw, dbias int) {
+// backwardKernel is that of a layer's gradients.
+func (d *Device) backwardKernel(b kernels.Backward) productKernel {
 	if d.isBig(b.Rows, b.In, b.Out) {
-		dx, dw, dbias = d.engine.Parts(b)
-		return d.engine.Kernel(b.Product()), dx, dw, dbias
+		dx, dw, dbias := d.engine.Parts(b)
+		return productKernel{id: d.engine.Kernel(b.Product()), rows: dx + dw + dbias, columns: 1, tiles: dw + dbias}
 	}
 	choice := b.Choose(d.class, d.info.Multiprocessors)
-	dx, dw, dbias = b.Parts(choice.Tile)
-	return choice.Kernel(b.Product()), dx, dw, dbias
+	dx, dw, dbias := b.Parts(choice)
+	kernel := productKernel{id: choice.Kernel(b.Product()), rows: dx + dw + dbias, columns: 1, tiles: b.Squares(choice), shared: choice.Depth > 0 || choice.WeightDepth > 0}
+	if choice.Class != kernels.Strict {
+		kernel.cuts = []uint64{integer(choice.Shares(b.Out)), integer(choice.Depth), integer(choice.WeightShares(b.Rows)), integer(choice.WeightDepth)}
+	}
+	return kernel
+}
+
+// meeting appends the words that say how sums are shared, where blocks leave theirs, and where the
+// tickets are by which the last one is known, which are 0 between launches.
+func (d *Device) meeting(kernel productKernel, words []uint64) []uint64 {
+	if kernel.cuts == nil {
+		return words
+	}
+	words = append(words, kernel.cuts...)
+	if !kernel.shared {
+		return append(words, 0, 0)
+	}
+	if d.tickets == 0 && d.err == nil {
+		d.openMeeting()
+	}
+	return append(words, uint64(d.partial), uint64(d.tickets))
+}
+
+// openMeeting allocates as much as any launch needs, when the first one does. Launches that are being
+// planned are not captured yet, so they may cause it too.
+func (d *Device) openMeeting() {
+	partial, err := d.arena.take(kernels.MostPartial * wordBytes)
+	if err == nil {
+		d.partial = partial
+		d.tickets, err = d.arena.take(kernels.MostTickets * wordBytes)
+	}
+	if err == nil {
+		err = d.context.Zero(d.tickets, kernels.MostTickets)
+	}
+	if err != nil {
+		d.fail("allocating partial sums of products", err)
+	}
 }
 
 // backward is the work that the arguments describe.

@@ -73,6 +73,8 @@ type Device struct {
 	lent       []*cuda.Mapped // data sets that stay in the host's memory
 	lentBytes  uint64
 	partials   cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
+	partial    cuda.Address // scratch of products: see meeting
+	tickets    cuda.Address
 	graphs     []*cuda.Graph
 	recording  *recording // the program that is being recorded, or nil
 	recorded   string     // how the last one runs

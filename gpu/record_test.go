@@ -3,11 +3,13 @@
 package gpu_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"gpudae/cuda/cudatest"
 	"gpudae/device"
+	"gpudae/device/reference"
 	"gpudae/gpu"
 	"gpudae/kernels"
 	"gpudae/model"
@@ -44,8 +46,8 @@ func TestRecordedStepsAreTheirOperations(t *testing.T) {
 // change, leaves the bits of one in which they round what they read, and so does one that makes each operation by itself, with
 // wgmma too: on the software driver's model all tensor cores add alike.
 func TestStepsOfBigProductsAreThoseOfOthers(t *testing.T) {
-	c := smallCase{model: model.Config{Hidden: []int{300, 90}, Activation: "gelu", Corruption: "masking:0.3", Likelihood: "bernoulli"},
-		table: func(t *testing.T) device.Table { return digits(t, 600) }, change: func(c *train.Config) { c.Batch, c.Epochs = 250, 1 }}
+	c := smallCase{model: model.Config{Hidden: []int{176, 160}, Activation: "gelu", Corruption: "masking:0.3", Likelihood: "gaussian"},
+		table: wave(200, 160), change: func(c *train.Config) { c.Batch, c.Epochs = 170, 1 }} // too short for their sums to be shared
 	run := func(options gpu.Options) *train.Result {
 		options.Class, options.Graphs = kernels.BFloat16, true
 		dev := open(t, options)
@@ -66,6 +68,42 @@ func TestStepsOfBigProductsAreThoseOfOthers(t *testing.T) {
 				t.Errorf("no product was computed by %s", engine)
 			}
 		}
+	}
+}
+
+// TestSharedSumsChangeNoBit: where sums of products are shared among blocks, a run whose steps are
+// planned launches, on a machine of few multiprocessors and on one of many, leaves the parameters of one
+// that makes each operation by itself, and the reference's losses. The cut products are a layer with its
+// likelihood and weights' gradients, and a layer and its input's gradient.
+func TestSharedSumsChangeNoBit(t *testing.T) {
+	for _, c := range []struct {
+		batch, in, hidden            int
+		first, second, input, weight bool // which sums are shared: of both layers, and of gradients of the second
+	}{
+		{500, 50, 200, false, true, false, true},
+		{120, 400, 100, true, false, true, false},
+	} {
+		t.Run(fmt.Sprint(c.in, c.hidden), func(t *testing.T) {
+			layer := func(m, n, k int) bool { return kernels.Choose(kernels.Float32, m, n, k, 4).Depth > 0 }
+			b := kernels.Backward{Rows: c.batch, In: c.hidden, Out: c.in, DX: true, DW: true, DBias: true}.Choose(kernels.Float32, 4)
+			if layer(c.batch, c.hidden, c.in) != c.first || layer(c.batch, c.in, c.hidden) != c.second || b.Depth > 0 != c.input || b.WeightDepth > 0 != c.weight {
+				t.Fatalf("other sums are shared, of gradients as %+v", b)
+			}
+			run := smallCase{model: model.Config{Hidden: []int{c.hidden}, Corruption: "masking:0.3", Likelihood: "gaussian"}, table: wave(c.batch*9/8, c.in),
+				change: func(config *train.Config) { config.Batch, config.Epochs, config.LR = c.batch, 2, 0.001 }}
+			one := open(t, gpu.Options{Blocking: true})
+			defer one.Close()
+			want := run.run(t, one)
+			for _, multiprocessors := range []int{4, 132} {
+				cudatest.Set(t, "SOFTDRIVER_MULTIPROCESSORS", multiprocessors)
+				dev := open(t, gpu.Options{Graphs: true})
+				defer dev.Close()
+				run.compare(t, run.run(t, dev), want, "one by one")
+			}
+			for i, row := range run.run(t, reference.New()).History {
+				near(t, fmt.Sprintf("the reference's loss of epoch %d", i+1), want.History[i].TrainLoss, row.TrainLoss)
+			}
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // TestCounterKnowsTheLaunches: what package roofline counts of a step is what this
-// package launches, kernel by kernel and shape by shape, for models of every kind.
+// package launches, kernel by kernel, shape by shape and block by block, for models of every kind.
 func TestCounterKnowsTheLaunches(t *testing.T) {
 	dev := open(t, gpu.Options{})
 	defer dev.Close()
@@ -43,8 +43,12 @@ func compareLaunches(t *testing.T, dev *gpu.Device, class kernels.Class, big ker
 		{Likelihood: "gaussian", Objective: model.ObjectiveDSM, Score: model.Score{Noise: "geometric:min=0.01,max=10"}},
 		{Corruption: "masking:0.3", Likelihood: "bernoulli", CodeDistribution: "gaussian", Importance: 3},
 		{Corruption: "gaussian:0.2", Likelihood: "gaussian:0.5", CodeDistribution: "concrete:0.5", Walkback: 2},
+		{Corruption: "masking:0.3", Likelihood: "bernoulli", Hidden: []int{400, 64}}, // on tensor cores, with shared sums
 	} {
-		c.Features, c.Hidden = 64, []int{300, 24}
+		c.Features = 64
+		if c.Hidden == nil {
+			c.Hidden = []int{300, 24}
+		}
 		t.Run(fmt.Sprintf("%s %s %s %s", c.Corruption, c.Likelihood, c.Objective, c.CodeDistribution), func(t *testing.T) {
 			runStep(t, dev, c)
 			runStep(t, counter, c)

@@ -9,6 +9,7 @@
 #include "corruption.cuh"
 #include "reduce.cuh"
 #include "tick.cuh"
+#include "ticket.cuh"
 #include "update.cuh"
 
 namespace gpudae {
@@ -193,21 +194,6 @@ __device__ inline void update_parameters(const Ending& e, const Measured& measur
   }
 }
 
-// is_last says, to every thread of a block, that the other blocks of the launch have come here
-// before, so that what they have read may be written. The ticket is left at 0.
-__device__ inline bool is_last(uint32_t* ticket) {
-  __shared__ bool last;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    last = atomicAdd(ticket, 1u) == gridDim.x - 1;
-    __threadfence();
-    if (last) *ticket = 0;
-  }
-  __syncthreads();
-  return last;
-}
-
 // end_step keeps loss and norm, logs them, and advances clock and spikes.
 __device__ inline void end_step(const Ending& e, const Measured& measured, uint32_t* clock) {
   if (threadIdx.x != 0) return;
@@ -227,7 +213,7 @@ __device__ inline void advance(const Minibatch& b, const NoiseStage* stages, con
     measured = measure(e);
     update_parameters(e, measured, clock, int64_t(blockIdx.x) - b.rows, int64_t(gridDim.x) - b.rows);
   }
-  if (!ends || !is_last(ticket)) return;
+  if (!ends || !is_last(ticket, gridDim.x)) return;
   if (makes_row) measured = measure(e);
   end_step(e, measured, clock);
 }

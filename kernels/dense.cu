@@ -10,7 +10,7 @@
 // sum of those of each tile. target, mask and weights are as in likelihood.cu.
 //
 // nt and nn name the layout, the number the tile: see gemm.cuh. All tiles give
-// the same bits; the launcher takes the largest that fills the machine.
+// the same bits; the launcher takes the one that takes the machine the least time.
 //
 // Geometry: Tiles, a block for each tile of Y. Launched by Device.Dense.
 #include "dense.cuh"

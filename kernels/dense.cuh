@@ -1,5 +1,5 @@
 // dense.cuh: Y = epilogue(X·Wᵀ) or, with W across k, X·W, in any arithmetic: a block
-// a tile; and what is lost by it.
+// a share of a tile; and what is lost by it, which the block adds up that ends a tile.
 #pragma once
 
 #include "epilogue.cuh"
@@ -20,9 +20,9 @@ struct Loss {
 // lose takes a tile of y for its gradient, and keeps the sum of the losses. The block has
 // stored the tile.
 template <class Tile>
-__device__ inline void lose(int64_t m, int64_t n, float* y, const Loss& loss) {
+__device__ inline void lose(uint32_t tile, int64_t m, int64_t n, float* y, const Loss& loss) {
   const uint32_t tiles_n = uint32_t((n + Tile::kN - 1) / Tile::kN);
-  const int64_t m0 = int64_t(blockIdx.x / tiles_n) * Tile::kM, n0 = int64_t(blockIdx.x % tiles_n) * Tile::kN;
+  const int64_t m0 = int64_t(tile / tiles_n) * Tile::kM, n0 = int64_t(tile % tiles_n) * Tile::kN;
   float sum = 0;
 #pragma unroll 1
   for (int e = threadIdx.x; e < Tile::kM * Tile::kN; e += blockDim.x) {
@@ -35,16 +35,17 @@ __device__ inline void lose(int64_t m, int64_t n, float* y, const Loss& loss) {
     y[at] = loss.scale * w * t.gradient;
   }
   sum = block_sum(sum);
-  if (threadIdx.x == 0) loss.sums[blockIdx.x] = sum;
+  if (threadIdx.x == 0) loss.sums[tile] = sum;
 }
 
 template <class Arithmetic, Order OrderW>
-__device__ inline void dense(int64_t m, int64_t n, int64_t k, const float* x, const float* w, const Output& output, const Loss& loss) {
+__device__ inline void dense(int64_t m, int64_t n, int64_t k, const float* x, const float* w, const Output& output, const Loss& loss,
+                             const Shares& shares = {}) {
   __shared__ typename Arithmetic::template Panels<kAlongK, OrderW> panels;
-  Arithmetic::template multiply<kAlongK, OrderW>(blockIdx.x, m, n, k, x, w, output, panels);
-  if (!loss.sums) return;
+  if (!Arithmetic::template multiply<kAlongK, OrderW>(blockIdx.x, m, n, k, x, w, output, panels, shares) || !loss.sums) return;
   __syncthreads();
-  lose<typename Arithmetic::Tile>(m, n, output.y, loss);
+  const uint32_t tile = shares.count > 1 ? blockIdx.x % Arithmetic::tiles(m, n) : blockIdx.x;
+  lose<typename Arithmetic::Tile>(tile, m, n, output.y, loss);
 }
 
 }  // namespace gpudae

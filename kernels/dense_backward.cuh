@@ -1,7 +1,7 @@
 // dense_backward.cuh: the gradients of a dense layer in one launch, in any arithmetic
 // (device.DenseBackwardArgs). The first blocks make tiles of dX, the next ones tiles of dW and
 // the last ones db, by as many columns as a block has threads in eight; what is null is absent
-// and has no blocks. They share nothing but what they read.
+// and has no blocks. They share nothing but what they read, and the sums over shares: see share.cuh.
 #pragma once
 
 #include "epilogue.cuh"
@@ -10,8 +10,8 @@
 
 namespace gpudae {
 
-// Backward is what a launch is told. squares, if it is there, receives the sum of the squares
-// of what each block stores of dW and db.
+// Backward is what a launch is told. squares, if it is there, receives the sums of the squares
+// of what is stored of each tile of dW and, behind them, by each block of db.
 struct Backward {
   int64_t rows, in, out;
   const float *da, *w;
@@ -21,6 +21,14 @@ struct Backward {
   const float* x;
   int64_t accumulate;
   float *dw, *dbias, *squares;
+};
+
+// Cuts say how the sums of dX and dW are shared: see Shares. The partial sums and the tickets of dX, if
+// it is cut, come before those of dW.
+struct Cuts {
+  int64_t dx_shares = 1, dx_depth = 0, dw_shares = 1, dw_depth = 0;
+  float* partial = nullptr;
+  uint32_t* tickets = nullptr;
 };
 
 // Either is memory of a block that has use for one of two.
@@ -52,27 +60,36 @@ __device__ inline float bias_gradient(const Backward& g, int64_t first) {
 // dense_backward makes the block's part: dX = DA·W, dW = DAᵀ·X, or, for a tied decoder whose
 // W lies the other way, dX = DA·Wᵀ, dW = Xᵀ·DA.
 template <class Arithmetic, bool Transposed>
-__device__ inline void dense_backward(const Backward& g) {
+__device__ inline void dense_backward(const Backward& g, const Cuts& cuts = {}) {
   constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;
   __shared__ Either<typename Arithmetic::template Panels<kAlongK, kOrderW>, typename Arithmetic::template Panels<kAcrossK, kAcrossK>> panels;
   const int64_t m = Transposed ? g.in : g.out, n = Transposed ? g.out : g.in;  // of dW
-  const uint32_t of_dx = g.dx ? Arithmetic::tiles(g.rows, g.in) : 0, of_dw = g.dw ? Arithmetic::tiles(m, n) : 0;
+  using Tile = typename Arithmetic::Tile;
+  const uint32_t tiles_dx = g.dx ? Arithmetic::tiles(g.rows, g.in) : 0, tiles_dw = g.dw ? Arithmetic::tiles(m, n) : 0;
+  const uint32_t of_dx = tiles_dx * uint32_t(cuts.dx_shares), of_dw = tiles_dw * uint32_t(cuts.dw_shares);
   uint32_t part = blockIdx.x;
   if (part < of_dx) {
-    Arithmetic::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, g.da, g.w, InputGradient{g.in, int(g.act), g.source, g.dx}, panels.a);
+    Arithmetic::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, g.da, g.w, InputGradient{g.in, int(g.act), g.source, g.dx}, panels.a,
+                                                    Shares{cuts.dx_shares, cuts.dx_depth, cuts.partial, cuts.tickets});
     return;
   }
   part -= of_dx;
+  uint32_t place = part;  // of its squares
   float squares = 0;
   if (part < of_dw) {
     const float *p = Transposed ? g.x : g.da, *q = Transposed ? g.da : g.x;
-    Arithmetic::template multiply<kAcrossK, kAcrossK>(part, m, n, g.rows, p, q, WeightGradient{n, g.accumulate, g.dw, &squares}, panels.b);
+    const bool behind = cuts.dx_shares > 1;
+    const Shares shares = {cuts.dw_shares, cuts.dw_depth, cuts.partial + (behind ? int64_t(of_dx) * (Tile::kM * Tile::kN) : 0),
+                           cuts.tickets + (behind ? tiles_dx : 0)};
+    if (!Arithmetic::template multiply<kAcrossK, kAcrossK>(part, m, n, g.rows, p, q, WeightGradient{n, g.accumulate, g.dw, &squares}, panels.b, shares)) return;
+    if (shares.count > 1) place = part % tiles_dw;
   } else {
     squares = bias_gradient(g, int64_t(part - of_dw) * (blockDim.x / kRowLanes));
+    place -= of_dw - tiles_dw;
   }
   if (!g.squares) return;
   squares = block_sum(squares);
-  if (threadIdx.x == 0) g.squares[part] = squares;
+  if (threadIdx.x == 0) g.squares[place] = squares;
 }
 
 }  // namespace gpudae

@@ -15,6 +15,7 @@
 // stored.
 #pragma once
 
+#include "share.cuh"
 #include "vector.cuh"
 
 namespace gpudae {
@@ -197,10 +198,13 @@ struct Chain {
   template <Order OrderA, Order OrderB>
   using Panels = Buffers<T>;
 
+  // multiply does a part of a product, and says whether the block has stored the part's tile.
+  // A strict sum is one chain, whose tile is the part.
   template <Order OrderA, Order OrderB, class Epilogue>
-  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
-                                  Buffers<T>& panels) {
-    gemm<T, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  __device__ static bool multiply(uint32_t part, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  Buffers<T>& panels, const Shares&) {
+    gemm<T, OrderA, OrderB>(part, m, n, k, a, b, epilogue, panels);
+    return true;
   }
   __device__ static uint32_t tiles(int64_t m, int64_t n) { return uint32_t((m + T::kM - 1) / T::kM) * uint32_t((n + T::kN - 1) / T::kN); }
 };

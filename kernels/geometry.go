@@ -119,38 +119,6 @@ func rowThreads(columns int) int {
 	return threads
 }
 
-// Tile is the size of a block's work in a matrix product.
-type Tile uint8
-
-const (
-	Small  Tile = iota // 32×32
-	Medium             // 64×64
-	Large              // 128×128
-)
-
-// Side is the tile's number of rows and of columns.
-func (t Tile) Side() int { return 32 << t }
-
-// TileFor returns the largest tile that still gives every multiprocessor a
-// block, for an m×n product, and the smallest if none does: a larger tile reads
-// less memory, an idle multiprocessor is idle. The choice changes no bit of the
-// result.
-func TileFor(m, n, multiprocessors int) Tile {
-	for t := Large; t > Small; t-- {
-		if tiles(m, n, t) >= multiprocessors && wasted(m, n, t) <= wasteLimit {
-			return t
-		}
-	}
-	return Small
-}
-
-// wasteLimit is the largest part of a tiling that may lie outside the matrix.
-const wasteLimit = 0.5
-
-func wasted(m, n int, t Tile) float64 {
-	return 1 - float64(m)*float64(n)/(float64(tiles(m, n, t))*float64(t.Side()*t.Side()))
-}
-
 func tiles(m, n int, t Tile) int { return inRange(blocks(m, t.Side()) * blocks(n, t.Side())) }
 
 // blocks is n/size, rounded up.

@@ -40,27 +40,7 @@ func TestSharesNeverEmpty(t *testing.T) {
 	}
 }
 
-func TestTileFor(t *testing.T) {
-	for _, c := range []struct {
-		m, n, multiprocessors int
-		want                  Tile
-	}{
-		{128, 1000, 132, Small},   // 32 medium tiles would leave 100 multiprocessors idle
-		{1024, 1000, 132, Medium}, // 64 large ones would leave 68 idle
-		{4096, 4096, 132, Large},  // 1024 large tiles
-		{64, 64, 1, Medium},       // a large tile would be three quarters air
-		{1, 1, 1, Small},          // whatever fits
-		{0, 5, 1, Small},          // nothing to do
-		{100000, 784, 132, Large}, // a big evaluation batch
-		{1 << 20, 10, 132, Small}, // narrow outputs waste wide tiles
-		{128, 128, 1, Large},      // one whole large tile
-		{33, 33, 1, Small},        // medium would be 73 % air
-		{10000, 64, 132, Medium},  // 64 columns: a large tile would be half air and leave machines idle
-	} {
-		if got := TileFor(c.m, c.n, c.multiprocessors); got != c.want {
-			t.Errorf("%d×%d on %d multiprocessors: tile of %d, want %d", c.m, c.n, c.multiprocessors, got.Side(), c.want.Side())
-		}
-	}
+func TestTilesCoverTheProduct(t *testing.T) {
 	for tile := Small; tile <= Large; tile++ {
 		if grid, _ := (Tiles32 + Geometry(tile)).Launch(tile.Side()+1, 2*tile.Side()); grid != 4 {
 			t.Errorf("tiles of %d: %d blocks, want 4", tile.Side(), grid)

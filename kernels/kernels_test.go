@@ -236,16 +236,18 @@ func compare(t *testing.T, text, enumeration string, want []string) {
 // launched accordingly.
 func TestChoicesHaveTheirKernels(t *testing.T) {
 	names := map[Product]string{DenseNT: "dense_nt", DenseNN: "dense_nn", BackwardNN: "dense_backward_nn", BackwardNT: "dense_backward_nt"}
-	geometries := map[Product]Geometry{DenseNT: Tiles32, DenseNN: Tiles32, BackwardNN: Parts32, BackwardNT: Parts32}
 	for _, p := range Products() {
 		for _, class := range Classes() {
 			for tile := Small; tile <= Large; tile++ {
-				want := fmt.Sprintf("%s_%s_%d", names[p], class.Arithmetic(), tile.Side())
+				want, geometry := fmt.Sprintf("%s_%s_%d", names[p], class.Arithmetic(), tile.Side()), Parts32
 				if class == Strict {
 					want = fmt.Sprintf("%s_%d", names[p], tile.Side())
 				}
-				id := Choice{class, tile}.Kernel(p)
-				if id.Class() != class || id.String() != want || id.Kernel().Geometry != geometries[p]+Geometry(tile) {
+				if class == Strict && p < BackwardNN {
+					geometry = Tiles32
+				}
+				id := Choice{Class: class, Tile: tile}.Kernel(p)
+				if id.Class() != class || id.Tile() != tile || id.String() != want || id.Kernel().Geometry != geometry+Geometry(tile) {
 					t.Errorf("%s with geometry %d, want %s", id, id.Kernel().Geometry, want)
 				}
 			}
@@ -263,53 +265,6 @@ func TestClassOnGPUs(t *testing.T) {
 			}
 			if got := class.On(capability[0], capability[1]); got != want {
 				t.Errorf("%s on %v is %s, want %s", class, capability, got, want)
-			}
-		}
-	}
-}
-
-// TestBackwardParts: the gradients of a layer have a block for each tile of a product and
-// for the columns that a block's threads add up, in a tile that leaves no product with
-// fewer blocks than it would have alone.
-func TestBackwardParts(t *testing.T) {
-	b := Backward{Rows: 128, In: 1000, Out: 784, DX: true, DW: true, DBias: true}
-	if c := b.Choose(Float32, 132); c != (Choice{Float32, Small}) {
-		t.Errorf("the products of %+v are computed as %+v", b, c)
-	}
-	if dx, dw, dbias := b.Parts(Small); dx != 4*32 || dw != 25*32 || dbias != 49 {
-		t.Errorf("%d, %d and %d parts", dx, dw, dbias)
-	}
-	if dx, dw, dbias := b.Parts(Medium); dx != 2*16 || dw != 13*16 || dbias != 25 {
-		t.Errorf("%d, %d and %d parts of the tile of 64", dx, dw, dbias)
-	}
-	b.Transposed, b.DX, b.DBias = true, false, false
-	if c := b.Choose(Strict, 132); c != (Choice{Strict, Medium}) || b.Product() != BackwardNT {
-		t.Errorf("the products of %+v are computed as %+v", b, c)
-	}
-	if dx, dw, dbias := b.Parts(Medium); dx != 0 || dw != 16*13 || dbias != 0 {
-		t.Errorf("%d, %d and %d parts of one product", dx, dw, dbias)
-	}
-}
-
-// TestChoose: a product runs in the class that is asked for wherever a fragment of
-// tensor cores is filled, on every machine, in the tile of that machine.
-func TestChoose(t *testing.T) {
-	for _, c := range []struct {
-		m, n, k int
-		tensor  bool
-	}{
-		{128, 512, 784, true}, {16, 512, 784, true}, {2000, 2000, 16, true}, {16, 16, 15626, true}, {16, 16, 15625, false}, {200, 200, 100, false},
-		{15, 512, 784, false}, {128, 10, 5120, false}, {1280, 512, 15, false}, {0, 512, 784, false},
-	} {
-		for _, class := range Classes() {
-			for _, multiprocessors := range []int{1, 4, 132} {
-				want := Choice{Strict, TileFor(c.m, c.n, multiprocessors)}
-				if c.tensor {
-					want.Class = class
-				}
-				if got := Choose(class, c.m, c.n, c.k, multiprocessors); got != want {
-					t.Errorf("%s of %d×%d×%d on %d multiprocessors: %v, want %v", class, c.m, c.n, c.k, multiprocessors, got, want)
-				}
 			}
 		}
 	}

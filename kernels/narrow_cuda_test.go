@@ -109,7 +109,7 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 	ar, ac := extents(p.a, rows)
 	br, bc := extents(p.b, columns)
 	out := m.upload(make([]float32, rows*columns), skew)
-	words := append(p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out), 0)
+	words := append(p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out, nil, nil), 0)
 	if p.of >= kernels.BackwardNN {
 		words = append(words, 0)
 	}
@@ -204,8 +204,8 @@ func TestBigLayers(t *testing.T) {
 				return m.download(atPre, rows*out), m.download(atY, rows*out), loss
 			}
 			id := plain.Kernel(kernels.DenseNT)
-			blocks, _ := id.Launch(rows, out)
-			pre, y, loss := run(uint64(atX), uint64(atW), blocks, func(words ...uint64) { m.launch(id, rows, out, words...) })
+			blocks := plain.Blocks(rows, out, in)
+			pre, y, loss := run(uint64(atX), uint64(atW), blocks, func(words ...uint64) { m.launch(id, blocks, 1, append(words, 1, 0, 0, 0)...) })
 			big, beside := e.Kernel(kernels.DenseNT), m.upload(make([]float32, rows*kernels.NarrowStride(out)/2), 0)
 			gotPre, gotY, gotLoss := run(copyX, copyW, e.Tiles(rows, out), func(words ...uint64) {
 				m.launchBig(big, e.Tiles(rows, out), append(words, uint64(beside))...)
@@ -223,8 +223,8 @@ func TestBigLayers(t *testing.T) {
 				return m.download(atDX, rows*in), m.download(atDW, in*out), m.download(atDB, out), m.download(atSq, dws+dbs)
 			}
 			id := plain.Kernel(b.Product())
-			dxs, dws, dbs := b.Parts(plain.Tile)
-			dx, dw, dbias, _ := run(dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, words...) })
+			dxs, dws, dbs := b.Parts(kernels.BackwardChoice{Choice: plain})
+			dx, dw, dbias, _ := run(dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, append(words, 1, 0, 1, 0, 0, 0)...) })
 			dxs, dws, dbs = e.Parts(b)
 			big, beside := e.Kernel(b.Product()), m.upload(make([]float32, rows*kernels.NarrowStride(in)/2), 0)
 			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(blocks int, words []uint64) {

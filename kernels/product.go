@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -54,6 +55,14 @@ func (id ID) Class() Class {
 	return Class((id - firstTensor) / tileKinds % tensorClasses)
 }
 
+// Tile is that of a kernel of products.
+func (id ID) Tile() Tile {
+	if id < firstTensor {
+		return Tile((id - DenseNT32) % tileKinds)
+	}
+	return Tile((id - firstTensor) % tileKinds)
+}
+
 // Product is what the kernels of matrix products make.
 type Product uint8
 
@@ -70,10 +79,11 @@ const (
 // Products lists them.
 func Products() []Product { return []Product{DenseNT, DenseNN, BackwardNN, BackwardNT} }
 
-// Choice is the kernel of a product, which depends on its shape.
+// Choice is the kernel of a product, which depends on its shape, and how its sums are cut.
 type Choice struct {
 	Class Class
 	Tile  Tile
+	Depth int // terms that a block adds; 0: all of them
 }
 
 // A product of m×k by k×n runs on tensor cores if each extent is at least leastTensor:
@@ -87,13 +97,105 @@ const (
 )
 
 // Choose returns the kernel of an m×n product with sums of k terms for a class and a
-// machine. The class follows from the shape alone and the tile changes no bit, so
-// neither does the machine.
+// machine. The class and the cuts of its sums follow from the shape alone and the tile changes
+// no bit, so neither does the machine.
 func Choose(class Class, m, n, k, multiprocessors int) Choice {
 	if min(m, n, k) < leastTensor || m*n*k <= MostStrict {
 		class = Strict
 	}
-	return Choice{class, TileFor(m, n, multiprocessors)}
+	c := Choice{Class: class, Depth: depth(class, m, n, k)}
+	c.Tile, _ = tileFor(multiprocessors, c.mostTile(), func(t Tile) ([]Run, int) {
+		return []Run{Choice{class, t, c.Depth}.Run(m, n, k)}, c.Shares(k)
+	})
+	return c
+}
+
+// Blocks is how many make the product: one for each share of each tile.
+func (c Choice) Blocks(m, n, k int) int { return inRange(c.Tiles(m, n) * c.Shares(k)) }
+
+// Tiles is how many the product has.
+func (c Choice) Tiles(m, n int) int { return tiles(m, n, c.Tile) }
+
+// Shares is how many blocks share a sum of k terms.
+func (c Choice) Shares(k int) int {
+	if c.Depth == 0 {
+		return 1
+	}
+	return blocks(k, c.Depth)
+}
+
+// Terms is how many of k a block adds, at most.
+func (c Choice) Terms(k int) int {
+	if c.Depth == 0 {
+		return k
+	}
+	return c.Depth
+}
+
+// Partial is the number of floats in which the blocks of a product leave their sums for each other.
+func (c Choice) Partial(m, n, k int) int {
+	if c.Depth == 0 {
+		return 0
+	}
+	return c.Blocks(m, n, k) * c.Tile.area()
+}
+
+// Shape is what DenseNT or DenseNN is launched with.
+func (c Choice) Shape(m, n, k int) (rows, columns int) {
+	if c.Class == Strict {
+		return m, n
+	}
+	return c.Blocks(m, n, k), 1
+}
+
+// Run is the product's blocks.
+func (c Choice) Run(m, n, k int) Run { return Run{c.Blocks(m, n, k), c.Terms(k)} }
+
+// mostTile is the largest tile of which a product may be: one that is cut has too few of 64.
+func (c Choice) mostTile() Tile {
+	if c.Depth > 0 {
+		return Medium
+	}
+	return Large
+}
+
+// A share has at least leastDepth terms, and its bounds are multiples of depthUnit: a panel, of copies
+// of 16 bytes. A product is cut into no more than mostShared tiles of 64, two for each multiprocessor of
+// a large machine.
+const (
+	leastDepth = 64
+	depthUnit  = 16
+	mostShared = 2 * nominalMultiprocessors
+)
+
+// MostPartial and MostTickets bound the floats of the partial sums of a launch, which makes at most
+// two products that are cut, and the numbers of their tiles.
+const (
+	MostPartial = 2 * mostShared * 64 * 64
+	MostTickets = 2 * mostShared / 2 * 4
+)
+
+// depth is how many terms of a sum a block adds; 0: all of them. It is what takes a nominal
+// machine the least time, and so follows from the shape, not from the machine at hand, since it decides
+// the order of additions. A strict sum is one chain.
+func depth(class Class, m, n, k int) int {
+	of64 := tiles(m, n, Medium)
+	if class == Strict || of64 == 0 {
+		return 0
+	}
+	best, least := 0, math.Inf(1)
+	for shares := 1; shares == 1 || shares <= min(mostShared/of64, k/leastDepth); shares++ {
+		c := Choice{Class: class}
+		if shares > 1 {
+			c.Depth = blocks(blocks(k, shares), depthUnit) * depthUnit
+		}
+		for c.Tile = Small; c.Tile <= c.mostTile(); c.Tile++ {
+			if time := c.Tile.time(nominalMultiprocessors, c.Shares(k), c.Run(m, n, k)); time < least {
+				best, least = c.Depth, time
+			}
+		}
+	}
+	return best
 }
 
 // The kernels of a product differ by tile, and those on tensor cores by class before that.
@@ -112,24 +214,27 @@ func (c Choice) Kernel(p Product) ID {
 }
 
 // tensorRow is the manifest's row of a product on tensor cores: that of the strict
-// product but for its name, its file and its tile.
+// product but for its name, its file, its tile and its shares.
 func tensorRow(id ID) row {
 	i := id - firstTensor
-	c := Choice{id.Class(), Tile(i % tileKinds)}
-	r := manifest[Choice{Strict, Small}.Kernel(Product(i/tileKinds/tensorClasses))]
+	c := Choice{Class: id.Class(), Tile: Tile(i % tileKinds)}
+	p := Product(i / tileKinds / tensorClasses)
+	r := manifest[Choice{Class: Strict}.Kernel(p)]
 	r.entry = fmt.Sprintf("%s_%s_%d", strings.TrimSuffix(r.entry, "_32"), c.Class.Arithmetic(), c.Tile.Side())
 	r.file = strings.TrimSuffix(r.file, ".cu") + "_tensor.cu"
 	r.geometry = tensorGeometry(id)
+	if p >= BackwardNN {
+		r.parameters += ", int dx_shares, int dx_depth, int dw_shares, int dw_depth" + shared
+	} else {
+		r.parameters += ", int shares, int depth" + shared
+	}
 	return r
 }
 
-func tensorGeometry(id ID) Geometry {
-	i := id - firstTensor
-	if Product(i/tileKinds/tensorClasses) >= BackwardNN {
-		return Parts32 + Geometry(i%tileKinds)
-	}
-	return Tiles32 + Geometry(i%tileKinds)
-}
+// shared is where blocks that share sums meet.
+const shared = ", pointer partial, pointer tickets"
+
+func tensorGeometry(id ID) Geometry { return Parts32 + Geometry((id-firstTensor)%tileKinds) }
 
 // Backward is the work of a launch of BackwardNN or BackwardNT: the gradients that are
 // wanted of a layer of Out units over In, for so many rows.
@@ -155,34 +260,89 @@ func (b Backward) Weights() (rows, columns int) {
 	return b.Out, b.In
 }
 
-// Choose returns the kernel for a class and a machine: the class is that of the products
-// (which have the same extents, so it is one), the tile the smallest that one of them would
-// take alone, so that the launch has no fewer blocks than the machine can use.
-func (b Backward) Choose(class Class, multiprocessors int) Choice {
-	c := Choose(class, b.Rows, b.In, b.Out, multiprocessors)
-	c.Tile = Large
-	if b.DX {
-		c.Tile = TileFor(b.Rows, b.In, multiprocessors)
-	}
-	if b.DW {
-		m, n := b.Weights()
-		c.Tile = min(c.Tile, TileFor(m, n, multiprocessors))
-	}
-	return c
+// BackwardChoice is the kernel of a Backward. Its Depth is that of the product that makes DX.
+type BackwardChoice struct {
+	Choice
+	WeightDepth int // of DW
 }
 
-// Parts are the numbers of blocks that make DX, DW and DBias in a tile.
-func (b Backward) Parts(t Tile) (dx, dw, dbias int) {
+// weights is how DW is made.
+func (c BackwardChoice) weights() Choice { return Choice{c.Class, c.Tile, c.WeightDepth} }
+
+// WeightShares is how many blocks share a sum of DW, over so many rows.
+func (c BackwardChoice) WeightShares(rows int) int { return c.weights().Shares(rows) }
+
+// Choose returns the kernel for a class and a machine: the class is that of the products
+// (which have the same extents, so it is one), and they have one tile, in which both together take
+// the least time. Each is cut as it would be alone, or not at all, whichever takes a nominal machine less
+// with the other beside it.
+func (b Backward) Choose(class Class, multiprocessors int) BackwardChoice {
+	m, n := b.Weights()
+	whole := Choose(class, b.Rows, b.In, b.Out, multiprocessors)
+	of := [2]int{whole.Depth, depth(whole.Class, m, n, b.Rows)}
+	best, least := BackwardChoice{}, math.Inf(1)
+	for _, cut := range [][2]bool{{}, {true, false}, {false, true}, {true, true}} {
+		c := BackwardChoice{Choice: Choice{Class: whole.Class}}
+		if cut[0] && b.DX {
+			c.Depth = of[0]
+		}
+		if cut[1] && b.DW {
+			c.WeightDepth = of[1]
+		}
+		if _, time := b.tile(c, nominalMultiprocessors); time < least {
+			best, least = c, time
+		}
+	}
+	best.Tile, _ = b.tile(best, multiprocessors)
+	return best
+}
+
+// tile is that in which a machine takes the least time, and the time.
+func (b Backward) tile(c BackwardChoice, multiprocessors int) (Tile, float64) {
+	return tileFor(multiprocessors, min(c.mostTile(), c.weights().mostTile()), func(t Tile) ([]Run, int) {
+		c.Tile = t
+		dx, dw := b.Runs(c)
+		return []Run{dx, dw}, max(c.Shares(b.Out), c.WeightShares(b.Rows))
+	})
+}
+
+// Runs are the blocks of DX and DW.
+func (b Backward) Runs(c BackwardChoice) (dx, dw Run) {
 	if b.DX {
-		dx = tiles(b.Rows, b.In, t)
+		dx = c.Run(b.Rows, b.In, b.Out)
 	}
 	if b.DW {
 		m, n := b.Weights()
-		dw = tiles(m, n, t)
+		dw = c.weights().Run(m, n, b.Rows)
 	}
+	return dx, dw
+}
+
+// Parts are the numbers of blocks that make DX, DW and DBias.
+func (b Backward) Parts(c BackwardChoice) (dx, dw, dbias int) {
+	ofDX, ofDW := b.Runs(c)
 	if b.DBias {
-		_, block := (Parts32 + Geometry(t)).Launch(1, 1)
+		_, block := (Parts32 + Geometry(c.Tile)).Launch(1, 1)
 		dbias = blocks(b.Out, block/rowLanes)
 	}
-	return dx, dw, dbias
+	return ofDX.Blocks, ofDW.Blocks, dbias
+}
+
+// Squares is how many sums of squares of DW and DBias a launch leaves.
+func (b Backward) Squares(c BackwardChoice) int {
+	_, dw, dbias := b.Parts(c)
+	return dw/c.WeightShares(b.Rows) + dbias
+}
+
+// Partial is the number of floats in which blocks leave their sums for each other.
+func (b Backward) Partial(c BackwardChoice) int {
+	dx, dw := b.Runs(c)
+	floats := 0
+	if c.Depth > 0 {
+		floats += dx.Blocks
+	}
+	if c.WeightDepth > 0 {
+		floats += dw.Blocks
+	}
+	return floats * c.Tile.area()
 }

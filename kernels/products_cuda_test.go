@@ -102,7 +102,7 @@ type product struct {
 	name  string
 	of    kernels.Product
 	a, b  func(i, k, width, depth int) int
-	words func(m, n, k uint64, a, b, out cuda.Address) []uint64
+	words func(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64
 }
 
 func alongK(w, k, _, depth int) int  { return w*depth + k }
@@ -117,39 +117,91 @@ var products = []product{
 	{"weight nt", kernels.BackwardNT, acrossK, acrossK, tiedWeightWords},
 }
 
-// No bias, identity, no pre-activation, no loss.
-func denseWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
-	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, 0, uint64(out), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+// No bias, identity, no pre-activation, no loss; cut is how the sums are shared, and whole that of
+// a product that is not there.
+func denseWords(m, n, k uint64, a, b, out cuda.Address, cut, _ []uint64) []uint64 {
+	return append([]uint64{m, n, k, uint64(a), uint64(b), 0, 0, 0, uint64(out), 0, 0, 0, 0, 0, 0, 0, 0, 0}, cut...)
 }
 
 // A is DA and B is W; identity.
-func inputWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
-	return []uint64{m, n, k, uint64(a), uint64(b), 0, 0, uint64(out), 0, 0, 0, 0, 0}
+func inputWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
+	return slices.Concat([]uint64{m, n, k, uint64(a), uint64(b), 0, 0, uint64(out), 0, 0, 0, 0, 0}, cut, whole)
 }
 
 // A is DA and B is X; overwrite.
-func weightWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
-	return []uint64{k, n, m, uint64(a), 0, 0, 0, 0, uint64(b), 0, uint64(out), 0, 0}
+func weightWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
+	return slices.Concat([]uint64{k, n, m, uint64(a), 0, 0, 0, 0, uint64(b), 0, uint64(out), 0, 0}, whole, cut)
 }
 
 // A is X and B is DA.
-func tiedWeightWords(m, n, k uint64, a, b, out cuda.Address) []uint64 {
-	return []uint64{k, m, n, uint64(b), 0, 0, 0, 0, uint64(a), 0, uint64(out), 0, 0}
+func tiedWeightWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
+	return slices.Concat([]uint64{k, m, n, uint64(b), 0, 0, 0, 0, uint64(a), 0, uint64(out), 0, 0}, whole, cut)
 }
 
 // multiply computes p of matrices at these addresses, into memory that is skew floats off.
 func (m *machine) multiply(p product, c kernels.Choice, shape [3]int, a, b cuda.Address, skew int) []float32 {
 	m.t.Helper()
+	return m.multiplication(p, c, shape, a, b, skew)()
+}
+
+// multiplication is a launch that can be made again.
+func (m *machine) multiplication(p product, c kernels.Choice, shape [3]int, a, b cuda.Address, skew int) func() []float32 {
+	m.t.Helper()
 	rows, columns, depth := shape[0], shape[1], shape[2]
 	out := m.upload(make([]float32, rows*columns), skew)
-	words := p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out)
-	if p.of >= kernels.BackwardNN {
-		blocks, _ := (kernels.Tiles32 + kernels.Geometry(c.Tile)).Launch(rows, columns)
-		m.launch(c.Kernel(p.of), blocks, 1, words...)
-	} else {
-		m.launch(c.Kernel(p.of), rows, columns, words...)
+	var cut, whole []uint64
+	tickets := 0
+	if c.Depth > 0 {
+		tickets = c.Tiles(rows, columns)
 	}
-	return m.download(out, rows*columns)
+	meeting := m.meet(c.Partial(rows, columns, depth), tickets)
+	if c.Class != kernels.Strict {
+		cut, whole = []uint64{uint64(c.Shares(depth)), uint64(c.Depth)}, []uint64{1, 0}
+		if p.of < kernels.BackwardNN {
+			whole = nil
+		}
+	}
+	words := p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out, cut, whole)
+	if c.Class != kernels.Strict {
+		words = append(words, uint64(meeting.partial), uint64(meeting.tickets))
+	}
+	launchedRows, launchedColumns := c.Shape(rows, columns, depth)
+	if p.of >= kernels.BackwardNN {
+		launchedRows, launchedColumns = c.Blocks(rows, columns, depth), 1
+	}
+	return func() []float32 {
+		m.launch(c.Kernel(p.of), launchedRows, launchedColumns, words...)
+		m.checkTickets(meeting)
+		return m.download(out, rows*columns)
+	}
+}
+
+// meeting is memory for blocks that share sums.
+type meeting struct {
+	partial, tickets cuda.Address
+	count            int // of tickets
+}
+
+// meet allocates it, with tickets that are 0.
+func (m *machine) meet(floats, tickets int) meeting {
+	m.t.Helper()
+	at, err := m.context.Alloc(4 * max(floats, 1))
+	m.check(err)
+	m.held = append(m.held, at)
+	return meeting{at, m.upload(make([]float32, max(tickets, 1)), 0), tickets}
+}
+
+// checkTickets wants them to be 0 again.
+func (m *machine) checkTickets(at meeting) {
+	m.t.Helper()
+	if at.count == 0 {
+		return
+	}
+	for i, ticket := range m.download(at.tickets, at.count) {
+		if math.Float32bits(ticket) != 0 {
+			m.t.Errorf("ticket %d is %#x after the launch", i, math.Float32bits(ticket))
+		}
+	}
 }
 
 // TestTilesAgree multiplies matrices of odd shapes, at odd addresses, in every class
@@ -183,9 +235,68 @@ func TestTilesAgree(t *testing.T) {
 	}
 }
 
+// TestSharesAreAddedInTheOrderOfTheirTerms: a product whose sums are cut has the bits of products
+// over the terms of each share, added one after the other in float32; in every tile that may be cut, at
+// odd shapes and addresses, with a last share of any length.
+func TestSharesAreAddedInTheOrderOfTheirTerms(t *testing.T) {
+	m := open(t)
+	for _, p := range products {
+		for i, c := range []struct {
+			shape [3]int
+			depth int
+		}{{[3]int{33, 65, 131}, 48}, {[3]int{70, 130, 97}, 16}, {[3]int{1, 5, 40}, 39}, {[3]int{64, 64, 96}, 32}, {[3]int{129, 31, 50}, 7}} {
+			rows, columns, terms := c.shape[0], c.shape[1], c.shape[2]
+			random := rand.New(rand.NewPCG(13, uint64(i)))
+			a, b := noise(random, rows*terms), noise(random, columns*terms)
+			atA, atB := m.upload(a, i%4), m.upload(b, (i+1)%4)
+			for _, class := range kernels.Classes() {
+				if class == kernels.Strict {
+					continue // is never cut
+				}
+				want := make([]float32, rows*columns)
+				for first := 0; first < terms; first += c.depth {
+					s := [3]int{rows, columns, min(c.depth, terms-first)}
+					of := m.upload(part(a, p.a, rows, terms, first, s[2]), 0)
+					share := m.multiply(p, kernels.Choice{Class: class}, s, of, m.upload(part(b, p.b, columns, terms, first, s[2]), 0), 0)
+					for j, x := range share {
+						if first == 0 {
+							want[j] = x
+						} else {
+							want[j] += x
+						}
+					}
+				}
+				for tile := kernels.Small; tile <= kernels.Medium; tile++ {
+					cut := kernels.Choice{Class: class, Tile: tile, Depth: c.depth}
+					multiply := m.multiplication(p, cut, c.shape, atA, atB, i%3)
+					got := multiply()
+					if !slices.Equal(got, want) || !slices.Equal(multiply(), want) || !slices.Equal(multiply(), want) {
+						t.Errorf("%s of %v as %+v is not the sum of its shares in their order, three times in turn", p.name, c.shape, cut)
+					} else if e := relativeError(p, c.shape, a, b, got); !(e <= classBounds[class]) {
+						t.Errorf("%s of %v as %+v: relative error %.1e, more than %.0e", p.name, c.shape, cut, e, classBounds[class])
+					}
+				}
+			}
+			m.release()
+		}
+	}
+}
+
+// part is an operand of which only so many terms from first on are left.
+func part(x []float32, at func(w, k, width, depth int) int, width, depth, first, terms int) []float32 {
+	left := make([]float32, width*terms)
+	for w := range width {
+		for k := range terms {
+			left[at(w, k, width, terms)] = x[at(w, first+k, width, depth)]
+		}
+	}
+	return left
+}
+
 // TestGradientsInOneLaunch: a launch that makes all gradients of a layer leaves the bits of
 // launches that make one each, the column sums of DA, and the sums of the squares of what
-// each block has stored of the weights' and the biases' gradients.
+// is stored of each tile of the weights' gradient and by each block of the biases'; where sums are
+// whole, where those of one product are cut, and where those of both are.
 func TestGradientsInOneLaunch(t *testing.T) {
 	const rows, in, out, skew = 37, 70, 41, 1
 	m := open(t)
@@ -194,26 +305,45 @@ func TestGradientsInOneLaunch(t *testing.T) {
 	atDA, atW, atX := m.upload(da, 0), m.upload(w, skew), m.upload(x, 2)
 	for _, transposed := range []bool{false, true} {
 		for _, class := range kernels.Classes() {
-			for tile := kernels.Small; tile <= kernels.Large; tile++ {
-				c := kernels.Choice{Class: class, Tile: tile}
-				b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
-				ofDX, ofDW, ofBias := b.Parts(tile)
-				dx, dw := m.upload(make([]float32, rows*in), skew), m.upload(make([]float32, in*out), skew)
-				dbias, squares := m.upload(make([]float32, out), 0), m.upload(make([]float32, ofDW+ofBias), 0)
-				m.launch(c.Kernel(b.Product()), ofDX+ofDW+ofBias, 1, rows, in, out, uint64(atDA), uint64(atW), 0, 0, uint64(dx), uint64(atX), 0, uint64(dw),
-					uint64(dbias), uint64(squares))
-				input, weight, p, q := products[2], products[4], atDA, atX
-				if transposed {
-					input, weight, p, q = products[3], products[5], atX, atDA
+			for _, depths := range [][2]int{{0, 0}, {16, 0}, {0, 16}, {16, 32}} {
+				for tile := kernels.Small; tile <= kernels.Large; tile++ {
+					if cut := depths != [2]int{}; cut && (tile == kernels.Large || class == kernels.Strict) {
+						continue // are never cut
+					}
+					c := kernels.BackwardChoice{Choice: kernels.Choice{Class: class, Tile: tile, Depth: depths[0]}, WeightDepth: depths[1]}
+					b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
+					ofDX, ofDW, ofBias := b.Parts(c)
+					dx, dw := m.upload(make([]float32, rows*in), skew), m.upload(make([]float32, in*out), skew)
+					dbias, squares := m.upload(make([]float32, out), 0), m.upload(make([]float32, b.Squares(c)), 0)
+					words := []uint64{rows, in, out, uint64(atDA), uint64(atW), 0, 0, uint64(dx), uint64(atX), 0, uint64(dw), uint64(dbias), uint64(squares)}
+					tickets := 0
+					if c.Depth > 0 {
+						tickets += ofDX / c.Shares(out)
+					}
+					if c.WeightDepth > 0 {
+						tickets += ofDW / c.WeightShares(rows)
+					}
+					meeting := m.meet(b.Partial(c), tickets)
+					if class != kernels.Strict {
+						words = append(words, uint64(c.Shares(out)), uint64(c.Depth), uint64(c.WeightShares(rows)), uint64(c.WeightDepth),
+							uint64(meeting.partial), uint64(meeting.tickets))
+					}
+					m.launch(c.Kernel(b.Product()), ofDX+ofDW+ofBias, 1, words...)
+					m.checkTickets(meeting)
+					input, weight, p, q := products[2], products[4], atDA, atX
+					if transposed {
+						input, weight, p, q = products[3], products[5], atX, atDA
+					}
+					mw, nw := b.Weights()
+					gotW, gotBias := m.download(dw, in*out), m.download(dbias, out)
+					ofWeights := kernels.Choice{Class: class, Tile: tile, Depth: c.WeightDepth}
+					if !slices.Equal(m.download(dx, rows*in), m.multiply(input, c.Choice, [3]int{rows, in, out}, atDA, atW, skew)) ||
+						!slices.Equal(gotW, m.multiply(weight, ofWeights, [3]int{mw, nw, rows}, p, q, skew)) {
+						t.Errorf("%+v as %+v: other bits than one by one", b, c)
+					}
+					checkColumnSums(t, da, gotBias)
+					checkSquares(t, m.download(squares, b.Squares(c)), append(gotW, gotBias...))
 				}
-				mw, nw := b.Weights()
-				gotW, gotBias := m.download(dw, in*out), m.download(dbias, out)
-				if !slices.Equal(m.download(dx, rows*in), m.multiply(input, c, [3]int{rows, in, out}, atDA, atW, skew)) ||
-					!slices.Equal(gotW, m.multiply(weight, c, [3]int{mw, nw, rows}, p, q, skew)) {
-					t.Errorf("%+v in %s with the tile of %d: other bits than one by one", b, class, tile.Side())
-				}
-				checkColumnSums(t, da, gotBias)
-				checkSquares(t, m.download(squares, ofDW+ofBias), append(gotW, gotBias...))
 			}
 		}
 	}
@@ -327,26 +457,36 @@ func TestFloat32IsAsExactAsStrict(t *testing.T) {
 	}
 }
 
-// TestProductsDoNotDependOnTheOrderOfThreads: neither do they on when copies arrive.
+// TestProductsDoNotDependOnTheOrderOfThreads: neither do they on that of blocks, or on when copies
+// arrive.
 func TestProductsDoNotDependOnTheOrderOfThreads(t *testing.T) {
 	m := open(t)
-	s := [3]int{70, 67, 85}
+	s, small := [3]int{70, 67, 85}, [3]int{35, 66, 40}
 	random := rand.New(rand.NewPCG(3, 0))
 	a, b := m.upload(noise(random, s[0]*s[2]), 0), m.upload(noise(random, s[1]*s[2]), 1)
 	for _, p := range products {
 		for _, class := range kernels.Classes() {
 			for tile := kernels.Small; tile <= kernels.Large; tile++ {
-				var first []float32
-				for seed := range 4 {
-					cudatest.Set(t, "SOFTDRIVER_SEED", seed)
-					got := m.multiply(p, kernels.Choice{Class: class, Tile: tile}, s, a, b, 0)
-					if first == nil {
-						first = got
-					} else if !slices.Equal(got, first) {
-						t.Errorf("%s in %s with the tile of %d: seed %d changes bits", p.name, class, tile.Side(), seed)
-					}
+				m.multiplyInOrders(p, kernels.Choice{Class: class, Tile: tile}, s, a, b, 4)
+				if class != kernels.Strict && tile < kernels.Large {
+					m.multiplyInOrders(p, kernels.Choice{Class: class, Tile: tile, Depth: 16}, small, a, b, 20)
 				}
 			}
+		}
+	}
+}
+
+// multiplyInOrders multiplies in so many orders of threads and blocks, which must give the same.
+func (m *machine) multiplyInOrders(p product, c kernels.Choice, shape [3]int, a, b cuda.Address, orders int) {
+	m.t.Helper()
+	var first []float32
+	for seed := range orders {
+		cudatest.Set(m.t, "SOFTDRIVER_SEED", seed)
+		got := m.multiply(p, c, shape, a, b, 0)
+		if first == nil {
+			first = got
+		} else if !slices.Equal(got, first) {
+			m.t.Errorf("%s as %+v: seed %d changes bits", p.name, c, seed)
 		}
 	}
 }

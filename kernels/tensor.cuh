@@ -12,7 +12,7 @@
 // A block's warps form a grid over its tile, and each has Fm × Fn fragments of 16×8. Panels of tf32
 // lie in shared memory as they lie in global memory, where asynchronous copies bring them some
 // panels ahead; those of bfloat16 pass through registers, where they are rounded. Every element is
-// one chain in the order of k whatever the tile, so a tile changes no bit. Infinite factors of
+// a chain in the order of k for each share of it (share.cuh), whatever the tile, so a tile changes no bit. Infinite factors of
 // tf32x3 give NaN. All shapes and offsets are legal.
 #pragma once
 
@@ -24,8 +24,10 @@ namespace gpudae {
 
 // TensorTile is the shape of a block's work: M × N elements, by WarpsM × WarpsN
 // warps; panels of K, or of bfloat16 2·K, columns, Stages of them in shared memory.
-template <int M, int N, int K, int Stages, int WarpsM, int WarpsN>
+// Cut says that its sums may be shared among blocks.
+template <int M, int N, int K, int Stages, int WarpsM, int WarpsN, bool Cut = false>
 struct TensorTile {
+  static constexpr bool kCut = Cut;
   static constexpr int kM = M, kN = N, kK = K, kStages = Stages, kThreads = 32 * WarpsM * WarpsN;
   static constexpr int kWarpM = M / WarpsM, kWarpN = N / WarpsN, kWarpsN = WarpsN;
   static constexpr int kFm = kWarpM / 16, kFn = kWarpN / 8;
@@ -33,10 +35,11 @@ struct TensorTile {
 };
 
 // The threads are those of gemm.cuh's tiles of the same size. Where blocks are few,
-// more panels are on their way and warps have less to do one after the other.
-using Tensor32 = TensorTile<32, 32, 16, 4, 2, 2>;     // 128 threads
-using Tensor64 = TensorTile<64, 64, 16, 3, 2, 4>;     // 256 threads
-using Tensor128 = TensorTile<128, 128, 16, 2, 2, 4>;  // 256 threads
+// more panels are on their way and warps have less to do one after the other. A product of
+// so many tiles of 128 that it would take them is never cut: that would cost registers.
+using Tensor32 = TensorTile<32, 32, 16, 4, 2, 2, true>;      // 128 threads
+using Tensor64 = TensorTile<64, 64, 16, 3, 2, 4, true>;      // 256 threads
+using Tensor128 = TensorTile<128, 128, 16, 2, 2, 4>;         // 256 threads
 
 // Corner is where a tile and the work of a warp in it begin.
 template <class T>
@@ -55,7 +58,19 @@ struct Corner {
 template <class T>
 struct Sums {
   float at[T::kFm][T::kFn][4];
+
+  // of_all makes them those over all of k, in one of the blocks of a tile: see add_shares.
+  __device__ bool of_all(const Shares& shares, const Share& share) {
+    if constexpr (!T::kCut) return true;
+    else return shares.count <= 1 || add_shares<T::kThreads>(shares, share, at);
+  }
 };
+
+// from is where an operand of so many rows across k begins whose first terms are left out.
+template <Order order>
+__device__ inline const float* from(const float* data, int64_t width, int64_t first) {
+  return data + (order == kAlongK ? first : first * width);
+}
 
 // Side says whether 16 rows of an operand are one fragment of A or two of B: which
 // of the two bits of a matrix's number counts along k.
@@ -195,17 +210,17 @@ struct Slabs {
   Slab<OrderB, T::kN, T::kK> b[T::kStages];
 };
 
-// tensor_gemm computes a tile in the class tf32x3 if Exact, else tf32, and hands it to
-// epilogue: see gemm.
+// tensor_gemm computes a share of a tile in the class tf32x3 if Exact, else tf32. In the block that
+// comes last of the tile's it hands that to epilogue, as gemm does: it says whether this is the one.
 template <class T, bool Exact, Order OrderA, Order OrderB, class Epilogue>
-__device__ inline void tensor_gemm(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
-                                   Slabs<T, OrderA, OrderB>& slabs) {
-  const Corner<T> corner(tile, n);
-  Panel<OrderA, T::kM, T::kK, T::kThreads> panel_a(a, m, k, corner.m);
-  Panel<OrderB, T::kN, T::kK, T::kThreads> panel_b(b, n, k, corner.n);
+__device__ inline bool tensor_gemm(const Share& share, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                   Slabs<T, OrderA, OrderB>& slabs, const Shares& shares) {
+  const Corner<T> corner(share.tile, n);
+  Panel<OrderA, T::kM, T::kK, T::kThreads> panel_a(from<OrderA>(a, m, share.first), m, k, corner.m);
+  Panel<OrderB, T::kN, T::kK, T::kThreads> panel_b(from<OrderB>(b, n, share.first), n, k, corner.n);
   Sums<T> c = {};
 
-  int64_t left = k;  // of k that no copy was started for
+  int64_t left = share.terms;  // for which no copy was started
   const auto start = [&](int stage) {
     if (left > 0) {
       start_panel(panel_a, slabs.a[stage], left, m);
@@ -216,14 +231,16 @@ __device__ inline void tensor_gemm(uint32_t tile, int64_t m, int64_t n, int64_t 
   };
   for (int stage = 0; stage + 1 < T::kStages; ++stage) start(stage);
   int stage = 0;
-  for (int64_t done = 0; done < k; done += T::kK) {
+  for (int64_t done = 0; done < share.terms; done += T::kK) {
     wait_copies<T::kStages - 2>();
     __syncthreads();  // the panel is there, and nobody reads the one before it any more
     start(stage == 0 ? T::kStages - 1 : stage - 1);
     multiply_slabs<T, Exact>(slabs.a[stage], slabs.b[stage], corner, c);
     stage = stage + 1 < T::kStages ? stage + 1 : 0;
   }
+  if (!c.of_all(shares, share)) return false;
   finish(corner, m, n, c, epilogue);
+  return true;
 }
 
 // HalfSlab is a panel of bfloat16 in shared memory, two in a word.
@@ -282,20 +299,20 @@ struct HalfSlabs {
   HalfSlab<OrderB, T::kN, 2 * T::kK> b[2];
 };
 
-// tensor_gemm_bf16 computes a tile in the class bf16: see tensor_gemm.
+// tensor_gemm_bf16 computes a share of a tile in the class bf16: see tensor_gemm.
 template <class T, Order OrderA, Order OrderB, class Epilogue>
-__device__ inline void tensor_gemm_bf16(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
-                                        HalfSlabs<T, OrderA, OrderB>& slabs) {
+__device__ inline bool tensor_gemm_bf16(const Share& share, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                        HalfSlabs<T, OrderA, OrderB>& slabs, const Shares& shares) {
   constexpr int kK = 2 * T::kK;
-  const Corner<T> corner(tile, n);
-  Panel<OrderA, T::kM, kK, T::kThreads> panel_a(a, m, k, corner.m);
-  Panel<OrderB, T::kN, kK, T::kThreads> panel_b(b, n, k, corner.n);
+  const Corner<T> corner(share.tile, n);
+  Panel<OrderA, T::kM, kK, T::kThreads> panel_a(from<OrderA>(a, m, share.first), m, k, corner.m);
+  Panel<OrderB, T::kN, kK, T::kThreads> panel_b(from<OrderB>(b, n, share.first), n, k, corner.n);
   Sums<T> c = {};
 
-  panel_a.fetch(k, m);
-  panel_b.fetch(k, n);
+  panel_a.fetch(share.terms, m);
+  panel_b.fetch(share.terms, n);
   int buffer = 0;
-  for (int64_t left = k; left > 0; left -= kK) {
+  for (int64_t left = share.terms; left > 0; left -= kK) {
     slabs.a[buffer].store(panel_a);
     slabs.b[buffer].store(panel_b);
     __syncthreads();  // the buffer is full, and nobody reads the other one any more
@@ -306,7 +323,9 @@ __device__ inline void tensor_gemm_bf16(uint32_t tile, int64_t m, int64_t n, int
     multiply_half_slabs(slabs.a[buffer], slabs.b[buffer], corner, c);
     buffer ^= 1;
   }
+  if (!c.of_all(shares, share)) return false;
   finish(corner, m, n, c, epilogue);
+  return true;
 }
 
 // TensorCores is the arithmetic tf32x3 if Exact, else tf32: see Chain.
@@ -316,9 +335,9 @@ struct TensorCores : Chain<T> {
   using Panels = Slabs<T, OrderA, OrderB>;
 
   template <Order OrderA, Order OrderB, class Epilogue>
-  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
-                                  Slabs<T, OrderA, OrderB>& panels) {
-    tensor_gemm<T, Exact, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  __device__ static bool multiply(uint32_t part, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  Slabs<T, OrderA, OrderB>& panels, const Shares& shares) {
+    return tensor_gemm<T, Exact, OrderA, OrderB>({part, Chain<T>::tiles(m, n), k, shares}, m, n, k, a, b, epilogue, panels, shares);
   }
 };
 
@@ -329,9 +348,9 @@ struct HalfTensorCores : Chain<T> {
   using Panels = HalfSlabs<T, OrderA, OrderB>;
 
   template <Order OrderA, Order OrderB, class Epilogue>
-  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
-                                  HalfSlabs<T, OrderA, OrderB>& panels) {
-    tensor_gemm_bf16<T, OrderA, OrderB>(tile, m, n, k, a, b, epilogue, panels);
+  __device__ static bool multiply(uint32_t part, int64_t m, int64_t n, int64_t k, const float* a, const float* b, const Epilogue& epilogue,
+                                  HalfSlabs<T, OrderA, OrderB>& panels, const Shares& shares) {
+    return tensor_gemm_bf16<T, OrderA, OrderB>({part, Chain<T>::tiles(m, n), k, shares}, m, n, k, a, b, epilogue, panels, shares);
   }
 };
 

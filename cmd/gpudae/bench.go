@@ -52,7 +52,7 @@ Workloads:
 Examples:
   gpudae bench
   gpudae bench deep-b256 --seconds 10 --threads 1 --json
-  gpudae bench --predict --gpu a100`,
+  gpudae bench --predict --gpu a100 --precision tf32`,
 		Flags:  append(append(flags, flagsOf(machineTable(), &machine)...), outputFlags()...),
 		Action: p.bench,
 	}
@@ -151,7 +151,11 @@ func (p *program) predictBench(c *cli.Context, chosen []workload) error {
 	if err != nil {
 		return err
 	}
-	return p.predictSteps(c.Context, g, chosen, c.Bool("json"), c.Bool("launches"))
+	machine, _, err := p.machineOf(c)
+	if err != nil {
+		return err
+	}
+	return p.predictSteps(c.Context, g, classNamed(machine.Precision), chosen, c.Bool("json"), c.Bool("launches"))
 }
 
 func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {

@@ -36,10 +36,13 @@ func gpuNamed(name string) (roofline.GPU, error) {
 }
 
 // predictSteps prices the steps of workloads on a GPU that need not be here.
-func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []workload, asJSON, launches bool) error {
+func (p *program) predictSteps(ctx context.Context, g roofline.GPU, class kernels.Class, chosen []workload, asJSON, launches bool) error {
 	results := grid{{"workload", "nodes", "MFLOP", "MB moved", "predicted µs", "samples/s", "floor µs", "bound by"}}
 	details := ""
 	for _, w := range chosen {
+		if w.class == kernels.Float32 { // no class of its own
+			w.class = class
+		}
 		step, held, err := stepOn(ctx, g, w)
 		if err != nil {
 			return err
@@ -66,7 +69,7 @@ func (p *program) predictSteps(ctx context.Context, g roofline.GPU, chosen []wor
 	if launches {
 		text = details
 	}
-	return p.printText(fmt.Sprintf("PREDICTED for %s, never measured\n%s%s\n", g.Description, text, roofline.Assumptions()))
+	return p.printText(fmt.Sprintf("PREDICTED for %s in %s, never measured\n%s%s\n", g.Description, class, text, roofline.Assumptions()))
 }
 
 // launchesText is the table of a step's launches, for a person.
@@ -96,5 +99,5 @@ func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int
 	if _, err := newStepper(ctx, counter, w, table); err != nil {
 		return roofline.Step{}, 0, err
 	}
-	return roofline.OneKernel(g, roofline.Predict(g, counter.Launches()), w.widths(), w.batch), counter.Held(), nil
+	return roofline.OneKernel(g, w.class, roofline.Predict(g, counter.Launches()), w.widths(), w.batch), counter.Held(), nil
 }

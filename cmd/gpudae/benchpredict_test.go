@@ -14,9 +14,11 @@ func TestPredictionsAreThoseOfThePages(t *testing.T) {
 	for _, c := range []struct {
 		page, mark string
 		launches   bool
+		of         [][2]string // GPU and precision
 	}{
-		{"gpu-performance.md", "predicted", false},
-		{"results/gpu-launches.md", "launches", true},
+		{"gpu-performance.md", "predicted", false,
+			[][2]string{{"h100", precisionFloat32}, {"h100", precisionTF32}, {"h100", precisionBFloat16}, {"a100", precisionFloat32}}},
+		{"results/gpu-launches.md", "launches", true, [][2]string{{"h100", precisionFloat32}, {"a100", precisionFloat32}}},
 	} {
 		path := filepath.Join("..", "..", "docs", filepath.FromSlash(c.page))
 		page, err := os.ReadFile(path)
@@ -24,8 +26,8 @@ func TestPredictionsAreThoseOfThePages(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := string(page)
-		for _, name := range []string{"h100", "a100"} {
-			want = between(t, want, "<!-- "+c.mark+": "+name+" -->\n", "```\n"+predictionText(t, name, c.launches)+"```\n\n")
+		for _, of := range c.of {
+			want = between(t, want, "<!-- "+c.mark+": "+of[0]+" "+of[1]+" -->\n", "```\n"+predictionText(t, of[0], of[1], c.launches)+"```\n\n")
 		}
 		if want == string(page) {
 			continue
@@ -38,8 +40,8 @@ func TestPredictionsAreThoseOfThePages(t *testing.T) {
 	}
 }
 
-// predictionText is what bench --predict prints for a GPU.
-func predictionText(t *testing.T, name string, launches bool) string {
+// predictionText is what bench --predict prints for a GPU and a precision.
+func predictionText(t *testing.T, name, precision string, launches bool) string {
 	t.Helper()
 	g, err := gpuNamed(name)
 	if err != nil {
@@ -47,7 +49,7 @@ func predictionText(t *testing.T, name string, launches bool) string {
 	}
 	var out bytes.Buffer
 	p := &program{stdout: &out}
-	if err := p.predictSteps(t.Context(), g, predictedWorkloads(), false, launches); err != nil {
+	if err := p.predictSteps(t.Context(), g, classNamed(precision), predictedWorkloads(), false, launches); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

@@ -147,8 +147,8 @@ func testCUDAPrecision(t *testing.T, p cudaProgram) {
 			t.Fatal(err)
 		}
 		want := []productJSON{
-			{"encoder.0", "forward", 80, 1000, 64, c.arithmetic, 128}, {"encoder.0", "weights' gradient", 1000, 64, 80, c.arithmetic, 64},
-			{"encoder.1", "forward", 80, 8, 1000, "ffma", 32}, {"encoder.1", "input's gradient", 80, 1000, 8, "ffma", 128},
+			{"encoder.0", "forward", 80, 1000, 64, c.arithmetic, 128, 1}, {"encoder.0", "weights' gradient", 1000, 64, 80, c.arithmetic, 64, 1},
+			{"encoder.1", "forward", 80, 8, 1000, "ffma", 32, 1}, {"encoder.1", "input's gradient", 80, 1000, 8, "ffma", 128, 1},
 		}
 		for i, w := range want {
 			if i >= len(plan.Products) || plan.Products[i] != w {

@@ -11,6 +11,7 @@ import (
 	"gpudae/device"
 	"gpudae/device/reference"
 	"gpudae/internal/settings"
+	"gpudae/kernels"
 )
 
 const (
@@ -59,6 +60,14 @@ const (
 
 func precisions() []string {
 	return []string{precisionFloat32, precisionTF32, precisionBFloat16, precisionStrict}
+} // classNamed is the arithmetic of products on a GPU in a precision.
+func classNamed(precision string) kernels.Class {
+	for _, c := range kernels.Classes() {
+		if c.String() == precision {
+			return c
+		}
+	}
+	panic("devices: no class of arithmetic " + precision)
 }
 
 // openDevice opens the device that the settings name. auto prefers a GPU and

@@ -41,15 +41,6 @@ func openGPU(ordinal int, options gpu.Options) (device.Device, error) {
 	return nil, f
 }
 
-func classNamed(precision string) kernels.Class {
-	for _, c := range kernels.Classes() {
-		if c.String() == precision {
-			return c
-		}
-	}
-	panic("devices: no class of arithmetic " + precision)
-}
-
 // productsOf says how a GPU computes the products of layers for so many rows; other
 // devices have nothing to say.
 func productsOf(dev device.Device, layers []model.Layer, rows int) []productJSON {
@@ -60,8 +51,8 @@ func productsOf(dev device.Device, layers []model.Layer, rows int) []productJSON
 	var all []productJSON
 	for i, l := range layers {
 		add := func(name string, m, n, k int) {
-			arithmetic, tile := d.ProductOf(m, n, k)
-			all = append(all, productJSON{Layer: l.Name, Product: name, M: m, N: n, K: k, Arithmetic: arithmetic, Tile: tile})
+			arithmetic, tile, shares := d.ProductOf(m, n, k)
+			all = append(all, productJSON{Layer: l.Name, Product: name, M: m, N: n, K: k, Arithmetic: arithmetic, Tile: tile, Shares: shares})
 		}
 		add("forward", rows, l.Out, l.In)
 		if i > 0 {

@@ -33,6 +33,7 @@ type productJSON struct {
 	K          int    `json:"k"`
 	Arithmetic string `json:"arithmetic"` // tf32x3, tf32, bf16, or ffma: without tensor cores
 	Tile       int    `json:"tile"`       // rows and columns of a block's work
+	Shares     int    `json:"shares"`     // blocks that share each sum
 }
 
 // productsText is the table for a person, empty without products.
@@ -40,9 +41,9 @@ func productsText(all []productJSON) string {
 	if len(all) == 0 {
 		return ""
 	}
-	g := grid{{"layer", "product", "m × n × k", "arithmetic", "tile"}}
+	g := grid{{"layer", "product", "m × n × k", "arithmetic", "tile", "shares"}}
 	for _, p := range all {
-		g.add(p.Layer, p.Product, fmt.Sprintf("%d × %d × %d", p.M, p.N, p.K), p.Arithmetic, fmt.Sprint(p.Tile))
+		g.add(p.Layer, p.Product, fmt.Sprintf("%d × %d × %d", p.M, p.N, p.K), p.Arithmetic, fmt.Sprint(p.Tile), fmt.Sprint(p.Shares))
 	}
 	return "products of a step:\n" + indent(g.String())
 }

@@ -101,6 +101,8 @@ inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask,
 
 #include "tensor.h"
 
+inline float4 __ldcg(const float4* at) { return *at; }
+
 inline void __threadfence() { softdriver_fence(); }
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return softdriver_atomic_add(at, value); }
 

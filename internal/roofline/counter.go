@@ -11,15 +11,14 @@ import (
 // Launch is a kernel of a step, a node of its graph, and what it cannot do without.
 type Launch struct {
 	Kernel        kernels.ID
-	Rows, Columns int      // the shape that the kernel divides among its threads
-	Products      [2]Tiles // the first blocks make those of the one, the next those of the other
-	FLOPs         int64    // of matrix products, 2 for a fused multiply-add
-	Read, Written int64    // bytes of memory, each operand once
-	State         int64    // of those, what the optimiser reads and writes
+	Rows, Columns int            // the shape that the kernel divides among its threads
+	Products      [2]kernels.Run // the first blocks make those of the one, the next those of the other
+	FLOPs         int64          // of matrix products, 2 for a fused multiply-add
+	Read, Written int64          // bytes of memory, each operand once
+	State         int64          // of those, what the optimiser reads and writes
+	Partial       int64          // of those, what blocks that share sums write, and what they read
+	Shares        int            // the most blocks that share a sum
 }
-
-// Tiles are blocks that each make a tile of a matrix product, with sums of Depth terms.
-type Tiles struct{ Blocks, Depth int }
 
 // Counter is a device.Device that computes nothing. It knows how package gpu
 // turns each operation into launches, and keeps those that are recorded.

@@ -65,25 +65,36 @@ func (c *Counter) Dense(a device.DenseArgs) {
 	if note(c, a, (*Counter).Dense) {
 		return
 	}
-	c.put(c.dense(&a))
+	l, _ := c.dense(&a)
+	c.put(l)
 }
 
-func (c *Counter) dense(a *device.DenseArgs) Launch {
+// dense also returns the number of tiles.
+func (c *Counter) dense(a *device.DenseArgs) (Launch, int) {
 	product := kernels.DenseNT
 	if a.Transposed {
 		product = kernels.DenseNN
 	}
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
-	l := Launch{Kernel: kernels.Choose(c.class, m, n, k, c.gpu.Multiprocessors).Kernel(product), Rows: m, Columns: n, FLOPs: flops(m, n, k),
+	choice := kernels.Choose(c.class, m, n, k, c.gpu.Multiprocessors)
+	l := Launch{Kernel: choice.Kernel(product), Products: [2]kernels.Run{choice.Run(m, n, k)}, FLOPs: flops(m, n, k),
 		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)}
 	if c.isBig(m, n, k) {
-		l.Kernel, l.Rows, l.Columns = c.engine.Kernel(product), c.engine.Tiles(m, n), 1
+		tiles := c.engine.Tiles(m, n)
+		l.Kernel, l.Rows, l.Columns, l.Products[0] = c.engine.Kernel(product), tiles, 1, kernels.Run{Blocks: tiles, Terms: k}
 		l.Read = c.factors(a.X, a.W) + bytes(a.Bias)
 		l.Written += c.leftBeside(a.Y)
+		return l, tiles
 	}
-	blocks, _ := l.Kernel.Launch(l.Rows, l.Columns)
-	l.Products[0] = Tiles{blocks, k}
-	return l
+	l.Rows, l.Columns = choice.Shape(m, n, k)
+	l.share(choice.Partial(m, n, k), choice.Shares(k))
+	return l, choice.Tiles(m, n)
+}
+
+// share adds the traffic of so many partial sums of so many shares, which are written and read once each.
+func (l *Launch) share(floats, shares int) {
+	l.Partial, l.Shares = 2*4*int64(floats), shares
+	l.Read, l.Written = l.Read+l.Partial/2, l.Written+l.Partial/2
 }
 
 // flops are those of an m×n product with sums of k terms.
@@ -97,20 +108,22 @@ func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
 	c.put(l)
 }
 
-// denseBackward also returns the number of blocks that store gradients of parameters.
-func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing int) {
+// denseBackward also returns the number of sums of squares of gradients of parameters.
+func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, squares int) {
 	b := kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
 		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
 	choice := b.Choose(c.class, c.gpu.Multiprocessors)
-	id := choice.Kernel(b.Product())
-	dx, dw, dbias := b.Parts(choice.Tile)
+	l = Launch{Kernel: choice.Kernel(b.Product()), Columns: 1, Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
+	dx, dw, dbias := b.Parts(choice)
+	l.Products[0], l.Products[1] = b.Runs(choice)
+	l.share(b.Partial(choice), max(choice.Shares(b.Out), choice.WeightShares(b.Rows)))
+	squares = b.Squares(choice)
 	big := c.isBig(b.Rows, b.In, b.Out)
 	if big {
-		id = c.engine.Kernel(b.Product())
 		dx, dw, dbias = c.engine.Parts(b)
+		l.Kernel, l.Products, squares = c.engine.Kernel(b.Product()), [2]kernels.Run{{Blocks: dx, Terms: b.Out}, {Blocks: dw, Terms: b.Rows}}, dw+dbias
 	}
-	l = Launch{Kernel: id, Rows: dx + dw + dbias, Columns: 1, Products: [2]Tiles{{dx, b.Out}, {dw, b.Rows}},
-		Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
+	l.Rows = dx + dw + dbias
 	if b.DX {
 		l.FLOPs += flops(b.Rows, b.In, b.Out)
 		l.Read += bytes(a.W)
@@ -131,7 +144,7 @@ func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, storing 
 		l.Read = c.factors(c.narrows(*a)...) + readBeside(a)
 		l.Written += c.leftBeside(a.DX)
 	}
-	return l, dw + dbias
+	return l, squares
 }
 
 func (c *Counter) Activate(a device.ActivateArgs) {

@@ -43,16 +43,16 @@ func (c *Counter) middle(p *fuse.Plan) (shares int) {
 		c.beside = step.Beside
 		switch {
 		case step.Loss != nil:
-			l := c.dense(&step.Loss.Dense)
+			l, tiles := c.dense(&step.Loss.Dense)
 			a := &step.Loss.Likelihood
 			l.Read += bytes(a.Target, a.Mask, a.Weights)
-			l.Written += 4 * int64(l.Products[0].Blocks)
-			shares += l.Products[0].Blocks
+			l.Written += 4 * int64(tiles)
+			shares += tiles
 			c.put(l)
 		case step.Backward != nil:
-			l, storing := c.denseBackward(step.Backward)
-			l.Written += 4 * int64(storing)
-			shares += storing
+			l, squares := c.denseBackward(step.Backward)
+			l.Written += 4 * int64(squares)
+			shares += squares
 			c.put(l)
 		default:
 			step.Issue()

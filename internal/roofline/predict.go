@@ -2,7 +2,6 @@ package roofline
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gpudae/kernels"
@@ -10,19 +9,29 @@ import (
 
 // What is assumed beside the data sheet, until it has been measured.
 const (
-	nodeSeconds = 1.3e-6 // from one dependent node of a graph to the next
-	small       = 0.35   // share of a multiprocessor's float32 rate that a block of each tile reaches
-	medium      = 0.55
-	large       = 0.70
-	ofTensor    = 0.6  // share of that which is reached of a tensor core's rate, through mma.sync
-	copied      = 0.55 // share of a tensor core's rate where factors are copied to bfloat16 before
-	byWarpgroup = 0.72 // and wgmma multiplies them
+	nodeSeconds  = 1.3e-6  // from one dependent node of a graph to the next
+	panelSeconds = 0.09e-6 // in which a block adds 16 terms at least: a barrier, loads and products, which wait for each other
+	ofTensor     = 0.6     // share of a tile's rate (kernels.Tile) which is reached of a tensor core's, through mma.sync
+	copied       = 0.55    // share of a tensor core's rate where factors are copied to bfloat16 before
+	byWarpgroup  = 0.72    // and wgmma multiplies them
 )
 
 // Assumptions is a line that a reader of a prediction should see.
 func Assumptions() string {
-	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; %.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128, of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma; "+
-		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing", nodeSeconds*1e6, 100*small, 100*medium, 100*large, 100*ofTensor, 100*copied, 100*byWarpgroup)
+	rates := func(alone bool) []any {
+		var all []any
+		for t := kernels.Small; t <= kernels.Large; t++ {
+			all = append(all, 100*t.Rate(alone))
+		}
+		return all
+	}
+	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; ", nodeSeconds*1e6) +
+		fmt.Sprintf("%.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128 where it has one block, ", rates(true)...) +
+		fmt.Sprintf("%.0f, %.0f and %.0f %% where it has more, ", rates(false)...) +
+		fmt.Sprintf("of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma, and no more than 16 terms in %.2f µs; ",
+			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*panelSeconds) +
+		fmt.Sprintf("%.1f µs for blocks of %d×%d to add up the sums of four shares; ", 1e6*kernels.Medium.Meet(4, GPUs()[0].clock()), kernels.Medium.Side(), kernels.Medium.Side()) +
+		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing"
 }
 
 // Bound is what a launch or a step waits for most.
@@ -90,13 +99,13 @@ func Predict(g GPU, launches []Launch) Step {
 // netSteps is how many steps of a small net package gpu makes in one launch, at most within an epoch.
 const netSteps = 128
 
-// OneKernel is the step of a net of those widths that package gpu makes one kernel of, from
+// OneKernel is the step of a net of those widths that package gpu makes one kernel of in a class, from
 // the static count of its instructions (kernels.NetIssues), as if it waited for nothing;
 // the step as a graph where there is no count for the GPU or the net.
-func OneKernel(g GPU, graph Step, widths []int, batch int) Step {
+func OneKernel(g GPU, class kernels.Class, graph Step, widths []int, batch int) Step {
 	layers := strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
 	for _, n := range kernels.NetIssues() {
-		if g.Capability != "9.0" || n.Layers != layers || n.Batch != batch {
+		if g.Capability != "9.0" || n.Kernel != kernels.Net(class.On(g.version())).String() || n.Layers != layers || n.Batch != batch {
 			continue
 		}
 		micros := 1e6 * (float64(n.Cycles)/g.clock() + nodeSeconds/netSteps)
@@ -117,8 +126,11 @@ func cost(g GPU, l Launch) Cost {
 	}
 	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
 		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
-	memory := float64(c.Bytes) / g.Memory
+	memory := float64(c.Bytes-l.Partial) / g.Memory
 	busy := max(arithmetic, memory)
+	if l.Shares > 1 { // whose sums are still in the second-level cache
+		busy += l.Kernel.Tile().Meet(l.Shares, g.clock())
+	}
 	c.Micros = 1e6 * (nodeSeconds + busy)
 	switch {
 	case busy < nodeSeconds:
@@ -132,8 +144,8 @@ func cost(g GPU, l Launch) Cost {
 }
 
 // tileOf is how many elements a block of a product makes, and what share it reaches of the rate that the
-// data sheet gives for the arithmetic.
-func tileOf(id kernels.ID) (elements int, efficiency float64) {
+// data sheet gives for the arithmetic, alone on a multiprocessor or among others.
+func tileOf(id kernels.ID, alone bool) (elements int, efficiency float64) {
 	if e, ok := id.Engine(); ok {
 		m, n := e.Tile()
 		if e == kernels.WGMMA {
@@ -141,40 +153,31 @@ func tileOf(id kernels.ID) (elements int, efficiency float64) {
 		}
 		return m * n, copied
 	}
-	side, efficiency := 32, small
-	switch name := id.String(); {
-	case strings.HasSuffix(name, "_128"):
-		side, efficiency = 128, large
-	case strings.HasSuffix(name, "_64"):
-		side, efficiency = 64, medium
-	}
+	tile := id.Tile()
+	efficiency = tile.Rate(alone)
 	if id.Class() != kernels.Strict {
 		efficiency *= ofTensor
 	}
-	return side * side, efficiency
+	return tile.Side() * tile.Side(), efficiency
 }
 
 // productSeconds is the time of a launch's tiles, each of which costs what a whole one does,
 // and the share of the multiprocessors that are busy meanwhile: a multiprocessor takes
-// one tile after the other, in the order of the blocks. Both are 0 without products.
+// one tile after the other, in the order of the blocks, and none in less than its panels take.
+// Both are 0 without products.
 func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 	if l.FLOPs == 0 {
 		return 0, 0
 	}
-	elements, efficiency := tileOf(l.Kernel)
+	elements, efficiency := tileOf(l.Kernel, kernels.Alone(g.Multiprocessors, l.Products[:]...))
 	rate := g.rate(l.Kernel.Class()) / float64(g.Multiprocessors) * efficiency
-	free := make([]float64, g.Multiprocessors) // when each has done what it was given, in order
-	total := 0.0
-	for _, tiles := range l.Products {
-		one := 2 * float64(elements) * float64(tiles.Depth) / rate
-		for range tiles.Blocks {
-			done := free[0] + one
-			at, _ := slices.BinarySearch(free, done)
-			copy(free, free[1:at])
-			free[at-1] = done
-			total += one
+	span, total, longest := kernels.Span(g.Multiprocessors, l.Products[:]...), 0, 0
+	for _, r := range l.Products {
+		total += r.Blocks * r.Terms
+		if r.Blocks > 0 {
+			longest = max(longest, r.Terms)
 		}
 	}
-	seconds = free[len(free)-1]
-	return seconds, total / (seconds * float64(g.Multiprocessors))
+	seconds = max(2*float64(elements*span)/rate, float64((longest+15)/16)*panelSeconds)
+	return seconds, float64(total) / float64(span*g.Multiprocessors)
 }

@@ -61,9 +61,49 @@ func TestTrafficOfAProduct(t *testing.T) {
 		return device.MatrixOf(m, 0, rows, columns)
 	}
 	c.Dense(device.DenseArgs{X: view(10, 20), W: view(30, 20), Bias: view(1, 30), Y: view(10, 30)})
-	want := Launch{kernels.DenseNT32, 10, 30, [2]Tiles{{1, 20}}, 2 * 10 * 20 * 30, 4 * (10*20 + 30*20 + 30), 4 * 10 * 30, 0}
+	want := Launch{Kernel: kernels.DenseNT32, Rows: 10, Columns: 30, Products: [2]kernels.Run{{Blocks: 1, Terms: 20}}, FLOPs: 2 * 10 * 20 * 30,
+		Read: 4 * (10*20 + 30*20 + 30), Written: 4 * 10 * 30, Shares: 1}
 	if got := c.Launches(); len(got) != 1 || got[0] != want {
 		t.Errorf("a product is %+v, want %+v", got, want)
+	}
+}
+
+// TestSharedSumsCost: blocks that share sums write theirs and read them again, and the last of a tile
+// begins with that when the products are done; the whole is still less than without, where so many
+// multiprocessors would have no work.
+func TestSharedSumsCost(t *testing.T) {
+	g := GPUs()[0]
+	c := NewCounter(g)
+	view := func(rows, columns int) device.View {
+		m, _ := c.Alloc(device.Float, rows*columns)
+		return device.MatrixOf(m, 0, rows, columns)
+	}
+	c.Dense(device.DenseArgs{X: view(128, 1000), W: view(784, 1000), Y: view(128, 784)})
+	l := c.Launches()[0]
+	blocks, partial := l.Products[0].Blocks, int64(4*128*13*64*5)
+	if l.Shares != 5 || blocks != 2*13*5 || l.Products[0].Terms != 208 || l.Partial != 2*partial ||
+		l.Read != 4*(128*1000+784*1000)+partial || l.Written != 4*128*784+partial {
+		t.Fatalf("a product of five shares is %+v", l)
+	}
+	arithmetic, _ := productSeconds(g, l)
+	if got, want := Predict(g, []Launch{l}).Micros, 1e6*(nodeSeconds+arithmetic+kernels.Medium.Meet(5, g.clock())); math.Abs(got-want) > 1e-9 {
+		t.Errorf("it takes %.3f µs, want %.3f", got, want)
+	}
+	whole := Launch{Kernel: kernels.Choice{Class: kernels.Float32, Tile: kernels.Small}.Kernel(kernels.DenseNT), Rows: 100, Columns: 1,
+		Products: [2]kernels.Run{{Blocks: 100, Terms: 1000}}, FLOPs: l.FLOPs, Read: l.Read - partial, Written: l.Written - partial, Shares: 1}
+	if cut, uncut := Predict(g, []Launch{l}).Micros, Predict(g, []Launch{whole}).Micros; cut >= uncut {
+		t.Errorf("shared it takes %.2f µs, and %.2f µs by as many tiles of 32", cut, uncut)
+	}
+}
+
+// TestNoBlockIsQuickerThanItsPanels: however fast the arithmetic, a block takes the time of its panels.
+func TestNoBlockIsQuickerThanItsPanels(t *testing.T) {
+	g := GPUs()[0]
+	g.BF16 = 1e18
+	l := Launch{Kernel: kernels.Choice{Class: kernels.BFloat16, Tile: kernels.Small}.Kernel(kernels.DenseNT), Rows: 3, Columns: 1,
+		Products: [2]kernels.Run{{Blocks: 1, Terms: 40}, {Blocks: 2, Terms: 1001}}, FLOPs: 1}
+	if got, want := Predict(g, []Launch{l}).Micros, 1e6*(nodeSeconds+63*panelSeconds); math.Abs(got-want) > 1e-9 {
+		t.Errorf("1001 terms take %.3f µs, want %.3f", got, want)
 	}
 }
 
@@ -122,15 +162,18 @@ func TestOneKernel(t *testing.T) {
 	c, _ := step(t, g, config(), 32)
 	graph := Predict(g, c.Launches())
 	counted := kernels.NetIssues()[0]
-	one := OneKernel(g, graph, []int{64, 128, 16, 128, 64}, 32)
+	one := OneKernel(g, kernels.Float32, graph, []int{64, 128, 16, 128, 64}, 32)
 	want := float64(counted.Cycles) / 1980
 	if one.Nodes != 1 || one.Bound != ByIssue || math.Abs(one.Micros-want) > 0.02 || one.Micros >= graph.Micros || one.FLOPs != graph.FLOPs {
 		t.Errorf("%d cycles are %.3f µs in %d nodes by %s, want %.3f; the graph takes %.3f", counted.Cycles, one.Micros, one.Nodes, one.Bound, want, graph.Micros)
 	}
-	if other := OneKernel(g, graph, []int{64, 128, 64}, 32); other.Nodes != graph.Nodes {
+	if other := OneKernel(g, kernels.Float32, graph, []int{64, 128, 64}, 32); other.Nodes != graph.Nodes {
 		t.Errorf("another net is one kernel")
 	}
-	if other := OneKernel(GPUs()[1], graph, []int{64, 128, 16, 128, 64}, 32); other.Nodes != graph.Nodes {
+	if other := OneKernel(g, kernels.BFloat16, graph, []int{64, 128, 16, 128, 64}, 32); other.Nodes != graph.Nodes {
+		t.Errorf("the count of another arithmetic is taken for bf16")
+	}
+	if other := OneKernel(GPUs()[1], kernels.Float32, graph, []int{64, 128, 16, 128, 64}, 32); other.Nodes != graph.Nodes {
 		t.Errorf("the %s has not the memory for one kernel", GPUs()[1].Name)
 	}
 }

@@ -20,16 +20,22 @@ func products(shapes []shape) []check {
 	return all
 }
 
-// thin shapes are such that a GPU of up to 192 multiprocessors, which gives each at
-// least one tile if it can and leaves no tile half empty, takes tiles of 32×32,
-// 64×64 and 128×128 for them. Their sums are short: it is by the outer dimensions that a
-// device divides the work.
-func thin() []shape { return []shape{{20, 24, 5}, {60, 191*64 + 1, 5}, {11*128 + 1, 15*128 + 1, 5}} }
+// thin shapes are such that a GPU, which takes the tile that leaves the fewest of its multiprocessors
+// without work, takes tiles of 32×32, 64×64 and 128×128 for them: the last, one of three on GPUs of 46, 58,
+// 72, 108, 128, 132, 142, 148, 170, 188 and 192 multiprocessors among others. Their sums are short: it is by
+// the outer dimensions that a device divides the work.
+func thin() []shape { return append([]shape{{20, 24, 5}, {60, 191*64 + 1, 5}}, wide(5)...) }
+
+// wide shapes have 108, 128 and 180 tiles of 128×128.
+func wide(k int) []shape {
+	return []shape{{9*128 - 63, 12*128 - 63, k}, {8*128 - 1, 16*128 - 1, k}, {12*128 - 63, 15*128 - 63, k}}
+}
 
 // deep shapes are the same for a GPU of at least 4 multiprocessors, with extents and
-// work enough for its tensor cores: a panel of theirs and a part.
+// work enough for its tensor cores: a panel of theirs and a part. The sums of the first are long, and so
+// shared among blocks.
 func deep() []shape {
-	return []shape{{60, 70, 961}, {60, 191*64 + 1, 19}, {11*128 + 1, 15*128 + 1, 19}}
+	return append([]shape{{30, 130, 1100}, {60, 191*64 + 1, 19}}, wide(19)...)
 }
 
 // String names the product.

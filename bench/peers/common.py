@@ -43,6 +43,7 @@ class Workload:
     loss_after: int  # steps before the losses of programs are compared
     goals: dict
     bf16: bool = False  # whether bfloat16 is measured too
+    precision: str = "float32"  # of the factors of products, of the workloads for a GPU
 
     @property
     def noise(self):
@@ -68,17 +69,18 @@ class Workload:
         return nll / self.features * (1 if self.likelihood == "bernoulli" else 2)
 
 
-def workloads():
-    """The table, by name."""
-    rows = json.loads(TABLE.read_text())["workloads"]
+def workloads(gpu=False):
+    """The table, by name, and with gpu the workloads that are for a GPU alone."""
+    table = json.loads(TABLE.read_text())
+    rows = table["workloads"] + table["gpu_workloads"] * gpu
     return {r["name"]: Workload(**{**r, "layers": tuple(r["layers"])}) for r in rows}
 
 
-def arguments(framework, modes=(), flags=()):
+def arguments(framework, modes=(), flags=(), gpu=False):
     """The parsed command line. Sets the numbers of threads, so call it before any
     numerical library is imported. Runs itself once for each of several workloads,
     since memory and time to the first step are those of a fresh process."""
-    table = workloads()
+    table = workloads(gpu)
     p = argparse.ArgumentParser(description=f"Training speed of a denoising auto-encoder in {framework}")
     p.add_argument("workload", nargs="*", help=f"of {', '.join(table)}; all of them by default")
     p.add_argument("--threads", type=int, default=os.cpu_count())

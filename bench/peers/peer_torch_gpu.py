@@ -1,9 +1,10 @@
 """PyTorch on a GPU. `eager` is the plain way with the fused Adam. `graphed` compiles the
 loss, captures the whole step, optimiser included, as one CUDA graph, and replays
-it. Data and order lie on the GPU. `--tf32` lets products round their factors."""
+it. Data and order lie on the GPU. `--tf32` lets products round their factors, `--bf16` makes
+them in bfloat16 (autocast)."""
 from common import arguments, dataset, measure, minibatches, repeat
 
-a = arguments("torch", ("eager", "graphed"), flags=("tf32",))
+a = arguments("torch", ("eager", "graphed"), flags=("tf32", "bf16"), gpu=True)
 import torch
 from torch_dae import fused_adam, loss_of_rows, network
 
@@ -15,6 +16,8 @@ order = minibatches(w, len(X))
 net = network(w).to(cuda)
 optimizer = fused_adam(net, w, capturable=a.mode == "graphed")
 loss_of = loss_of_rows(net, X, w)
+if a.bf16:
+    loss_of = torch.autocast(cuda, torch.bfloat16)(loss_of)
 
 
 def advance(index):

@@ -12,9 +12,9 @@ from common import workloads
 
 REPEATED = 64
 
-table = workloads()
+table = workloads(gpu=True)
 p = argparse.ArgumentParser(description=__doc__)
-p.add_argument("workload", nargs="*", choices=[[], *table], help=f"of {', '.join(table)}; all of them by default")
+p.add_argument("workload", nargs="*", choices=[[], *table], help=f"of {', '.join(table)}; those of steps in float32 by default")
 p.add_argument("--precision", choices=("float32", "tf32", "bf16"), default="float32")
 p.add_argument("--seconds", type=float, default=0.05, help="for each product")
 a = p.parse_args()
@@ -48,7 +48,7 @@ def fastest(left, right, result):
     return best / REPEATED
 
 
-chosen = [table[name] for name in a.workload or table]
+chosen = [table[name] for name in a.workload or workloads()]
 shapes = dict.fromkeys((w.batch, i, o) for w in chosen for i, o in zip(w.layers, w.layers[1:]))
 for batch, i, o in shapes:
     kind = torch.bfloat16 if a.precision == "bf16" else torch.float32

@@ -22,7 +22,7 @@ import (
 
 func (p *program) benchCommand() *cli.Command {
 	names := grid{}
-	for _, w := range predictedWorkloads() {
+	for _, w := range allWorkloads() {
 		names.add(w.name, w.doc)
 	}
 	machine := defaultMachine()
@@ -41,7 +41,7 @@ func (p *program) benchCommand() *cli.Command {
 		Name:      "bench",
 		Usage:     "measure training speed",
 		ArgsUsage: "[WORKLOAD...]",
-		Description: `Trains each workload (all of them by default) and reports examples a second, the
+		Description: `Trains each workload (by default those that are not for a GPU) and reports examples a second, the
 median of ten windows, with the matrix arithmetic behind it and its share of what
 a large matrix product reaches on this machine (products with zeros count as made,
 so that sparse data may pass the whole). With --json each workload is an
@@ -92,11 +92,11 @@ type benchOptions struct {
 }
 
 func (p *program) bench(c *cli.Context) error {
-	table := workloads()
-	if c.Bool("predict") {
-		table = predictedWorkloads()
+	names, table := append(c.Args().Slice(), c.StringSlice("workload")...), workloads()
+	if c.Bool("predict") || len(names) > 0 {
+		table = allWorkloads()
 	}
-	chosen, err := chooseWorkloads(table, append(c.Args().Slice(), c.StringSlice("workload")...))
+	chosen, err := chooseWorkloads(table, names)
 	if err != nil {
 		return err
 	}

@@ -39,9 +39,9 @@ func workloads() []workload {
 	}
 }
 
-// predictedWorkloads adds what is too large for a CPU to be measured on.
-func predictedWorkloads() []workload {
-	return append(workloads(), workload{"d8192", "4096-16384-4096 relu, gaussian noise, squared error, --precision bf16; for --predict", 4096, []int{16384}, "relu", 8192, "gaussian:0.1", "gaussian:1", false, kernels.BFloat16})
+// allWorkloads adds those for a GPU, which are measured where they are named.
+func allWorkloads() []workload {
+	return append(workloads(), workload{"d8192", "4096-16384-4096 relu, gaussian noise, squared error, for a GPU with --precision bf16", 4096, []int{16384}, "relu", 8192, "gaussian:0.1", "gaussian:1", false, kernels.BFloat16})
 }
 
 // workloadRows is the size of the synthetic data, that of MNIST's training set.

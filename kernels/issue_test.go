@@ -51,7 +51,7 @@ func TestIssue(t *testing.T) {
 
 // mostIssue is what the net of the benchmark may take, of the 17,550 cycles that 10 µs are at
 // 1.755 GHz.
-const mostIssue = 8_600
+const mostIssue = 8_000
 
 // region is where instructions stand: the loops and conditions around them, the outermost
 // first, in the words of the sources; and how many they are.
@@ -226,7 +226,7 @@ func within(path []string, depth int) []string {
 
 // loopDepths is, for each instruction, in how many loops of the machine code it is; -1 if
 // it never runs but for operands that are hardly ever there: what calls a function (division
-// and roots of extreme numbers) or where a warp goes that is not together (BRA.DIV).
+// and roots of extreme numbers) or where a warp goes that is not together (BRA.DIV, and what gathers it).
 func loopDepths(code []instruction, labels map[string]int) []int {
 	starts := map[int]bool{0: true}
 	for _, at := range labels {
@@ -250,7 +250,9 @@ func loopDepths(code []instruction, labels map[string]int) []int {
 		return len(code)
 	}
 	rare := func(b int) bool {
-		return slices.ContainsFunc(code[first[b]:end(b)], func(in instruction) bool { return strings.Contains(in.text, "CALL") })
+		return slices.ContainsFunc(code[first[b]:end(b)], func(in instruction) bool {
+			return strings.Contains(in.text, "CALL") || strings.Contains(in.text, "WARPSYNC.COLLECTIVE")
+		})
 	}
 	next := func(b int) []int {
 		var to []int
@@ -419,10 +421,10 @@ var issueRules = func() []rule {
 		{`^for .*thread % kWarp; i < rows`, rows},
 		{`^for .*(thread % kWarp|lane\(\)); i < batch`, batch},
 		{`^for .*j < features; j \+= kNetWarps`, func(n *issueNet, at turn) float64 { return share(n.layers[0], at.warp) }},
-		{`^case 4: return (for|back)ward_tiles`, widthIs(4)},
-		{`^case 2: return (for|back)ward_tiles`, widthIs(2)},
-		{`^default: return (for|back)ward_tiles`, widthIs(1)},
-		{`^for .*t = warp\(\); t < (work|inputs)`, func(n *issueNet, at turn) float64 {
+		{`^case 4: (for|back)ward_tiles`, widthIs(4)},
+		{`^case 2: (for|back)ward_tiles`, widthIs(2)},
+		{`^default: (for|back)ward_tiles`, widthIs(1)},
+		{`^for .*t = warp\(\); t < (work|wide)`, func(n *issueNet, at turn) float64 {
 			units, _ := n.units(at)
 			return share(units/16*(padded(n.batch)/(8*n.wide(at))), at.warp)
 		}},
@@ -481,12 +483,12 @@ func (n issueNet) busiest(t *testing.T, regions []region) (issue, tensor int) {
 		}
 		sum := 0.0
 		switch head := path[0]; {
-		case head == "for (int l = 0; l < n.layers; ++l)":
+		case head == "for (int l = 0; l < layers; ++l)":
 			for l := range len(n.layers) - 1 {
 				sum += times(path[1:], turn{at.warp, l, false})
 			}
 			return sum
-		case strings.HasPrefix(head, "for (int l = int(n.layers) - 1; l > 0"):
+		case strings.HasPrefix(head, "for (int l = layers - 1; l > 0"):
 			for l := len(n.layers) - 2; l > 0; l-- {
 				sum += times(path[1:], turn{at.warp, l, true})
 			}

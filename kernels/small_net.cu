@@ -390,14 +390,13 @@ struct ExactProducts {
   __device__ void load(float* memory) const { load_weights(n, memory), load_moments(n); }
   __device__ void store(const float* memory) const { store_weights(n, memory), store_moments(n); }
   __device__ void prepare() const {}
-  __device__ bool minibatch(float*, bool*) const { return false; }
+  __device__ bool minibatch(float*) const { return false; }
+  __device__ bool large() const { return false; }
   __device__ void input(float*) const {}
-  __device__ bool forward(const NetLayer& l, float* memory) const {
-    const bool last = &l == n.layer + n.layers - 1;  // whose output is no layer's input
-    return gpudae::forward(n, l, memory) && !last;
-  }
+  __device__ bool forward(const NetLayer& l, float* memory, bool last) const { return gpudae::forward(n, l, memory) && !last; }
   __device__ bool has_loss() const { return false; }
   __device__ float loss() const { return 0; }
+  __device__ float unit() const { return 1; }
   __device__ auto gaussian() const {
     return [sigma = n.sigma.value](const float* a, int, float x) { return gpudae::gaussian(*a, x, sigma); };
   }

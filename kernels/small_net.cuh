@@ -366,7 +366,7 @@ __device__ inline float likelihood_of(const Products& products, const SmallNet& 
   float* deltas = memory + n.deltas;
   const bool masks = n.mask >= 0;
   const int to_clean = int(n.clean - l.y), to_mask = masks ? int(n.mask - l.y) : to_clean;
-  const float scale = n.scale.value, destroyed = masks ? n.destroyed.value : 1.0f, untouched = masks ? n.untouched.value : 1.0f;
+  const float unit = products.unit(), scale = unit * n.scale.value, limit = unit * kLargeDelta, destroyed = masks ? n.destroyed.value : 1.0f, untouched = masks ? n.untouched.value : 1.0f;
   const float* weights = n.weights;
   float sum = 0;
 #pragma unroll 1
@@ -381,11 +381,11 @@ __device__ inline float likelihood_of(const Products& products, const SmallNet& 
       sum += there ? w * t.loss : 0.0f;
       const float delta = there ? scale * w * t.gradient : 0.0f;
       products.put(deltas, int(l.unit) + j, i, delta);
-      *large |= beyond(delta, kLargeDelta);
+      *large |= beyond(delta, limit);
       if (Two) {
         const float delta2 = there ? scale * w * t.gradient2 : 0.0f;
         products.put(deltas, int(l.unit) + features + j, i, delta2);
-        *large |= beyond(delta2, kLargeDelta);
+        *large |= beyond(delta2, limit);
       }
     }
   }
@@ -525,13 +525,14 @@ __device__ inline float learn(Products& products, const NetState& s, float* memo
 //   Products(state)
 //   load(memory), store(memory)           weights and their moments from the arenas and to them
 //   prepare()                             what else follows from the rule's numbers; one thread calls it
-//   minibatch(memory, &large)             all of gather, corrupt and input, or false if it cannot
+//   minibatch(memory)                     all of gather, corrupt and input, or false if it cannot
 //   input(memory)                         the first layer's input, from corrupted; like minibatch, with a barrier behind it
-//   forward(layer, memory)                its output; whether a layer's input, or a delta, is large
+//   forward(layer, memory, last)          its output; whether it is large and a layer's input
 //   has_loss(), loss()                    whether the last layer's forward has left its deltas, and the thread's part of the loss
-//   gaussian()                            the family, for likelihood_of
+//   gaussian(), unit()                    the family, and what deltas are multiples of, for likelihood_of
 //   put(deltas, unit, i, x)               a delta
 //   backward(layer, below, memory)        deltas of the layer below; whether one is large
+//   large()                               whether something else was large
 //   squares(memory)                       the thread's part of the gradient's sum of squares
 //   update(memory, change)                the same, and new parameters
 //
@@ -549,8 +550,9 @@ __device__ __forceinline__ void train(const uint64_t* words, int64_t steps, floa
   for (int64_t step = 0; step < steps; ++step) {
     choose(s, products);
     __syncthreads();
+    const int layers = int(n.layers);
     bool large = false;
-    const bool drawn = products.minibatch(memory, &large);
+    const bool drawn = products.minibatch(memory);
     if (!drawn) {
       large = gather(s, memory);
 #pragma unroll 1
@@ -562,19 +564,19 @@ __device__ __forceinline__ void train(const uint64_t* words, int64_t steps, floa
       products.input(memory);
     }
 #pragma unroll 1
-    for (int l = 0; l < n.layers; ++l) {
-      large |= products.forward(n.layer[l], memory);
+    for (int l = 0; l < layers; ++l) {
+      if (products.forward(n.layer[l], memory, l + 1 == layers)) large = true;
       __syncthreads();
     }
     float part = products.loss();
     if (!products.has_loss()) part = likelihood(products, n, memory, &large);
     const float loss = n.mean.value * net_sum(part);
 #pragma unroll 1
-    for (int l = int(n.layers) - 1; l > 0; --l) {
-      large |= products.backward(n.layer[l], n.layer[l - 1], memory);
+    for (int l = layers - 1; l > 0; --l) {
+      if (products.backward(n.layer[l], n.layer[l - 1], memory)) large = true;
       if (l > 1) __syncthreads();
     }
-    vote(s, large);
+    vote(s, large | products.large());
     __syncthreads();
     const float grad_sq = learn(products, s, memory, loss);
     __syncthreads();

@@ -55,6 +55,17 @@ __device__ inline float relu(float x) {
 #endif
 }
 
+// add_squares adds those of a pair to sums by half, of bfloat16: enough to tell whether one of many is large.
+__device__ inline uint32_t add_squares(uint32_t sums, uint32_t pair) {
+#ifdef __CUDACC__
+  uint32_t of;
+  asm("fma.rn.bf16x2 %0, %1, %1, %2;" : "=r"(of) : "r"(pair), "r"(sums));
+  return of;
+#else
+  return to_bf16(lower(pair) * lower(pair) + lower(sums), upper(pair) * upper(pair) + upper(sums));
+#endif
+}
+
 // Planes says how matrices of the minibatch lie, by its rows with padding, in words.
 struct Planes {
   int batch;
@@ -83,15 +94,14 @@ __device__ inline float sum_of(const float* pair, const Planes& planes, bool is_
 struct alignas(16) LaneReads {
   int transposed, factor, delta, input;
 
-  __device__ LaneReads(const Planes& planes, int lane) {
-    const int m = lane / 8, row = lane % 8 * 4;  // of ldmatrix's four blocks, and the row of it
-    transposed = (m / 2 + m % 2 * 2) * kBlockWords + row;
-    factor = m % 2 * planes.octet() + m / 2 * planes.low() + row;
-    delta = m % 2 * planes.octet() + m / 2 * kBlockWords + row;
-    input = m / 2 * planes.octet() + m % 2 * kBlockWords + row;
-  }
   __device__ static int weights(int lane) { return lane * 4; }
 };
+
+__device__ inline LaneReads lane_reads(const Planes& planes, int lane) {
+  const int m = lane / 8, row = lane % 8 * 4;  // of ldmatrix's four blocks, and the row of it
+  return {(m / 2 + m % 2 * 2) * kBlockWords + row, m % 2 * planes.octet() + m / 2 * planes.low() + row, m % 2 * planes.octet() + m / 2 * kBlockWords + row,
+          m / 2 * planes.octet() + m % 2 * kBlockWords + row};
+}
 
 // put_weights stores a lane's part of a tile.
 __device__ inline void put_weights(float* tile, int lane, const float (&w)[2][4]) {
@@ -112,8 +122,6 @@ struct Start {
 // minibatch. Each step takes 16 terms.
 template <int N, bool Exact>
 struct Product {
-  float of_high[N][4], of_low[N][4];
-
   __device__ explicit Product(const Start& start) {
 #pragma unroll
     for (int e = 0; e < 4 * N; ++e) {
@@ -122,37 +130,12 @@ struct Product {
     }
   }
 
+  // run is v, from all terms: tiles lie so far apart, from the first on, as the lane reads them.
   template <bool Transposed>
-  __device__ void step(const float* tile, const float* x) {
-    uint32_t high[4], low[4];
-    Transposed ? ldmatrix_transposed(high, tile) : ldmatrix(high, tile);
-    if (Exact) Transposed ? ldmatrix_transposed(low, tile + kTileWords / 2) : ldmatrix(low, tile + kTileWords / 2);
-#pragma unroll
-    for (int j = 0; j < N; ++j) {
-      uint32_t b[4];
-      ldmatrix_transposed(b, x + j * kBlockWords);
-      const uint32_t b_high[2] = {b[0], b[1]}, b_low[2] = {b[2], b[3]};
-      if (Exact) {
-        mma_bf16(of_low[j], high, b_low);
-        mma_bf16(of_low[j], low, b_high);
-      }
-      mma_bf16(of_high[j], high, b_high);
-    }
-  }
-
-  // some takes so many steps, known to the compiler.
-  template <bool Transposed, int Steps>
-  __device__ void some(const float* tile, int apart, const float* x, int along) {
-#pragma unroll
-    for (int k = 0; k < Steps; ++k) step<Transposed>(tile + k * apart, x + k * along);
-  }
-
-  // run takes all terms: tiles lie so far apart, from the first on, as the lane reads them.
-  template <bool Transposed>
-  __device__ void run(const float* tile, int apart, const float* x, const Planes& planes, int steps) {
+  __device__ void run(const float* tile, int apart, const float* x, const Planes& planes, int steps, float (&v)[4 * N]) {
     const int along = 2 * planes.octet();
-    if (steps == 1) {
-      some<Transposed, 1>(tile, apart, x, along);
+    if (steps == 1) {  // of which the large products may be added to the others
+      one<Transposed>(tile, x, v);
     } else if (steps % 4 == 0) {  // the first apart, which begins at what the compiler knows
       some<Transposed, 4>(tile, apart, x, along);
 #pragma unroll 1
@@ -160,12 +143,57 @@ struct Product {
         tile += 4 * apart, x += 4 * along;
         some<Transposed, 4>(tile, apart, x, along);
       }
+      sums(v);
     } else {
 #pragma unroll 1
       for (; steps > 0; --steps) {
         some<Transposed, 1>(tile, apart, x, along);
         tile += apart, x += along;
       }
+      sums(v);
+    }
+  }
+
+ private:
+  float of_high[N][4], of_low[N][4];
+
+  // read is a step's weights, and add multiplies a fragment of rows by them.
+  template <bool Transposed>
+  __device__ static void read(const float* tile, uint32_t (&high)[4], uint32_t (&low)[4]) {
+    Transposed ? ldmatrix_transposed(high, tile) : ldmatrix(high, tile);
+    if (Exact) Transposed ? ldmatrix_transposed(low, tile + kTileWords / 2) : ldmatrix(low, tile + kTileWords / 2);
+  }
+
+  __device__ static void add(float (&large)[4], float (&small)[4], const uint32_t (&high)[4], const uint32_t (&low)[4], const float* x) {
+    uint32_t b[4];
+    ldmatrix_transposed(b, x);
+    const uint32_t b_high[2] = {b[0], b[1]}, b_low[2] = {b[2], b[3]};
+    if (Exact) mma_bf16(small, high, b_low), mma_bf16(small, low, b_high);
+    mma_bf16(large, high, b_high);
+  }
+
+  template <bool Transposed>
+  __device__ void one(const float* tile, const float* x, float (&v)[4 * N]) {
+    uint32_t high[4], low[4];
+    read<Transposed>(tile, high, low);
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      float(&sum)[4] = Exact ? of_low[j] : of_high[j];
+      add(sum, sum, high, low, x + j * kBlockWords);
+#pragma unroll
+      for (int r = 0; r < 4; ++r) v[4 * j + r] = sum[r];
+    }
+  }
+
+  // some takes so many steps, known to the compiler.
+  template <bool Transposed, int Steps>
+  __device__ void some(const float* tile, int apart, const float* x, int along) {
+#pragma unroll
+    for (int k = 0; k < Steps; ++k) {
+      uint32_t high[4], low[4];
+      read<Transposed>(tile + k * apart, high, low);
+#pragma unroll
+      for (int j = 0; j < N; ++j) add(of_high[j], of_low[j], high, low, x + k * along + j * kBlockWords);
     }
   }
 

@@ -73,20 +73,29 @@ struct Held {
   Fragment theta, m, v;
 };
 
+// unit_of is what a rule's gradients come as multiples of: that which makes the weight of their
+// squares 1, where it is not 1 anyway and squares count.
+__device__ inline float unit_of(int rule, float beta2) {
+  const bool weighs = rule == kAdam || rule == kAdamW || rule == kRMSprop;
+  return weighs && beta2 < 1 ? sqrtf(1.0f - beta2) : 1.0f;
+}
+
 // TileRule is the update of a weight, the same formula for every optimiser (see
 // optimizer.cuh):
 //
 //   g ← g + λ·θ    m ← a·m + b·g    v ← c·v + d·g²    θ ← keep·θ + (m + ahead·g)/(scale·√v + ε)
 //
-// The learning rate is in scale and ε, clipping in b, d, λ and ahead.
+// The learning rate is in scale and ε, clipping in b, d, λ and ahead. g is unit times the gradient, as
+// deltas are, so that d is 1 but for clipping.
 struct TileRule {
   float a, b, c, d, decay, keep, ahead, scale, epsilon;
 
-  __device__ void set(int rule, const Hyper& h, float weight_decay) {
+  __device__ void set(int rule, const Hyper& h, float weight_decay, float unit) {
     const bool adam = rule == kAdam || rule == kAdamW, squares = rule != kSGD, looks_ahead = !squares && h.nesterov && h.beta1 > 0;
-    a = adam || !squares ? h.beta1 : 0.0f, b = adam ? 1.0f - h.beta1 : 1.0f;
-    c = rule == kAdagrad ? 1.0f : squares ? h.beta2 : 0.0f, d = rule == kAdagrad ? 1.0f : squares ? 1.0f - h.beta2 : 0.0f;
-    decay = rule == kAdamW ? 0.0f : weight_decay, keep = rule == kAdamW ? 1.0f - h.rate * weight_decay : 1.0f;
+    const float over = quotient(1.0f, unit);
+    a = adam || !squares ? h.beta1 : 0.0f, b = (adam ? 1.0f - h.beta1 : 1.0f) * over;
+    c = rule == kAdagrad ? 1.0f : squares ? h.beta2 : 0.0f, d = 1;
+    decay = rule == kAdamW ? 0.0f : unit * weight_decay, keep = rule == kAdamW ? 1.0f - h.rate * weight_decay : 1.0f;
     ahead = looks_ahead ? quotient(1.0f, h.beta1) : 0.0f;
     const float rate = adam ? h.rate * h.unbias1 : looks_ahead ? h.rate * h.beta1 : h.rate;
     const bool still = rate < FLT_MIN;  // which has no inverse
@@ -102,7 +111,7 @@ struct TileRule {
     return r;
   }
 
-  __device__ bool plain() const { return decay == 0 && keep == 1 && ahead == 0; }
+  __device__ bool plain() const { return d == 1 && decay == 0 && keep == 1 && ahead == 0; }
 
   // apply changes θ and its moments by the rule, which is plain if Plain, and adds g² to sum.
   template <bool Plain>
@@ -110,10 +119,11 @@ struct TileRule {
     const float of_loss = g;
     if (!Plain && decays) g = __fmaf_rn(decay, theta, g);
     m = __fmaf_rn(a, m, b * g);
-    v = __fmaf_rn(d * g, g, c * v);
+    const float square = of_loss * of_loss;
+    v = __fmaf_rn(c, v, Plain ? square : d * g * g);
     const float step = Plain ? m : __fmaf_rn(ahead, g, m), over = approximate_reciprocal(__fmaf_rn(scale, approximate_root(v), epsilon));
     theta = __fmaf_rn(step, over, !Plain && decays ? keep * theta : theta);
-    sum = __fmaf_rn(of_loss, of_loss, sum);
+    sum += square;
   }
 };
 
@@ -134,8 +144,9 @@ __device__ inline void read_four(const SmallNet& n, int64_t at, float (&x)[4]) {
 struct TensorState {
   NetTile tile[kNetTiles];
   TileRule rule;                    // of the step
+  float unit, per_square;           // unit_of and its square's inverse
   float precision, slope, entropy;  // 1/σ, -1/σ² and ln σ + ½ ln 2π
-  int lane[kWarp][4];               // LaneReads of each
+  LaneReads lane[kWarp];
 };
 
 __device__ inline TensorState& tensor_state() {
@@ -150,14 +161,17 @@ struct TensorProducts {
   const NetState& s;
   const SmallNet& n;
   TensorState* shared;
-  bool whole_draw, whole_loss;  // what is done at once
+  int whole_draw, whole_loss;  // what is done at once
   float losses;
+  uint32_t inputs, deltas;  // sums of squares of those of the step that the thread saw: see add_squares
   Held held[kHeldTiles];
 
-  __device__ explicit TensorProducts(const NetState& state) : s(state), n(state.net), shared(settled(&tensor_state())), losses(0) {
+  __device__ explicit TensorProducts(const NetState& state) : s(state), n(state.net), shared(settled(&tensor_state())), losses(0), inputs(0), deltas(0) {
     const float precision = 1 / n.sigma.value;
+    const float unit = unit_of(int(n.rule), n.beta2.value);
+    if (threadIdx.x == 0) shared->unit = unit, shared->per_square = 1 / (unit * unit);
     if (threadIdx.x == 0) shared->precision = precision, shared->slope = -precision * precision, shared->entropy = logf(n.sigma.value) + kHalfLogTwoPi;
-    if (threadIdx.x < kWarp) *reinterpret_cast<LaneReads*>(shared->lane[threadIdx.x]) = LaneReads(planes(), int(threadIdx.x));
+    if (threadIdx.x < kWarp) shared->lane[threadIdx.x] = lane_reads(planes(), int(threadIdx.x));
     for (int t = threadIdx.x; t < n.tiles; t += kNetThreads) {
       const Placed of = placed(n, t);
       const NetLayer& l = *of.layer;
@@ -169,11 +183,10 @@ struct TensorProducts {
 
   __device__ static int warp() { return net_thread() / kWarp; }
   __device__ static int lane() { return net_thread() % kWarp; }
-  __device__ const LaneReads& places(int lane) const { return *reinterpret_cast<const LaneReads*>(shared->lane[lane]); }
+  __device__ const LaneReads& places(int lane) const { return shared->lane[lane]; }
   __device__ int batch() const { return Batch ? Batch : int(n.batch); }
   __device__ int stride() const { return Batch ? Batch + 8 : int(n.stride); }
   __device__ Planes planes() const { return {batch()}; }
-  __device__ bool is_last(const NetLayer& l) const { return &l == n.layer + n.layers - 1; }
 
   // Places of weights and, in global memory, of the thread's quad q of a warp's tile: two of
   // the first moments, two of the second, two of the weights.
@@ -245,23 +258,29 @@ struct TensorProducts {
     });
   }
 
-  __device__ void prepare() const { shared->rule.set(int(n.rule), s.hyper, n.weight_decay.value); }
+  __device__ void prepare() const { shared->rule.set(int(n.rule), s.hyper, n.weight_decay.value, shared->unit); }
 
   __device__ void put(float* deltas, int unit, int i, float x) const { put_half(deltas, planes(), unit, i, x); }
 
-  __device__ bool minibatch(float* memory, bool* large) const {
+  __device__ bool minibatch(float* memory) {
+    inputs = 0, deltas = 0;
     if (!whole_draw) return false;
-    *large = draw_rows(memory);
+    draw_rows(memory);
     __syncthreads();
     return true;
   }
 
+  // large says whether the thread saw an input or a delta so large that the gradient might overflow.
+  __device__ bool large() const {
+    const float of_input = kLargeInput * kLargeInput, of_delta = unit() * kLargeDelta * (unit() * kLargeDelta);
+    return beyond(lower(inputs) + upper(inputs), of_input) | beyond(lower(deltas) + upper(deltas), of_delta);
+  }
+
   // draw_rows makes four columns of two rows at a time: clean, and the first layer's input.
-  __device__ bool draw_rows(float* memory) const {
+  __device__ void draw_rows(float* memory) {
     const NetStage& g = n.noise[0];
     const int features = int(n.features), rows = int(n.rows), pairs = batch() / 2, replicates = int(n.replicates);
     const float sigma = g.amount.value;
-    bool large = false;
 #pragma unroll 1
     for (int item = net_thread(); item < features / 4 * pairs; item += kNetThreads) {
       const int quad = item / pairs, i = 2 * (item - quad * pairs), next = i + 1 < rows ? i + 1 : i;
@@ -281,12 +300,11 @@ struct TensorProducts {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
         *reinterpret_cast<float2*>(clean + c * stride()) = make_float2(x[0][c], x[1][c]);
-        const float first = noise(x[0][c], sigma, z[0].z[c]), second = noise(x[1][c], sigma, z[1].z[c]);
-        put_pair(input + 4 * c, halve(first, second));
-        large |= beyond(x[0][c], kLargeInput) | beyond(x[1][c], kLargeInput) | beyond(first, kLargeInput) | beyond(second, kLargeInput);
+        const Halves h = halve(noise(x[0][c], sigma, z[0].z[c]), noise(x[1][c], sigma, z[1].z[c]));
+        put_pair(input + 4 * c, h);
+        inputs = add_squares(inputs, h.high);
       }
     }
-    return large;
   }
 
   __device__ void input(float* memory) const {
@@ -310,8 +328,12 @@ struct TensorProducts {
 
   __device__ bool has_loss() const { return whole_loss; }
 
-  __device__ float loss() const {
+  // unit is what the deltas are multiples of: see TileRule.
+  __device__ float unit() const { return shared->unit; }
+
+  __device__ float loss() {
     const float half = -0.5f * shared->slope * losses;
+    losses = 0;
     return threadIdx.x == 0 ? __fmaf_rn(float(int(n.rows) * int(n.features)), shared->entropy, half) : half;
   }
 
@@ -325,18 +347,21 @@ struct TensorProducts {
   __device__ float* pair_at(float* tile, int e) const { return tile + e % 4 / 2 * planes().octet() + e / 4 * kBlockWords; }
 
   template <int N>
-  __device__ void put_all(float* tile, const float (&v)[4 * N]) const {
+  __device__ void put_all(float* tile, const float (&v)[4 * N], uint32_t* squares) const {
 #pragma unroll
-    for (int e = 0; e < 4 * N; e += 2) put_pair(pair_at(tile, e), halve(v[e], v[e + 1]));
+    for (int e = 0; e < 4 * N; e += 2) {
+      const Halves h = halve(v[e], v[e + 1]);
+      put_pair(pair_at(tile, e), h);
+      *squares = add_squares(*squares, h.high);
+    }
   }
 
   // gaussian_tile takes a tile of the last layer's output, from a unit and row of it on, into the loss
   // and makes the deltas of it. Padding has none.
   template <int N>
-  __device__ bool gaussian_tile(float* memory, int unit, int row, float* deltas, float (&v)[4 * N]) {
-    const float *clean = memory + int(n.clean) + unit * stride() + row, slope = shared->slope, scale = n.scale.value;
+  __device__ void gaussian_tile(float* memory, int unit, int row, float* to, float (&v)[4 * N]) {
+    const float *clean = memory + int(n.clean) + unit * stride() + row, slope = shared->slope, scale = this->unit() * n.scale.value;
     const int left = int(n.rows) - row;
-    bool large = false;
 #pragma unroll
     for (int e = 0; e < 4 * N; e += 2) {
       const float2 x = *reinterpret_cast<const float2*>(clean + e % 4 / 2 * 8 * stride() + e / 4 * 8);
@@ -345,71 +370,60 @@ struct TensorProducts {
       for (int c = 0; c < 2; ++c) {
         losses = __fmaf_rn(r[c], r[c], losses);
         v[e + c] = scale * (r[c] * slope);
-        large |= beyond(v[e + c], kLargeDelta);
       }
     }
-    put_all<N>(deltas, v);
-    return large;
+    put_all<N>(to, v, &deltas);
   }
 
   // forward_tiles computes a layer's output by tiles of 16 units by N fragments of rows.
   template <int N>
-  __device__ bool forward_tiles(const NetLayer& l, float* memory) {
+  __device__ void forward_tiles(const NetLayer& l, float* memory, bool last) {
     const int across = batch() / (8 * N), steps = int(l.columns) / 16, act = int(l.act), work = int(l.rows) / 16 * across;
     const int lane = this->lane();
     const float *weights = memory + int(l.w) + LaneReads::weights(lane), *x = memory + int(l.x) + places(lane).factor;
-    const bool last = is_last(l), keeps = act == kGELU || act == kSiLU;
-    bool large = false;
+    const bool keeps = act == kGELU || act == kSiLU;
 #pragma unroll 1
     for (int t = warp(); t < work; t += kNetWarps) {
       const int tile = t / across, fragment = (t - tile * across) * N, unit = 16 * tile + lane / 4, row = fragment * 8 + lane % 4 * 2;
       const int place = 2 * tile * planes().octet() + fragment * kBlockWords + lane;
       const float* bias = memory + int(n.biases) + int(l.unit) + unit;
       Product<N, Exact> product(Start{{bias[0], bias[8]}});
-      product.template run<false>(weights + tile * steps * kTileWords, kTileWords, x + fragment * kBlockWords, planes(), steps);
       float v[4 * N];
-      product.sums(v);
-      float* const deltas = memory + int(n.deltas) + int(l.unit) * batch() + place;
+      product.template run<false>(weights + tile * steps * kTileWords, kTileWords, x + fragment * kBlockWords, planes(), steps, v);
+      float* const to = memory + int(n.deltas) + int(l.unit) * batch() + place;
       if (last && whole_loss) {
-        large |= gaussian_tile<N>(memory, unit, row, deltas, v);
+        gaussian_tile<N>(memory, unit, row, to, v);
       } else if (last) {
         float* y = memory + int(l.y) + unit * stride() + row;
 #pragma unroll
         for (int e = 0; e < 4 * N; e += 2) *reinterpret_cast<float2*>(y + e % 4 / 2 * 8 * stride() + e / 4 * 8) = make_float2(v[e], v[e + 1]);
       } else {
-        if (keeps) put_all<N>(deltas, v);
+        if (keeps) put_all<N>(to, v, &inputs);
         if (act == kReLU) {
 #pragma unroll
           for (int e = 0; e < 4 * N; ++e) v[e] = relu(v[e]);
         } else if (act != kIdentity) {
           in_turn(v, [&](int e, float x) { return unit + e % 4 / 2 * 8 < l.out ? activate(act, x) : 0.0f; });
         }
-        put_all<N>(memory + int(l.y) + place, v);
-#pragma unroll
-        for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeInput);
+        put_all<N>(memory + int(l.y) + place, v, &inputs);
       }
     }
-    return large;
   }
 
   // backward_tiles carries the deltas of a layer to those of the layer below it, by tiles of
   // 16 units of that one by N fragments of rows.
   template <int N>
-  __device__ bool backward_tiles(const NetLayer& l, const NetLayer& below, float* memory) const {
-    const int across = batch() / (8 * N), inputs = int(l.columns) / 16, steps = int(l.rows) / 16, act = int(below.act), lane = this->lane();
+  __device__ void backward_tiles(const NetLayer& l, const NetLayer& below, float* memory) {
+    const int across = batch() / (8 * N), wide = int(l.columns) / 16, steps = int(l.rows) / 16, act = int(below.act), lane = this->lane();
     const LaneReads& at = places(lane);
-    const float *weights = memory + int(l.w) + at.transposed, *deltas = memory + int(n.deltas) + int(l.unit) * batch() + at.factor;
-    bool large = false;
+    const float *weights = memory + int(l.w) + at.transposed, *above = memory + int(n.deltas) + int(l.unit) * batch() + at.factor;
 #pragma unroll 1
-    for (int t = warp(); t < inputs * across; t += kNetWarps) {
+    for (int t = warp(); t < wide * across; t += kNetWarps) {
       const int tile = t / across, fragment = (t - tile * across) * N;
       const int place = 2 * tile * planes().octet() + fragment * kBlockWords + lane;
       Product<N, Exact> product(Start{{0, 0}});
-      product.template run<true>(weights + tile * kTileWords, inputs * kTileWords, deltas + fragment * kBlockWords, planes(), steps);
       float v[4 * N];
-      product.sums(v);
-#pragma unroll
-      for (int e = 0; e < 4 * N; ++e) large |= beyond(v[e], kLargeDelta);
+      product.template run<true>(weights + tile * kTileWords, wide * kTileWords, above + fragment * kBlockWords, planes(), steps, v);
       float *const to = memory + int(n.deltas) + int(below.unit) * batch() + place, *const y = memory + int(below.y) + place;
       if (act == kReLU) {
 #pragma unroll
@@ -417,37 +431,38 @@ struct TensorProducts {
           const uint32_t slopes = positive(*reinterpret_cast<const uint32_t*>(pair_at(y, e)));
           const Halves h = halve(v[e], v[e + 1]);
           put_pair(pair_at(to, e), {h.high & slopes, h.low & slopes});
+          deltas = add_squares(deltas, h.high);
         }
       } else {
         if (act != kIdentity) {
           float* const from = act == kGELU || act == kSiLU ? to : y;
           in_turn(v, [&](int e, float x) { return x * derivative(act, sum_of(pair_at(from, e), planes(), e % 2)); });
         }
-        put_all<N>(to, v);
+        put_all<N>(to, v, &deltas);
       }
     }
-    return large;
   }
 
   // wide says how many fragments of rows a warp takes at once: as many as leave all schedulers
   // with work.
   __device__ int wide(int units) const { return units < 64 ? 1 : batch() % 32 == 0 ? 4 : 2; }
 
-  __device__ bool forward(const NetLayer& l, float* memory) {
-    if (is_last(l)) losses = 0;
+  __device__ bool forward(const NetLayer& l, float* memory, bool last) {
     switch (wide(int(l.rows))) {
-      case 4: return forward_tiles<4>(l, memory);
-      case 2: return forward_tiles<2>(l, memory);
-      default: return forward_tiles<1>(l, memory);
+      case 4: forward_tiles<4>(l, memory, last); break;
+      case 2: forward_tiles<2>(l, memory, last); break;
+      default: forward_tiles<1>(l, memory, last);
     }
+    return false;  // large sees it
   }
 
-  __device__ bool backward(const NetLayer& l, const NetLayer& below, float* memory) const {
+  __device__ bool backward(const NetLayer& l, const NetLayer& below, float* memory) {
     switch (wide(int(l.columns))) {
-      case 4: return backward_tiles<4>(l, below, memory);
-      case 2: return backward_tiles<2>(l, below, memory);
-      default: return backward_tiles<1>(l, below, memory);
+      case 4: backward_tiles<4>(l, below, memory); break;
+      case 2: backward_tiles<2>(l, below, memory); break;
+      default: backward_tiles<1>(l, below, memory);
     }
+    return false;
   }
 
   __device__ Fragment gradient(const Gradient<Exact>& product, const NetTile& t) const {
@@ -498,7 +513,7 @@ struct TensorProducts {
       const float g = bias_gradient(product, u, lane);
       if (has_bias(lane)) sum += g * g;
     }
-    return sum;
+    return sum * shared->per_square;
   }
 
   // Update is what the update of a warp's tiles has in common.
@@ -548,12 +563,13 @@ struct TensorProducts {
     for (int u = warp() * 16; u < units; u += kNetWarps * 16) {
       const float g = bias_gradient(product, u, lane);
       const int unit = u + bias_unit(lane), place = bias_place(n, memory, unit);
-      if (!has_bias(lane) || place < 0) continue;
-      float* at = memory + int(n.biases) + unit;
-      float theta = at[0], m = at[units], v = at[2 * units];
-      rule.apply<false>(theta, m, v, g, place < decayed, sum);
-      at[0] = theta, at[units] = m, at[2 * units] = v;
-      if (change.ema) change.follow(place, theta);
+      if (has_bias(lane) && place >= 0) {
+        float* at = memory + int(n.biases) + unit;
+        float theta = at[0], m = at[units], v = at[2 * units];
+        rule.apply<false>(theta, m, v, g, place < decayed, sum);
+        at[0] = theta, at[units] = m, at[2 * units] = v;
+        if (change.ema) change.follow(place, theta);
+      }
     }
     return sum;
   }
@@ -570,7 +586,7 @@ struct TensorProducts {
       put_all_held();
       each_weight([&](int slot, int e, int place) { change.follow(place, quads(slot, 4 + e / 4)[e % 4]); });
     }
-    return sum;
+    return sum * shared->per_square;
   }
 };
 

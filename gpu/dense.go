@@ -46,7 +46,7 @@ type productKernel struct {
 func (d *Device) dense(a *device.DenseArgs, l *device.LikelihoodArgs, losses uint64) {
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	factor := address
-	if d.isBig(m, n, k) {
+	if d.isBig(m, n, k) && d.admit([]device.View{a.X, a.W}) {
 		factor = d.copyOf
 	}
 	words := append(make([]uint64, 0, 22),
@@ -100,6 +100,9 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 // there.
 func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int {
 	b := backward(a)
+	if d.isBig(b.Rows, b.In, b.Out) {
+		d.admit(d.narrows(*a))
+	}
 	source := a.X
 	if a.InAct.NeedsInput() {
 		source = a.InPre

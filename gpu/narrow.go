@@ -5,7 +5,7 @@ package gpu
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
+	"math"
 
 	"gpudae/cuda"
 	"gpudae/device"
@@ -15,7 +15,8 @@ import (
 
 // Big products read their factors as bfloat16, in copies that kernel narrow makes: a
 // program makes one of each operand after each change of it, or the product that makes an operand leaves one beside it (package fuse
-// plans when); any other operation makes those that it needs. A copy has memory of its own from its first use until Close.
+// plans when); any other operation makes those that it needs. A copy has memory of its own from its first use until Close. Where that
+// has no room, no product is big any more, and all round what they read.
 
 // isBig reports whether an m×n product with sums of k terms takes copies of its factors.
 func (d *Device) isBig(m, n, k int) bool { return d.big.Takes(d.class, m, n, k) }
@@ -39,12 +40,38 @@ func (d *Device) copyOf(v device.View) uint64 {
 	return memory.word(mapWords)
 }
 
+// copyWords is the size of the copy of a matrix, with its tensor map.
+func copyWords(v device.View) int { return mapWords + v.Rows*kernels.NarrowStride(v.Columns)/2 }
+
+// admit reports whether copies of some matrices have room. If not, no product is big from now on.
+func (d *Device) admit(views []device.View) bool {
+	wanted, counted := uint64(0), map[device.View]bool{}
+	for _, v := range views {
+		if d.copies[v] == nil && !counted[v] {
+			counted[v] = true
+			wanted += uint64(wordBytes*copyWords(v)+chunkBytes-1) / chunkBytes * chunkBytes
+		}
+	}
+	if wanted == 0 || d.err != nil {
+		return true
+	}
+	free, _, err := d.context.MemoryInfo()
+	if err != nil {
+		d.fail("asking for free memory", err)
+	}
+	if wanted <= free {
+		return true
+	}
+	d.big.Extent = math.MaxInt
+	return false
+}
+
 // copyMemory is that of the copy of a matrix.
 func (d *Device) copyMemory(v device.View) (*memory, error) {
 	if m := d.copies[v]; m != nil {
 		return m, nil
 	}
-	made, err := d.Alloc(device.Word, mapWords+v.Rows*kernels.NarrowStride(v.Columns)/2)
+	made, err := d.Alloc(device.Word, copyWords(v))
 	if err != nil {
 		return nil, err
 	}
@@ -91,20 +118,31 @@ func (d *Device) besideOf(v device.View) uint64 {
 	return d.copies[v].word(mapWords)
 }
 
-// reserveCopies allocates the copies that a plan makes.
-func (d *Device) reserveCopies(p *fuse.Plan) error {
-	for _, step := range p.Middle {
-		all := step.Narrow
-		if !step.Beside.IsZero() {
-			all = append(slices.Clone(all), step.Beside)
-		}
-		for _, v := range all {
-			if _, err := d.copyMemory(v); err != nil {
-				return err
-			}
+// plan plans a program, and allocates the copies that it makes.
+func (d *Device) plan(t *fuse.Tape) (*fuse.Plan, error) {
+	p := t.Plan()
+	copies := copiesIn(p)
+	if !d.admit(copies) {
+		return t.Plan(), nil // without any
+	}
+	for _, v := range copies {
+		if _, err := d.copyMemory(v); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return p, nil
+}
+
+// copiesIn lists those that a plan makes.
+func copiesIn(p *fuse.Plan) []device.View {
+	var all []device.View
+	for _, step := range p.Middle {
+		all = append(all, step.Narrow...)
+		if !step.Beside.IsZero() {
+			all = append(all, step.Beside)
+		}
+	}
+	return all
 }
 
 // The places of W and X among the words of DenseBackward.

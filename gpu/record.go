@@ -72,7 +72,11 @@ func (d *Device) Record(body func()) (device.Program, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	program, err := d.graph(tape.Plan())
+	plan, err := d.plan(tape)
+	if err != nil {
+		return nil, err
+	}
+	program, err := d.graph(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +126,6 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 	}
 	stages, err := d.uploadStages(p.Begin)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.reserveCopies(p); err != nil {
 		return nil, err
 	}
 	parts := parts{shares: shares, stages: stages}

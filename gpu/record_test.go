@@ -107,6 +107,35 @@ func TestSharedSumsChangeNoBit(t *testing.T) {
 	}
 }
 
+// TestCopiesWithoutRoom: where copies have no room, products round what they read, recorded or not.
+func TestCopiesWithoutRoom(t *testing.T) {
+	const n, megabyte = 800, 1 << 20 // matrices of 2.4 MiB, copies of 1.2
+	cudatest.Set(t, "SOFTDRIVER_MEMORY", 11*megabyte+int(cudatest.Read(t).BytesAllocated))
+	for _, recorded := range []bool{false, true} {
+		dev := open(t, gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 16}})
+		var views [3]device.View
+		for i := range views {
+			memory, err := dev.Alloc(device.Float, n*n)
+			must(t, err)
+			views[i] = device.MatrixOf(memory, 0, n, n)
+		}
+		product := func() { dev.Dense(device.DenseArgs{X: views[0], W: views[1], Y: views[2]}) }
+		before := cudatest.Ran(t, kernels.Narrow.String())
+		if recorded {
+			program, err := dev.Record(product)
+			must(t, err)
+			must(t, program())
+		} else {
+			product()
+		}
+		must(t, dev.Sync())
+		if got := cudatest.Ran(t, kernels.Narrow.String()); got != before {
+			t.Errorf("recorded %t: %d copies were made", recorded, got-before)
+		}
+		must(t, dev.Close())
+	}
+}
+
 // TestRecordedStepsReadRowsOfTheHost: a run on a data set that stays in the host's memory, rows
 // and donors, leaves the parameters of one whose data set is on the device, and its steps copy
 // nothing.

@@ -9,7 +9,13 @@ import (
 
 // Choose returns how the device computes an m×n product with sums of k terms.
 func (d *Device) Choose(m, n, k int) kernels.Choice {
-	return kernels.Choose(d.class, m, n, k, d.info.Multiprocessors)
+	shape := [3]int{m, n, k}
+	c, known := d.choices[shape]
+	if !known {
+		c = kernels.Choose(d.class, m, n, k, d.info.Multiprocessors)
+		d.choices[shape] = c
+	}
+	return c
 }
 
 // ProductOf names the arithmetic of such a product, and says in what tiles (the number of their rows) it is computed,

@@ -58,8 +58,9 @@ type Device struct {
 	info       cuda.DeviceInfo
 	driver     cuda.Driver
 	options    Options
-	class      kernels.Class // of products
-	big        kernels.Big   // products whose factors are copied
+	class      kernels.Class             // of products
+	choices    map[[3]int]kernels.Choice // that were made, by shape: each weighs all tiles against each other
+	big        kernels.Big               // products whose factors are copied
 	engine     kernels.Engine
 	copies     map[device.View]*memory // of factors, in bfloat16
 	planned    bool                    // operations find the copies made
@@ -93,7 +94,7 @@ func New(ordinal int, options Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options, big: options.Big}
+	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options, big: options.Big, choices: map[[3]int]kernels.Choice{}}
 	if d.big == (kernels.Big{}) {
 		d.big = kernels.BigProducts()
 	}

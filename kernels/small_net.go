@@ -111,6 +111,34 @@ func NetIssues() []NetIssue {
 	return all
 }
 
+// ScoreIssue is a row of score_issue.tsv: the cycles of NetIssue for a block of a score net's
+// cluster, those of them in loops that have products of tensor cores, and such products.
+type ScoreIssue struct {
+	Kernel                string
+	Layers                string
+	Batch                 int
+	Cycles, Loops, Tensor int
+}
+
+//go:embed score_issue.tsv
+var scoreIssueTable string
+
+// ScoreIssues lists the score nets whose instructions are counted.
+func ScoreIssues() []ScoreIssue {
+	var all []ScoreIssue
+	for i, line := range strings.Split(strings.TrimSpace(scoreIssueTable), "\n") {
+		var n ScoreIssue
+		if i < 2 { // what the table is, and the names of its columns
+			continue
+		}
+		if _, err := fmt.Sscan(line, &n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Loops, &n.Tensor); err != nil {
+			panicf("score_issue.tsv: %q: %v", line, err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
 // NetWords are the words of a small net, by name: those of the step, of a layer, of a
 // stage.
 func NetWords() (step, layer, stage []Parameter) {

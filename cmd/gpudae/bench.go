@@ -22,7 +22,7 @@ import (
 
 func (p *program) benchCommand() *cli.Command {
 	names := grid{}
-	for _, w := range allWorkloads() {
+	for _, w := range predictedWorkloads() {
 		names.add(w.name, w.doc)
 	}
 	machine := defaultMachine()
@@ -95,6 +95,9 @@ func (p *program) bench(c *cli.Context) error {
 	names, table := append(c.Args().Slice(), c.StringSlice("workload")...), workloads()
 	if c.Bool("predict") || len(names) > 0 {
 		table = allWorkloads()
+	}
+	if c.Bool("predict") {
+		table = predictedWorkloads()
 	}
 	chosen, err := chooseWorkloads(table, names)
 	if err != nil {

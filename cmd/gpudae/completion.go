@@ -232,7 +232,7 @@ func argumentWords(app *cli.App, l *commandLine) []candidate {
 			list = append(list, candidate{s.Name, s.Description})
 		}
 	case "WORKLOAD":
-		for _, w := range allWorkloads() {
+		for _, w := range predictedWorkloads() {
 			list = append(list, candidate{w.name, ""})
 		}
 	}

@@ -9,11 +9,13 @@ import (
 
 // What is assumed beside the data sheet, until it has been measured.
 const (
-	nodeSeconds  = 1.3e-6  // from one dependent node of a graph to the next
-	panelSeconds = 0.09e-6 // in which a block adds 16 terms at least: a barrier, loads and products, which wait for each other
-	ofTensor     = 0.6     // share of a tile's rate (kernels.Tile) which is reached of a tensor core's, through mma.sync
-	copied       = 0.55    // share of a tensor core's rate where factors are copied to bfloat16 before
-	byWarpgroup  = 0.72    // and wgmma multiplies them
+	nodeSeconds    = 1.3e-6  // from one dependent node of a graph to the next
+	panelSeconds   = 0.09e-6 // in which a block adds 16 terms at least: a barrier, loads and products, which wait for each other
+	ofTensor       = 0.6     // share of a tile's rate (kernels.Tile) which is reached of a tensor core's, through mma.sync
+	copied         = 0.55    // share of a tensor core's rate where factors are copied to bfloat16 before
+	byWarpgroup    = 0.72    // and wgmma multiplies them
+	clusterBarrier = 500     // cycles in which a score net's blocks wait for each other
+	clusterBytes   = 64      // that a block reads of what others have written, a cycle
 )
 
 // Assumptions is a line that a reader of a prediction should see.
@@ -31,7 +33,9 @@ func Assumptions() string {
 		fmt.Sprintf("of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma, and no more than 16 terms in %.2f µs; ",
 			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*panelSeconds) +
 		fmt.Sprintf("%.1f µs for blocks of %d×%d to add up the sums of four shares; ", 1e6*kernels.Medium.Meet(4, GPUs()[0].clock()), kernels.Medium.Side(), kernels.Medium.Side()) +
-		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing"
+		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
+		fmt.Sprintf("a score net so too, but for tensor cores at %.0f %% of their rate, %d cycles a barrier of its cluster, and %d bytes a cycle from the second-level cache to a block",
+			100*ofTensor, clusterBarrier, clusterBytes)
 }
 
 // Bound is what a launch or a step waits for most.
@@ -114,6 +118,36 @@ func OneKernel(g GPU, class kernels.Class, graph Step, widths []int, batch int) 
 		return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: micros, Bound: ByIssue, Launches: []Cost{only}}
 	}
 	return graph
+}
+
+// OneCluster is OneKernel of a score net's step (kernels.ScoreIssues).
+func OneCluster(g GPU, class kernels.Class, graph Step, widths []int, batch int) Step {
+	layers := strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
+	kernel, ok := kernels.ScoreNet(class.On(g.version()))
+	for _, n := range kernels.ScoreIssues() {
+		if ok && g.Capability == "9.0" && n.Kernel == kernel.String() && n.Layers == layers && n.Batch == batch {
+			return scoreNet(g, graph, n, widths)
+		}
+	}
+	return graph
+}
+
+// scoreNet is the step of a score net, a cluster of blocks: what its busiest scheduler issues, where loops with
+// products wait for tensor cores; what a block reads that others have written; and two barriers of the cluster.
+func scoreNet(g GPU, graph Step, n kernels.ScoreIssue, widths []int) Step {
+	const blocks, schedulers, multiplications = kernels.ClusterBlocks, 4, 16 * 8 * 16 // of a product
+	perCycle := ofTensor * g.rate(kernels.BFloat16) / (2 * float64(schedulers*g.Multiprocessors) * g.clock())
+	loops := max(float64(n.Loops), float64(n.Tensor)*multiplications/perCycle)
+	read := 0
+	for i, out := range widths[1:] {
+		rows, columns := roundUp(out, 16), roundUp(widths[i], 16)
+		read += 4*rows*columns + 4*rows*(columns+4) // all blocks' parts of an eighth of the gradient; weights
+	}
+	cycles := float64(n.Cycles-n.Loops) + loops + float64(read)/clusterBytes + 2*clusterBarrier
+	micros := 1e6 * (cycles/g.clock() + nodeSeconds/netSteps)
+	only := Cost{Kernel: n.Kernel, Rows: n.Batch, Columns: widths[0], Blocks: blocks, Waves: 1, Filled: blocks / float64(g.Multiprocessors),
+		FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, blocks, kernels.NetThreads, 0)}
+	return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: 1e6 * float64(n.Cycles) / g.clock(), Bound: ByIssue, Launches: []Cost{only}}
 }
 
 // cost prices one launch.

@@ -2,6 +2,8 @@ package roofline
 
 import (
 	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"gpudae/device"
@@ -175,5 +177,38 @@ func TestOneKernel(t *testing.T) {
 	}
 	if other := OneKernel(GPUs()[1], kernels.Float32, graph, []int{64, 128, 16, 128, 64}, 32); other.Nodes != graph.Nodes {
 		t.Errorf("the %s has not the memory for one kernel", GPUs()[1].Name)
+	}
+}
+
+// TestScoreNetIsOneKernel: the score nets of the count are one launch on an H100, no quicker than their
+// instructions, and no slower than those with each product of tensor cores waited for, what is read, and 1,000
+// cycles of barriers; on an A100, which has no clusters, they are a graph.
+func TestScoreNetIsOneKernel(t *testing.T) {
+	g := GPUs()[0]
+	graph := Step{Nodes: 11, Micros: 40, FLOPs: 1000}
+	for _, n := range kernels.ScoreIssues() {
+		var widths []int
+		for _, w := range strings.Split(n.Layers, "-") {
+			width, err := strconv.Atoi(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			widths = append(widths, width)
+		}
+		class := kernels.Float32
+		if n.Kernel == kernels.ScoreNetBF16.String() {
+			class = kernels.BFloat16
+		}
+		one := OneCluster(g, class, graph, widths, n.Batch)
+		least, most := float64(n.Cycles)/1980, (float64(n.Cycles)+7.3*float64(n.Tensor)+400_000/64+1000)/1980
+		if one.Nodes != 1 || one.Launches[0].Kernel != n.Kernel || one.FLOPs != graph.FLOPs || one.Bound != ByIssue || one.Micros < least || one.Micros > most {
+			t.Errorf("%s at %d is %d nodes of %.2f µs by %s, want one of %.2f to %.2f", n.Layers, n.Batch, one.Nodes, one.Micros, one.Bound, least, most)
+		}
+		if other := OneCluster(GPUs()[1], kernels.Float32, graph, widths, n.Batch); other.Nodes != graph.Nodes {
+			t.Errorf("the %s has no clusters", GPUs()[1].Name)
+		}
+		if other := OneCluster(g, kernels.Strict, graph, widths, n.Batch); other.Nodes != graph.Nodes {
+			t.Errorf("there are no products of strict")
+		}
 	}
 }

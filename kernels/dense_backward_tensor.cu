@@ -11,7 +11,7 @@
 
 using namespace gpudae;
 
-extern "C" __global__ void __launch_bounds__(128) dense_backward_nn_tf32x3_32(
+extern "C" __global__ void __launch_bounds__(128, 5) dense_backward_nn_tf32x3_32(
     int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const float* __restrict__ w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const float* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
     float* __restrict__ dbias, float* __restrict__ squares, int64_t dx_shares, int64_t dx_depth, int64_t dw_shares, int64_t dw_depth, float* partial,

@@ -322,7 +322,7 @@ struct Products {
     __shared__ Rule shared;
     tiles = table, rule = &shared;
     for (int t = threadIdx.x; t < n.tiles; t += kNetThreads) {
-      const Placed of = placed(n, t);
+      const Placed of = score::placed(n, t);
       const NetLayer& l = *of.layer;
       table[t] = {int(l.w) + of.unit * width(l) + of.input / 2, int(l.x + of.input * n.stride), deltas(l) + of.unit * int(n.stride), int16_t(width(l)),
                   int16_t(l.weight < n.decayed)};
@@ -350,7 +350,7 @@ struct Products {
     for (int j = 0; j < kHeldPieces; ++j) {
       if (j < mine) {
         const int piece = own(j);
-        const Placed of = placed(n, piece / 2);
+        const Placed of = score::placed(n, piece / 2);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int unit = of.unit + lane() / 4 + e / 2 * 8, input = of.input + piece % 2 * 8 + lane() % 4 * 2 + e % 2;

@@ -238,6 +238,9 @@ func TestGraphUpdate(t *testing.T) {
 
 // TestDescribe: a device is described as the driver does.
 func TestDescribe(t *testing.T) {
+	if _, err := cuda.OpenDriver(); err != nil {
+		t.Fatal(err)
+	}
 	info, err := cuda.Describe(0)
 	if err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ gpu-bundle:
 
 # The same under the sanitizers and the access checker, the software driver's own
 # tests, and the script that gathers evidence on a GPU.
-SANITIZED = "Conformance|Tensor|SharedSumsOf|SmallNetIs|SmallNetFollows|SmallNetKeeps|StepIsEnded"
+SANITIZED = "Conformance|Tensor|SharedSumsOf|SmallNetIs|SmallNetFollows|SmallNetKeeps|StepIsEnded|ScoreNetOf|ScoreNetFollows|ScoreNetHasTheNoise"
 check-cuda: test-cuda
 	$(MAKE) -C cuda/softdriver test
 	$(MAKE) -C cuda/softdriver VARIANT=asan

@@ -372,6 +372,27 @@ func (n *issueNet) wide(at turn) int {
 	return 2
 }
 
+// others is the part of a warp's tiles that have other inputs than its tile before.
+func (n *issueNet) others(warp int) float64 {
+	tiles, others, before := 0, 0, -1
+	first, inputs := 0, 0 // of the layer, among all
+	for l := range len(n.layers) - 1 {
+		columns, rows := n.extents(l)
+		for t := range rows / 16 * columns / 16 {
+			if (first+t)%netWarps != warp {
+				continue
+			}
+			input := inputs + t%(columns/16)
+			if tiles++; input != before {
+				others++
+			}
+			before = input
+		}
+		first, inputs = first+rows/16*columns/16, inputs+columns/16
+	}
+	return float64(others) / float64(max(1, tiles))
+}
+
 // share is how many of n things that warps take in turn one warp has.
 func share(n, warp int) float64 { return float64(max(0, (n-warp+netWarps-1)/netWarps)) }
 
@@ -437,6 +458,7 @@ var issueRules = func() []rule {
 			return math.Ceil(float64(n.layers[0]/4*padded(n.batch)/2) / (32 * netWarps))
 		}},
 		{`^if \(!(drawn|products.has_loss)`, often(0)},
+		{`^if \(x_place != kept`, func(n *issueNet, at turn) float64 { return n.others(at.warp) }},
 		{`^else of if \(Batch == 32`, often(0)},
 		{`^else of if \(act == kReLU`, func(n *issueNet, at turn) float64 { return oneIf(!at.backward) }},
 		{`^else of else if \(last`, func(n *issueNet, at turn) float64 { return oneIf(at.layer < len(n.layers)-2) }},

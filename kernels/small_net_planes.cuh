@@ -97,9 +97,9 @@ struct alignas(16) LaneReads {
   __device__ static int weights(int lane) { return lane * 4; }
 };
 
-__device__ inline LaneReads lane_reads(const Planes& planes, int lane) {
+__device__ inline void set_reads(LaneReads& reads, const Planes& planes, int lane) {
   const int m = lane / 8, row = lane % 8 * 4;  // of ldmatrix's four blocks, and the row of it
-  return {(m / 2 + m % 2 * 2) * kBlockWords + row, m % 2 * planes.octet() + m / 2 * planes.low() + row, m % 2 * planes.octet() + m / 2 * kBlockWords + row,
+  reads = {(m / 2 + m % 2 * 2) * kBlockWords + row, m % 2 * planes.octet() + m / 2 * planes.low() + row, m % 2 * planes.octet() + m / 2 * kBlockWords + row,
           m / 2 * planes.octet() + m % 2 * kBlockWords + row};
 }
 
@@ -212,45 +212,55 @@ struct Gradient {
 
   __device__ Gradient(const float* memory, const Planes& planes, const LaneReads& lane) : deltas(memory + lane.delta), inputs(memory + lane.input), low(planes.low()) {}
 
-  // Factors are those of a plane, 16 rows of the minibatch.
-  struct Factors {
-    uint32_t delta[4], x[4];
+  // Kept are the inputs of 32 rows that were read last, and where: shared memory is what
+  // the update waits for.
+  struct Kept {
+    int place;
+    uint32_t high[2][4], low[2][4];
   };
-  __device__ static Factors read(const float* delta, const float* x) {
-    Factors f;
-    ldmatrix(f.delta, delta), ldmatrix(f.x, x);
-    return f;
-  }
 
   __device__ static void add(float (&sums)[2][4], const uint32_t (&delta)[4], const uint32_t (&x)[4]) {
     const uint32_t left[2] = {x[0], x[1]}, right[2] = {x[2], x[3]};
     mma_bf16(sums[0], delta, left), mma_bf16(sums[1], delta, right);
   }
-  __device__ static void add_small(float (&sums)[2][4], const Factors& high, const Factors& small) {
-    add(sums, high.delta, small.x), add(sums, small.delta, high.x);
+  // add_small reads the small deltas, and adds what they and the small inputs are factors of.
+  __device__ void add_small(float (&sums)[2][4], const float* delta, const uint32_t (&high)[4], const uint32_t (&x)[4], const uint32_t (&x_low)[4]) const {
+    uint32_t small[4];
+    ldmatrix(small, delta + low);
+    add(sums, high, x_low), add(sums, small, x);
   }
 
   // run takes all rows of the minibatch, of the units at a place of memory and the inputs at
-  // another; those of two steps, if there are no more, are read once.
+  // another.
   template <int Batch>
-  __device__ void run(int delta_place, int x_place, int batch, float (&sums)[2][4]) const {
+  __device__ void run(int delta_place, int x_place, int batch, Kept& kept, float (&sums)[2][4]) const {
     constexpr int kStep = 2 * kBlockWords;
     const float *delta = deltas + delta_place, *x = inputs + x_place;
     if (Batch == 32) {
-      const Factors first = read(delta, x), second = read(delta + kStep, x + kStep);
-      if (Exact) add_small(sums, first, read(delta + low, x + low)), add_small(sums, second, read(delta + low + kStep, x + low + kStep));
-      add(sums, first.delta, first.x), add(sums, second.delta, second.x);
+      if (x_place != kept.place) {
+        kept.place = x_place;
+        ldmatrix(kept.high[0], x), ldmatrix(kept.high[1], x + kStep);
+        if (Exact) ldmatrix(kept.low[0], x + low), ldmatrix(kept.low[1], x + low + kStep);
+      }
+      uint32_t first[4], second[4];
+      ldmatrix(first, delta), ldmatrix(second, delta + kStep);
+      if (Exact) add_small(sums, delta, first, kept.high[0], kept.low[0]), add_small(sums, delta + kStep, second, kept.high[1], kept.low[1]);
+      add(sums, first, kept.high[0]), add(sums, second, kept.high[1]);
       return;
     }
     const int end = batch / 16 * kStep;
+    uint32_t high[4], of_x[4], x_low[4];
     if (Exact) {
 #pragma unroll 1
-      for (int i = 0; i < end; i += kStep) add_small(sums, read(delta + i, x + i), read(delta + i + low, x + i + low));
+      for (int i = 0; i < end; i += kStep) {
+        ldmatrix(high, delta + i), ldmatrix(of_x, x + i), ldmatrix(x_low, x + i + low);
+        add_small(sums, delta + i, high, of_x, x_low);
+      }
     }
 #pragma unroll 1
     for (int i = 0; i < end; i += kStep) {
-      const Factors f = read(delta + i, x + i);
-      add(sums, f.delta, f.x);
+      ldmatrix(high, delta + i), ldmatrix(of_x, x + i);
+      add(sums, high, of_x);
     }
   }
 };

@@ -171,7 +171,7 @@ struct TensorProducts {
     const float unit = unit_of(int(n.rule), n.beta2.value);
     if (threadIdx.x == 0) shared->unit = unit, shared->per_square = 1 / (unit * unit);
     if (threadIdx.x == 0) shared->precision = precision, shared->slope = -precision * precision, shared->entropy = logf(n.sigma.value) + kHalfLogTwoPi;
-    if (threadIdx.x < kWarp) shared->lane[threadIdx.x] = lane_reads(planes(), int(threadIdx.x));
+    if (threadIdx.x < kWarp) set_reads(shared->lane[threadIdx.x], planes(), int(threadIdx.x));
     for (int t = threadIdx.x; t < n.tiles; t += kNetThreads) {
       const Placed of = placed(n, t);
       const NetLayer& l = *of.layer;
@@ -465,9 +465,11 @@ struct TensorProducts {
     return false;
   }
 
-  __device__ Fragment gradient(const Gradient<Exact>& product, const NetTile& t) const {
+  using Kept = typename Gradient<Exact>::Kept;
+
+  __device__ Fragment gradient(const Gradient<Exact>& product, const NetTile& t, Kept& kept) const {
     Fragment sums = {};
-    product.template run<Batch>(t.delta, t.x, batch(), sums.at);
+    product.template run<Batch>(t.delta, t.x, batch(), kept, sums.at);
     return sums;
   }
 
@@ -505,9 +507,10 @@ struct TensorProducts {
   __device__ float squares(const float* memory) const {
     const int lane = this->lane();
     const Gradient<Exact> product(memory, planes(), places(lane));
+    Kept kept = {-1, {}, {}};
     float sum = 0;
 #pragma unroll 1
-    for (int t = warp(); t < n.tiles; t += kNetWarps) sum += squared(gradient(product, shared->tile[t]));
+    for (int t = warp(); t < n.tiles; t += kNetWarps) sum += squared(gradient(product, shared->tile[t], kept));
 #pragma unroll 1
     for (int u = warp() * 16; u < n.units; u += kNetWarps * 16) {
       const float g = bias_gradient(product, u, lane);
@@ -527,9 +530,9 @@ struct TensorProducts {
   // update_tile takes a step on the weights of a warp's j-th tile and adds the squares of their gradients to sum.
   // Padding has no gradient and stays 0.
   template <bool Plain>
-  __device__ void update_tile(const Update& u, int j, const TileRule& rule, Held& h, float& sum) const {
+  __device__ void update_tile(const Update& u, int j, const TileRule& rule, Kept& kept, Held& h, float& sum) const {
     const NetTile t = u.tile[j * kNetWarps];
-    const Fragment g = gradient(u.product, t);
+    const Fragment g = gradient(u.product, t, kept);
 #pragma unroll
     for (int e = 0; e < 8; ++e) rule.apply<Plain>(h.theta.at[e / 4][e % 4], h.m.at[e / 4][e % 4], h.v.at[e / 4][e % 4], g.at[e / 4][e % 4], t.decays, sum);
     put_weights(u.weights + j * kNetWarps * kTileWords, u.lane, h.theta.at);
@@ -539,16 +542,17 @@ struct TensorProducts {
   __device__ float update_tiles(float* memory, const TileRule& rule) {
     const int mine = this->mine(), lane = this->lane(), warp = this->warp();
     const Update u = {Gradient<Exact>(memory, planes(), places(lane)), shared->tile + warp, weights(memory, warp), lane};
+    Kept kept = {-1, {}, {}};
     float sum = 0;
 #pragma unroll
     for (int j = 0; j < kHeldTiles; ++j) {
-      if (j < mine) update_tile<Plain>(u, j, rule, held[j], sum);
+      if (j < mine) update_tile<Plain>(u, j, rule, kept, held[j], sum);
     }
 #pragma unroll 1
     for (int j = kHeldTiles; j < mine; ++j) {
       float* const at = quads(j, 0);
       Held h = get_held(at);
-      update_tile<Plain>(u, j, rule, h, sum);
+      update_tile<Plain>(u, j, rule, kept, h, sum);
       put_held(at, h);
     }
     return sum;

@@ -332,3 +332,19 @@ func parameterSizes(info []byte) map[int]int {
 	}
 	return sizes
 }
+
+// TestEveryKernelHasItsResources: the table says of each kernel what it takes on each architecture, so that
+// a launch has an occupancy wherever it is predicted.
+func TestEveryKernelHasItsResources(t *testing.T) {
+	for _, sm := range []int{80, 86, 89, 90, 100, 120} {
+		table := ResourcesOn(sm)
+		for id := range Count {
+			if r, ok := table[id.String()]; !ok || r.Registers == 0 {
+				t.Errorf("sm_%d: kernels/resources.tsv has no registers of %s; run scripts/cuda-build record", sm, id)
+			}
+		}
+		if len(table) != int(Count) {
+			t.Errorf("sm_%d: kernels/resources.tsv has %d kernels, the manifest %d", sm, len(table), Count)
+		}
+	}
+}

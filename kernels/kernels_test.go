@@ -18,7 +18,7 @@ import (
 )
 
 // definition matches an entry point: launch bound, name, parameters.
-var definition = regexp.MustCompile(`extern "C" __global__ void (?:GPUDAE_CLUSTER\(\d+\) )?__launch_bounds__\((\d+)(?:, \d+)?\) (\w+)\(([^)]*)\)`)
+var definition = regexp.MustCompile(`extern "C" __global__ void (?:[A-Z_]+\(\d+\) )?__launch_bounds__\((\d+)(?:, \d+)?\) (\w+)\(([^)]*)\)`)
 
 type entry struct {
 	file       string
@@ -180,7 +180,7 @@ func TestNetWordsMatchSource(t *testing.T) {
 	if want := fmt.Sprintf("kBlocks = %d, kHeldPieces = %d, kMostTiles = %d;", ClusterBlocks, pieces, smallnet.MostClusterTiles); !strings.Contains(cluster, want) {
 		t.Errorf("score_net.cu does not say %s", want)
 	}
-	if want := fmt.Sprintf("GPUDAE_CLUSTER(%d) __launch_bounds__(%d, 1) score_net_bf16x3(", ClusterBlocks, threads); !strings.Contains(read(t, "score_net.cu"), want) {
+	if want := fmt.Sprintf("_CLUSTER(%d) __launch_bounds__(%d, 1) score_net_bf16x3(", ClusterBlocks, threads); !strings.Contains(read(t, "score_net.cu"), want) {
 		t.Errorf("score_net.cu does not say %s", want)
 	}
 }

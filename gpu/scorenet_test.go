@@ -42,40 +42,14 @@ func scoreCases() []smallCase {
 }
 
 // scoreClasses are the classes with a kernel of score nets.
-var scoreClasses = []struct {
-	class          kernels.Class
-	kernel         kernels.ID
-	loss, gradient float64
-}{
+var scoreClasses = []netClass{
 	{kernels.Float32, kernels.ScoreNetBF16x3, 1e-4, 1e-5},
 	{kernels.BFloat16, kernels.ScoreNetBF16, 1e-2, 1e-2},
 }
 
 // TestScoreNetFollowsTheReference: in each class the loss curves are the reference's.
 func TestScoreNetFollowsTheReference(t *testing.T) {
-	for _, c := range scoreCases() {
-		want := c.run(t, reference.New())
-		for _, class := range scoreClasses {
-			t.Run(fmt.Sprintf("%s, %s", c.name, class.class), func(t *testing.T) {
-				dev := open(t, gpu.Options{Class: class.class})
-				defer dev.Close()
-				got := c.run(t, dev)
-				if how := dev.RecordedAs(); !strings.HasPrefix(how, fmt.Sprintf("one kernel for many steps, %s in ", class.kernel)) {
-					t.Fatal(how)
-				}
-				for i, row := range want.History {
-					within(t, fmt.Sprintf("loss of epoch %d", i+1), got.History[i].TrainLoss, row.TrainLoss, class.loss)
-					within(t, fmt.Sprintf("norm of epoch %d", i+1), got.History[i].GradNorm, row.GradNorm, 10*class.loss)
-					if !math.IsNaN(row.ValLoss) {
-						within(t, fmt.Sprintf("validation of epoch %d", i+1), got.History[i].ValLoss, row.ValLoss, class.loss)
-					}
-				}
-				if got.Skipped != want.Skipped || c.name == "spikes" && got.Skipped == 0 {
-					t.Errorf("%d steps skipped, by the reference %d", got.Skipped, want.Skipped)
-				}
-			})
-		}
-	}
+	followTheReference(t, scoreCases(), scoreClasses)
 }
 
 // TestScoreNetHasTheGradient: what one step of plain gradient descent adds to the parameters is
@@ -109,17 +83,7 @@ func TestScoreNetHasTheGradient(t *testing.T) {
 		}
 		start, want := step(kernels.Strict, 1e-30), step(kernels.Strict, 100)
 		for _, class := range scoreClasses {
-			got := step(class.class, 100)
-			var off, norm float64
-			for i := range want {
-				off, norm = off+math.Pow(float64(got[i]-want[i]), 2), norm+math.Pow(float64(want[i]-start[i]), 2)
-			}
-			relative := math.Sqrt(off / norm)
-			bound := class.gradient * float64(2*len(c.model.Hidden))
-			t.Logf("%s, %s: %.1e of %.0e", c.name, class.class, relative, bound)
-			if !(relative <= bound) || relative == 0 {
-				t.Errorf("%s, %s: the gradient is off by %.1e of its norm, more than %.0e or not at all", c.name, class.class, relative, bound)
-			}
+			class.hasGradient(t, &c, start, want, step(class.class, 100))
 		}
 	}
 }

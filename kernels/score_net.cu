@@ -35,6 +35,7 @@
 // Geometry: OneCluster, with dynamic shared memory. Launched by a program of Device.Record.
 #include "cluster.cuh"
 #include "draws.cuh"
+#include "halves.cuh"
 #include "mma.cuh"
 #include "small_net.cuh"
 
@@ -87,35 +88,10 @@ struct ScoreState {
   uint32_t level[kNetRows];
 };
 
-// Halves are two numbers as sums of two of bfloat16, of which high is the larger.
-struct Halves {
-  uint32_t high, low;
-};
-
-__device__ inline float lower(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ inline float upper(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
-
-__device__ inline Halves halve(float x, float y) {
-  const uint32_t high = to_bf16(x, y);
-  return {high, to_bf16(x - lower(high), y - upper(high))};
-}
-
 // halves_at is a row's number at i.
 __device__ inline float halves_at(const float* row, int batch, int i) {
   const uint32_t* at = reinterpret_cast<const uint32_t*>(row) + i / 2;
   return i % 2 ? upper(at[0]) + upper(at[batch / 2]) : lower(at[0]) + lower(at[batch / 2]);
-}
-
-// in_turn is v[e] = f(e, v[e]), with the code of f there once.
-template <int N, class F>
-__device__ inline void in_turn(float (&v)[N], const F& f) {
-#pragma unroll 1
-  for (int e = 0; e < N; ++e) {
-    const float x = f(e, v[0]);
-#pragma unroll
-    for (int i = 0; i + 1 < N; ++i) v[i] = v[i + 1];
-    v[N - 1] = x;
-  }
 }
 
 // put stores a number of a row of inputs or deltas.
@@ -250,20 +226,6 @@ struct alignas(16) Tile {
   int16_t decays;
 };
 
-// Placed is a tile by its layer.
-struct Placed {
-  const NetLayer* layer;
-  int unit, input;
-};
-
-__device__ inline Placed placed(const SmallNet& n, int tile) {
-  int l = 0;
-  while (l + 1 < n.layers && tile >= n.layer[l + 1].tile) ++l;
-  const NetLayer& layer = n.layer[l];
-  const int across = int(layer.columns) / 16, t = tile - int(layer.tile);
-  return {&layer, t / across * 16, t % across * 16};
-}
-
 // Rule is the update of a weight, the same formula for every optimiser (see
 // optimizer.cuh):
 //
@@ -322,7 +284,7 @@ struct Products {
     __shared__ Rule shared;
     tiles = table, rule = &shared;
     for (int t = threadIdx.x; t < n.tiles; t += kNetThreads) {
-      const Placed of = score::placed(n, t);
+      const Placed of = placed(n, t);
       const NetLayer& l = *of.layer;
       table[t] = {int(l.w) + of.unit * width(l) + of.input / 2, int(l.x + of.input * n.stride), deltas(l) + of.unit * int(n.stride), int16_t(width(l)),
                   int16_t(l.weight < n.decayed)};
@@ -350,7 +312,7 @@ struct Products {
     for (int j = 0; j < kHeldPieces; ++j) {
       if (j < mine) {
         const int piece = own(j);
-        const Placed of = score::placed(n, piece / 2);
+        const Placed of = placed(n, piece / 2);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           const int unit = of.unit + lane() / 4 + e / 2 * 8, input = of.input + piece % 2 * 8 + lane() % 4 * 2 + e % 2;

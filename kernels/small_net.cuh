@@ -403,6 +403,33 @@ __device__ inline float likelihood(const Products& products, const SmallNet& n, 
   }
 }
 
+// Placed is a tile by its layer.
+struct Placed {
+  const NetLayer* layer;
+  int unit, input;
+};
+
+// placed is the tile, where tiles are of 16×16.
+__device__ inline Placed placed(const SmallNet& n, int tile) {
+  int l = 0;
+  while (l + 1 < n.layers && tile >= n.layer[l + 1].tile) ++l;
+  const NetLayer& layer = n.layer[l];
+  const int across = int(layer.columns) / 16, t = tile - int(layer.tile);
+  return {&layer, t / across * 16, t % across * 16};
+}
+
+// in_turn is v[e] = f(e, v[e]), with the code of f there once.
+template <int N, class F>
+__device__ inline void in_turn(float (&v)[N], const F& f) {
+#pragma unroll 1
+  for (int e = 0; e < N; ++e) {
+    const float x = f(e, v[0]);
+#pragma unroll
+    for (int i = 0; i + 1 < N; ++i) v[i] = v[i + 1];
+    v[N - 1] = x;
+  }
+}
+
 // find_bias is where a unit's bias lies in the arenas, -1 if it is padding; bias_place is
 // the same, once begin has found it.
 __device__ inline int find_bias(const SmallNet& n, int unit) {

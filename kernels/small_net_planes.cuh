@@ -12,25 +12,12 @@
 // constants.
 #pragma once
 
-#include "mma.cuh"
+#include "halves.cuh"
 #include "reduce.cuh"
 
 namespace gpudae {
 
 constexpr int kBlockWords = 32, kTileWords = 2 * 4 * kBlockWords;
-
-// Halves are two numbers as sums of two of bfloat16, of which high is the larger.
-struct Halves {
-  uint32_t high, low;
-};
-
-__device__ inline float lower(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ inline float upper(uint32_t pair) { return __uint_as_float(pair & 0xFFFF0000u); }
-
-__device__ inline Halves halve(float x, float y) {
-  const uint32_t high = to_bf16(x, y);
-  return {high, to_bf16(x - lower(high), y - upper(high))};
-}
 
 // positive has all bits of each half of a pair that is more than 0, where none is below.
 __device__ inline uint32_t positive(uint32_t pair) {

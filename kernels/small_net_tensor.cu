@@ -30,37 +30,11 @@ namespace gpudae {
 
 constexpr int kHeldTiles = 5, kNetTiles = 232;
 
-// in_turn is v[e] = f(e, v[e]), with the code of f there once.
-template <int N, class F>
-__device__ inline void in_turn(float (&v)[N], const F& f) {
-#pragma unroll 1
-  for (int e = 0; e < N; ++e) {
-    const float x = f(e, v[0]);
-#pragma unroll
-    for (int i = 0; i + 1 < N; ++i) v[i] = v[i + 1];
-    v[N - 1] = x;
-  }
-}
-
 // NetTile is a tile of 16×16 weights: places in shared memory of the rows of deltas and inputs that
 // its gradient is the product of.
 struct alignas(16) NetTile {
   int delta, x, decays, none;  // which is 0: four words are read at once
 };
-
-// Placed is a tile by its layer.
-struct Placed {
-  const NetLayer* layer;
-  int unit, input;
-};
-
-__device__ inline Placed placed(const SmallNet& n, int tile) {
-  int l = 0;
-  while (l + 1 < n.layers && tile >= n.layer[l + 1].tile) ++l;
-  const NetLayer& layer = n.layer[l];
-  const int across = int(layer.columns) / 16, t = tile - int(layer.tile);
-  return {&layer, t / across * 16, t % across * 16};
-}
 
 // Fragment is what a thread has of a matrix of the size of a tile: (g + 8·h, 8·f + 2p + c)
 // at [f][2·h + c].

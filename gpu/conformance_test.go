@@ -11,6 +11,9 @@ import (
 	"gpudae/kernels"
 )
 
+// ofSums is the memory in bytes that a device keeps for sums that blocks share.
+const ofSums = 4 * (kernels.MostPartial + kernels.MostTickets)
+
 // open returns the first GPU: a real one, or the software driver's. These tests
 // are compiled where there should be one, so its absence is a failure.
 func open(t testing.TB, options gpu.Options) *gpu.Device {

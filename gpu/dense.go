@@ -149,26 +149,19 @@ func (d *Device) meeting(kernel productKernel, words []uint64) []uint64 {
 	if !kernel.shared {
 		return append(words, 0, 0)
 	}
-	if d.tickets == 0 && d.err == nil {
-		d.openMeeting()
-	}
 	return append(words, uint64(d.partial), uint64(d.tickets))
 }
 
-// openMeeting allocates as much as any launch needs, when the first one does. Launches that are being
-// planned are not captured yet, so they may cause it too.
-func (d *Device) openMeeting() {
-	partial, err := d.arena.take(kernels.MostPartial * wordBytes)
-	if err == nil {
-		d.partial = partial
-		d.tickets, err = d.arena.take(kernels.MostTickets * wordBytes)
+// openMeeting allocates as much as any launch needs. It is there before anything else, so that what is free
+// afterwards is free for a run.
+func (d *Device) openMeeting() (err error) {
+	if d.partial, err = d.arena.take(kernels.MostPartial * wordBytes); err != nil {
+		return err
 	}
-	if err == nil {
-		err = d.context.Zero(d.tickets, kernels.MostTickets)
+	if d.tickets, err = d.arena.take(kernels.MostTickets * wordBytes); err != nil {
+		return err
 	}
-	if err != nil {
-		d.fail("allocating partial sums of products", err)
-	}
+	return d.context.Zero(d.tickets, kernels.MostTickets)
 }
 
 // backward is the work that the arguments describe.

@@ -151,6 +151,11 @@ func (d *Device) prepare(ordinal int) error {
 	if d.partials, err = d.arena.take(kernels.MostShareBlocks * wordBytes); err != nil {
 		return err
 	}
+	if d.class != kernels.Strict { // which shares no sums
+		if err := d.openMeeting(); err != nil {
+			return err
+		}
+	}
 	if err := d.toDevice.open(d.context); err != nil {
 		return err
 	}

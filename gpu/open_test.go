@@ -170,7 +170,7 @@ func TestDataLargerThanTheDevice(t *testing.T) {
 		for _, register := range []int{1, 0} {
 			t.Run(fmt.Sprintf("%s, registered %d", name, register), func(t *testing.T) {
 				want := minibatchOf(t, open(t, gpu.Options{}), table, batch, false)
-				cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18)
+				cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18+ofSums)
 				cudatest.Set(t, "SOFTDRIVER_REGISTER", register)
 				before := cudatest.Read(t)
 				got := minibatchOf(t, open(t, gpu.Options{}), table, batch, true)

@@ -110,7 +110,7 @@ func TestSharedSumsChangeNoBit(t *testing.T) {
 // TestCopiesWithoutRoom: where copies have no room, products round what they read, recorded or not.
 func TestCopiesWithoutRoom(t *testing.T) {
 	const n, megabyte = 800, 1 << 20 // matrices of 2.4 MiB, copies of 1.2
-	cudatest.Set(t, "SOFTDRIVER_MEMORY", 11*megabyte+int(cudatest.Read(t).BytesAllocated))
+	cudatest.Set(t, "SOFTDRIVER_MEMORY", 11*megabyte+ofSums+int(cudatest.Read(t).BytesAllocated))
 	for _, recorded := range []bool{false, true} {
 		dev := open(t, gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 16}})
 		var views [3]device.View
@@ -145,7 +145,7 @@ func TestRecordedStepsReadRowsOfTheHost(t *testing.T) {
 	dev := open(t, gpu.Options{Graphs: true})
 	want := c.run(t, dev)
 	must(t, dev.Close())
-	cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18)
+	cudatest.Set(t, "SOFTDRIVER_MEMORY", 9<<18+ofSums)
 	without := open(t, gpu.Options{Graphs: true})
 	defer without.Close()
 	before := cudatest.Read(t).ToDevice

@@ -70,23 +70,10 @@ func (n *Net) layOutPasses(p Products, shared int) {
 // factors of products, and need no padding.
 func (n *Net) layOutRows(p Products, rows int) {
 	n.Floats, n.Units, n.Tiles, n.Mask = 0, 0, 0, -1
-	take := func(floats int) (at int) {
-		at = n.Floats
-		n.Floats += floats
-		return at
-	}
 	n.Batch = roundUp(rows, p.Tile)
 	n.Stride = n.Batch + 4
-	matrix := func(units int) int { return take(roundUp(units, p.Tile) * n.Stride) }
-	for i := range n.Layers {
-		l := &n.Layers[i]
-		l.Columns, l.Rows = roundUp(l.In, p.Tile), roundUp(l.Out, p.Tile)
-		l.W = take(l.Rows * (l.Columns + 4))
-		l.Tile, l.Unit = n.Tiles, n.Units
-		n.Tiles += l.Rows / p.Tile * l.Columns / p.Tile
-		n.Units += l.Rows
-	}
-	n.Biases = take(4 * n.Units)
+	matrix := func(units int) int { return n.take(roundUp(units, p.Tile) * n.Stride) }
+	n.placeWeights(p, func(columns int) int { return columns + 4 })
 	x := matrix(n.Layers[0].In)
 	for i := range n.Layers {
 		l := &n.Layers[i]
@@ -97,11 +84,11 @@ func (n *Net) layOutRows(p Products, rows int) {
 	n.Deltas = n.Floats - last.Unit*n.Stride
 	if n.keepsInputs() {
 		n.Deltas = n.Floats
-		take(last.Unit * n.Stride)
+		n.take(last.Unit * n.Stride)
 	}
-	take(last.Rows * n.Stride)
+	n.take(last.Rows * n.Stride)
 	features := n.Gather.X.Columns
-	n.Clean, n.Corrupted = take(features*n.Stride), take(features*n.Stride)
+	n.Clean, n.Corrupted = n.take(features*n.Stride), n.take(features*n.Stride)
 }
 
 // keepsInputs reports whether the slope of an activation is a function of its input, which then

@@ -232,28 +232,15 @@ func (n *Net) SharedBytes() int { return 4 * n.Floats }
 // layOut places everything in shared memory; small_net.cuh says what. Where factors are
 // apart, x̃ and the last layer's output take turns in a matrix of float32.
 func (n *Net) layOut(p Products) {
-	take := func(floats int) (at int) {
-		at = n.Floats
-		n.Floats += floats
-		return at
-	}
 	n.Batch = roundUp(n.Gather.X.Rows, p.Tile)
 	n.Stride = odd(n.Batch)
 	apart, width := n.Stride, odd // of factors and of weights
 	if p.Apart {
 		n.Stride, apart, width = n.Batch+8, n.Batch, func(n int) int { return n }
 	}
-	matrix := func(units int) int { return take(roundUp(units, p.Tile) * n.Stride) }
-	factor := func(units int) int { return take(roundUp(units, p.Tile) * apart) }
-	for i := range n.Layers {
-		l := &n.Layers[i]
-		l.Columns, l.Rows = roundUp(l.In, p.Tile), roundUp(l.Out, p.Tile)
-		l.W = take(l.Rows * width(l.Columns))
-		l.Tile, l.Unit = n.Tiles, n.Units
-		n.Tiles += l.Rows / p.Tile * l.Columns / p.Tile
-		n.Units += l.Rows
-	}
-	n.Biases = take(4 * n.Units)
+	matrix := func(units int) int { return n.take(roundUp(units, p.Tile) * n.Stride) }
+	factor := func(units int) int { return n.take(roundUp(units, p.Tile) * apart) }
+	n.placeWeights(p, width)
 	features, last := n.Gather.X.Columns, &n.Layers[len(n.Layers)-1]
 	n.Clean, n.Mask = matrix(features), -1
 	if !n.Likelihood.Mask.IsZero() {
@@ -272,11 +259,31 @@ func (n *Net) layOut(p Products) {
 		}
 		x = l.Y
 	}
-	n.Deltas = take(n.Units * apart)
+	n.Deltas = n.take(n.Units * apart)
 	last.Y = n.Deltas + last.Unit*n.Stride
 	if p.Apart {
 		last.Y = n.Corrupted
 	}
+}
+
+// take places so many floats behind the others.
+func (n *Net) take(floats int) (at int) {
+	at = n.Floats
+	n.Floats += floats
+	return at
+}
+
+// placeWeights places weights, of rows so wide for so many columns, and what biases need.
+func (n *Net) placeWeights(p Products, width func(columns int) int) {
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		l.Columns, l.Rows = roundUp(l.In, p.Tile), roundUp(l.Out, p.Tile)
+		l.W = n.take(l.Rows * width(l.Columns))
+		l.Tile, l.Unit = n.Tiles, n.Units
+		n.Tiles += l.Rows / p.Tile * l.Columns / p.Tile
+		n.Units += l.Rows
+	}
+	n.Biases = n.take(4 * n.Units)
 }
 
 // roundUp is the next multiple.

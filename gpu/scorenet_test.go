@@ -83,7 +83,7 @@ func TestScoreNetHasTheGradient(t *testing.T) {
 		}
 		start, want := step(kernels.Strict, 1e-30), step(kernels.Strict, 100)
 		for _, class := range scoreClasses {
-			class.hasGradient(t, &c, start, want, step(class.class, 100))
+			class.hasGradient(t, c.name, 2*len(c.model.Hidden), start, want, step(class.class, 100))
 		}
 	}
 }
@@ -241,15 +241,7 @@ func TestScoreNetOfAnyWidths(t *testing.T) {
 			}
 			p.rate = 100
 			params, _ := p.train(t, dev, 1)
-			var off, norm float64
-			for i := range want {
-				off, norm = off+math.Pow(float64(params[i]-want[i]), 2), norm+math.Pow(float64(want[i]-p.params[i]), 2)
-			}
-			relative, bound := math.Sqrt(off/norm), class.gradient*float64(len(p.widths)-1)
-			t.Logf("%s, %s: %.1e of %.0e", name, class.class, relative, bound)
-			if !(relative <= bound) || relative == 0 {
-				t.Errorf("%s, %s: the gradient is off by %.1e of its norm, more than %.0e or not at all", name, class.class, relative, bound)
-			}
+			class.hasGradient(t, name, len(p.widths)-1, p.params, want, params)
 			if err := dev.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -284,39 +276,16 @@ func TestScoreNetHasTheNoise(t *testing.T) {
 // TestScoreNetTakesOneLaunch: a hundred steps are one launch, in which the host neither waits nor
 // copies.
 func TestScoreNetTakesOneLaunch(t *testing.T) {
-	dev := open(t, gpu.Options{})
-	defer dev.Close()
 	c := scoreCases()[0]
 	c.model.Hidden, c.table = []int{4}, wave(2000, 2)
 	c.change = func(c *train.Config) { c.Batch, c.Val, c.Epochs = 20, 0, 1 }
-	kernel := kernels.ScoreNetBF16x3.String()
-	before, ran := cudatest.Read(t), cudatest.Ran(t, kernel)
-	result := c.run(t, dev)
-	if n := cudatest.Ran(t, kernel) - ran; n != 1 || result.Steps != 100 {
-		t.Errorf("%d steps took %d launches of the kernel", result.Steps, n)
-	}
-	if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 0 {
-		t.Errorf("a run of a score net launched %d graphs", queued.GraphLaunches)
-	}
+	c.takesOneLaunch(t, kernels.ScoreNetBF16x3, 100)
 }
 
 // TestScoreNetInAnyOrder: whatever the order of threads and blocks, a run ends at the same weights.
 func TestScoreNetInAnyOrder(t *testing.T) {
 	c := scoreCases()[1]
-	var want *train.Result
-	for seed := range 20 { // 0 is the plain order, with blocks side by side
-		cudatest.Set(t, "SOFTDRIVER_SEED", seed)
-		dev := open(t, gpu.Options{})
-		got := c.run(t, dev)
-		if err := dev.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if seed == 0 {
-			want = got
-		} else if i := firstDifference(got.Params, want.Params); i >= 0 {
-			t.Fatalf("threads in order %d: parameter %d is %g, in plain order %g", seed, i, got.Params[i], want.Params[i])
-		}
-	}
+	c.inAnyOrder(t, kernels.Float32, 20)
 }
 
 // TestScoreNetWantsClusters: without them, or without products of the class, a score net is a

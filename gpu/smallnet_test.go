@@ -220,23 +220,24 @@ func TestSmallNetHasTheGradient(t *testing.T) {
 		}
 		start, want := step(kernels.Strict, 1e-30), step(kernels.Strict, 100)
 		for _, class := range netClasses {
-			class.hasGradient(t, &c, start, want, step(class.class, 100))
+			class.hasGradient(t, c.name, 2*len(c.model.Hidden), start, want, step(class.class, 100))
 		}
 	}
 }
 
-// hasGradient holds what one step of plain gradient descent has added to start against what it is in strict.
-func (class netClass) hasGradient(t *testing.T, c *smallCase, start, want, got []float32) {
+// hasGradient holds what one step of plain gradient descent has added to start, for so many layers, against
+// what it should have added.
+func (class netClass) hasGradient(t *testing.T, name string, layers int, start, want, got []float32) {
 	t.Helper()
 	var off, norm float64
 	for i := range want {
 		off, norm = off+math.Pow(float64(got[i]-want[i]), 2), norm+math.Pow(float64(want[i]-start[i]), 2)
 	}
 	relative := math.Sqrt(off / norm)
-	bound := class.gradient * float64(2*len(c.model.Hidden))
-	t.Logf("%s, %s: %.1e of %.0e", c.name, class.class, relative, bound)
+	bound := class.gradient * float64(layers)
+	t.Logf("%s, %s: %.1e of %.0e", name, class.class, relative, bound)
 	if !(relative <= bound) || relative == 0 {
-		t.Errorf("%s, %s: the gradient is off by %.1e of its norm, more than %.0e or not at all", c.name, class.class, relative, bound)
+		t.Errorf("%s, %s: the gradient is off by %.1e of its norm, more than %.0e or not at all", name, class.class, relative, bound)
 	}
 }
 
@@ -282,19 +283,24 @@ func TestSmallNetHasOneArithmetic(t *testing.T) {
 // TestSmallNetTakesOneLaunch: more than a hundred steps are one launch, in which the
 // host neither waits nor copies.
 func TestSmallNetTakesOneLaunch(t *testing.T) {
-	dev := open(t, gpu.Options{})
-	defer dev.Close()
 	c := smallCases()[0]
 	c.model.Hidden, c.table = []int{4}, wave(1280, 4)
 	c.change = func(c *train.Config) { c.Batch, c.Val, c.Epochs = 10, 0, 1 }
-	kernel := kernels.Net(kernels.Float32).String()
-	before, ran := cudatest.Read(t), cudatest.Ran(t, kernel)
+	c.takesOneLaunch(t, kernels.Net(kernels.Float32), 128)
+}
+
+// takesOneLaunch trains for so many steps, which are one launch of the kernel and no graph.
+func (c *smallCase) takesOneLaunch(t *testing.T, kernel kernels.ID, steps uint64) {
+	t.Helper()
+	dev := open(t, gpu.Options{})
+	defer dev.Close()
+	before, ran := cudatest.Read(t), cudatest.Ran(t, kernel.String())
 	result := c.run(t, dev)
-	if n := cudatest.Ran(t, kernel) - ran; n != 1 || result.Steps != 128 {
+	if n := cudatest.Ran(t, kernel.String()) - ran; n != 1 || result.Steps != steps {
 		t.Errorf("%d steps took %d launches of the kernel", result.Steps, n)
 	}
 	if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 0 {
-		t.Errorf("a run of a small net launched %d graphs", queued.GraphLaunches)
+		t.Errorf("the run launched %d graphs", queued.GraphLaunches)
 	}
 }
 
@@ -303,19 +309,25 @@ func TestSmallNetTakesOneLaunch(t *testing.T) {
 func TestSmallNetInAnyOrderOfThreads(t *testing.T) {
 	c := smallCases()[1]
 	for _, class := range []kernels.Class{kernels.Strict, kernels.Float32} {
-		var want *train.Result
-		for seed := range 6 { // 0 is the plain order
-			cudatest.Set(t, "SOFTDRIVER_SEED", seed)
-			dev := open(t, gpu.Options{Class: class})
-			got := c.run(t, dev)
-			if err := dev.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if seed == 0 {
-				want = got
-			} else if i := firstDifference(got.Params, want.Params); i >= 0 {
-				t.Errorf("%s, threads in order %d: parameter %d is %g, in plain order %g", class, seed, i, got.Params[i], want.Params[i])
-			}
+		c.inAnyOrder(t, class, 6)
+	}
+}
+
+// inAnyOrder trains with threads and blocks in so many orders, of which the first is the plain one.
+func (c *smallCase) inAnyOrder(t *testing.T, class kernels.Class, orders int) {
+	t.Helper()
+	var want *train.Result
+	for seed := range orders {
+		cudatest.Set(t, "SOFTDRIVER_SEED", seed)
+		dev := open(t, gpu.Options{Class: class})
+		got := c.run(t, dev)
+		if err := dev.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if seed == 0 {
+			want = got
+		} else if i := firstDifference(got.Params, want.Params); i >= 0 {
+			t.Errorf("%s, threads in order %d: parameter %d is %g, in plain order %g", class, seed, i, got.Params[i], want.Params[i])
 		}
 	}
 }

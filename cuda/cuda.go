@@ -77,8 +77,9 @@ func Open(ordinal int) (*Context, error) {
 }
 
 func (c *Context) makeStream() (err error) {
-	if err := cu.SetCurrentContext(c.context); err != nil {
-		return failed("cuCtxSetCurrent", err, "device %d", int(c.device))
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
 	}
 	c.stream, err = cu.MakeStream(cu.NonBlocking)
 	return failed("cuStreamCreate", err, "device %d", int(c.device))

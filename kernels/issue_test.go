@@ -34,18 +34,24 @@ func TestIssue(t *testing.T) {
 	table := "# Issue cycles of a step of a small net on sm_90, by static count (issue_test.go), written by scripts/cuda-build record.\nkernel\tlayers\tbatch\tcycles\ttensor\n"
 	for _, n := range []issueNet{{layers: []int{64, 128, 16, 128, 64}, batch: 32}} {
 		cycles, tensor := n.busiest(t, regions)
-		table += fmt.Sprintf("%s\t%s\t%d\t%d\t%d\n", SmallNetBF16x3, strings.Trim(strings.ReplaceAll(fmt.Sprint(n.layers), " ", "-"), "[]"), n.batch, cycles, tensor)
+		table += fmt.Sprintf("%s\t%s\t%d\t%d\t%d\n", SmallNetBF16x3, Hyphenated(n.layers), n.batch, cycles, tensor)
 		if cycles > mostIssue {
 			t.Errorf("a step of %v at batch %d issues %d instructions a scheduler, more than %d", n.layers, n.batch, cycles, mostIssue)
 		}
 	}
+	isRecorded(t, "issue.tsv", table)
+}
+
+// isRecorded compares a table with that of a file, which it writes first if asked to.
+func isRecorded(t *testing.T, file, table string) {
+	t.Helper()
 	if os.Getenv("SMALL_NET_RECORD") != "" {
-		if err := os.WriteFile("issue.tsv", []byte(table), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(table), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if recorded := read(t, "issue.tsv"); recorded != table {
-		t.Errorf("issue.tsv has\n%s, the count is\n%s", recorded, table)
+	if recorded := read(t, file); recorded != table {
+		t.Errorf("%s has\n%s, the count is\n%s", file, recorded, table)
 	}
 }
 

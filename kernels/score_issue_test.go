@@ -29,17 +29,10 @@ func TestScoreIssue(t *testing.T) {
 			{widths: []int{2, 128, 128, 128, 2}, batch: 512, passes: 2},
 		} {
 			c := n.busiest(t, regions)
-			table += fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%d\n", kernel, strings.Trim(strings.ReplaceAll(fmt.Sprint(n.widths), " ", "-"), "[]"), n.batch, c.cycles, c.loops, c.tensor)
+			table += fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%d\n", kernel, Hyphenated(n.widths), n.batch, c.cycles, c.loops, c.tensor)
 		}
 	}
-	if os.Getenv("SMALL_NET_RECORD") != "" {
-		if err := os.WriteFile("score_issue.tsv", []byte(table), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if recorded := read(t, "score_issue.tsv"); recorded != table {
-		t.Errorf("score_issue.tsv has\n%s, the count is\n%s", recorded, table)
-	}
+	isRecorded(t, "score_issue.tsv", table)
 }
 
 var (

@@ -97,18 +97,7 @@ var issueTable string
 
 // NetIssues lists the nets whose instructions are counted.
 func NetIssues() []NetIssue {
-	var all []NetIssue
-	for i, line := range strings.Split(strings.TrimSpace(issueTable), "\n") {
-		var n NetIssue
-		if i < 2 { // what the table is, and the names of its columns
-			continue
-		}
-		if _, err := fmt.Sscan(line, &n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Tensor); err != nil {
-			panicf("issue.tsv: %q: %v", line, err)
-		}
-		all = append(all, n)
-	}
-	return all
+	return rows("issue.tsv", issueTable, func(n *NetIssue) []any { return []any{&n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Tensor} })
 }
 
 // ScoreIssue is a row of score_issue.tsv: the cycles of NetIssue for a block of a score net's
@@ -125,18 +114,26 @@ var scoreIssueTable string
 
 // ScoreIssues lists the score nets whose instructions are counted.
 func ScoreIssues() []ScoreIssue {
-	var all []ScoreIssue
-	for i, line := range strings.Split(strings.TrimSpace(scoreIssueTable), "\n") {
-		var n ScoreIssue
-		if i < 2 { // what the table is, and the names of its columns
-			continue
+	return rows("score_issue.tsv", scoreIssueTable, func(n *ScoreIssue) []any {
+		return []any{&n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Loops, &n.Tensor}
+	})
+}
+
+// rows reads a table of counts, whose columns go to places.
+func rows[Row any](file, table string, places func(*Row) []any) []Row {
+	lines := strings.Split(strings.TrimSpace(table), "\n")[2:] // behind what the table is, and the names of its columns
+	all := make([]Row, len(lines))
+	for i, line := range lines {
+		if _, err := fmt.Sscan(line, places(&all[i])...); err != nil {
+			panicf("%s: %q: %v", file, line, err)
 		}
-		if _, err := fmt.Sscan(line, &n.Kernel, &n.Layers, &n.Batch, &n.Cycles, &n.Loops, &n.Tensor); err != nil {
-			panicf("score_issue.tsv: %q: %v", line, err)
-		}
-		all = append(all, n)
 	}
 	return all
+}
+
+// Hyphenated is the name of a net in those tables, by its layers' widths.
+func Hyphenated(widths []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
 }
 
 // NetWords are the words of a small net, by name: those of the step, of a layer, of a

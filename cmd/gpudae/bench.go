@@ -93,11 +93,11 @@ type benchOptions struct {
 
 func (p *program) bench(c *cli.Context) error {
 	names, table := append(c.Args().Slice(), c.StringSlice("workload")...), workloads()
-	if c.Bool("predict") || len(names) > 0 {
-		table = allWorkloads()
-	}
-	if c.Bool("predict") {
+	switch {
+	case c.Bool("predict"):
 		table = predictedWorkloads()
+	case len(names) > 0:
+		table = allWorkloads()
 	}
 	chosen, err := chooseWorkloads(table, names)
 	if err != nil {

@@ -58,7 +58,10 @@ func (p *program) predictSteps(ctx context.Context, g roofline.GPU, class kernel
 			}
 			continue
 		}
-		details += launchesText(w, step)
+		if launches {
+			details += launchesText(w, step)
+			continue
+		}
 		results.add(w.name, fmt.Sprint(step.Nodes), fmt.Sprintf("%.1f", float64(step.FLOPs)/1e6), fmt.Sprintf("%.1f", float64(step.Bytes)/1e6),
 			fmt.Sprintf("%.1f", step.Micros), fmt.Sprintf("%.0f", perSecond), fmt.Sprintf("%.1f", step.Floor), string(step.Bound))
 	}

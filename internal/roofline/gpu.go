@@ -31,6 +31,9 @@ func (g GPU) architecture() int {
 	return 10*major + minor
 }
 
+// resources are those of the kernels on it, by name.
+func (g GPU) resources() map[string]kernels.Resources { return kernels.ResourcesOn(g.architecture()) }
+
 // version is the compute capability in its parts.
 func (g GPU) version() (major, minor int) {
 	if _, err := fmt.Sscanf(g.Capability, "%d.%d", &major, &minor); err != nil {

@@ -63,10 +63,10 @@ func (o Occupancy) Efficiency() float64 {
 }
 
 // occupy says how a launch of so many blocks fills a GPU; dynamic shared memory is counted where a kernel always
-// takes the same. It is nil for a kernel that has not been compiled for it.
-func occupy(g GPU, kernel string, blocks, threads, dynamic int) *Occupancy {
+// takes the same. table has the GPU's kernels; it is nil for one that has not been compiled for it.
+func occupy(g GPU, table map[string]kernels.Resources, kernel string, blocks, threads, dynamic int) *Occupancy {
 	m, known := multiprocessorOf(g.Capability)
-	r, compiled := kernels.ResourcesOn(g.architecture())[kernel]
+	r, compiled := table[kernel]
 	if !known || !compiled {
 		return nil
 	}

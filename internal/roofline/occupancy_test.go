@@ -51,7 +51,7 @@ func TestEfficiency(t *testing.T) {
 // TestLaunchesHaveAnOccupancy: each GPU of the table has limits, and kernels compiled for it.
 func TestLaunchesHaveAnOccupancy(t *testing.T) {
 	for _, g := range GPUs() {
-		o := occupy(g, kernels.AdvanceU8.String(), g.Multiprocessors, 256, 0)
+		o := occupy(g, g.resources(), kernels.AdvanceU8.String(), g.Multiprocessors, 256, 0)
 		if o == nil {
 			t.Fatalf("%s: no occupancy of %s", g.Name, kernels.AdvanceU8)
 		}

@@ -2,7 +2,6 @@ package roofline
 
 import (
 	"fmt"
-	"strings"
 
 	"gpudae/kernels"
 )
@@ -81,8 +80,9 @@ func Predict(g GPU, launches []Launch) Step {
 	times := map[Bound]float64{}
 	var update int64
 	var products float64 // seconds at the data sheet's rate
+	table := g.resources()
 	for _, l := range launches {
-		c := cost(g, l)
+		c := cost(g, table, l)
 		s.FLOPs, s.Bytes, s.Micros = s.FLOPs+c.FLOPs, s.Bytes+c.Bytes, s.Micros+c.Micros
 		times[ByNodes] += 1e6 * nodeSeconds
 		times[c.Bound] += c.Micros - 1e6*nodeSeconds
@@ -107,14 +107,14 @@ const netSteps = 128
 // the static count of its instructions (kernels.NetIssues), as if it waited for nothing;
 // the step as a graph where there is no count for the GPU or the net.
 func OneKernel(g GPU, class kernels.Class, graph Step, widths []int, batch int) Step {
-	layers := strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
+	layers := kernels.Hyphenated(widths)
 	for _, n := range kernels.NetIssues() {
 		if g.Capability != "9.0" || n.Kernel != kernels.Net(class.On(g.version())).String() || n.Layers != layers || n.Batch != batch {
 			continue
 		}
 		micros := 1e6 * (float64(n.Cycles)/g.clock() + nodeSeconds/netSteps)
 		only := Cost{Kernel: n.Kernel, Rows: batch, Columns: widths[0], Blocks: 1, Waves: 1, Filled: 1 / float64(g.Multiprocessors),
-			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, 1, kernels.NetThreads, 0)}
+			FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, g.resources(), n.Kernel, 1, kernels.NetThreads, 0)}
 		return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: micros, Bound: ByIssue, Launches: []Cost{only}}
 	}
 	return graph
@@ -122,7 +122,7 @@ func OneKernel(g GPU, class kernels.Class, graph Step, widths []int, batch int) 
 
 // OneCluster is OneKernel of a score net's step (kernels.ScoreIssues).
 func OneCluster(g GPU, class kernels.Class, graph Step, widths []int, batch int) Step {
-	layers := strings.Trim(strings.ReplaceAll(fmt.Sprint(widths), " ", "-"), "[]")
+	layers := kernels.Hyphenated(widths)
 	kernel, ok := kernels.ScoreNet(class.On(g.version()))
 	for _, n := range kernels.ScoreIssues() {
 		if ok && g.Capability == "9.0" && n.Kernel == kernel.String() && n.Layers == layers && n.Batch == batch {
@@ -146,12 +146,12 @@ func scoreNet(g GPU, graph Step, n kernels.ScoreIssue, widths []int) Step {
 	cycles := float64(n.Cycles-n.Loops) + loops + float64(read)/clusterBytes + 2*clusterBarrier
 	micros := 1e6 * (cycles/g.clock() + nodeSeconds/netSteps)
 	only := Cost{Kernel: n.Kernel, Rows: n.Batch, Columns: widths[0], Blocks: blocks, Waves: 1, Filled: blocks / float64(g.Multiprocessors),
-		FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, n.Kernel, blocks, kernels.NetThreads, 0)}
+		FLOPs: graph.FLOPs, Micros: micros, Bound: ByIssue, Occupancy: occupy(g, g.resources(), n.Kernel, blocks, kernels.NetThreads, 0)}
 	return Step{GPU: g.Name, Nodes: 1, FLOPs: graph.FLOPs, Micros: micros, Floor: 1e6 * float64(n.Cycles) / g.clock(), Bound: ByIssue, Launches: []Cost{only}}
 }
 
 // cost prices one launch.
-func cost(g GPU, l Launch) Cost {
+func cost(g GPU, table map[string]kernels.Resources, l Launch) Cost {
 	blocks, threads := l.Kernel.Launch(l.Rows, l.Columns)
 	waves := (blocks + g.Multiprocessors - 1) / g.Multiprocessors
 	arithmetic, filled := productSeconds(g, l)
@@ -159,7 +159,7 @@ func cost(g GPU, l Launch) Cost {
 		filled = float64(blocks) / float64(waves*g.Multiprocessors)
 	}
 	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
-		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
+		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, table, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
 	memory := float64(c.Bytes-l.Partial) / g.Memory
 	busy := max(arithmetic, memory)
 	if l.Shares > 1 { // whose sums are still in the second-level cache

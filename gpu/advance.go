@@ -56,14 +56,20 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 	return losses, squares
 }
 
-// middle issues the operations between the beginning and the end of a program.
-func (d *Device) middle(p *fuse.Plan, s shares) {
+// middle issues the operations between the beginning and the end of a program; follows says that the end of the run before
+// has left the copies of parameters that it keeps.
+func (d *Device) middle(p *fuse.Plan, s shares, follows bool) {
 	squares := s.squares
 	d.planned = true
 	defer func() { d.planned, d.beside = false, device.View{} }()
 	for _, step := range p.Middle {
 		for _, v := range step.Narrow {
 			d.narrow(v)
+		}
+		if !follows {
+			for _, v := range step.Kept {
+				d.narrow(v)
+			}
 		}
 		d.beside = step.Beside
 		switch {
@@ -98,6 +104,11 @@ func (d *Device) uploadStages(b *fuse.Beginning) (device.Words, error) {
 	if want := len(b.Stages) * len(kernels.StageWords()); len(words) != want {
 		panic(fmt.Sprintf("gpu: %d words of stages, want %d", len(words), want))
 	}
+	return d.uploadTable(words)
+}
+
+// uploadTable puts words of 8 bytes in memory of their own.
+func (d *Device) uploadTable(words []uint64) (device.Words, error) {
 	memory, err := d.Alloc(device.Word, 2*len(words))
 	if err != nil {
 		return device.Words{}, err
@@ -119,6 +130,7 @@ func halves(words []uint64) []uint32 {
 type parts struct {
 	shares shares
 	stages device.Words
+	copies device.Words // what is left beside the parameters, if a beginning follows
 }
 
 // advance ends a step and begins one, each if it is there.
@@ -130,7 +142,7 @@ func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
 	if b != nil {
 		data := b.Gather.Data.(*dataset)
 		id, rows = data.advances, b.Gather.X.Rows
-		words = beginningWords(words, b, data, p.stages, e != nil)
+		words = d.beginningWords(words, b, data, p.stages, e != nil)
 	} else {
 		words = append(words, make([]uint64, noBeginning)...)
 	}
@@ -139,6 +151,11 @@ func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
 		blocks += kernels.UpdateBlocks(e.Update.Params.Len())
 		words = append(words, wordAddress(e.Tick.Clock), wordAddress(p.shares.ticket))
 		words = endingWords(words, e, p.shares)
+		if b != nil {
+			words = append(words, integer(len(e.Copies)), wordAddress(p.copies))
+		} else {
+			words = append(words, 0, 0) // whatever follows makes them anew
+		}
 	} else {
 		words = append(words, wordAddress(b.Gather.Clock), 0)
 		words = append(words, make([]uint64, noEnding)...)
@@ -151,20 +168,23 @@ func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
 
 // The numbers of words of a beginning of a matrix and of an end.
 const (
-	noBeginning = 19
-	noEnding    = 31
+	noBeginning = 22
+	noEnding    = 33
 )
 
 // beginningWords are those of a minibatch; ahead says that an end comes with it.
-func beginningWords(words []uint64, b *fuse.Beginning, data *dataset, stages device.Words, ahead bool) []uint64 {
+func (d *Device) beginningWords(words []uint64, b *fuse.Beginning, data *dataset, stages device.Words, ahead bool) []uint64 {
 	g := &b.Gather
 	var corrupted, mask device.View
+	besideX, besideCorrupted := d.leftOf(b, g.X), uint64(0)
 	if n := len(b.Stages); n > 0 {
 		corrupted, mask = b.Stages[0].To, b.Stages[0].Mask
+		besideCorrupted = d.leftOf(b, corrupted)
 	}
 	words = data.words(append(words, integer(g.X.Rows), integer(g.X.Columns)))
 	return append(words, integer(g.Part.Lo), integer(g.Part.Len()), flag(g.Part.Split), g.Part.Seed, flag(g.Shuffle), g.Seed, integer(g.Replicates),
-		flag(ahead), address(g.X), wordAddress(g.Index), address(corrupted), address(mask), integer(len(b.Stages)), wordAddress(stages))
+		flag(ahead), address(g.X), wordAddress(g.Index), address(corrupted), address(mask),
+		besideX, besideCorrupted, integer(kernels.NarrowStride(g.X.Columns)), integer(len(b.Stages)), wordAddress(stages))
 }
 
 // endingWords are those of the end of a step.

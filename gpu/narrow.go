@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"gpudae/cuda"
 	"gpudae/device"
@@ -14,8 +15,8 @@ import (
 )
 
 // Big products read their factors as bfloat16, in copies that kernel narrow makes: a
-// program makes one of each operand after each change of it, or the product that makes an operand leaves one beside it (package fuse
-// plans when); any other operation makes those that it needs. A copy has memory of its own from its first use until Close. Where that
+// program makes one of each operand after each change of it, or what makes an operand, a product or Advance, leaves one beside it (package
+// fuse plans when); any other operation makes those that it needs. A copy has memory of its own from its first use until Close. Where that
 // has no room, no product is big any more, and all round what they read.
 
 // isBig reports whether an m×n product with sums of k terms takes copies of its factors.
@@ -118,6 +119,30 @@ func (d *Device) besideOf(v device.View) uint64 {
 	return d.copies[v].word(mapWords)
 }
 
+// leftOf is where a beginning leaves a copy of what it makes, 0 if it does not.
+func (d *Device) leftOf(b *fuse.Beginning, v device.View) uint64 {
+	if !slices.Contains(b.Beside, v) {
+		return 0
+	}
+	return d.copies[v].word(mapWords)
+}
+
+// uploadCopies copies to the device where an end leaves copies of parameters.
+func (d *Device) uploadCopies(e *fuse.Ending) (device.Words, error) {
+	if e == nil || len(e.Copies) == 0 {
+		return device.Words{}, nil
+	}
+	var words []uint64
+	for _, v := range e.Copies {
+		begin := v.Offset - e.Update.Params.Offset
+		words = append(words, integer(begin), integer(begin+v.Len()), integer(v.Columns), integer(kernels.NarrowStride(v.Columns)), d.copies[v].word(mapWords))
+	}
+	if want := len(e.Copies) * len(kernels.CopyWords()); len(words) != want {
+		panic(fmt.Sprintf("gpu: %d words of copies, want %d", len(words), want))
+	}
+	return d.uploadTable(words)
+}
+
 // plan plans a program, and allocates the copies that it makes.
 func (d *Device) plan(t *fuse.Tape) (*fuse.Plan, error) {
 	p := t.Plan()
@@ -136,8 +161,11 @@ func (d *Device) plan(t *fuse.Tape) (*fuse.Plan, error) {
 // copiesIn lists those that a plan makes.
 func copiesIn(p *fuse.Plan) []device.View {
 	var all []device.View
+	if p.Begin != nil {
+		all = append(all, p.Begin.Beside...)
+	}
 	for _, step := range p.Middle {
-		all = append(all, step.Narrow...)
+		all = append(append(all, step.Narrow...), step.Kept...)
 		if !step.Beside.IsZero() {
 			all = append(all, step.Beside)
 		}

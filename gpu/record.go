@@ -128,8 +128,12 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := parts{shares: shares, stages: stages}
-	middle := d.launches(func() { d.middle(p, shares) })
+	copies, err := d.uploadCopies(p.End)
+	if err != nil {
+		return nil, err
+	}
+	parts := parts{shares: shares, stages: stages, copies: copies}
+	middle := d.launches(func() { d.middle(p, shares, false) })
 	begin := d.launches(func() { d.advance(p.Begin, nil, parts) })
 	end := d.launches(func() { d.advance(nil, p.End, parts) })
 	if d.err != nil {
@@ -141,10 +145,11 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 		return g, err
 	}
 	both := d.launches(func() { d.advance(p.Begin, p.End, parts) })
+	following := d.launches(func() { d.middle(p, shares, true) })
 	if g.first, g.begun, err = d.capture(begin, middle); err != nil {
 		return nil, err
 	}
-	g.next, g.steady, err = d.capture(both, middle)
+	g.next, g.steady, err = d.capture(both, following)
 	g.end = end
 	return g, err
 }

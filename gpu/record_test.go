@@ -71,6 +71,40 @@ func TestStepsOfBigProductsAreThoseOfOthers(t *testing.T) {
 	}
 }
 
+// TestCopiesAreCurrent: a run whose steps read copies that the end of the step before has left, of weights, and the beginning, of the minibatch,
+// ends with the bits of one that makes a copy before each product: through epochs, validation by averaged weights, steps that are left out, rows
+// that no quad of parameters divides, and minibatches of two sizes.
+func TestCopiesAreCurrent(t *testing.T) {
+	for _, c := range []smallCase{
+		{"averages", model.Config{Hidden: []int{29, 18}, Corruption: "gaussian:0.2", Likelihood: "gaussian"}, wave(150, 37), func(c *train.Config) { c.EMA = 0.9 }, false},
+		{"rows of quads", model.Config{Hidden: []int{20}, Activation: "gelu", Corruption: "masking:0.3", Likelihood: "bernoulli"}, someDigits, func(*train.Config) {}, false},
+		{"clean", model.Config{Hidden: []int{23}, Likelihood: "gaussian"}, wave(110, 18), func(*train.Config) {}, false},
+		{"tied", model.Config{Hidden: []int{23}, Corruption: "uniform:0.1", Likelihood: "gaussian", Tied: true}, wave(110, 21), func(*train.Config) {}, false},
+		{"spikes", model.Config{Hidden: []int{19}, Corruption: "masking:0.3", Likelihood: "gaussian"}, wave(250, 17), func(c *train.Config) { c.SkipSpikes, c.Batch, c.Epochs, c.LR = 0.8, 16, 3, 1e-5 }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, capability := range []int{80, 90} {
+				cudatest.Set(t, "SOFTDRIVER_CAPABILITY", capability)
+				options := gpu.Options{Class: kernels.BFloat16, Big: kernels.Big{Extent: 16}, Blocking: true}
+				one := open(t, options)
+				defer one.Close()
+				want := c.run(t, one)
+				options.Blocking, options.Graphs = false, true
+				dev := open(t, options)
+				defer dev.Close()
+				before := cudatest.Ran(t, kernels.Narrow.String())
+				got := c.run(t, dev)
+				if i := firstDifference(got.Params, want.Params); i >= 0 {
+					t.Errorf("on %d parameter %d is %g, and %g where each product's factors are copied before it", capability, i, got.Params[i], want.Params[i])
+				}
+				if got, most := cudatest.Ran(t, kernels.Narrow.String())-before, int(want.Steps); got >= most {
+					t.Errorf("on %d there were %d launches for copies in %d steps", capability, got, want.Steps)
+				}
+			}
+		})
+	}
+}
+
 // TestSharedSumsChangeNoBit: where sums of products are shared among blocks, a run whose steps are
 // planned launches, on a machine of few multiprocessors and on one of many, leaves the parameters of one
 // that makes each operation by itself, and the reference's losses. The cut products are a layer with its

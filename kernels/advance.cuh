@@ -3,10 +3,12 @@
 // and the clock; and a minibatch with its corruption. Either may be absent.
 //
 // The first blocks make a row each of the minibatch, the others share the parameters. The
-// block that is the last to end ticks: all others have read the clock by then.
+// block that is the last to end ticks: all others have read the clock by then. What products read as bfloat16 of either has
+// its copy written with it.
 #pragma once
 
 #include "corruption.cuh"
+#include "epilogue.cuh"
 #include "reduce.cuh"
 #include "tick.cuh"
 #include "ticket.cuh"
@@ -26,6 +28,7 @@ struct Minibatch {
   float* x;
   uint32_t* index;
   float *corrupted, *mask;  // null without stages
+  Beside beside_x, beside_corrupted;
   int64_t stages;
 };
 
@@ -129,10 +132,12 @@ __device__ inline void begin(const Minibatch& b, const NoiseStage* stages, const
     }
     const int64_t at = i * b.columns + first;
     store_quad(b.x + at, cells.count, cells.x);
+    b.beside_x(i, first, cells.count, cells.x);
     if (b.stages == 0) continue;
 #pragma unroll 1
     for (int64_t s = 0; s < b.stages; ++s) corrupt_by_kind(stages[s], b, chosen, data, cells);
     store_quad(b.corrupted + at, cells.count, cells.x);
+    b.beside_corrupted(i, first, cells.count, cells.x);
     store_quad(b.mask + at, cells.count, cells.mask);
   }
 }
@@ -147,6 +152,30 @@ struct Sum {
     return block_sum(sum);
   }
 };
+
+// ParameterCopy is a copy in bfloat16 of the parameters begin to end, as a matrix of so many columns, in words of 8 bytes that Go
+// uploads: see narrow.cu. What lies behind the end of its rows is 0 from before.
+struct ParameterCopy {
+  int64_t begin;
+  int64_t end;
+  int64_t columns;
+  int64_t stride;
+  uint16_t* to;
+};
+
+// copy_quad leaves in a copy what it has of the parameters i to i + 3. A row may end among them.
+__device__ inline void copy_quad(const ParameterCopy& c, int64_t i, const Quad& theta) {
+  if (i + 4 <= c.begin || i >= c.end) return;
+  int64_t at = i - c.begin;
+  if (c.begin % 4 == 0 && c.columns % 4 == 0) {
+    Beside{c.to, c.stride}(at / c.columns, at % c.columns, 4, theta);
+    return;
+  }
+#pragma unroll
+  for (int l = 0; l < 4; ++l, ++at) {
+    if (at >= 0 && at < c.end - c.begin) c.to[at / c.columns * c.stride + at % c.columns] = uint16_t(to_bf16(theta.at[l], 0.0f));
+  }
+}
 
 // Ending is what the end of a step is told: see update.cu and tick.cu. The mean loss is mean
 // times a sum; it and the sum of squares of the gradient are put where loss and grad_sq are.
@@ -170,6 +199,8 @@ struct Ending {
   int64_t k;
   float* log;
   int64_t entries;
+  int64_t copied;
+  const ParameterCopy* copies;
 };
 
 // Measured are the step's loss and the sum of squares of its gradient.
@@ -180,7 +211,8 @@ struct Measured {
 // measure adds them up. Every thread of the block must call it, and gets the same.
 __device__ inline Measured measure(const Ending& e) { return {e.mean * e.losses(), e.squares()}; }
 
-// update_parameters makes the block's share of the update: every so many runs of four parameters.
+// update_parameters makes the block's share of the update: every so many runs of four parameters. Where the step is left out
+// the copies are current as they are.
 __device__ inline void update_parameters(const Ending& e, const Measured& measured, const uint32_t* clock, int64_t share, int64_t shares) {
   __shared__ StepOfRule step;
   if (threadIdx.x == 0) {
@@ -189,8 +221,9 @@ __device__ inline void update_parameters(const Ending& e, const Measured& measur
   __syncthreads();
   if (step.skipped) return;
   for (int64_t i = (share * blockDim.x + threadIdx.x) * 4; i < e.n; i += shares * blockDim.x * 4) {
-    update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, e.params + i, e.grads + i, e.first ? e.first + i : nullptr,
-                e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr);
+    const Quad theta = update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, e.params + i, e.grads + i,
+                                   e.first ? e.first + i : nullptr, e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr);
+    for (int64_t c = 0; c < e.copied; ++c) copy_quad(e.copies[c], i, theta);
   }
 }
 

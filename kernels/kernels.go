@@ -147,10 +147,10 @@ const (
 	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer weights, pointer losses, " +
 		"pointer by_column, pointer d_params, float scale, "
 	oneFeature = likelihood + "float sigma"
-	advance    = part + ", int shuffle, uint seed, int replicates, int ahead, pointer x, pointer index, pointer corrupted, pointer mask, int stages, pointer stage, " +
+	advance    = part + ", int shuffle, uint seed, int replicates, int ahead, pointer x, pointer index, pointer corrupted, pointer mask, pointer copy_x, pointer copy_corrupted, int copy_stride, int stages, pointer stage, " +
 		"pointer clock, pointer ticket, int n, int kind, int nesterov, float beta1, float beta2, float epsilon, float weight_decay, int decayed, float clip, float decay, " +
 		"pointer rates, pointer losses, int loss_terms, float mean, pointer squares, int square_terms, pointer loss, pointer grad_sq, int guarded, pointer spikes, " +
-		"float spike_limit, pointer params, pointer grads, pointer first, pointer second, pointer ema, int examples, pointer values, int k, pointer log, int entries"
+		"float spike_limit, pointer params, pointer grads, pointer first, pointer second, pointer ema, int examples, pointer values, int k, pointer log, int entries, int copied, pointer copies"
 	draws = "uint seed, uint stream, uint stage, int replicates, pointer index, pointer clock"
 )
 

@@ -46,8 +46,8 @@ __device__ inline StepOfRule step_of_rule(const Hyper& hyper, float clip, float 
 }
 
 // update_quad updates the first four of count parameters, of which decay concerns the first
-// decayed; the moments and the average may be null.
-__device__ inline void update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, float* params,
+// decayed, and returns them; the moments and the average may be null.
+__device__ inline Quad update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, float* params,
                                    const float* grads, float* first, float* second, float* ema) {
   Quad theta = load_quad(params, count), m = {}, v = {};
   const Quad g = load_quad(grads, count);
@@ -61,11 +61,12 @@ __device__ inline void update_quad(int kind, const StepOfRule& step, int64_t cou
   store_quad(params, count, theta);
   if (first) store_quad(first, count, m);
   if (second) store_quad(second, count, v);
-  if (!ema) return;
+  if (!ema) return theta;
   Quad average = load_quad(ema, count);
 #pragma unroll
   for (int l = 0; l < 4; ++l) average.at[l] = step.average * average.at[l] + (1.0f - step.average) * theta.at[l];
   store_quad(ema, count, average);
+  return theta;
 }
 
 }  // namespace gpudae

@@ -8,7 +8,8 @@
 //	an Ending, and the Beginning after it     where both follow the same clock
 //
 // Where products want their factors as bfloat16, it says which operands have to be copied before which
-// operation: those of which no copy was made since an operation has written them. What such a product has made is copied by it.
+// operation: those of which no copy was made since an operation has written them. What such a product has made is copied by it,
+// minibatch and corruption by the Beginning, and parameters, for a run that follows in the same launch, by the Ending.
 //
 // Of intermediate results it does without, one is observable: the losses of the rows, where
 // only their sum is asked for. The order of additions changes for that sum, and for the sum of
@@ -69,11 +70,22 @@ func (p *Plan) Overlaps() bool {
 	return true
 }
 
+// inputs lists the minibatch and, if it is corrupted, that: what a layer may read; nothing without a beginning.
+func (b *Beginning) inputs() []device.View {
+	if b == nil {
+		return nil
+	}
+	if len(b.Stages) == 0 {
+		return []device.View{b.Gather.X}
+	}
+	return []device.View{b.Gather.X, b.Stages[0].To}
+}
+
 // makes lists what a beginning writes.
 func (b *Beginning) makes() []device.View {
-	made := []device.View{b.Gather.X}
+	made := b.inputs()
 	if len(b.Stages) > 0 {
-		made = append(made, b.Stages[0].To, b.Stages[0].Mask)
+		made = append(made, b.Stages[0].Mask)
 	}
 	return made
 }
@@ -81,6 +93,7 @@ func (b *Beginning) makes() []device.View {
 // Step is one of Issue, an operation by itself, Loss and Backward.
 type Step struct {
 	Narrow   []device.View // of which copies are made before, since there are none or they have changed
+	Kept     []device.View // so too, but in a run whose beginning shares a launch with the end of the one before, which has left them
 	Beside   device.View   // the result of products that read copies, of which they leave one beside it; or absent
 	Issue    func()
 	Loss     *Loss
@@ -91,6 +104,7 @@ type Step struct {
 type Beginning struct {
 	Gather device.GatherArgs
 	Stages []device.CorruptArgs
+	Beside []device.View // of what it makes, matrices of which it leaves a copy
 }
 
 // Loss is a dense layer whose output becomes the gradient by it at once; the sum of the
@@ -109,6 +123,7 @@ type Ending struct {
 	GradSq  device.View // out [1, 1]
 	Update  device.UpdateArgs
 	Tick    device.TickArgs
+	Copies  []device.View // of the parameters, matrices of which it leaves a copy where the next run begins in the same launch
 }
 
 // Plan makes the plan of the program.
@@ -123,9 +138,12 @@ func (t *Tape) Plan() *Plan {
 		p.End.Squares = device.View{}
 	}
 	made := copies{results: map[device.View]int{}, narrows: t.Narrows}
+	for _, v := range p.Begin.inputs() {
+		made.results[v] = byBeginning
+	}
 	for i := 0; i < len(middle); i++ {
 		var step Step
-		step.Narrow = made.before(middle[i], p.Middle)
+		step.Narrow = made.before(middle[i], p)
 		made.after(middle[i])
 		result := made.result(middle[i])
 		if loss := lossAt(middle, i, p.End); loss != nil {
@@ -142,6 +160,9 @@ func (t *Tape) Plan() *Plan {
 			made.results[result] = len(p.Middle)
 		}
 		p.Middle = append(p.Middle, step)
+	}
+	if p.Overlaps() {
+		p.keep(middle)
 	}
 	return p
 }
@@ -285,7 +306,7 @@ func onlyByLayers(operations []any, gradient device.View) bool {
 	}
 	length := 0
 	for i, v := range stored {
-		if v.Memory != gradient.Memory || v.Offset < gradient.Offset || v.Offset+v.Len() > gradient.Offset+gradient.Len() {
+		if !within(v, gradient) {
 			return false
 		}
 		for _, other := range stored[:i] {

@@ -228,3 +228,66 @@ func TestCopiesAreOfWhatHasChanged(t *testing.T) {
 		}
 	}
 }
+
+// TestStepsLeaveCopiesForTheNext: the copy of the layer's input comes from the launch that makes it, and those of weights from the one that
+// updates them, if nothing else writes them in between; where the next step does not begin in that launch, each step makes them.
+func TestStepsLeaveCopiesForTheNext(t *testing.T) {
+	noisy := model.Config{Corruption: "masking:0.3", Likelihood: "gaussian"}
+	clean := model.Config{Corruption: "none", Likelihood: "gaussian"}
+	scale := func(d *tape, n *model.Net) {
+		again := &tape{Device: d.Device}
+		for i, o := range d.Operations() {
+			if a, ok := o.(device.DenseArgs); ok && i == 2 { // the first layer
+				put(again, device.CombineArgs{Alpha: 0.5, A: a.W, Dst: a.W})
+			}
+			put(again, o)
+		}
+		d.Tape = again.Tape
+	}
+	otherClock := func(d *tape, n *model.Net) {
+		again := &tape{Device: d.Device}
+		for _, o := range d.Operations() {
+			if g, ok := o.(device.GatherArgs); ok {
+				g.Clock.Offset++
+				o = g
+			}
+			if c, ok := o.(device.CorruptArgs); ok {
+				c.Clock.Offset++
+				o = c
+			}
+			put(again, o)
+		}
+		d.Tape = again.Tape
+	}
+	for name, c := range map[string]struct {
+		config      model.Config
+		extra       []func(*tape, *model.Net)
+		kept, fresh int // weights
+	}{
+		"corrupted":      {config: noisy, kept: 4},
+		"clean":          {config: clean, kept: 4},
+		"tied":           {config: model.Config{Corruption: "none", Likelihood: "gaussian", Tied: true}, kept: 2},
+		"scaled weights": {noisy, []func(*tape, *model.Net){scale}, 3, 1},
+		"another clock":  {noisy, []func(*tape, *model.Net){otherClock}, 0, 4},
+	} {
+		d := step(t, c.config, c.extra...)
+		d.Narrows = func(operation any) []device.View {
+			return fuse.Factors(operation, func(m, n, k int) bool { return true })
+		}
+		p := d.Plan()
+		var kept, fresh []device.View
+		for _, s := range p.Middle {
+			kept, fresh = append(kept, s.Kept...), append(fresh, s.Narrow...)
+		}
+		input := p.Begin.Gather.X
+		if len(p.Begin.Stages) > 0 {
+			input = p.Begin.Stages[0].To
+		}
+		if !slices.Equal(p.Begin.Beside, []device.View{input}) {
+			t.Errorf("%s: the beginning leaves copies of %v, want %v", name, p.Begin.Beside, input)
+		}
+		if len(kept) != c.kept || len(fresh) != c.fresh || !slices.Equal(p.End.Copies, kept) {
+			t.Errorf("%s: the end leaves copies of %v, of which %v are read by the next step, which makes those of %v; want %d and %d", name, p.End.Copies, kept, fresh, c.kept, c.fresh)
+		}
+	}
+}

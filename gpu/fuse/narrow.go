@@ -38,19 +38,25 @@ type copies struct {
 	results map[device.View]int // what a step has made that can leave a copy beside it, and no operation has written since
 }
 
+// byBeginning is in the place of a step's number that of the plan's Beginning.
+const byBeginning = -1
+
 // before returns those of an operation's operands that have to be copied for it, each once. What a step has made is
 // copied by that.
-func (c *copies) before(operation any, steps []Step) []device.View {
+func (c *copies) before(operation any, p *Plan) []device.View {
 	var missing []device.View
 	for _, v := range c.operands(operation) {
 		if slices.Contains(c.current, v) {
 			continue
 		}
 		c.current = append(c.current, v)
-		if by, ok := c.results[v]; ok {
-			steps[by].Beside = v
-		} else {
+		switch by, ok := c.results[v]; {
+		case !ok:
 			missing = append(missing, v)
+		case by == byBeginning:
+			p.Begin.Beside = append(p.Begin.Beside, v)
+		default:
+			p.Middle[by].Beside = v
 		}
 	}
 	return missing
@@ -68,6 +74,22 @@ func (c *copies) after(operation any) {
 	written := func(v device.View) bool { return writes(operation, v) }
 	c.current = slices.DeleteFunc(c.current, written)
 	maps.DeleteFunc(c.results, func(v device.View, _ int) bool { return written(v) })
+}
+
+// keep leaves to the end the copies of those parameters that no operation before it writes: what it makes of them is what
+// the next run reads.
+func (p *Plan) keep(operations []any) {
+	for i := range p.Middle {
+		s := &p.Middle[i]
+		s.Narrow = slices.DeleteFunc(s.Narrow, func(v device.View) bool {
+			kept := within(v, p.End.Update.Params) && !slices.ContainsFunc(operations, func(o any) bool { return writes(o, v) })
+			if kept {
+				s.Kept = append(s.Kept, v)
+				p.End.Copies = append(p.End.Copies, v)
+			}
+			return kept
+		})
+	}
 }
 
 // result is what products make that read copies; absent for any other operation.

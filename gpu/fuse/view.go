@@ -16,6 +16,11 @@ func same(a, b device.View) bool {
 	return !a.IsZero() && a.Memory == b.Memory && a.Offset == b.Offset && a.Len() == b.Len()
 }
 
+// within reports whether all elements of a view are another's.
+func within(v, of device.View) bool {
+	return v.Memory == of.Memory && v.Offset >= of.Offset && v.Offset+v.Len() <= of.Offset+of.Len()
+}
+
 var viewType = reflect.TypeFor[device.View]()
 
 // touches reports whether an operation reads or writes elements of a view.

@@ -31,8 +31,8 @@ func (c *Counter) plan(p *fuse.Plan) {
 	}
 }
 
-// middle counts what lies between beginning and end, and returns the number of sums by block
-// that are left for the end.
+// middle counts what lies between beginning and end in a step that follows another, which has left copies of parameters, and
+// returns the number of sums by block that are left for the end.
 func (c *Counter) middle(p *fuse.Plan) (shares int) {
 	c.planned = true
 	defer func() { c.planned, c.beside = false, device.View{} }()
@@ -92,6 +92,9 @@ func beginning(l *Launch, b *fuse.Beginning) {
 			l.Written += bytes(s.To, s.Mask)
 		}
 	}
+	for _, v := range b.Beside {
+		l.Written += copyBytes(v)
+	}
 }
 
 // ending adds the blocks and the traffic of an update and a tick, with so many sums by block.
@@ -106,4 +109,7 @@ func ending(l *Launch, e *fuse.Ending, shares int) {
 		l.Read += bytes(e.Losses)
 	}
 	l.Written += state + kept
+	for _, v := range e.Copies {
+		l.Written += copyBytes(v)
+	}
 }

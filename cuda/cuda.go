@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"unsafe"
 
 	"gorgonia.org/cu"
 )
@@ -127,4 +128,43 @@ func (c *Context) Synchronize() error {
 		return err
 	}
 	return failed("cuStreamSynchronize", c.stream.Synchronize(), "")
+}
+
+// Use makes the context current on a thread and hands its stream, a CUstream, to use, for libraries that
+// work with the driver's contexts and streams. The stream must not be kept.
+func (c *Context) Use(use func(stream unsafe.Pointer) error) error {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return err
+	}
+	return use(unsafe.Pointer(c.handle()))
+}
+
+// Time waits until the device is done with what body queues, and returns the seconds that this took it.
+func (c *Context) Time(body func() error) (seconds float64, err error) {
+	defer runtime.UnlockOSThread()
+	if err := c.enter(); err != nil {
+		return 0, err
+	}
+	var events [2]cu.Event
+	for i := range events {
+		if events[i], err = cu.MakeEvent(cu.DefaultEvent); err != nil {
+			return 0, failed("cuEventCreate", err, "")
+		}
+		defer cu.DestroyEvent(&events[i])
+	}
+	if err := failed("cuEventRecord", events[0].Record(c.stream), ""); err != nil {
+		return 0, err
+	}
+	if err := body(); err != nil {
+		return 0, err
+	}
+	if err := failed("cuEventRecord", events[1].Record(c.stream), ""); err != nil {
+		return 0, err
+	}
+	if err := failed("cuEventSynchronize", events[1].Synchronize(), ""); err != nil {
+		return 0, err
+	}
+	milliseconds, err := events[0].Elapsed(events[1])
+	return milliseconds / 1000, failed("cuEventElapsedTime", err, "")
 }

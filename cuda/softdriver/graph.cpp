@@ -40,7 +40,7 @@ bool same_form(const Graph& a, const Graph& b) {
   for (size_t i = 0; i < a.nodes.size(); ++i) in_a[a.nodes[i].get()] = i, in_b[b.nodes[i].get()] = i;
   for (size_t i = 0; i < a.nodes.size(); ++i) {
     const Node &x = *a.nodes[i], &y = *b.nodes[i];
-    if (x.kind != y.kind || x.function != y.function || x.after.size() != y.after.size()) return false;
+    if (x.kind != y.kind || x.function != y.function || x.library != y.library || x.after.size() != y.after.size()) return false;
     for (size_t k = 0; k < x.after.size(); ++k) {
       if (in_a[x.after[k]] != in_b[y.after[k]]) return false;
     }
@@ -134,7 +134,8 @@ SOFTDRIVER_API cuGraphGetNodes(CUgraph handle, CUgraphNode* nodes, size_t* count
 SOFTDRIVER_API cuGraphNodeGetType(CUgraphNode handle, CUgraphNodeType* type) {
   ENTER;
   switch (reinterpret_cast<Node*>(handle)->kind) {
-    case Node::kKernel: *type = CU_GRAPH_NODE_TYPE_KERNEL; break;
+    case Node::kKernel:
+    case Node::kLibrary: *type = CU_GRAPH_NODE_TYPE_KERNEL; break;
     case Node::kCopy: *type = CU_GRAPH_NODE_TYPE_MEMCPY; break;
     case Node::kFill: *type = CU_GRAPH_NODE_TYPE_MEMSET; break;
     case Node::kHost: *type = CU_GRAPH_NODE_TYPE_HOST; break;

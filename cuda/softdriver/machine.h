@@ -80,7 +80,7 @@ struct Graph;
 
 // Node is one piece of work of a stream or a graph.
 struct Node {
-  enum Kind { kKernel, kCopy, kFill, kHost, kEmpty, kGraph, kRecord, kWait, kFree } kind;
+  enum Kind { kKernel, kCopy, kFill, kHost, kLibrary, kEmpty, kGraph, kRecord, kWait, kFree } kind;
 
   Function* function = nullptr;  // kKernel
   SoftdriverDim grid{}, block{};
@@ -96,6 +96,11 @@ struct Node {
 
   void (*call)(void*) = nullptr;  // kHost
   void* argument = nullptr;
+
+  std::string library;  // kLibrary: see softdriver_submit
+  std::vector<softdriver_span> spans;
+  void (*work)(const void*) = nullptr;
+  std::vector<char> copy;  // of its argument
 
   std::shared_ptr<Graph> graph;    // kGraph
   std::shared_ptr<Ticket> ticket;  // kRecord, kWait

@@ -38,6 +38,20 @@ int softdriver_set(const char* name, const char* value);
 /* The last fault in words, or "". Valid until the next fault. */
 const char* softdriver_fault(void);
 
+/* For libraries that work beside the driver, such as that of cublaslt/. */
+
+/* Memory of a device that work reads, or writes. It has to be live when the work runs. */
+struct softdriver_span {
+  void* at;
+  uint64_t bytes;
+  int written;
+};
+
+/* Queues work in a stream (a CUstream), or in the graph that it captures, where it counts as a kernel of that name.
+ * run is given a copy of argument, of so many bytes, each time. Returns a CUresult. */
+int softdriver_submit(void* stream, const char* name, const struct softdriver_span* spans, int count, void (*run)(const void* argument), const void* argument,
+                      uint64_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

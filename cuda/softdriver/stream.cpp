@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <thread>
 
 #include "block.h"
 #include "checker.h"
@@ -33,6 +34,27 @@ void run_kernel(const Node& n) {
   run_grid({n.function->kernel, n.function->image, n.words.data(), n.words.size(), n.grid, n.block, n.dynamic_shared,
             uint64_t(number(Setting::kSeed))});
   if (!faulted()) check_guards(n.function->kernel->name);
+}
+
+void run_library(const Node& n) {
+  if (strike(Setting::kFailLaunch)) {
+    raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: failed on request", n.library.c_str());
+    return;
+  }
+  for (const softdriver_span& s : n.spans) {
+    if (!inside(s.at, s.bytes)) {
+      raise_fault(CUDA_ERROR_ILLEGAL_ADDRESS, "%s: %zu bytes at %p are not within one live allocation", n.library.c_str(), size_t(s.bytes), s.at);
+      return;
+    }
+  }
+  ++machine().counters.kernels;
+  ++machine().ran[n.library];
+  std::this_thread::sleep_for(std::chrono::microseconds(number(Setting::kLibraryTime)));
+  n.work(n.copy.data());
+  for (const softdriver_span& s : n.spans) {
+    if (s.written) check_written(s.at, s.bytes);
+  }
+  check_guards(n.library.c_str());
 }
 
 void run_copy(const Node& n) {
@@ -68,6 +90,7 @@ CUresult run_node(Context& context, const Node& n) {
     case Node::kCopy: run_copy(n); break;
     case Node::kFill: run_fill(n); break;
     case Node::kHost: n.call(n.argument); break;
+    case Node::kLibrary: run_library(n); break;
     case Node::kEmpty: break;
     case Node::kGraph: return run_nodes(context, *n.graph);
     case Node::kRecord: n.ticket->done = true, n.ticket->time = std::chrono::steady_clock::now(); break;
@@ -211,6 +234,22 @@ SOFTDRIVER_API cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned g
   return submit(*s, std::move(n));
 }
 
+extern "C" __attribute__((visibility("default"))) int softdriver_submit(void* stream, const char* name, const softdriver_span* spans, int count,
+                                                                         void (*run)(const void*), const void* argument, uint64_t bytes) {
+  ENTER;
+  Stream* s = find_stream(context, static_cast<CUstream>(stream));
+  if (!s) return CUDA_ERROR_INVALID_HANDLE;
+  Node n{};
+  n.kind = Node::kLibrary, n.library = name, n.work = run;
+  n.spans.assign(spans, spans + count);
+  n.copy.assign(static_cast<const char*>(argument), static_cast<const char*>(argument) + bytes);
+  if (!s->capture) {
+    if (strike(Setting::kRefuseLaunch)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    ++machine().counters.launches;
+  }
+  return submit(*s, std::move(n));
+}
+
 SOFTDRIVER_API cuLaunchHostFunc(CUstream handle, CUhostFn call, void* argument) {
   ENTER;
   Stream* s = find_stream(context, handle);
@@ -342,8 +381,7 @@ SOFTDRIVER_API cuEventQuery(CUevent handle) {
   const CUresult result = run_one(*e->ticket->stream);
   return result ? result : e->ticket->done ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
-// Both versions of the call have the same parameters.
-extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI cuEventElapsedTime_v2(float* milliseconds, CUevent from, CUevent to) {
+SOFTDRIVER_API cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) {
   ENTER;
   Event *a = machine().events.find(from), *b = machine().events.find(to);
   if (!a || !b || !a->ticket || !b->ticket) return CUDA_ERROR_INVALID_HANDLE;
@@ -351,3 +389,6 @@ extern "C" __attribute__((visibility("default"))) CUresult CUDAAPI cuEventElapse
   *milliseconds = std::chrono::duration<float, std::milli>(b->ticket->time - a->ticket->time).count();
   return CUDA_SUCCESS;
 }
+// The name under which the call was before CUDA 13, with the same parameters.
+#undef cuEventElapsedTime
+SOFTDRIVER_API cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) { return cuEventElapsedTime_v2(milliseconds, from, to); }

@@ -58,6 +58,8 @@ func configurations() map[string]model.Config {
 		"shape":             {Features: 12, Shape: []int{3, 4}, Hidden: []int{7}, Likelihood: "bernoulli"},
 		"deep":              {Features: 6, Hidden: []int{9, 8, 7}, Code: 2, CodeActivation: "identity", Likelihood: "bernoulli"},
 		"tied":              {Features: 6, Hidden: []int{9, 4}, Tied: true, Likelihood: "gaussian"},
+		"wide decoder":      {Features: 6, Hidden: []int{5}, DecoderHidden: "9,7", Activation: "tanh", Likelihood: "bernoulli"},
+		"bare decoder":      {Features: 6, Hidden: []int{9, 4}, DecoderHidden: model.DecoderBare, Likelihood: "gaussian"},
 		"one unit":          {Features: 1, Hidden: []int{1}, Likelihood: "gaussian"},
 		"dropout":           {Features: 6, Hidden: []int{9}, Dropout: 0.5, Likelihood: "gaussian"},
 		"equal fields":      {Features: 6, Hidden: []int{5}, Fields: []int{3, 3}, Likelihood: "categorical"},

@@ -5,6 +5,7 @@ package gpu_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"gpudae/gpu"
 	"gpudae/kernels"
 	"gpudae/model"
+	"gpudae/optim"
 	"gpudae/train"
 )
 
@@ -88,17 +90,36 @@ func TestScoreNetHasTheGradient(t *testing.T) {
 	}
 }
 
-// plainScore is a score net of those widths, which need not be an auto-encoder's, with noise
-// levels, each with an embedding of so many columns, and its step, operation by operation.
-type plainScore struct {
+// scoreRun is a score net of those widths with noise levels, each with an embedding of so many columns, trained
+// by plain gradient descent from parameters, zero where absent.
+type scoreRun struct {
 	widths               []int
 	levels, extra, batch int
-	params               []float32 // zero where absent
+	params               []float32
 	rate                 float32
 }
 
+// dae is the model: all but the first and the last of its widths are hidden layers of the encoder.
+func (r *scoreRun) dae(t *testing.T) *model.DAE {
+	t.Helper()
+	last := len(r.widths) - 1
+	c := model.Config{Features: r.widths[0], Hidden: r.widths[1:last], DecoderHidden: model.DecoderBare, Activation: "tanh",
+		Objective: model.ObjectiveDSM, Score: model.Score{Noise: fmt.Sprintf("geometric:0.1,1,%d", r.levels), Embedding: "none"}}
+	if r.levels == 1 {
+		c.Score.Noise = "single:0.3"
+	}
+	if r.extra > 0 {
+		c.Score.Embedding = fmt.Sprintf("positional:width=%d", r.extra)
+	}
+	dae, err := model.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dae
+}
+
 // train takes steps on a device, each with another minibatch, and returns parameters, and loss and norm of each step.
-func (p *plainScore) train(t *testing.T, dev device.Device, steps int) (params, log []float32) {
+func (r *scoreRun) train(t *testing.T, dev device.Device, steps int) (params, log []float32) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -106,142 +127,72 @@ func (p *plainScore) train(t *testing.T, dev device.Device, steps int) (params, 
 			t.Fatal(err)
 		}
 	}
-	alloc := func(rows, columns int) device.View {
-		memory, err := dev.Alloc(device.Float, rows*columns)
-		must(err)
-		return device.MatrixOf(memory, 0, rows, columns)
-	}
-	filled := func(rows, columns int, value func(i int) float32) device.View {
-		view, host := alloc(rows, columns), make([]float32, rows*columns)
-		for i := range host {
-			host[i] = value(i)
-		}
-		must(dev.Upload(view, host))
-		return view
-	}
-	words := func(n int) device.Words {
-		memory, err := dev.Alloc(device.Word, n)
-		must(err)
-		return device.WordsOf(memory, 0, n)
-	}
-	features, count := p.widths[0], 0
-	for i, out := range p.widths[1:] {
-		in := p.widths[i]
-		if i == 0 {
-			in += p.extra
-		}
-		count += (in + 1) * out
-	}
-	data, err := dev.Load(t.Context(), wave(p.batch*steps, features)(t))
+	dae := r.dae(t)
+	count := dae.ParameterCount()
+	net, err := model.Bind(dev, dae, model.Binding{Examples: r.batch, Training: true})
 	must(err)
-	table := func(base float32) device.View {
-		return filled(1, p.levels, func(i int) float32 { return base + float32(i)/float32(p.levels) })
+	start := r.params
+	if start == nil {
+		start = make([]float32, count)
 	}
-	sigma, scale, skip, out, weight := table(0.1), table(0.7), table(0.5), table(0.3), table(2)
-	var embedding device.View
-	if p.extra > 0 {
-		embedding = filled(p.levels, p.extra, func(i int) float32 { return float32(math.Cos(float64(i))) })
-	}
-	level, index, clock := words(p.batch), words(device.IndexWords(p.batch)), words(device.ClockWords)
+	must(net.SetParameters(start, dae.InitialBuffers()))
+	data, err := dev.Load(t.Context(), wave(r.batch*steps, r.widths[0])(t))
+	must(err)
+	rule, err := optim.ParseRule("sgd:momentum=0")
+	must(err)
+	state, err := optim.NewState(dev, rule, count, 0)
+	must(err)
+	words, err := dev.Alloc(device.Word, device.ClockWords)
+	must(err)
+	floats, err := dev.Alloc(device.Float, 3*steps)
+	must(err)
+	clock, rates, kept := device.WordsOf(words, 0, device.ClockWords), device.MatrixOf(floats, 0, 1, steps), device.MatrixOf(floats, steps, steps, 2)
 	must(dev.UploadWords(clock, make([]uint32, device.ClockWords)))
-	arena := filled(1, count, func(i int) float32 {
-		if p.params == nil {
-			return 0
-		}
-		return p.params[i]
+	must(dev.Upload(rates, slices.Repeat([]float32{r.rate}, steps)))
+	program, err := dev.Record(func() {
+		net.Gradient(model.Source{Data: data, Part: device.Rows{Hi: r.batch * steps}, Shuffle: true, Seed: 3, Clock: clock}, r.batch)
+		state.Apply(dev, optim.Step{Params: net.Params, Grads: net.Grads, GradSq: net.GradSq(), Loss: net.MeanLoss(), Rates: rates, Clock: clock})
+		dev.Tick(device.TickArgs{Clock: clock, Rows: r.batch, Values: net.Values, Log: kept})
 	})
-	grads, first, second := alloc(1, count), filled(1, count, func(int) float32 { return 0 }), filled(1, count, func(int) float32 { return 0 })
-	clean, noisy, input, denoised := alloc(p.batch, features), alloc(p.batch, features), alloc(p.batch, features+p.extra), alloc(p.batch, features)
-	losses, values, kept, rates := alloc(p.batch, 1), alloc(1, 2), alloc(steps, 2), filled(1, steps, func(int) float32 { return p.rate })
-	loss, norm := device.MatrixOf(values.Memory, 0, 1, 1), device.MatrixOf(values.Memory, 1, 1, 1)
-	type layer struct {
-		w, dw, b, db, x, y, dx device.View
-		act                    device.Activation
-	}
-	var layers []layer
-	x, at := input, 0
-	for i, out := range p.widths[1:] {
-		in := x.Columns
-		l := layer{w: device.MatrixOf(arena.Memory, at, out, in), dw: device.MatrixOf(grads.Memory, at, out, in), b: device.MatrixOf(arena.Memory, at+in*out, 1, out),
-			db: device.MatrixOf(grads.Memory, at+in*out, 1, out), x: x, y: alloc(p.batch, out), dx: alloc(p.batch, in), act: device.Tanh}
-		if i == len(p.widths)-2 {
-			l.act = device.Identity
-		}
-		at += (in + 1) * out
-		layers, x = append(layers, l), l.y
-	}
-	step := func() {
-		dev.Gather(device.GatherArgs{Data: data, Part: device.Rows{Hi: p.batch * steps}, Shuffle: true, Seed: 3, Replicates: 1, Clock: clock, X: clean, Index: index})
-		dev.Diffuse(device.DiffuseArgs{Sigma: sigma, From: clean, To: noisy, Level: level, Seed: 5, Replicates: 1, Index: index, Clock: clock})
-		dev.Condition(device.ConditionArgs{Level: level, Scale: scale, Embedding: embedding, X: noisy, Out: input})
-		for _, l := range layers {
-			dev.Dense(device.DenseArgs{X: l.x, W: l.w, Bias: l.b, Act: l.act, Y: l.y})
-		}
-		x := layers[len(layers)-1].y
-		dev.Blend(device.BlendArgs{Level: level, Alpha: skip, Beta: out, X: noisy, Y: x, Out: denoised})
-		dev.ScoreMatch(device.ScoreMatchArgs{Level: level, Weight: weight, OutScale: out, Denoised: denoised, Target: clean, Losses: losses, DF: x, Scale: 1 / float32(p.batch)})
-		da := x
-		for i := len(layers) - 1; i >= 0; i-- {
-			l := layers[i]
-			a := device.DenseBackwardArgs{DA: da, X: l.x, W: l.w, DW: l.dw, DBias: l.db}
-			if i > 0 {
-				a.DX, a.InAct = l.dx, device.Tanh
-			}
-			dev.DenseBackward(a)
-			da = a.DX
-		}
-		dev.Reduce(device.ReduceArgs{Kind: device.Sum, X: device.MatrixOf(losses.Memory, 0, 1, p.batch), Out: loss})
-		dev.Combine(device.CombineArgs{Alpha: 1 / float32(p.batch), A: loss, Dst: loss})
-		dev.Reduce(device.ReduceArgs{Kind: device.SumSquares, X: grads, Out: norm})
-		dev.Update(device.UpdateArgs{Kind: device.SGD, Rates: rates, Clock: clock, GradSq: norm, Loss: loss, Params: arena, Grads: grads, First: first, Second: second})
-		dev.Tick(device.TickArgs{Clock: clock, Rows: p.batch, Values: values, Log: kept})
-	}
-	program, err := dev.Record(step)
 	must(err)
 	for range steps {
 		must(program())
 	}
 	params, log = make([]float32, count), make([]float32, 2*steps)
-	must(dev.Download(params, arena))
+	must(dev.Download(params, net.Params))
 	must(dev.Download(log, kept))
 	return params, log
 }
 
-// TestScoreNetOfAnyWidths: nets that are no auto-encoders, with minibatches of a cluster's most and
+// TestScoreNetOfAnyWidths: nets whose decoder is one layer, with minibatches of a cluster's most and
 // of odd numbers of rows, have the reference's losses, norms and, by one step of gradient descent, gradients.
 func TestScoreNetOfAnyWidths(t *testing.T) {
-	for _, p := range []plainScore{
+	for _, r := range []scoreRun{
 		{widths: []int{2, 128, 128, 2}, levels: 1, batch: 512},
 		{widths: []int{2, 128, 128, 2}, levels: 10, extra: 6, batch: 96},
 		{widths: []int{2, 128, 128, 128, 2}, levels: 4, extra: 16, batch: 300}, // in passes
 		{widths: []int{5, 17, 64, 33, 5}, levels: 3, extra: 12, batch: 131},
 		{widths: []int{1, 3, 1}, levels: 2, batch: 3},
 	} {
-		name := fmt.Sprint(p.widths, p.batch)
-		in := p.widths[0] + p.extra
-		for _, out := range p.widths[1:] {
-			for range (in + 1) * out {
-				p.params = append(p.params, float32(math.Sin(float64(len(p.params)*len(p.params)%877)))/float32(math.Sqrt(float64(in))))
-			}
-			in = out
-		}
+		name := fmt.Sprint(r.widths, r.batch)
+		r.params = r.dae(t).InitialParameters(7)
 		const steps = 3
-		_, log := p.train(t, reference.New(), steps)
-		p.rate = 100
-		want, _ := p.train(t, reference.New(), 1)
+		_, log := r.train(t, reference.New(), steps)
+		r.rate = 100
+		want, _ := r.train(t, reference.New(), 1)
 		for _, class := range scoreClasses {
 			dev := open(t, gpu.Options{Class: class.class})
-			p.rate = 0
-			_, got := p.train(t, dev, steps)
+			r.rate = 0
+			_, got := r.train(t, dev, steps)
 			if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel for many steps, "+class.kernel.String()+" in ") {
 				t.Fatalf("%s: %s", name, how)
 			}
 			for i := range log {
 				within(t, fmt.Sprintf("%s, %s: loss or squared norm %d", name, class.class, i), float64(got[i]), float64(log[i]), class.loss*float64(1+3*(i%2)))
 			}
-			p.rate = 100
-			params, _ := p.train(t, dev, 1)
-			class.hasGradient(t, name, len(p.widths)-1, p.params, want, params)
+			r.rate = 100
+			params, _ := r.train(t, dev, 1)
+			class.hasGradient(t, name, len(r.widths)-1, r.params, want, params)
 			if err := dev.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -252,13 +203,13 @@ func TestScoreNetOfAnyWidths(t *testing.T) {
 // TestScoreNetHasTheNoise: a net whose parameters are 0 has a loss of noise alone, of one number where
 // there is one example of one feature: it is the graph's bit for bit, step by step.
 func TestScoreNetHasTheNoise(t *testing.T) {
-	p := plainScore{widths: []int{1, 3, 1}, levels: 7, extra: 2, batch: 1}
+	r := scoreRun{widths: []int{1, 3, 1}, levels: 7, extra: 2, batch: 1}
 	const steps = 200
 	graph, dev := open(t, gpu.Options{Graphs: true}), open(t, gpu.Options{})
 	defer graph.Close()
 	defer dev.Close()
-	_, want := p.train(t, graph, steps)
-	_, got := p.train(t, dev, steps)
+	_, want := r.train(t, graph, steps)
+	_, got := r.train(t, dev, steps)
 	if how := dev.RecordedAs(); !strings.HasPrefix(how, "one kernel") {
 		t.Fatal(how)
 	}

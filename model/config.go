@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gpudae/device"
 )
 
 // Config describes a denoising auto-encoder. Its zero values are defaults
-// where the comments say so. The decoder mirrors the encoder.
+// where the comments say so.
 type Config struct {
 	Features       int      `yaml:"features" json:"features"`               // columns of the data
 	Shape          []int    `yaml:"shape,omitempty" json:"shape,omitempty"` // of one example, such as [8, 8]; default [Features]
@@ -47,6 +48,7 @@ type Config struct {
 	ColumnWeights []float64 `yaml:"column_weights,omitempty,flow" json:"column_weights,omitempty"` // of each column's loss in training; default 1
 	Collisions    []float64 `yaml:"collisions,omitempty,flow" json:"collisions,omitempty"`         // probability, by field, that another row has the same value: what swap:effective needs
 
+	DecoderHidden     string  `yaml:"decoder_hidden,omitempty" json:"decoder_hidden,omitempty"`         // units of the decoder's hidden layers, see DecoderMirrors; the default is left out of files
 	DecoderActivation string  `yaml:"decoder_activation,omitempty" json:"decoder_activation,omitempty"` // of the decoder's hidden layers; empty: Activation
 	Target            *Target `yaml:"target,omitempty" json:"target,omitempty"`                         // of a predictor; otherwise absent
 }
@@ -57,6 +59,14 @@ type Emphasis struct {
 	Destroyed float64 `yaml:"destroyed" json:"destroyed"`
 	Untouched float64 `yaml:"untouched" json:"untouched"`
 }
+
+// What DecoderHidden may be beside a list such as 64,32, the layer that reads the code first.
+const (
+	// DecoderMirrors, the default, gives the decoder the encoder's hidden layers in reverse.
+	DecoderMirrors = "mirror"
+	// DecoderBare leaves it the output layer alone.
+	DecoderBare = "none"
+)
 
 // Limits of a configuration.
 const (
@@ -87,6 +97,7 @@ type resolved struct {
 	codes      CodeDistribution
 	families   []device.Family   // of Columns
 	decoder    device.Activation // of the decoder's hidden layers
+	outward    []int             // units of those, the one that reads the code first
 	target     Likelihood        // of y, of a predictor
 }
 
@@ -97,7 +108,7 @@ func (c Config) resolve() (*resolved, error) {
 	c.Columns, c.ColumnWeights, c.Collisions = slices.Clone(c.Columns), slices.Clone(c.ColumnWeights), slices.Clone(c.Collisions)
 	r := &resolved{Config: c}
 	r.setDefaults()
-	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkColumns, r.checkLists, r.resolveTarget, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
+	for _, check := range []func() error{r.checkShape, r.resolveObjective, r.checkNames, r.checkColumns, r.checkLists, r.resolveTarget, r.resolveDecoder, r.checkSizes, r.checkCorruption, r.checkLikelihood, r.checkObjective,
 		r.checkCode, r.checkWalkback} {
 		if err := check(); err != nil {
 			return nil, err
@@ -219,7 +230,7 @@ func (r *resolved) checkSizes() error {
 	if r.Code < 0 {
 		return configErrorf("code", "give its units, or 0 for the last hidden layer", "a code of %d units", r.Code)
 	}
-	if layers := 2 * len(r.encoderWidths()); layers > maxLayers {
+	if layers := len(r.encoderWidths()) + len(r.outward) + 1; layers > maxLayers {
 		return configErrorf("hidden", fmt.Sprintf("the encoder and the decoder may have %d together", maxLayers), "%d layers", layers)
 	}
 	count := r.parameterCount()
@@ -240,6 +251,33 @@ func (c *Config) encoderWidths() []int {
 		return c.Hidden
 	}
 	return append(c.Hidden[:len(c.Hidden):len(c.Hidden)], c.Code)
+}
+
+// resolveDecoder finds the hidden layers of the decoder.
+func (r *resolved) resolveDecoder() error {
+	if r.DecoderHidden == DecoderMirrors {
+		r.DecoderHidden = ""
+	}
+	if r.DecoderHidden == "" {
+		widths := r.encoderWidths()
+		r.outward = slices.Clone(widths[:max(len(widths)-1, 0)])
+		slices.Reverse(r.outward)
+		return nil
+	}
+	if r.Tied {
+		return configErrorf("decoder_hidden", "give "+DecoderMirrors+", or untie the weights", "tied weights are those of a decoder that mirrors the encoder")
+	}
+	if r.DecoderHidden == DecoderBare {
+		return nil
+	}
+	for text := range strings.SplitSeq(r.DecoderHidden, ",") {
+		width, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || width < 1 {
+			return configErrorf("decoder_hidden", fmt.Sprintf("give units such as 64,32, %s or %s", DecoderMirrors, DecoderBare), "%q is not a number of units", text)
+		}
+		r.outward = append(r.outward, width)
+	}
+	return nil
 }
 
 // parameterCount is exact, whatever the sizes.

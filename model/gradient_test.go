@@ -48,6 +48,8 @@ func TestGradientAgreesWithFiniteDifferences(t *testing.T) {
 	}
 	add("no separate code", func(c *Config) { c.Code, c.Norm, c.Dropout = 0, "batch", 0.2 })
 	add("code alone", func(c *Config) { c.Hidden, c.CodeActivation = nil, "sigmoid" })
+	add("a decoder of other layers", func(c *Config) { c.DecoderHidden, c.Norm, c.Dropout = "7,2,3", "layer", 0.2 })
+	add("a decoder of its output alone", func(c *Config) { c.DecoderHidden = DecoderBare })
 	add("replicated dropout", func(c *Config) { c.Replicates, c.Dropout = 3, 0.4 })
 	add("plain auto-encoder", func(c *Config) { c.Corruption = "none" })
 	add("salt-and-pepper, poisson, speckle, uniform", func(c *Config) { c.Corruption = "salt-and-pepper:0.2+poisson:9+speckle:0.1+uniform:0.1" })

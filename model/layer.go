@@ -30,7 +30,7 @@ func (l *layer) plain() bool { return l.norm == normNone && !l.dropout }
 func (r *resolved) layers() []layer {
 	widths := r.encoderWidths()
 	depth := len(widths)
-	all := make([]layer, 0, 2*depth)
+	all := make([]layer, 0, depth+len(r.outward)+1)
 	in := r.inputWidth()
 	for i, out := range widths {
 		l := r.hiddenLayer(fmt.Sprintf("encoder.%d", i), in, out)
@@ -46,14 +46,11 @@ func (r *resolved) layers() []layer {
 	if r.Target != nil {
 		return append(all, r.head()...)
 	}
-	for i := range depth {
-		out := r.outputWidth()
-		if i < depth-1 {
-			out = widths[depth-2-i]
-		}
+	last := len(r.outward)
+	for i, out := range append(r.outward[:last:last], r.outputWidth()) {
 		l := r.hiddenLayer(fmt.Sprintf("decoder.%d", i), in, out)
 		l.act = r.decoder
-		if i == depth-1 {
+		if i == last {
 			l.act, l.norm, l.dropout = device.Identity, normNone, false
 		}
 		if r.Tied {

@@ -66,7 +66,7 @@ func stackConfig(parts []StackPart) (Config, error) {
 		own := part.DAE.Config()
 		widths := part.DAE.EncoderWidths()
 		switch {
-		case len(widths) != 1 || own.Dropout > 0 || own.Norm != normNone.String() || part.DAE.CodeDistribution().Stochastic || part.DAE.IsScoreModel() || part.DAE.IsPredictor():
+		case len(widths) != 1 || own.DecoderHidden != "" || own.Dropout > 0 || own.Norm != normNone.String() || part.DAE.CodeDistribution().Stochastic || part.DAE.IsScoreModel() || part.DAE.IsPredictor():
 			return c, fmt.Errorf("part %d of a stack is not a plain DAE of one hidden layer", i+1)
 		case own.CodeActivation != c.CodeActivation || own.Tied != c.Tied:
 			return c, fmt.Errorf("part %d of a stack has another activation, or tied weights, than the first", i+1)

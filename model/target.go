@@ -61,7 +61,8 @@ func (d *DAE) Predictor(t Target) (Config, error) {
 		}
 	}
 	c.CodeDistribution, c.Beta, c.BetaWarmup, c.Importance = "", nil, 0, 0
-	c.Tied, c.Emphasis, c.Replicates, c.Walkback, c.DecoderActivation = false, Emphasis{}, 0, 0, ""
+	c.Tied, c.Emphasis, c.Replicates, c.Walkback = false, Emphasis{}, 0, 0
+	c.DecoderHidden, c.DecoderActivation = "", ""
 	c.Corruption, c.Dropout = device.CorruptNone.String(), 0
 	c.MaskHead, c.ColumnWeights = 0, nil // which weigh a reconstruction
 	c.Target = &t
@@ -110,6 +111,7 @@ func (r *resolved) checkPredictor() error {
 		{"code_distribution", r.codes.Stochastic},
 		{"walkback", r.Walkback > 1},
 		{"tied", r.Tied},
+		{"decoder_hidden", r.DecoderHidden != "" && r.DecoderHidden != DecoderMirrors},
 		{"emphasis", r.Emphasis != Emphasis{1, 1}},
 	} {
 		if part.present {

@@ -33,7 +33,7 @@ class Workload:
     layers: tuple
     activation: str  # of all layers but the last: sigmoid or relu
     batch: int
-    corruption: str  # masking:RATE or gaussian:SIGMA
+    corruption: str  # masking:RATE, gaussian:SIGMA, or none for a score net
     likelihood: str  # bernoulli of the logits, or gaussian:1
     optimizer: str  # adam
     rate: float
@@ -44,6 +44,7 @@ class Workload:
     goals: dict
     bf16: bool = False  # whether bfloat16 is measured too
     precision: str = "float32"  # of the factors of products, of the workloads for a GPU
+    levels: tuple = ()  # least and greatest noise of a score net, and how many levels, a geometric series
 
     @property
     def noise(self):
@@ -65,8 +66,8 @@ class Workload:
         return 3 * sum(products) - products[0]
 
     def per_feature(self, nll):
-        """The loss as it is reported: cross-entropy or squared error a feature."""
-        return nll / self.features * (1 if self.likelihood == "bernoulli" else 2)
+        """The loss as it is reported: cross-entropy or squared error a feature, or of a score net what is minimised."""
+        return nll / self.features * (1 if self.levels or self.likelihood == "bernoulli" else 2)
 
 
 def workloads(gpu=False):

@@ -22,7 +22,7 @@ import (
 
 func (p *program) benchCommand() *cli.Command {
 	names := grid{}
-	for _, w := range predictedWorkloads() {
+	for _, w := range allWorkloads() {
 		names.add(w.name, w.doc)
 	}
 	machine := defaultMachine()
@@ -93,10 +93,7 @@ type benchOptions struct {
 
 func (p *program) bench(c *cli.Context) error {
 	names, table := append(c.Args().Slice(), c.StringSlice("workload")...), workloads()
-	switch {
-	case c.Bool("predict"):
-		table = predictedWorkloads()
-	case len(names) > 0:
+	if c.Bool("predict") || len(names) > 0 {
 		table = allWorkloads()
 	}
 	chosen, err := chooseWorkloads(table, names)

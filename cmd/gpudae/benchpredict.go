@@ -99,18 +99,11 @@ func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int
 	if !w.sparse {
 		table.Float32 = []float32{} // its shape is enough
 	}
-	record := func() error {
-		_, err := newStepper(ctx, counter, w, table)
-		return err
-	}
-	if w.score {
-		record = func() error { return recordScore(ctx, counter, w, table) }
-	}
-	if err := record(); err != nil {
+	if _, err := newStepper(ctx, counter, w, table); err != nil {
 		return roofline.Step{}, 0, err
 	}
 	one := roofline.OneKernel
-	if w.score {
+	if w.noise != "" {
 		one = roofline.OneCluster
 	}
 	return one(g, w.class, roofline.Predict(g, counter.Launches()), w.widths(), w.batch), counter.Held(), nil

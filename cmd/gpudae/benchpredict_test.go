@@ -49,7 +49,7 @@ func predictionText(t *testing.T, name, precision string, launches bool) string 
 	}
 	var out bytes.Buffer
 	p := &program{stdout: &out}
-	if err := p.predictSteps(t.Context(), g, classNamed(precision), predictedWorkloads(), false, launches); err != nil {
+	if err := p.predictSteps(t.Context(), g, classNamed(precision), allWorkloads(), false, launches); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -82,7 +82,7 @@ func TestStepsKeepToTheirLaunches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range predictedWorkloads() {
+		for _, w := range allWorkloads() {
 			step, _, err := stepOn(t.Context(), g, w)
 			if err != nil {
 				t.Fatal(err)

@@ -232,7 +232,7 @@ func argumentWords(app *cli.App, l *commandLine) []candidate {
 			list = append(list, candidate{s.Name, s.Description})
 		}
 	case "WORKLOAD":
-		for _, w := range predictedWorkloads() {
+		for _, w := range allWorkloads() {
 			list = append(list, candidate{w.name, ""})
 		}
 	}

@@ -64,6 +64,7 @@ func defaultTrainSettings() trainSettings {
 		Table:  defaultTable(),
 		Model: model.Config{
 			Objective:      model.ObjectiveNLL,
+			DecoderHidden:  model.DecoderMirrors,
 			Corruption:     auto,
 			Hidden:         []int{512, 512},
 			Activation:     "gelu",
@@ -100,8 +101,10 @@ func trainTable() settings.Table[trainSettings] {
 
 		{Key: "corruption", Group: "Model", Doc: "corruption process; a rate is the fraction destroyed",
 			More: "none, gaussian:σ, masking:rate, span:rate=R,length=L, salt-and-pepper:rate, swap:rate or swap:effective=R (swap-rows: one donor a row), speckle:σ, uniform:a, poisson:peak, joined by +; auto is swap:0.15 for tables of mixed columns, masking:0.25 for data in [0, 1], otherwise gaussian:0.5", Field: func(c *c) any { return &c.Model.Corruption }},
-		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers; the decoder mirrors them", Field: func(c *c) any { return &c.Model.Hidden }},
+		{Key: "hidden", Group: "Model", Doc: "units of the encoder's layers", Field: func(c *c) any { return &c.Model.Hidden }},
 		{Key: "code", Group: "Model", Doc: "units of a code layer after them, 0: the last hidden layer is the code", Field: func(c *c) any { return &c.Model.Code }},
+		{Key: "decoder_hidden", Group: "Model", Doc: "units of the decoder's hidden layers, the one that reads the code first; mirror: the encoder's in reverse, none: no such layer",
+			Field: func(c *c) any { return &c.Model.DecoderHidden }},
 		{Key: "activation", Group: "Model", Doc: "activation of the hidden layers",
 			More: "identity, relu, leaky-relu, elu, gelu, silu, sigmoid, tanh or softplus", Field: func(c *c) any { return &c.Model.Activation }},
 		{Key: "code_activation", Group: "Model", Doc: "activation of the code, auto: the same", Field: func(c *c) any { return &c.Model.CodeActivation }},

@@ -25,29 +25,27 @@ type workload struct {
 	likelihood string
 	sparse     bool // data like MNIST's: 8 bits, four fifths zero; otherwise normal deviates
 	class      kernels.Class
-	score      bool // a score net of these widths one after the other, not of an auto-encoder; only for --predict
+	decoder    string // hidden layers of the decoder, where it does not mirror the encoder
+	noise      string // levels of a score net, in place of a corruption
 }
 
 // workloads is the table.
 func workloads() []workload {
 	return []workload{
-		{"mnist-mask-b128", "784-1000-784 sigmoid, masking noise", 784, []int{1000}, "sigmoid", 128, "masking:0.3", "bernoulli", true, kernels.Float32, false},
-		{"mnist-mask-b1024", "the same with large minibatches", 784, []int{1000}, "sigmoid", 1024, "masking:0.3", "bernoulli", true, kernels.Float32, false},
-		{"mnist-gauss-b128", "784-1000-784 relu, gaussian noise", 784, []int{1000}, "relu", 128, "gaussian:0.3", "bernoulli", true, kernels.Float32, false},
-		{"deep-b256", "784-1000-500-250-30 relu and back, masking noise", 784, []int{1000, 500, 250, 30}, "relu", 256, "masking:0.3", "bernoulli", true, kernels.Float32, false},
-		{"tabular-b32", "64-128-16-128-64 relu, gaussian noise, squared error", 64, []int{128, 16}, "relu", 32, "gaussian:0.1", "gaussian:1", false, kernels.Float32, false},
-		{"wide512", "2048-4096-2048 relu, gaussian noise, squared error", 2048, []int{4096}, "relu", 512, "gaussian:0.1", "gaussian:1", false, kernels.Float32, false},
+		{"mnist-mask-b128", "784-1000-784 sigmoid, masking noise", 784, []int{1000}, "sigmoid", 128, "masking:0.3", "bernoulli", true, kernels.Float32, "", ""},
+		{"mnist-mask-b1024", "the same with large minibatches", 784, []int{1000}, "sigmoid", 1024, "masking:0.3", "bernoulli", true, kernels.Float32, "", ""},
+		{"mnist-gauss-b128", "784-1000-784 relu, gaussian noise", 784, []int{1000}, "relu", 128, "gaussian:0.3", "bernoulli", true, kernels.Float32, "", ""},
+		{"deep-b256", "784-1000-500-250-30 relu and back, masking noise", 784, []int{1000, 500, 250, 30}, "relu", 256, "masking:0.3", "bernoulli", true, kernels.Float32, "", ""},
+		{"tabular-b32", "64-128-16-128-64 relu, gaussian noise, squared error", 64, []int{128, 16}, "relu", 32, "gaussian:0.1", "gaussian:1", false, kernels.Float32, "", ""},
+		{"wide512", "2048-4096-2048 relu, gaussian noise, squared error", 2048, []int{4096}, "relu", 512, "gaussian:0.1", "gaussian:1", false, kernels.Float32, "", ""},
 	}
 }
 
 // allWorkloads adds those for a GPU, which are measured where they are named.
 func allWorkloads() []workload {
-	return append(workloads(), workload{"d8192", "4096-16384-4096 relu, gaussian noise, squared error, for a GPU with --precision bf16", 4096, []int{16384}, "relu", 8192, "gaussian:0.1", "gaussian:1", false, kernels.BFloat16, false})
-}
-
-// predictedWorkloads adds what is no auto-encoder, and cannot be measured.
-func predictedWorkloads() []workload {
-	return append(allWorkloads(), workload{"score-b512", "score net 2-128-128-2 relu, noise of ten levels; for --predict", 2, []int{128, 128}, "relu", 512, "gaussian:0.1", "gaussian:1", false, kernels.Float32, true})
+	return append(workloads(),
+		workload{"d8192", "4096-16384-4096 relu, gaussian noise, squared error, for a GPU with --precision bf16", 4096, []int{16384}, "relu", 8192, "gaussian:0.1", "gaussian:1", false, kernels.BFloat16, "", ""},
+		workload{"score-b512", "score net 2-128-128-2 relu, noise of ten levels, for a GPU", 2, []int{128, 128}, "relu", 512, "none", "gaussian:1", false, kernels.Float32, model.DecoderBare, "geometric:0.1,2,10"})
 }
 
 // workloadRows is the size of the synthetic data, that of MNIST's training set.
@@ -58,8 +56,12 @@ const blackPixels = 0.81
 
 // dae builds the workload's model.
 func (w workload) dae() (*model.DAE, error) {
-	return model.New(model.Config{Features: w.features, Hidden: w.hidden, Activation: w.activation,
-		Corruption: w.corruption, Likelihood: w.likelihood})
+	c := model.Config{Features: w.features, Hidden: w.hidden, DecoderHidden: w.decoder, Activation: w.activation,
+		Corruption: w.corruption, Likelihood: w.likelihood}
+	if w.noise != "" {
+		c.Objective, c.Score = model.ObjectiveDSM, model.Score{Noise: w.noise, Embedding: "none"}
+	}
+	return model.New(c)
 }
 
 // table makes the workload's data, or takes those of a data set of as many features.
@@ -127,20 +129,19 @@ func normalDeviates(ctx context.Context, dev device.Device, rows []float32, colu
 // widths are the layers' from the input to the output.
 func (w workload) widths() []int {
 	widths := append([]int{w.features}, w.hidden...)
-	if w.score {
-		return append(widths, w.features)
-	}
-	for i := len(w.hidden) - 2; i >= 0; i-- {
-		widths = append(widths, w.hidden[i])
+	if w.decoder != model.DecoderBare {
+		for i := len(w.hidden) - 2; i >= 0; i-- {
+			widths = append(widths, w.hidden[i])
+		}
 	}
 	return append(widths, w.features)
 }
 
 // perFeature brings a minibatch's NLL to the form in which other programs report
-// the loss: cross-entropy a feature, or squared error a feature.
+// the loss: cross-entropy a feature, or squared error a feature; of a score net it is the objective's own.
 func (w workload) perFeature(nll float64) float64 {
 	mean := nll / float64(w.features)
-	if w.likelihood == "gaussian:1" {
+	if w.noise == "" && w.likelihood == "gaussian:1" {
 		return 2*mean - math.Log(2*math.Pi)
 	}
 	return mean

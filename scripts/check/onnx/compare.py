@@ -27,6 +27,8 @@ CASES = {f"activation {a}": ("digits", ["--hidden", "24,12", "--activation", a])
 CASES |= {
     "default": ("digits", ["--hidden", "512,512"]),
     "tied": ("digits", ["--hidden", "24,12", "--tied", "--activation", "sigmoid"]),
+    "decoder of its own": ("digits", ["--hidden", "24,12", "--decoder-hidden", "10,20,30"]),
+    "decoder of its output": ("digits", ["--hidden", "24,12", "--decoder-hidden", "none"]),
     "code": ("digits", ["--hidden", "24", "--code", "3", "--code-activation", "identity"]),
     "layer norm": ("digits", ["--hidden", "24,12", "--norm", "layer"]),
     "batch norm": ("digits", ["--hidden", "24,12", "--norm", "batch", "--dropout", "0.1"]),

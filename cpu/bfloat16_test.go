@@ -1,7 +1,6 @@
 package cpu_test
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -11,14 +10,22 @@ import (
 	"gpudae/device"
 )
 
-// openBFloat16 returns a device of bfloat16 products, or skips the test on a
-// machine without.
-func openBFloat16(t *testing.T, threads int) *cpu.Device {
-	t.Helper()
-	dev, err := cpu.NewBFloat16With(threads)
-	if errors.Is(err, cpu.ErrNoBFloat16) {
-		t.Skip(err)
+// everyBFloat16 runs a test on each instruction set of this machine that has products
+// of bfloat16.
+func everyBFloat16(t *testing.T, test func(t *testing.T, products string)) {
+	names := cpu.BFloat16Names()
+	if len(names) == 0 {
+		t.Skip(cpu.ErrNoBFloat16)
 	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
+}
+
+// openBFloat16 returns a device of products by that instruction set.
+func openBFloat16(t *testing.T, threads int, products string) *cpu.Device {
+	t.Helper()
+	dev, err := cpu.NewBFloat16With(threads, products)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,43 +42,66 @@ func openBFloat16(t *testing.T, threads int) *cpu.Device {
 // are each off by 2⁻⁹ of themselves.
 func TestBFloat16Products(t *testing.T) {
 	shapes := [][3]int{{1, 1, 1}, {2, 3, 5}, {7, 17, 31}, {15, 33, 29}, {33, 65, 14}, {5, 2070, 3}, {1, 40, 70}, {130, 512, 20}, {28, 96, 65}, {40, 1024, 70}}
-	for _, threads := range []int{1, 3} {
-		dev := openBFloat16(t, threads)
-		for _, shape := range shapes {
-			t.Run(fmt.Sprint(threads, " threads ", shape), func(t *testing.T) {
-				random := rand.New(rand.NewPCG(1, uint64(shape[0])))
-				checkRounded(t, dev, shape, 0, func(n int) []float32 {
-					m := make([]float32, n)
-					for i := range m {
-						m[i] = float32(random.IntN(17) - 8)
-					}
-					return m
+	everyBFloat16(t, func(t *testing.T, products string) {
+		for _, threads := range []int{1, 3} {
+			dev := openBFloat16(t, threads, products)
+			for _, shape := range shapes {
+				t.Run(fmt.Sprint(threads, " threads ", shape), func(t *testing.T) {
+					random := rand.New(rand.NewPCG(1, uint64(shape[0])))
+					checkRounded(t, dev, shape, 0, func(n int) []float32 {
+						m := make([]float32, n)
+						for i := range m {
+							m[i] = float32(random.IntN(17) - 8)
+						}
+						return m
+					})
+					checkRounded(t, dev, shape, 0x1p-7+0x1p-16, func(n int) []float32 { return randomMatrix(random, n, 1) })
 				})
-				checkRounded(t, dev, shape, 0x1p-7+0x1p-16, func(n int) []float32 { return randomMatrix(random, n, 1) })
-			})
+			}
 		}
-	}
+	})
 }
 
-// checkRounded checks products of matrices made by fill, whose terms may be off
-// by that part of themselves and, unless it is 0, by what float32 adds.
+// checkRounded checks products of matrices made by fill, the weights' gradient also
+// added to another matrix and transposed, whose terms may be off by that part of
+// themselves and, unless it is 0, by what float32 adds.
 func checkRounded(t *testing.T, dev device.Device, shape [3]int, off float64, fill func(n int) []float32) {
 	t.Helper()
 	batch, in, out := shape[0], shape[1], shape[2]
 	x, w, da := fill(batch*in), fill(out*in), fill(batch*out)
+	start, wt := fill(out*in), make([]float32, in*out)
+	for i := range out {
+		for j := range in {
+			wt[j*out+i] = w[i*in+j]
+		}
+	}
 	X, W, DA := upload(t, dev, batch, in, x), upload(t, dev, out, in, w), upload(t, dev, batch, out, da)
+	added, WT := upload(t, dev, out, in, start), upload(t, dev, in, out, wt)
+	YT, DXT, DWT := upload(t, dev, batch, out, make([]float32, batch*out)), upload(t, dev, batch, in, make([]float32, batch*in)), upload(t, dev, in, out, make([]float32, in*out))
 	Y, DX, DW := upload(t, dev, batch, out, make([]float32, batch*out)), upload(t, dev, batch, in, make([]float32, batch*in)), upload(t, dev, out, in, make([]float32, out*in))
 	dev.Dense(device.DenseArgs{X: X, W: W, Y: Y})
 	dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: W, DX: DX, DW: DW})
+	dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: W, DW: added, Accumulate: true})
+	dev.Dense(device.DenseArgs{X: X, W: WT, Transposed: true, Y: YT})
+	dev.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: WT, Transposed: true, DX: DXT, DW: DWT})
+	zero := func(int, int) float32 { return 0 }
+	xRow, wRow := func(i, k int) float32 { return x[i*in+k] }, func(j, k int) float32 { return w[j*in+k] }
+	daRow, wColumn := func(i, k int) float32 { return da[i*out+k] }, func(j, k int) float32 { return w[k*in+j] }
+	daColumn, xColumn := func(i, k int) float32 { return da[k*out+i] }, func(j, k int) float32 { return x[k*in+j] }
 	for _, p := range []struct {
 		name    string
 		m, n, k int
 		a, b    func(i, k int) float32
+		start   func(i, j int) float32
 		c       []float32
 	}{
-		{"Y", batch, out, in, func(i, k int) float32 { return x[i*in+k] }, func(j, k int) float32 { return w[j*in+k] }, download(t, dev, Y)},
-		{"DX", batch, in, out, func(i, k int) float32 { return da[i*out+k] }, func(j, k int) float32 { return w[k*in+j] }, download(t, dev, DX)},
-		{"DW", out, in, batch, func(i, k int) float32 { return da[k*out+i] }, func(j, k int) float32 { return x[k*in+j] }, download(t, dev, DW)},
+		{"Y", batch, out, in, xRow, wRow, zero, download(t, dev, Y)},
+		{"DX", batch, in, out, daRow, wColumn, zero, download(t, dev, DX)},
+		{"DW", out, in, batch, daColumn, xColumn, zero, download(t, dev, DW)},
+		{"DW added", out, in, batch, daColumn, xColumn, func(i, j int) float32 { return start[i*in+j] }, download(t, dev, added)},
+		{"Y transposed", batch, out, in, xRow, wRow, zero, download(t, dev, YT)},
+		{"DX transposed", batch, in, out, daRow, wColumn, zero, download(t, dev, DXT)},
+		{"DW transposed", in, out, batch, xColumn, daColumn, zero, download(t, dev, DWT)},
 	} {
 		for i := range p.m {
 			for j := range p.n {
@@ -82,6 +112,8 @@ func checkRounded(t *testing.T, dev device.Device, shape [3]int, off float64, fi
 					size += math.Abs(term)
 				}
 				bound := off * size
+				sum += float64(p.start(i, j))
+				size += math.Abs(float64(p.start(i, j)))
 				if off > 0 {
 					bound += float64(p.k+1) * 0x1p-23 * size
 				}
@@ -112,17 +144,19 @@ func TestBFloat16Trains(t *testing.T) {
 		}
 		return first, last, n.state(t)
 	}
-	_, _, state := run(openBFloat16(t, 1))
-	first, last, threaded := run(openBFloat16(t, 3))
 	wantFirst, want, _ := run(open(t, 1))
-	for i := range state {
-		if math.Float32bits(state[i]) != math.Float32bits(threaded[i]) {
-			t.Fatalf("element %d is %g with one thread, %g with three", i, state[i], threaded[i])
+	everyBFloat16(t, func(t *testing.T, products string) {
+		_, _, state := run(openBFloat16(t, 1, products))
+		first, last, threaded := run(openBFloat16(t, 3, products))
+		for i := range state {
+			if math.Float32bits(state[i]) != math.Float32bits(threaded[i]) {
+				t.Fatalf("element %d is %g with one thread, %g with three", i, state[i], threaded[i])
+			}
 		}
-	}
-	if !(wantFirst-want > 1) || math.Abs(float64(last-want)) > 0.01*float64(wantFirst-want) {
-		t.Errorf("the loss falls from %g to %g, in float32 from %g to %g", first, last, wantFirst, want)
-	}
+		if !(wantFirst-want > 1) || math.Abs(float64(last-want)) > 0.01*float64(wantFirst-want) {
+			t.Errorf("the loss falls from %g to %g, in float32 from %g to %g", first, last, wantFirst, want)
+		}
+	})
 }
 
 // TestBFloat16KeepsCorruption: x̃ does not depend on the precision of products.
@@ -134,10 +168,12 @@ func TestBFloat16KeepsCorruption(t *testing.T) {
 		n.step()
 		return download(t, dev, n.noisy)
 	}
-	got, want := noisy(openBFloat16(t, 1)), noisy(open(t, 1))
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("element %d of x̃ is %g, in float32 %g", i, got[i], want[i])
+	everyBFloat16(t, func(t *testing.T, products string) {
+		got, want := noisy(openBFloat16(t, 1, products)), noisy(open(t, 1))
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("element %d of x̃ is %g, in float32 %g", i, got[i], want[i])
+			}
 		}
-	}
+	})
 }

@@ -20,7 +20,7 @@ var errClosed = errors.New("cpu: the device is closed")
 type Device struct {
 	pool    *pool
 	kernels *kernels
-	pairs   bool // products are of bfloat16
+	pairs   *pairProducts // of bfloat16; nil: products are of float32
 	slab    slab
 	err     error // first failure; the operations after it do nothing
 
@@ -110,8 +110,8 @@ func (d *Device) Record(body func()) (device.Program, error) {
 func (d *Device) Info() device.Info {
 	total, free := systemMemory()
 	products := ""
-	if d.pairs {
-		products = ", products of bfloat16"
+	if d.pairs != nil {
+		products = ", products of bfloat16 by " + d.pairs.name
 	}
 	return device.Info{
 		Name:        deviceName,

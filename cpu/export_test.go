@@ -1,5 +1,7 @@
 package cpu
 
+import "slices"
+
 // KernelNames are the instruction sets that this machine has kernels for.
 func KernelNames() []string {
 	var names []string
@@ -24,13 +26,38 @@ func NewWith(threads int, name string) (*Device, error) {
 	return d, nil
 }
 
-// NewBFloat16With is NewBFloat16 for such a device.
-func NewBFloat16With(threads int) (*Device, error) {
-	d, err := NewBFloat16(threads)
+// bfloat16Products are those that this machine can run; of AMX also where it is emulated.
+func bfloat16Products() []*pairProducts {
+	var all []*pairProducts
+	for _, p := range append(emulatedProducts(), supportedKernels()[0].products...) {
+		if !slices.Contains(all, p) && (p.granted() || slices.Contains(emulatedProducts(), p)) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// BFloat16Names are the instruction sets that this machine has products of bfloat16 for.
+func BFloat16Names() []string {
+	var names []string
+	for _, p := range bfloat16Products() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// NewBFloat16With is NewWith for products of bfloat16 by the instruction set of that name.
+func NewBFloat16With(threads int, name string) (*Device, error) {
+	d, err := New(threads)
 	if err != nil {
 		return nil, err
 	}
 	d.useKernels(eager(d.kernels))
+	for _, p := range bfloat16Products() {
+		if p.name == name {
+			d.pairs = p
+		}
+	}
 	return d, nil
 }
 

@@ -17,7 +17,8 @@ const (
 	longestK         = 1024    // k in one run of the micro-kernel
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
 	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
-	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
+	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time, at least,
+	tilesTurned      = 4       // and so many tiles
 	directBytes      = 1 << 16 // of a V that is read where it lies
 )
 
@@ -97,17 +98,18 @@ func (d *Device) multiply(g *gemmCall) {
 	if g.k == 0 && !g.accumulate {
 		clear(g.c)
 	}
-	tiles := g.kernels.tiles
+	tiles, most, terms := g.kernels.tiles, longestK, 1
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
-	if d.pairs && g.k > 0 {
-		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.k, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.k, lanes)
-		g.k, tiles = ceilDiv(g.k, 2), g.kernels.pairTiles
+	if p := d.pairs; p != nil && g.k > 0 {
+		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.k, p.rows, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.k, false, lanes)
+		tiles, most, terms = p.tiles, p.most, p.terms
+		g.k = multiple(ceilDiv(g.k, 2), terms)
 	}
 	g.tile = tileFor(tiles, g.n)
 	g.tiles = ceilDiv(g.m, g.tile.rows())
 	g.tileRows = ceilDiv(g.m, g.tiles)
 	g.panels = ceilDiv(g.n, g.tile.columns)
-	g.kBlock = balanced(g.k, longestK)
+	g.kBlock = multiple(balanced(g.k, most), terms)
 	g.byRows = g.splitsByRows(lanes)
 	g.turned = g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
 	if g.turned {
@@ -174,7 +176,7 @@ func balanced(n, limit int) int { return ceilDiv(n, max(1, ceilDiv(n, limit))) }
 // run computes the tiles of one thread.
 func (g *gemmCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
-	scratch.tile = grown(scratch.tile, rowOfTiles)
+	scratch.tile = grown(scratch.tile, max(rowOfTiles, tilesTurned*g.tile.rows()*g.tile.columns))
 	t0, t1, p0, p1 := 0, g.tiles, lo, hi
 	if g.byRows {
 		t0, t1, p0, p1 = lo, hi, 0, g.panels
@@ -293,7 +295,7 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 	width := g.tile.columns
 	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
-	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 {
+	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 && !(add && g.tile.stores) {
 		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add)
 		if whole == count {
 			return
@@ -306,24 +308,25 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 		j := (p + done) * width
 		columns := min(tiles*width, g.n-j)
 		if g.flipped {
-			g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, tiles*width, rows, columns, rows, add)
+			for r := 0; r < rows; r += g.kernels.square {
+				some := min(g.kernels.square, rows-r)
+				g.kernels.transpose(g.c[j*g.ld+i+r:], g.ld, scratch[r*tiles*width:], tiles*width, some, columns, some, add)
+			}
 		} else {
-			store(g.c[i*g.ld+j:], g.ld, scratch, tiles*width, rows, columns, add)
+			g.store(g.c[i*g.ld+j:], scratch, tiles*width, rows, columns, add)
 		}
 		done += tiles
 	}
 }
 
 // store copies or adds a part of a tile of that width to C.
-func store(c []float32, ld int, tile []float32, width, rows, columns int, add bool) {
+func (g *gemmCall) store(c, tile []float32, width, rows, columns int, add bool) {
 	for i := range rows {
-		to, from := c[i*ld:i*ld+columns], tile[i*width:]
-		if !add {
+		to, from := c[i*g.ld:i*g.ld+columns], tile[i*width:]
+		if add {
+			g.kernels.add(to, from)
+		} else {
 			copy(to, from)
-			continue
-		}
-		for j := range to {
-			to[j] += from[j]
 		}
 	}
 }

@@ -14,10 +14,10 @@ type kernels struct {
 	scattered int // terms of a tile of S, each in a line and perhaps a page of its own, above which its rows are copied
 	thin      int // most rows of a minibatch for which the weights had better be transposed than its tile left half empty
 
-	// Of bfloat16: tiles of pairs, nil without such arithmetic, and the rounding
-	// of a row's neighbours, a multiple of pairBlock elements, and of the
+	// Of bfloat16: products of pairs, best first, none without such arithmetic, and
+	// the rounding of a row's neighbours, a multiple of pairBlock elements, and of the
 	// elements of two rows.
-	pairTiles   []tile
+	products    []*pairProducts
 	pairsInRow  func(pairs, x []float32)
 	pairsOfRows func(pairs, x, y []float32)
 
@@ -105,12 +105,23 @@ type saltAndPepperFunc func(y, x, mask, low, high []float32, words []uint32, hal
 // normalsFunc turns the blocks of words into the draws of philox.NormalLane.
 type normalsFunc func(z []float32, words []uint32)
 
+// pairProducts are the products of pairs of bfloat16 by one instruction set.
+type pairProducts struct {
+	name    string
+	granted func() bool // by the operating system, which is asked for it
+	tiles   []tile
+	terms   int  // pairs, of which k is made a multiple by zeros
+	most    int  // pairs in one run of the micro-kernel, a multiple of terms
+	rows    bool // S must lie in rows
+}
+
 // tile is a family of micro-kernels of matrix products.
 type tile struct {
 	columns  int
 	multiply []tilesFunc // [rows-1]
 	packRows func(panel, from []float32, stride, kc int)
 	packed   bool // the micro-kernels take packed panels only
+	stores   bool // the micro-kernels store sums, and do not add them
 }
 
 // rows is the number of rows of the largest tile.

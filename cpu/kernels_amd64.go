@@ -7,18 +7,24 @@ import (
 
 //go:generate go run -C internal/asmgen . -out ../../vector_amd64.s -stubs ../../vector_amd64.go -pkg cpu
 
-// avx512PairTiles are the products of bfloat16, of AVX512-BF16.
-var avx512PairTiles = []tile{
-	{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
-		multiplyPairs1x16AVX512, multiplyPairs2x16AVX512, multiplyPairs3x16AVX512, multiplyPairs4x16AVX512, multiplyPairs5x16AVX512,
-		multiplyPairs6x16AVX512, multiplyPairs7x16AVX512, multiplyPairs8x16AVX512, multiplyPairs9x16AVX512, multiplyPairs10x16AVX512,
-		multiplyPairs11x16AVX512, multiplyPairs12x16AVX512, multiplyPairs13x16AVX512, multiplyPairs14x16AVX512,
-	)},
-	{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
-		multiplyPairs1x32AVX512, multiplyPairs2x32AVX512, multiplyPairs3x32AVX512, multiplyPairs4x32AVX512, multiplyPairs5x32AVX512,
-		multiplyPairs6x32AVX512, multiplyPairs7x32AVX512, multiplyPairs8x32AVX512, multiplyPairs9x32AVX512, multiplyPairs10x32AVX512,
-		multiplyPairs11x32AVX512, multiplyPairs12x32AVX512, multiplyPairs13x32AVX512, multiplyPairs14x32AVX512,
-	)},
+// avx512Products are the products of bfloat16 by AVX512-BF16.
+var avx512Products = pairProducts{
+	name:    "AVX512-BF16",
+	granted: func() bool { return true },
+	tiles: []tile{
+		{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
+			multiplyPairs1x16AVX512, multiplyPairs2x16AVX512, multiplyPairs3x16AVX512, multiplyPairs4x16AVX512, multiplyPairs5x16AVX512,
+			multiplyPairs6x16AVX512, multiplyPairs7x16AVX512, multiplyPairs8x16AVX512, multiplyPairs9x16AVX512, multiplyPairs10x16AVX512,
+			multiplyPairs11x16AVX512, multiplyPairs12x16AVX512, multiplyPairs13x16AVX512, multiplyPairs14x16AVX512,
+		)},
+		{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
+			multiplyPairs1x32AVX512, multiplyPairs2x32AVX512, multiplyPairs3x32AVX512, multiplyPairs4x32AVX512, multiplyPairs5x32AVX512,
+			multiplyPairs6x32AVX512, multiplyPairs7x32AVX512, multiplyPairs8x32AVX512, multiplyPairs9x32AVX512, multiplyPairs10x32AVX512,
+			multiplyPairs11x32AVX512, multiplyPairs12x32AVX512, multiplyPairs13x32AVX512, multiplyPairs14x32AVX512,
+		)},
+	},
+	terms: 1,
+	most:  longestK,
 }
 
 // supportedKernels returns the kernels that this machine can run, best first.
@@ -29,8 +35,11 @@ func supportedKernels() []*kernels {
 	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
 			best := avx512Kernels
+			if x.HasAMXTile && x.HasAMXBF16 {
+				best.products = append(best.products, &amxProducts)
+			}
 			if x.HasAVX512BF16 {
-				best.pairTiles = avx512PairTiles
+				best.products = append(best.products, &avx512Products)
 			}
 			best.packedBytes = packedBytes(cpuid.CPU.Cache.L2)
 			all = append(all, &best)
@@ -45,8 +54,8 @@ func supportedKernels() []*kernels {
 var avx2Kernels = kernels{
 	name: "AVX2",
 	tiles: []tile{
-		{8, []tilesFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows8AVX2, false},
-		{16, []tilesFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows16AVX2, false},
+		{8, []tilesFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows8AVX2, false, false},
+		{16, []tilesFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows16AVX2, false, false},
 	},
 	transpose: transposeAVX2,
 	square:    8,

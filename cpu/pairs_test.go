@@ -34,7 +34,7 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	for _, k := range supportedKernels() {
-		if k.pairTiles == nil {
+		if k.pairsInRow == nil {
 			continue
 		}
 		n := len(x) / pairBlock * pairBlock

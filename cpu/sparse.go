@@ -186,7 +186,7 @@ func (s *sparseCall) panel(scratch []float32, p, k0 int, panel []float32) {
 		case g.flipped:
 			s.turnBack(g.c[j*g.ld+first*square:], scratch, rows, columns, add)
 		case columns < width || add:
-			store(g.c[first*square*g.ld+j:], g.ld, scratch, width, rows, columns, add)
+			g.store(g.c[first*square*g.ld+j:], scratch, width, rows, columns, add)
 		}
 	}
 }

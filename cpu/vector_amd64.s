@@ -20468,3 +20468,502 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+// func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-128
+	XORQ CX, CX
+	MOVQ CX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ CX, 24(SP)
+	MOVQ CX, 32(SP)
+	MOVQ CX, 40(SP)
+	MOVQ CX, 48(SP)
+	MOVQ CX, 56(SP)
+	MOVB $0x01, (SP)
+	MOVQ last+0(FP), CX
+	MOVW $0x0040, 16(SP)
+	MOVB CL, 48(SP)
+	MOVW $0x0040, 24(SP)
+	MOVB CL, 52(SP)
+	MOVW $0x0040, 28(SP)
+	MOVB $0x10, 54(SP)
+	LEAQ (SP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ outer+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ across+80(FP), R8
+	SHLQ $0x02, R8
+	MOVQ down+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ld+120(FP), R11
+	SHLQ $0x02, R11
+	MOVQ panel_base+56(FP), R9
+	MOVQ c_base+96(FP), R10
+	MOVQ tiles+8(FP), R12
+
+tile:
+	MOVQ s_base+24(FP), AX
+	MOVQ R9, SI
+	MOVQ kc+16(FP), CX
+	SHRQ $0x04, CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+
+terms:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x34
+	BYTE $0x3e
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	ADDQ $0x40, AX
+	MOVQ DI, R13
+	SHLQ $0x04, R13
+	ADDQ R13, SI
+	DECQ CX
+	JNZ  terms
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x1a
+	ADDQ $0x40, R10
+	ADDQ R8, R9
+	DECQ R12
+	JNZ  tile
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-128
+	XORQ CX, CX
+	MOVQ CX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ CX, 24(SP)
+	MOVQ CX, 32(SP)
+	MOVQ CX, 40(SP)
+	MOVQ CX, 48(SP)
+	MOVQ CX, 56(SP)
+	MOVB $0x01, (SP)
+	MOVQ last+0(FP), CX
+	MOVW $0x0040, 16(SP)
+	MOVB CL, 48(SP)
+	MOVW $0x0040, 18(SP)
+	MOVB CL, 49(SP)
+	MOVW $0x0040, 24(SP)
+	MOVB CL, 52(SP)
+	MOVW $0x0040, 28(SP)
+	MOVB $0x10, 54(SP)
+	MOVW $0x0040, 30(SP)
+	MOVB $0x10, 55(SP)
+	LEAQ (SP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ outer+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ across+80(FP), R8
+	SHLQ $0x02, R8
+	MOVQ down+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ld+120(FP), R11
+	SHLQ $0x02, R11
+	MOVQ panel_base+56(FP), R9
+	MOVQ c_base+96(FP), R10
+	MOVQ tiles+8(FP), R12
+
+tile:
+	MOVQ s_base+24(FP), AX
+	MOVQ R9, SI
+	MOVQ kc+16(FP), CX
+	SHRQ $0x04, CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+
+terms:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x34
+	BYTE $0x3e
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	ADDQ $0x40, AX
+	MOVQ DI, R13
+	SHLQ $0x04, R13
+	ADDQ R13, SI
+	DECQ CX
+	JNZ  terms
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x1a
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x1a
+	BYTE $0x40
+	ADDQ $0x80, R10
+	ADDQ R8, R9
+	DECQ R12
+	JNZ  tile
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-128
+	XORQ CX, CX
+	MOVQ CX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ CX, 24(SP)
+	MOVQ CX, 32(SP)
+	MOVQ CX, 40(SP)
+	MOVQ CX, 48(SP)
+	MOVQ CX, 56(SP)
+	MOVB $0x01, (SP)
+	MOVQ last+0(FP), CX
+	MOVW $0x0040, 16(SP)
+	MOVB $0x10, 48(SP)
+	MOVW $0x0040, 24(SP)
+	MOVB $0x10, 52(SP)
+	MOVW $0x0040, 20(SP)
+	MOVB CL, 50(SP)
+	MOVW $0x0040, 26(SP)
+	MOVB CL, 53(SP)
+	MOVW $0x0040, 28(SP)
+	MOVB $0x10, 54(SP)
+	LEAQ (SP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ outer+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ across+80(FP), R8
+	SHLQ $0x02, R8
+	MOVQ down+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ld+120(FP), R11
+	SHLQ $0x02, R11
+	MOVQ panel_base+56(FP), R9
+	MOVQ c_base+96(FP), R10
+	MOVQ tiles+8(FP), R12
+
+tile:
+	MOVQ s_base+24(FP), AX
+	MOVQ DX, BX
+	SHLQ $0x04, BX
+	ADDQ AX, BX
+	MOVQ R9, SI
+	MOVQ kc+16(FP), CX
+	SHRQ $0x04, CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+
+terms:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x34
+	BYTE $0x3e
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x2c
+	BYTE $0x13
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	MOVQ DI, R13
+	SHLQ $0x04, R13
+	ADDQ R13, SI
+	DECQ CX
+	JNZ  terms
+	MOVQ R11, R13
+	SHLQ $0x04, R13
+	ADDQ R10, R13
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x1a
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x1d
+	BYTE $0x00
+	ADDQ $0x40, R10
+	ADDQ R8, R9
+	DECQ R12
+	JNZ  tile
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-128
+	XORQ CX, CX
+	MOVQ CX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ CX, 16(SP)
+	MOVQ CX, 24(SP)
+	MOVQ CX, 32(SP)
+	MOVQ CX, 40(SP)
+	MOVQ CX, 48(SP)
+	MOVQ CX, 56(SP)
+	MOVB $0x01, (SP)
+	MOVQ last+0(FP), CX
+	MOVW $0x0040, 16(SP)
+	MOVB $0x10, 48(SP)
+	MOVW $0x0040, 18(SP)
+	MOVB $0x10, 49(SP)
+	MOVW $0x0040, 24(SP)
+	MOVB $0x10, 52(SP)
+	MOVW $0x0040, 20(SP)
+	MOVB CL, 50(SP)
+	MOVW $0x0040, 22(SP)
+	MOVB CL, 51(SP)
+	MOVW $0x0040, 26(SP)
+	MOVB CL, 53(SP)
+	MOVW $0x0040, 28(SP)
+	MOVB $0x10, 54(SP)
+	MOVW $0x0040, 30(SP)
+	MOVB $0x10, 55(SP)
+	LEAQ (SP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ outer+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ across+80(FP), R8
+	SHLQ $0x02, R8
+	MOVQ down+88(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ld+120(FP), R11
+	SHLQ $0x02, R11
+	MOVQ panel_base+56(FP), R9
+	MOVQ c_base+96(FP), R10
+	MOVQ tiles+8(FP), R12
+
+tile:
+	MOVQ s_base+24(FP), AX
+	MOVQ DX, BX
+	SHLQ $0x04, BX
+	ADDQ AX, BX
+	MOVQ R9, SI
+	MOVQ kc+16(FP), CX
+	SHRQ $0x04, CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+
+terms:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x24
+	BYTE $0x10
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x34
+	BYTE $0x3e
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x2c
+	BYTE $0x13
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	MOVQ DI, R13
+	SHLQ $0x04, R13
+	ADDQ R13, SI
+	DECQ CX
+	JNZ  terms
+	MOVQ R11, R13
+	SHLQ $0x04, R13
+	ADDQ R10, R13
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x04
+	BYTE $0x1a
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x1a
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x1d
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x1d
+	BYTE $0x40
+	ADDQ $0x80, R10
+	ADDQ R8, R9
+	DECQ R12
+	JNZ  tile
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET

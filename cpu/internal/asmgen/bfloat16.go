@@ -2,7 +2,6 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
-	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -16,19 +15,17 @@ import (
 // assembler does not know: EVEX.512.F3.0F38.W0 52 /r (Intel 64 and IA-32
 // Architectures Software Developer's Manual, volume 2, VDPBF16PS).
 func addPairs(a, b, sum reg.VecPhysical) {
-	const escape, map0F38, prefixF3, length512, opcode, registers = 0x62, 2, 2, 2, 0x52, 3
+	const escape, map0F38, length512, opcode, registers = 0x62, 2, 2, 0x52, 3
 	x, y, z := uint8(sum.PhysicalIndex()), uint8(a.PhysicalIndex()), uint8(b.PhysicalIndex())
 	not := func(n uint8, bit int) uint8 { return ^n >> bit & 1 }
-	for _, code := range []uint8{
+	emit([]uint8{
 		escape,
 		not(x, 3)<<7 | not(z, 4)<<6 | not(z, 3)<<5 | not(x, 4)<<4 | map0F38,
 		^y&15<<3 | 1<<2 | prefixF3,
 		length512<<5 | not(y, 4)<<3,
 		opcode,
 		registers<<6 | x&7<<3 | z&7,
-	} {
-		Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(code)}})
-	}
+	})
 }
 
 // bfloat16 rounds x to nearest, ties to even, and leaves the 16 bits in the

@@ -1,7 +1,8 @@
 // Command asmgen writes the vector kernels of package cpu: Go assembly for
 // amd64 with AVX2 and FMA, and with AVX-512 (F, BW, DQ, VL), and the Go
 // declarations of the same functions. The two instruction sets share their
-// generators: a kernel is written once against the type vector.
+// generators: a kernel is written once against the type vector. Products of
+// bfloat16 are written for AVX512-BF16 and for AMX-BF16 besides.
 //
 // It has a module of its own, so that the program does not depend on avo. In
 // the folder of package cpu,
@@ -39,5 +40,6 @@ func main() {
 		v.normals()
 		v.normalizations()
 	}
+	tileProducts()
 	Generate()
 }

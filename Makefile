@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda sanitized gpu-bundle container scores samples tables
+.PHONY: torture amx build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda sanitized gpu-bundle container scores samples tables
 
 # VERSION names the build where there is no repository to take it from.
 VERSION ?=
@@ -19,7 +19,7 @@ test:
 
 check: format vet cross tidy test
 
-check-all: check check-cuda container generated unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities supply reproducible shell scores samples tables
+check-all: check check-cuda container generated amx unfused race harness torture fuzz python onnx tensorboard report serve readme vulnerabilities supply reproducible shell scores samples tables
 
 format:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -42,6 +42,10 @@ tidy:
 generated:
 	cd cpu/internal/asmgen && go test -count=1 ./...
 	cd onnx/internal/pbgen && go test -count=1 ./...
+
+# Products in the tiles of AMX, emulated where the processor has none.
+amx:
+	scripts/check/amx
 
 # Where the compiler may fuse a multiplication and an addition, random draws
 # keep their bits all the same.

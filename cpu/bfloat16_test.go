@@ -8,6 +8,7 @@ import (
 
 	"gpudae/cpu"
 	"gpudae/device"
+	"gpudae/internal/selftest"
 )
 
 // everyBFloat16 runs a test on each instruction set of this machine that has products
@@ -174,6 +175,20 @@ func TestBFloat16KeepsCorruption(t *testing.T) {
 			if got[i] != want[i] {
 				t.Fatalf("element %d of x̃ is %g, in float32 %g", i, got[i], want[i])
 			}
+		}
+	})
+}
+
+// TestBFloat16SelfTest runs what doctor runs: products of many shapes, and small models in
+// training, beside the reference.
+func TestBFloat16SelfTest(t *testing.T) {
+	everyBFloat16(t, func(t *testing.T, products string) {
+		report, err := selftest.RunProducts(t.Context(), openBFloat16(t, 2, products), 1e-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !report.OK() {
+			t.Error(report)
 		}
 	})
 }

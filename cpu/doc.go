@@ -17,7 +17,8 @@
 // The innermost loops (type kernels) exist in plain Go, for any machine, and for
 // amd64 as assembly for AVX2 and for AVX-512, which New chooses by what the
 // processor and the operating system support. GODEBUG=cpu.avx512f=off or
-// cpu.avx2=off makes it choose the next best. The assembly is written by
+// cpu.avx2=off makes it choose the next best. Products of bfloat16 are by AMX-BF16 or,
+// without it or with GODEBUG=cpu.amxbf16=off, by AVX512-BF16. The assembly is written by
 // internal/asmgen: go generate writes it anew, and go test in that folder (a
 // module of its own) checks that it is current.
 //

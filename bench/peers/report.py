@@ -218,6 +218,7 @@ def page(bench, circumstances, product_rows, goals):
             "## Training with bfloat16\n",
             "Products of factors that are rounded to bfloat16: `--precision bf16` here, autocast in PyTorch. Their\n"
             "losses stand beside those of float32 below.\n",
+            "".join(f"- {text}\n" for text in dict.fromkeys(r["description"] for r in rounded if r["family"] == OURS)),
             speed(rounded, [dataclasses.replace(w, goals={"PyTorch": 1}) for w in chosen]),
         ]
     if bench.products:

@@ -68,6 +68,7 @@ type benchJSON struct {
 	Likelihood    string  `json:"likelihood"`
 	Framework     string  `json:"framework"`
 	Device        string  `json:"device"`
+	Description   string  `json:"description"` // of the device, with its instruction sets
 	Threads       int     `json:"threads"`
 	Precision     string  `json:"precision"`          // of the factors of products
 	SamplesPerS   float64 `json:"samples_per_s"`      // median of the windows
@@ -226,7 +227,7 @@ func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time)
 		return nil, err
 	}
 	r := &benchJSON{Workload: w.name, Layers: w.widths(), Activation: w.activation, Batch: w.batch, Corruption: w.corruption, Likelihood: w.likelihood,
-		Framework: "gpudae", Device: dev.Info().Name, Threads: dev.Info().Threads, Precision: o.machine.Precision}
+		Framework: "gpudae", Device: dev.Info().Name, Description: dev.Info().Description, Threads: dev.Info().Threads, Precision: o.machine.Precision}
 	if err := s.steps(ctx, 1); err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func openCPU(_, threads int, precision string) (device.Device, error) {
 // precisionProblem says where a processor that lacks a precision was asked for it.
 func precisionProblem(err error, where string) error {
 	if errors.Is(err, cpu.ErrNoBFloat16) {
-		return usage(where, "this processor has no AVX512-BF16", "use --precision float32")
+		return usage(where, "this processor has neither AVX512-BF16 nor AMX-BF16", "use --precision float32")
 	}
 	return err
 }

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"gpudae/cpu"
 	"gpudae/device"
 	"gpudae/internal/selftest"
 )
@@ -129,13 +132,10 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 		return findings
 	}
 	findings = append(findings, selfTest(ctx, dev, name))
-	if kind.name == cudaName {
-		findings = append(findings, testRounded(ctx, kind, ordinal, name)...)
-	}
-	return findings
+	return append(findings, testRounded(ctx, kind, ordinal, name)...)
 }
 
-// testRounded tests the products of a GPU that round their factors, each within what
+// testRounded tests the products of a device that round their factors, each within what
 // its rounding allows.
 func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string) []finding {
 	var findings []finding
@@ -144,6 +144,9 @@ func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string)
 		allowed   float64
 		big       bool // in the kernels of big products
 	}{{precisionTF32, 1e-2, false}, {precisionBFloat16, 1e-1, false}, {precisionBFloat16, 1e-1, true}, {precisionStrict, selftest.Tolerance, false}} {
+		if !slices.Contains(kind.precisions, c.precision) || c.big && kind.name != cudaName {
+			continue
+		}
 		f := finding{Check: "self-test " + name + ", " + c.precision, Remedy: "do not train with --precision " + c.precision + " on this device; please report this machine with the output of 'gpudae doctor'"}
 		open := func() (device.Device, error) { return kind.open(ordinal, 0, c.precision) }
 		if c.big {
@@ -151,14 +154,21 @@ func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string)
 			open = func() (device.Device, error) { return openCopying(ordinal) }
 		}
 		dev, err := open()
+		if errors.Is(err, cpu.ErrNoBFloat16) {
+			continue
+		}
 		if err != nil {
 			f.Detail = err.Error()
 			findings = append(findings, f)
 			continue
 		}
 		report, err := selftest.RunProducts(ctx, dev, c.allowed)
+		f = f.with(report, err)
+		if kind.name == cpuName {
+			f.Detail += "; " + dev.Info().Description
+		}
 		dev.Close()
-		findings = append(findings, f.with(report, err))
+		findings = append(findings, f)
 	}
 	return findings
 }

@@ -33,7 +33,7 @@ func machineTable() settings.Table[machineSettings] {
 		{Key: "device", Group: group, Doc: deviceDoc, Field: func(c *machineSettings) any { return &c.Device }},
 		{Key: "threads", Group: group, Doc: "CPU threads, 0: one a core", Field: func(c *machineSettings) any { return &c.Threads }},
 		{Key: "precision", Group: group, Doc: "arithmetic of matrix products",
-			More:    "float32, bf16 (GPUs, and CPUs with AVX512-BF16), and on GPUs tf32 and strict (float32 without tensor cores)",
+			More:    "float32, bf16 (GPUs, and CPUs with AVX512-BF16 or AMX-BF16), and on GPUs tf32 and strict (float32 without tensor cores)",
 			Choices: precisions(), Field: func(c *machineSettings) any { return &c.Precision }},
 	}
 }

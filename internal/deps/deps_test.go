@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"device/reference":     {"device", "device/philox"},
 	"device/devicetest":    {"device", "device/philox", "device/reference"},
 	"cpu":                  {"device", "device/philox"},
+	"cpu/internal/amx":     {},
 	"model":                {"device", "device/philox", "internal/spelling"},
 	"optim":                {"device"},
 	"data":                 {"device/philox", "internal/atomicfile", "internal/safetensors", "internal/spelling"},
@@ -59,6 +60,8 @@ var arrows = map[string][]string{
 	"internal/spelling":    {},
 	"internal/sweep":       {"device/philox", "internal/settings"},
 	"cmd/gpudae":           {"*"},
+
+	"cpu/internal/amx/emulate": {"cpu/internal/amx"},
 
 	"examples/vincent2010": {"data"},
 }

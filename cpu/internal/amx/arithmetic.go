@@ -16,20 +16,24 @@ func Dot(sum float32, a, b []uint32) float32 {
 	return fused(sum, 1, fused(lower, 1, upper))
 }
 
-func dotBits(sum uint32, a, b []uint32) uint32 {
-	return math.Float32bits(Dot(math.Float32frombits(sum), a, b))
-}
-
-// fused is x·y + z rounded once, where x·y has no more than 53 bits.
+// fused is x·y + z rounded once, where x·y has no more than 53 bits. Rounding the sum in
+// float64 anew does that, but where it lies in the middle of two float32, as the exact one
+// may not, or is subnormal.
 func fused(x, y, z float32) float32 {
-	return rounded(sumToOdd(float64(normal(x))*float64(normal(y)), float64(normal(z))))
+	const below, middle = 1<<29 - 1, 1 << 28 // bits of a float64 that a float32 has not
+	product, term := float64(normal(x))*float64(normal(y)), float64(normal(z))
+	s := product + term
+	if b := math.Float64bits(s); b&below != middle && (s > 0x1p-120 || s < -0x1p-120) {
+		return float32(s)
+	}
+	return rounded(sumToOdd(product, term))
 }
 
 // normal is x, or a zero of its sign if it is subnormal.
 func normal(x float32) float32 {
-	const smallest = 0x1p-126
-	if -smallest < x && x < smallest {
-		return float32(math.Copysign(0, float64(x)))
+	const sign, exponent = 1 << 31, 0xFF << 23
+	if b := math.Float32bits(x); b&exponent == 0 {
+		return math.Float32frombits(b & sign)
 	}
 	return x
 }

@@ -2,7 +2,7 @@ package amx
 
 import (
 	"encoding/binary"
-	"io"
+	"fmt"
 )
 
 // Operation is an instruction without its operands.
@@ -120,12 +120,6 @@ func (i Instruction) address(code []byte, at int) (Instruction, bool) {
 	return i, true
 }
 
-// Memory is what instructions read and write, by address.
-type Memory interface {
-	io.ReaderAt
-	io.WriterAt
-}
-
 // Execute carries out an instruction; register is the value of a general one.
 func (t *Tiles) Execute(i Instruction, register func(number int) uint64, memory Memory) error {
 	value := func(number int) uint64 {
@@ -134,12 +128,12 @@ func (t *Tiles) Execute(i Instruction, register func(number int) uint64, memory 
 		}
 		return register(number)
 	}
-	base, stride := value(i.Base)+uint64(int64(i.Displacement)), value(i.Index)*i.Scale
+	first, stride := value(i.Base)+uint64(int64(i.Displacement)), value(i.Index)*i.Scale
 	switch i.Operation {
 	case LDTILECFG:
 		var config [ConfigSize]byte
-		if _, err := memory.ReadAt(config[:], int64(base+stride)); err != nil {
-			return err
+		if err := memory.Read([][]byte{config[:]}, first+stride, 0); err != nil {
+			return fmt.Errorf("amx: configure: %w", err)
 		}
 		return t.Configure(config)
 	case TILERELEASE:
@@ -148,9 +142,9 @@ func (t *Tiles) Execute(i Instruction, register func(number int) uint64, memory 
 	case TILEZERO:
 		return t.Zero(i.Tile)
 	case TILELOADD, TILELOADDT1:
-		return t.Load(i.Tile, memory, base, stride)
+		return t.Load(i.Tile, memory, first, stride)
 	case TILESTORED:
-		return t.Store(i.Tile, memory, base, stride)
+		return t.Store(i.Tile, memory, first, stride)
 	}
 	return t.DotBFloat16(i.Tile, i.A, i.B)
 }

@@ -13,7 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 )
 
 // What palette 1 has.
@@ -98,32 +98,44 @@ func (t *Tiles) Zero(i int) error {
 	return nil
 }
 
-// Load is TILELOADD of rows that begin stride bytes apart.
-func (t *Tiles) Load(i int, from io.ReaderAt, base, stride uint64) error {
+// Memory is what instructions read and write: rows that begin stride bytes apart, the
+// first at an address.
+type Memory interface {
+	Read(rows [][]byte, first, stride uint64) error
+	Write(rows [][]byte, first, stride uint64) error
+}
+
+// used are a register's rows as configured.
+func (r *register) used() [][]byte {
+	rows := make([][]byte, r.rows)
+	for i := range rows {
+		rows[i] = r.data[i][:r.bytes]
+	}
+	return rows
+}
+
+// Load is TILELOADD.
+func (t *Tiles) Load(i int, from Memory, first, stride uint64) error {
 	r, err := t.usable(i)
 	if err != nil {
 		return err
 	}
-	var data [MostRows][MostBytes]byte
-	for row := range r.rows {
-		if _, err := from.ReadAt(data[row][:r.bytes], int64(base+uint64(row)*stride)); err != nil {
-			return fmt.Errorf("amx: load: %w", err)
-		}
+	loaded := register{rows: r.rows, bytes: r.bytes}
+	if err := from.Read(loaded.used(), first, stride); err != nil {
+		return fmt.Errorf("amx: load: %w", err)
 	}
-	r.data = data
+	*r = loaded
 	return nil
 }
 
 // Store is TILESTORED.
-func (t *Tiles) Store(i int, to io.WriterAt, base, stride uint64) error {
+func (t *Tiles) Store(i int, to Memory, first, stride uint64) error {
 	r, err := t.usable(i)
 	if err != nil {
 		return err
 	}
-	for row := range r.rows {
-		if _, err := to.WriteAt(r.data[row][:r.bytes], int64(base+uint64(row)*stride)); err != nil {
-			return fmt.Errorf("amx: store: %w", err)
-		}
+	if err := to.Write(r.used(), first, stride); err != nil {
+		return fmt.Errorf("amx: store: %w", err)
 	}
 	return nil
 }
@@ -145,18 +157,27 @@ func (t *Tiles) DotBFloat16(sum, a, b int) error {
 	if c.rows != left.rows || c.bytes != right.bytes || left.bytes != 4*right.rows {
 		return fmt.Errorf("%w: a product of %d×%d and %d×%d bytes in %d×%d", ErrUndefined, left.rows, left.bytes, right.rows, right.bytes, c.rows, c.bytes)
 	}
-	var row, column [MostRows]uint32
+	const most = MostBytes / 4
+	var row [most]uint32
+	var columns [most][MostRows]uint32
+	for k := range right.rows {
+		for j := range right.bytes / 4 {
+			columns[j][k] = element(right, k, j)
+		}
+	}
 	for i := range c.rows {
 		for k := range right.rows {
-			row[k] = binary.LittleEndian.Uint32(left.data[i][4*k:])
+			row[k] = element(left, i, k)
 		}
-		for j := 0; j < c.bytes; j += 4 {
-			for k := range right.rows {
-				column[k] = binary.LittleEndian.Uint32(right.data[k][j:])
-			}
-			at := c.data[i][j:]
-			binary.LittleEndian.PutUint32(at, dotBits(binary.LittleEndian.Uint32(at), row[:right.rows], column[:right.rows]))
+		for j := range c.bytes / 4 {
+			dot := Dot(math.Float32frombits(element(c, i, j)), row[:right.rows], columns[j][:right.rows])
+			binary.LittleEndian.PutUint32(c.data[i][4*j:], math.Float32bits(dot))
 		}
 	}
 	return nil
+}
+
+// element is one of 32 bits.
+func element(r *register, row, column int) uint32 {
+	return binary.LittleEndian.Uint32(r.data[row][4*column:])
 }

@@ -13,18 +13,23 @@ import (
 // bytesMemory is memory from address 0 on.
 type bytesMemory []byte
 
-func (m bytesMemory) ReadAt(p []byte, at int64) (int, error) {
-	if at < 0 || int(at)+len(p) > len(m) {
-		return 0, io.ErrUnexpectedEOF
-	}
-	return copy(p, m[at:]), nil
+func (m bytesMemory) Read(rows [][]byte, first, stride uint64) error {
+	return m.each(rows, first, stride, func(row, here []byte) { copy(row, here) })
 }
 
-func (m bytesMemory) WriteAt(p []byte, at int64) (int, error) {
-	if at < 0 || int(at)+len(p) > len(m) {
-		return 0, io.ErrShortWrite
+func (m bytesMemory) Write(rows [][]byte, first, stride uint64) error {
+	return m.each(rows, first, stride, func(row, here []byte) { copy(here, row) })
+}
+
+func (m bytesMemory) each(rows [][]byte, first, stride uint64, move func(row, here []byte)) error {
+	for i, row := range rows {
+		at := first + uint64(i)*stride
+		if at+uint64(len(row)) > uint64(len(m)) {
+			return io.ErrUnexpectedEOF
+		}
+		move(row, m[at:at+uint64(len(row))])
 	}
-	return copy(m[at:], p), nil
+	return nil
 }
 
 // shape is a tile's rows and bytes of a row.

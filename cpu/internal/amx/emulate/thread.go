@@ -70,22 +70,31 @@ type fault struct{ address uint64 }
 
 func (f *fault) Error() string { return fmt.Sprintf("a fault at %#x", f.address) }
 
-// ReadAt reads memory at an address.
-func (m processMemory) ReadAt(p []byte, address int64) (int, error) {
-	return m.copied(p, address, unix.ProcessVMReadv)
+// Read reads rows of equal length that begin stride bytes apart.
+func (m processMemory) Read(rows [][]byte, first, stride uint64) error {
+	_, err := m.move(rows, first, stride, unix.ProcessVMReadv)
+	return err
 }
 
-// WriteAt writes memory at an address.
-func (m processMemory) WriteAt(p []byte, address int64) (int, error) {
-	return m.copied(p, address, unix.ProcessVMWritev)
+// Write writes rows of equal length that begin stride bytes apart.
+func (m processMemory) Write(rows [][]byte, first, stride uint64) error {
+	_, err := m.move(rows, first, stride, unix.ProcessVMWritev)
+	return err
 }
 
-func (m processMemory) copied(p []byte, address int64, move func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error)) (int, error) {
-	here := unix.Iovec{Base: &p[0]}
-	here.SetLen(len(p))
-	n, err := move(int(m), []unix.Iovec{here}, []unix.RemoteIovec{{Base: uintptr(address), Len: len(p)}}, 0)
-	if err == unix.EFAULT || err == nil && n < len(p) {
-		return max(n, 0), &fault{uint64(address) + uint64(max(n, 0))}
+// move returns the number of bytes moved, all of them or those before a fault.
+func (m processMemory) move(rows [][]byte, first, stride uint64, by func(int, []unix.Iovec, []unix.RemoteIovec, uint) (int, error)) (int, error) {
+	here, there := make([]unix.Iovec, len(rows)), make([]unix.RemoteIovec, len(rows))
+	length := len(rows[0])
+	for i, row := range rows {
+		here[i].Base = &row[0]
+		here[i].SetLen(length)
+		there[i] = unix.RemoteIovec{Base: uintptr(first + uint64(i)*stride), Len: length}
+	}
+	n, err := by(int(m), here, there, 0)
+	if err == unix.EFAULT || err == nil && n < length*len(rows) {
+		n = max(n, 0)
+		return n, &fault{first + uint64(n/length)*stride + uint64(n%length)}
 	}
 	return n, err
 }
@@ -93,8 +102,8 @@ func (m processMemory) copied(p []byte, address int64, move func(int, []unix.Iov
 // instruction is the one of AMX at an address, if there is one.
 func (m processMemory) instruction(address uint64) (amx.Instruction, bool) {
 	var code [amx.LongestCode]byte
-	n, _ := m.ReadAt(code[:], int64(address)) // as many bytes as there are
-	return amx.Decode(code[:n])
+	n, _ := m.move([][]byte{code[:]}, address, 0, unix.ProcessVMReadv) // as many bytes as there are
+	return amx.Decode(code[:max(n, 0)])
 }
 
 // deliver makes the signal that the thread has stopped with one of a fault, as the

@@ -42,9 +42,9 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 	for _, step := range p.Middle {
 		switch {
 		case step.Loss != nil:
-			losses = d.denseKernel(&step.Loss.Dense).tiles
+			losses = d.lossSums(step.Loss)
 		case step.Backward != nil:
-			squares += d.backwardKernel(backward(step.Backward)).tiles
+			squares += d.squareSums(step.Backward)
 		}
 	}
 	if v := p.End.Losses; !v.IsZero() && kernels.ShareBlocks(v.Len()) > 1 {

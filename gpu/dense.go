@@ -20,7 +20,11 @@ func (d *Device) Choose(m, n, k int) kernels.Choice {
 
 // ProductOf names the arithmetic of such a product, and says in what tiles (the number of their rows) it is computed,
 // and how many blocks share each sum.
+// Of products of cuBLASLt it knows neither.
 func (d *Device) ProductOf(m, n, k int) (arithmetic string, tile, shares int) {
+	if d.gemm == GemmCublasLt {
+		return "cublaslt " + d.compute(m, n, k).String(), 0, 0
+	}
 	if d.isBig(m, n, k) {
 		rows, _ := d.engine.Tile()
 		return d.engine.String(), rows, 1
@@ -50,6 +54,10 @@ type productKernel struct {
 // dense launches a layer, and with l the likelihood of its output, the sums of whose losses
 // by tile go to losses.
 func (d *Device) dense(a *device.DenseArgs, l *device.LikelihoodArgs, losses uint64) {
+	if d.denseByLibrary(a, l) {
+		d.libraryDense(a, l, losses)
+		return
+	}
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	factor := address
 	if d.isBig(m, n, k) && d.admit([]device.View{a.X, a.W}) {
@@ -105,6 +113,9 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 // denseBackward launches them, and returns how many sums of squares go to squares, if that is
 // there.
 func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int {
+	if d.backwardByLibrary(a, squares != 0) {
+		return d.libraryBackward(a, squares)
+	}
 	b := backward(a)
 	if d.isBig(b.Rows, b.In, b.Out) {
 		d.admit(d.narrows(*a))

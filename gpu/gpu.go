@@ -44,6 +44,10 @@ type Options struct {
 	Graphs bool
 	// Big is which products of class BFloat16 read copies of their factors; none given: kernels.BigProducts.
 	Big kernels.Big
+	// Gemm is who multiplies in dense layers.
+	Gemm Gemm
+	// Log is told what GemmAuto finds; it may be nil.
+	Log func(format string, args ...any)
 }
 
 // OptionsFromEnvironment are those of a class with what the environment asks for.
@@ -76,6 +80,8 @@ type Device struct {
 	partials   cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
 	partial    cuda.Address // scratch of products: see meeting
 	tickets    cuda.Address
+	gemm       Gemm     // who makes products, but while GemmAuto measures as Options has it
+	library    *library // cuBLASLt, or nil where it is not used
 	graphs     []*cuda.Graph
 	recording  *recording // the program that is being recorded, or nil
 	recorded   string     // how the last one runs
@@ -88,7 +94,7 @@ type Device struct {
 var _ device.Device = (*Device)(nil)
 
 // New opens the GPU with that ordinal. It fails with *cuda.UnavailableError where
-// there is none that can run the kernels.
+// there is none that can run the kernels, and with *cublaslt.MissingError where GemmCublasLt is asked for and not installed.
 func New(ordinal int, options Options) (*Device, error) {
 	driver, err := usableDriver()
 	if err != nil {
@@ -155,6 +161,9 @@ func (d *Device) prepare(ordinal int) error {
 		if err := d.openMeeting(); err != nil {
 			return err
 		}
+	}
+	if err := d.openLibrary(); err != nil {
+		return err
 	}
 	if err := d.toDevice.open(d.context); err != nil {
 		return err
@@ -226,7 +235,7 @@ func (d *Device) Close() error {
 	for _, m := range d.lent {
 		errs = append(errs, m.Close())
 	}
-	errs = append(errs, d.toDevice.close(), d.toHost.close(), d.tensors.close(), d.arena.close(), d.context.Close())
+	errs = append(errs, d.library.close(), d.toDevice.close(), d.toHost.close(), d.tensors.close(), d.arena.close(), d.context.Close())
 	d.err = errClosed
 	if failed { // it was reported, and what follows from it says nothing new
 		return nil

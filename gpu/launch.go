@@ -12,14 +12,23 @@ import (
 	"gpudae/kernels"
 )
 
-// launched is a kernel with the shape that it divides among its threads.
+// launched is a kernel with the shape that it divides among its threads, or a product of cuBLASLt with that of its result.
 type launched struct {
 	id            kernels.ID
 	rows, columns int
+	library       bool // the latter
+}
+
+// name is the kernel's, or that of the library's function.
+func (l launched) name() string {
+	if l.library {
+		return "cublasLtMatmul"
+	}
+	return l.id.String()
 }
 
 // String names the kernel and the shape.
-func (l launched) String() string { return fmt.Sprintf("%s %d×%d", l.id, l.rows, l.columns) }
+func (l launched) String() string { return fmt.Sprintf("%s %d×%d", l.name(), l.rows, l.columns) }
 
 // launch queues a kernel on a shape, with the words of the manifest, unless the
 // shape is empty. After a failure it does nothing.
@@ -36,12 +45,17 @@ func (d *Device) launchShared(id kernels.ID, rows, columns, shared int, words ..
 	if grid, _ := id.Launch(rows, columns); grid == 0 {
 		return
 	}
-	l := launched{id, rows, columns}
+	l := launched{id: id, rows: rows, columns: columns}
 	if d.recording != nil {
-		d.recording.queue = append(d.recording.queue, queued{l, shared, slices.Clone(words)})
+		d.recording.queue = append(d.recording.queue, queued{launched: l, shared: shared, words: slices.Clone(words)})
 		return
 	}
 	d.queue(l, shared, words)
+	d.watch(l)
+}
+
+// watch waits for what was queued last, if that is asked for, or keeps its name.
+func (d *Device) watch(l launched) {
 	if d.err != nil {
 		return
 	}
@@ -95,7 +109,7 @@ func (s *suspects) String() string {
 	var names []string
 	for _, group := range [][]launched{s.single[:min(s.count, len(s.single))], s.programs[0], s.programs[1]} {
 		for _, l := range group {
-			if name := l.id.String(); !slices.Contains(names, name) {
+			if name := l.name(); !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"gpudae/cuda"
+	"gpudae/cuda/cublaslt"
 	"gpudae/device"
 	"gpudae/gpu/fuse"
 )
@@ -21,11 +22,21 @@ type recording struct {
 	queue []queued
 }
 
-// queued is a launch with its words.
+// queued is a launch with its words, or a product of cuBLASLt.
 type queued struct {
 	launched
-	shared int
-	words  []uint64
+	shared  int
+	words   []uint64
+	product *cublaslt.Product
+}
+
+// issue hands it to the driver, or to the library.
+func (d *Device) issue(q queued) {
+	if q.product != nil {
+		d.queueProduct(*q.product)
+	} else {
+		d.queue(q.launched, q.shared, q.words)
+	}
 }
 
 // note keeps an operation for later, if one is being recorded. Every operation calls it.
@@ -161,7 +172,7 @@ func (d *Device) capture(runs ...[]queued) (*cuda.Graph, []launched, error) {
 		for _, run := range runs {
 			for _, q := range run {
 				kernels = append(kernels, q.launched)
-				d.queue(q.launched, q.shared, q.words)
+				d.issue(q)
 			}
 		}
 	})
@@ -206,7 +217,7 @@ func (d *Device) flush() {
 	}
 	d.unfinished = nil
 	for _, q := range g.end {
-		d.queue(q.launched, q.shared, q.words)
+		d.issue(q)
 		d.suspects.add(q.launched)
 	}
 }

@@ -55,6 +55,9 @@ func (d *Device) flushSteps() {
 // smallNet makes one kernel of a recorded step. It fails with a smallnet.Refusal where
 // the step is none of a small net.
 func (d *Device) smallNet(operations []any) (*smallNet, error) {
+	if d.gemm == GemmCublasLt {
+		return nil, smallnet.Refusal("products are cuBLASLt's")
+	}
 	if d.options.Graphs {
 		return nil, smallnet.Refusal("graphs are asked for")
 	}

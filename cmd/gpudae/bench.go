@@ -71,6 +71,7 @@ type benchJSON struct {
 	Description   string  `json:"description"` // of the device, with its instruction sets
 	Threads       int     `json:"threads"`
 	Precision     string  `json:"precision"`          // of the factors of products
+	Gemm          string  `json:"gemm"`               // who makes them on a GPU: own, cublaslt or auto
 	SamplesPerS   float64 `json:"samples_per_s"`      // median of the windows
 	BestPerS      float64 `json:"best_samples_per_s"` // best window
 	StepsPerS     float64 `json:"steps_per_s"`
@@ -126,6 +127,9 @@ func (p *program) bench(c *cli.Context) error {
 		return p.ceilings(c.Context, o, c.Bool("json"))
 	}
 	if c.Bool("products") {
+		if o.machine.Gemm == gemmAuto {
+			return usage(origin(o.origins, "gemm"), "auto has no meaning with --products", "give cublaslt, which times our own kernels too")
+		}
 		return p.products(c.Context, o, chosen, c.Bool("json"))
 	}
 	if path := c.String("data"); path != "" {
@@ -139,7 +143,7 @@ func (p *program) bench(c *cli.Context) error {
 
 // predictBench reads the flags of a prediction.
 func (p *program) predictBench(c *cli.Context, chosen []workload) error {
-	for _, flag := range []string{"seconds", "warmup", "data", "device", "threads", "products", "ceilings"} {
+	for _, flag := range []string{"seconds", "warmup", "data", "device", "threads", "gemm", "products", "ceilings"} {
 		if c.IsSet(flag) {
 			return usage("--"+flag, "has no meaning with --predict", "leave one of them out")
 		}
@@ -210,7 +214,7 @@ func chooseWorkloads(table []workload, names []string) ([]workload, error) {
 // measure runs a workload; began is when the time to the first step started.
 func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time) (*benchJSON, error) {
 	resetPeakMemory()
-	dev, err := openDevice(o.machine, o.origins, func(string, ...any) {})
+	dev, err := openDevice(o.machine, o.origins, o.console.once)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +231,7 @@ func (o *benchOptions) measure(ctx context.Context, w workload, began time.Time)
 		return nil, err
 	}
 	r := &benchJSON{Workload: w.name, Layers: w.widths(), Activation: w.activation, Batch: w.batch, Corruption: w.corruption, Likelihood: w.likelihood,
-		Framework: "gpudae", Device: dev.Info().Name, Description: dev.Info().Description, Threads: dev.Info().Threads, Precision: o.machine.Precision}
+		Framework: "gpudae", Device: dev.Info().Name, Description: dev.Info().Description, Threads: dev.Info().Threads, Precision: o.machine.Precision, Gemm: o.machine.Gemm}
 	if err := s.steps(ctx, 1); err != nil {
 		return nil, err
 	}

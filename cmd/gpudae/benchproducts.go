@@ -19,6 +19,7 @@ type productTimeJSON struct {
 	Device    string  `json:"device"`
 	Threads   int     `json:"threads"`
 	Precision string  `json:"precision"` // of the factors
+	Gemm      string  `json:"gemm"`      // own, or cublaslt
 	Micros    float64 `json:"us"`
 	GFLOPs    float64 `json:"gflops"`
 }
@@ -43,19 +44,17 @@ func shapesOf(chosen []workload) []layerShape {
 	return all
 }
 
-// products measures the matrix products of the workloads' layers by themselves: the quickest
-// of many runs of a program that makes one again and again.
+// products measures the matrix products of the workloads' layers by themselves, with --gemm cublaslt by our kernels and by
+// cuBLASLt: the quickest of many runs of a program that makes one again and again.
 func (p *program) products(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {
-	results := grid{{"product", "µs", "GFLOP/s"}}
-	log := o.console.logf
+	results := grid{{"product", "by", "µs", "GFLOP/s"}}
 	for _, s := range shapesOf(chosen) {
-		rows, err := o.timeProducts(ctx, s, log)
-		log = func(string, ...any) {} // has heard of the device
+		rows, err := o.timeProductsOf(ctx, s)
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
-			results.add(r.Product, fmt.Sprintf("%.2f", r.Micros), fmt.Sprintf("%.1f", r.GFLOPs))
+			results.add(r.Product, r.Gemm, fmt.Sprintf("%.2f", r.Micros), fmt.Sprintf("%.1f", r.GFLOPs))
 			if !asJSON {
 				continue
 			}
@@ -70,9 +69,21 @@ func (p *program) products(ctx context.Context, o *benchOptions, chosen []worklo
 	return p.printText(results.String())
 }
 
+// timeProductsOf times the products of a layer by all who are asked for.
+func (o *benchOptions) timeProductsOf(ctx context.Context, s layerShape) ([]productTimeJSON, error) {
+	machine := o.machine
+	machine.Gemm = gemmOwn
+	rows, err := o.timeProducts(ctx, s, machine)
+	if err != nil || o.machine.Gemm == gemmOwn {
+		return rows, err
+	}
+	others, err := o.timeProducts(ctx, s, o.machine)
+	return append(rows, others...), err
+}
+
 // timeProducts times the three products of a layer on a device of their own.
-func (o *benchOptions) timeProducts(ctx context.Context, s layerShape, log func(string, ...any)) ([]productTimeJSON, error) {
-	dev, err := openDevice(o.machine, o.origins, log)
+func (o *benchOptions) timeProducts(ctx context.Context, s layerShape, machine machineSettings) ([]productTimeJSON, error) {
+	dev, err := openDevice(machine, o.origins, o.console.once)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +112,7 @@ func (o *benchOptions) timeProducts(ctx context.Context, s layerShape, log func(
 		}
 		flops := 2 * float64(s.batch) * float64(s.in) * float64(s.out)
 		rows = append(rows, productTimeJSON{Product: fmt.Sprintf("%dx%dx%d/%s", s.batch, s.in, s.out, product.name), Device: dev.Info().Name,
-			Threads: dev.Info().Threads, Precision: o.machine.Precision, Micros: 1e6 * seconds, GFLOPs: flops / seconds / 1e9})
+			Threads: dev.Info().Threads, Precision: machine.Precision, Gemm: machine.Gemm, Micros: 1e6 * seconds, GFLOPs: flops / seconds / 1e9})
 	}
 	return rows, nil
 }

@@ -78,6 +78,7 @@ func TestCUDA(t *testing.T) {
 		{"AutoFallsBack", testCUDAAuto},
 		{"Doctor", testCUDADoctor},
 		{"Precision", testCUDAPrecision},
+		{"Gemm", testCUDAGemm},
 		{"LossCurve", testCUDALossCurve},
 		{"DryRun", testCUDADryRun},
 		{"Posterior", testCUDAPosterior},
@@ -168,12 +169,58 @@ func testCUDAPrecision(t *testing.T, p cudaProgram) {
 	}
 }
 
+// testCUDAGemm: a run by cuBLASLt keeps the setting, records its steps as graphs and has the losses of one by our own kernels; auto says what
+// takes each operation; without the library the one fails in one line, with exit code 4, and the other does without.
+func testCUDAGemm(t *testing.T, p cudaProgram) {
+	dir := t.TempDir()
+	train := []string{"train", "digits", "--preset", "quick", "--epochs", "2", "--device", "cuda"}
+	loss := func(run string, settings []string, arguments ...string) (float64, string) {
+		_, stderr := p.run(t, dir, exitOK, settings, append(append(train, "-o", run), arguments...)...)
+		var metrics struct {
+			TrainLoss float64 `json:"train_loss"`
+		}
+		text, err := os.ReadFile(filepath.Join(dir, run, "metrics.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &metrics); err != nil || metrics.TrainLoss == 0 {
+			t.Fatalf("no loss in %s: %v", lines[len(lines)-1], err)
+		}
+		return metrics.TrainLoss, stderr
+	}
+	want, _ := loss("own", nil)
+	for _, c := range []struct {
+		gemm, says string
+		settings   []string
+	}{{"cublaslt", "", nil}, {"auto", "gemm: layer ", nil}, {"auto", "gemm: all products are our own kernels': cuBLASLt is not there (/nowhere: ", []string{"GPUDAE_CUBLASLT=/nowhere"}}} {
+		run := fmt.Sprint("by ", c.gemm, len(c.settings))
+		got, stderr := loss(run, c.settings, "--gemm", c.gemm)
+		if !strings.Contains(stderr, c.says) || math.Abs(got-want) > 1e-4*want {
+			t.Errorf("by %s the loss is %g, and %g by our own kernels; it says %q, want %q", c.gemm, got, want, stderr, c.says)
+		}
+		config, err := os.ReadFile(filepath.Join(dir, run, "config.yaml"))
+		if err != nil || !strings.Contains(string(config), "gemm: "+c.gemm) {
+			t.Errorf("the run's settings do not hold its products: %v\n%s", err, config)
+		}
+	}
+	_, stderr := p.run(t, dir, exitDevice, []string{"GPUDAE_CUBLASLT=/nowhere"}, append(train, "--gemm", "cublaslt")...)
+	if !regexp.MustCompile(`^gpudae: --gemm cublaslt: cuBLASLt is not there \(/nowhere: .*\); install .* or use --gemm own\n$`).MatchString(stderr) {
+		t.Errorf("without the library it says %q", stderr)
+	}
+	stdout, _ := p.run(t, dir, exitOK, nil, append(train, "--gemm", "cublaslt", "--dry-run")...)
+	if !strings.Contains(stdout, "products are cuBLASLt's") || !regexp.MustCompile(`cublaslt 32F +- +-\n`).MatchString(stdout) {
+		t.Errorf("a dry run says %s", stdout)
+	}
+}
+
 func testCUDADoctor(t *testing.T, p cudaProgram) {
 	stdout, _ := p.run(t, t.TempDir(), exitOK, []string{"SOFTDRIVER_DEVICES=2"}, "doctor")
 	for _, want := range []string{`CUDA kernels +built with CUDA \d+\.\d for sm_80, sm_86, sm_89, sm_90a, sm_100, sm_120, compute_`,
 		`NVIDIA driver +.*runs CUDA up to 13\.0, sees devices: 2`, `ok +NVIDIA GPU 1 .*compute capability \d+\.\d, .* of memory`,
 		`ok +device cuda:1 `, `ok +self-test cuda +\d+ arrays agree with the reference`, `ok +self-test cuda:1 +\d+ arrays agree`,
-		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`, `ok +self-test cuda, strict +\d+ arrays agree`} {
+		`ok +self-test cuda, tf32 +\d+ arrays agree`, `ok +self-test cuda:1, bf16 +\d+ arrays agree`, `ok +self-test cuda, strict +\d+ arrays agree`,
+		`ok +cuBLASLt +libcublasLt.so.13, version 13\.10\.0, for --gemm`, `ok +self-test cuda, products by cuBLASLt +\d+ arrays agree`} {
 		if !regexp.MustCompile(want).MatchString(stdout) {
 			t.Errorf("doctor does not say %q:\n%s", want, stdout)
 		}

@@ -26,9 +26,9 @@ type deviceKind struct {
 	doc  string
 	// precisions are those that it has; the first is the one that doctor tests.
 	precisions []string
-	// open returns the device; ordinal is that of name:ordinal, and threads the
-	// number of worker threads, 0 for as many as there are cores.
-	open func(ordinal, threads int, precision string) (device.Device, error)
+	// open returns the device with that ordinal, of name:ordinal, and those settings. log
+	// is told what it finds out about the machine.
+	open func(ordinal int, m machineSettings, log logger) (device.Device, error)
 }
 
 // deviceKinds lists the devices that --device names, besides auto. openCUDA is
@@ -37,9 +37,9 @@ func deviceKinds() []deviceKind {
 	return []deviceKind{
 		{cpuName, "vector instructions and threads", []string{precisionFloat32, precisionBFloat16}, openCPU},
 		{cudaName, "an NVIDIA GPU; cuda:N is the one with ordinal N", precisions(),
-			func(ordinal, _ int, precision string) (device.Device, error) { return openCUDA(ordinal, precision) }},
+			openCUDA},
 		{referenceName, "plain loops in float64: slow, and the oracle of the tests", []string{precisionFloat32},
-			func(int, int, string) (device.Device, error) { return reference.New(), nil }},
+			func(int, machineSettings, logger) (device.Device, error) { return reference.New(), nil }},
 	}
 }
 
@@ -60,7 +60,24 @@ const (
 
 func precisions() []string {
 	return []string{precisionFloat32, precisionTF32, precisionBFloat16, precisionStrict}
-} // classNamed is the arithmetic of products on a GPU in a precision.
+}
+
+// Who makes the matrix products of a GPU: names of gpu.Gemm.
+const (
+	gemmOwn      = "own"
+	gemmCublasLt = "cublaslt"
+	gemmAuto     = "auto"
+)
+
+func gemms() []string { return []string{gemmOwn, gemmCublasLt, gemmAuto} }
+
+// cublasLtVariable names the file of the library, as in cublaslt.PathVariable.
+const cublasLtVariable = "GPUDAE_CUBLASLT"
+
+// logger is told what a person may want to know.
+type logger func(format string, args ...any)
+
+// classNamed is the arithmetic of products on a GPU in a precision.
 func classNamed(precision string) kernels.Class {
 	for _, c := range kernels.Classes() {
 		if c.String() == precision {
@@ -72,27 +89,27 @@ func classNamed(precision string) kernels.Class {
 
 // openDevice opens the device that the settings name. auto prefers a GPU and
 // otherwise takes the CPU; log is told so.
-func openDevice(m machineSettings, origins settings.Origins, log func(format string, args ...any)) (device.Device, error) {
+func openDevice(m machineSettings, origins settings.Origins, log logger) (device.Device, error) {
 	if err := checkMachine(m, origins); err != nil {
 		return nil, err
 	}
 	where := origin(origins, "precision")
 	if m.Device == auto {
-		return openBest(m, where, log)
+		return openBest(m, origins, log)
 	}
 	kind, ordinal, err := parseDevice(m.Device, origin(origins, "device"))
 	if err != nil {
 		return nil, err
 	}
-	dev, err := kindNamed(kind).open(ordinal, m.Threads, m.Precision)
+	dev, err := kindNamed(kind).open(ordinal, m, log)
 	return dev, precisionProblem(err, where)
 }
 
-func openCPU(_, threads int, precision string) (device.Device, error) {
-	if precision == precisionBFloat16 {
-		return cpu.NewBFloat16(threads)
+func openCPU(_ int, m machineSettings, _ logger) (device.Device, error) {
+	if m.Precision == precisionBFloat16 {
+		return cpu.NewBFloat16(m.Threads)
 	}
-	return cpu.New(threads)
+	return cpu.New(m.Threads)
 }
 
 // precisionProblem says where a processor that lacks a precision was asked for it.
@@ -104,16 +121,20 @@ func precisionProblem(err error, where string) error {
 }
 
 // openBest opens a GPU, or the CPU if there is none and it has the precision.
-func openBest(m machineSettings, where string, log func(format string, args ...any)) (device.Device, error) {
-	dev, why := kindNamed(cudaName).open(0, m.Threads, m.Precision)
+func openBest(m machineSettings, origins settings.Origins, log logger) (device.Device, error) {
+	dev, why := kindNamed(cudaName).open(0, m, log)
 	if why == nil {
 		return dev, nil
 	}
+	if m.Gemm == gemmCublasLt {
+		return nil, why // which may be that the library is missing: no reason to take the CPU
+	}
+	where := origin(origins, "precision")
 	host := kindNamed(cpuName)
 	if !slices.Contains(host.precisions, m.Precision) {
 		return nil, usage(where, m.Precision+" needs a GPU, and "+reason(why), "use --precision float32")
 	}
-	dev, err := host.open(0, m.Threads, m.Precision)
+	dev, err := host.open(0, m, log)
 	if err == nil {
 		log("device: cpu (%s), since %s", dev.Info().Description, reason(why))
 	}
@@ -147,6 +168,9 @@ func checkMachine(m machineSettings, origins settings.Origins) error {
 		return nil
 	}
 	name, _, err := parseDevice(m.Device, origin(origins, "device"))
+	if err == nil && name != cudaName && m.Gemm == gemmCublasLt {
+		return usage(origin(origins, "gemm"), m.Gemm+" on "+m.Device, "use --device cuda, or --gemm own")
+	}
 	if err != nil || slices.Contains(kindNamed(name).precisions, m.Precision) {
 		return err
 	}

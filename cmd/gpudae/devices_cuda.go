@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gpudae/cuda"
+	"gpudae/cuda/cublaslt"
 	"gpudae/device"
 	"gpudae/gpu"
 	"gpudae/kernels"
@@ -16,8 +17,20 @@ import (
 )
 
 // openCUDA opens the GPU with that ordinal, with products of that precision.
-func openCUDA(ordinal int, precision string) (device.Device, error) {
-	return openGPU(ordinal, gpu.OptionsFromEnvironment(classNamed(precision)))
+func openCUDA(ordinal int, m machineSettings, log logger) (device.Device, error) {
+	options := gpu.OptionsFromEnvironment(classNamed(m.Precision))
+	options.Gemm, options.Log = gemmNamed(m.Gemm), log
+	return openGPU(ordinal, options)
+}
+
+// gemmNamed is that of the setting.
+func gemmNamed(name string) gpu.Gemm {
+	for g := gpu.GemmOwn; g <= gpu.GemmAuto; g++ {
+		if g.String() == name {
+			return g
+		}
+	}
+	panic("devices: no products of " + name)
 }
 
 // openCopying opens it in bf16 with the kernels of big products for products of every size.
@@ -37,6 +50,10 @@ func openGPU(ordinal int, options gpu.Options) (device.Device, error) {
 	var unavailable *cuda.UnavailableError
 	if errors.As(err, &unavailable) {
 		f.problem, f.remedy = unavailable.Problem, unavailable.Remedy
+	}
+	var missing *cublaslt.MissingError
+	if errors.As(err, &missing) {
+		f.where, f.problem, f.remedy = "--gemm "+options.Gemm.String(), missing.Problem, missing.Remedy
 	}
 	return nil, f
 }
@@ -74,7 +91,7 @@ func examineCUDA() []finding {
 	if err != nil {
 		return findings // openCUDA says why
 	}
-	findings = append(findings, finding{Check: "NVIDIA driver", OK: true,
+	findings = append(findings, examineCublasLt(), finding{Check: "NVIDIA driver", OK: true,
 		Detail: fmt.Sprintf("%sruns CUDA up to %s, sees devices: %d", driverRelease(moduleVersion), cuda.VersionText(driver.Version), driver.Devices)})
 	for i := range driver.Devices {
 		f := finding{Check: fmt.Sprintf("NVIDIA GPU %d", i), OK: true, Optional: true}
@@ -88,6 +105,19 @@ func examineCUDA() []finding {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// examineCublasLt looks for the library that --gemm may ask for.
+func examineCublasLt() finding {
+	f := finding{Check: "cuBLASLt", Optional: true}
+	library, err := cublaslt.Load()
+	var missing *cublaslt.MissingError
+	if errors.As(err, &missing) {
+		f.Detail, f.Remedy = missing.Problem, missing.Remedy
+		return f
+	}
+	f.OK, f.Detail = true, fmt.Sprintf("%s, version %s, for --gemm", library.Name, library.Version)
+	return f
 }
 
 // countCUDA is the number of GPUs that the driver sees, 0 where there is no driver.

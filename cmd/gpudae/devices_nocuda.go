@@ -10,7 +10,7 @@ import (
 )
 
 // openCUDA says that this build, which is pure Go, has no GPU to open.
-func openCUDA(ordinal int, _ string) (device.Device, error) {
+func openCUDA(ordinal int, _ machineSettings, _ logger) (device.Device, error) {
 	return nil, &failure{code: exitDevice, where: fmt.Sprintf("--device cuda:%d", ordinal),
 		problem: "this build has no CUDA support", remedy: "use --device cpu, or build with scripts/cuda-env go build -tags cuda ./cmd/gpudae"}
 }
@@ -19,7 +19,7 @@ func openCUDA(ordinal int, _ string) (device.Device, error) {
 func productsOf(device.Device, []model.Layer, int) []productJSON { return nil }
 
 // openCopying is for builds with the tag cuda.
-func openCopying(int) (device.Device, error) { return openCUDA(0, "") }
+func openCopying(int) (device.Device, error) { return openCUDA(0, machineSettings{}, nil) }
 
 // countCUDA is the number of GPUs that this build sees.
 func countCUDA() int { return 0 }

@@ -114,7 +114,7 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 		name = fmt.Sprintf("%s:%d", kind.name, ordinal)
 	}
 	check := "device " + name
-	dev, err := kind.open(ordinal, 0, kind.precisions[0])
+	dev, err := kind.open(ordinal, machineSettings{Precision: kind.precisions[0], Gemm: gemmOwn}, nil)
 	if err != nil {
 		return []finding{{Check: check, Optional: kind.name != "cpu" && kind.name != "reference", Detail: reason(err), Remedy: remedy(err)}}
 	}
@@ -132,7 +132,23 @@ func examineDevice(ctx context.Context, kind deviceKind, ordinal int) []finding 
 		return findings
 	}
 	findings = append(findings, selfTest(ctx, dev, name))
-	return append(findings, testRounded(ctx, kind, ordinal, name)...)
+	findings = append(findings, testRounded(ctx, kind, ordinal, name)...)
+	if kind.name == cudaName {
+		findings = append(findings, testCublasLt(ctx, kind, ordinal, name)...)
+	}
+	return findings
+}
+
+// testCublasLt tests products by cuBLASLt, where that is there, as examineCublasLt says.
+func testCublasLt(ctx context.Context, kind deviceKind, ordinal int, name string) []finding {
+	dev, err := kind.open(ordinal, machineSettings{Precision: precisionFloat32, Gemm: gemmCublasLt}, nil)
+	if err != nil {
+		return nil
+	}
+	defer dev.Close()
+	f := finding{Check: "self-test " + name + ", products by cuBLASLt", Optional: true, Remedy: "do not train with --gemm cublaslt on this device"}
+	report, err := selftest.RunProducts(ctx, dev, selftest.Tolerance)
+	return []finding{f.with(report, err)}
 }
 
 // testRounded tests the products of a device that round their factors, each within what
@@ -148,7 +164,9 @@ func testRounded(ctx context.Context, kind deviceKind, ordinal int, name string)
 			continue
 		}
 		f := finding{Check: "self-test " + name + ", " + c.precision, Remedy: "do not train with --precision " + c.precision + " on this device; please report this machine with the output of 'gpudae doctor'"}
-		open := func() (device.Device, error) { return kind.open(ordinal, 0, c.precision) }
+		open := func() (device.Device, error) {
+			return kind.open(ordinal, machineSettings{Precision: c.precision, Gemm: gemmOwn}, nil)
+		}
 		if c.big {
 			f.Check += " of big products"
 			open = func() (device.Device, error) { return openCopying(ordinal) }

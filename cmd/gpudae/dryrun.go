@@ -31,9 +31,9 @@ type productJSON struct {
 	M          int    `json:"m"`
 	N          int    `json:"n"`
 	K          int    `json:"k"`
-	Arithmetic string `json:"arithmetic"` // tf32x3, tf32, bf16, or ffma: without tensor cores
-	Tile       int    `json:"tile"`       // rows and columns of a block's work
-	Shares     int    `json:"shares"`     // blocks that share each sum
+	Arithmetic string `json:"arithmetic"` // tf32x3, tf32, bf16, or ffma: without tensor cores; cublaslt and its compute type
+	Tile       int    `json:"tile"`       // rows and columns of a block's work; 0: that is cuBLASLt's affair
+	Shares     int    `json:"shares"`     // blocks that share each sum; likewise
 }
 
 // productsText is the table for a person, empty without products.
@@ -43,9 +43,17 @@ func productsText(all []productJSON) string {
 	}
 	g := grid{{"layer", "product", "m × n × k", "arithmetic", "tile", "shares"}}
 	for _, p := range all {
-		g.add(p.Layer, p.Product, fmt.Sprintf("%d × %d × %d", p.M, p.N, p.K), p.Arithmetic, fmt.Sprint(p.Tile), fmt.Sprint(p.Shares))
+		g.add(p.Layer, p.Product, fmt.Sprintf("%d × %d × %d", p.M, p.N, p.K), p.Arithmetic, known(p.Tile), known(p.Shares))
 	}
 	return "products of a step:\n" + indent(g.String())
+}
+
+// known is a number that is not always there.
+func known(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
 }
 
 // residentJSON is what of a table of mixed columns lies on the device.
@@ -70,7 +78,7 @@ type residentColumn struct {
 func (r *trainRun) dry(ctx context.Context, job train.Job, plan train.Plan) error {
 	out := planJSON{Plan: plan, Resident: r.resident()}
 	var corruption *corruptionReport
-	err := r.onDevice(plan, true, func(dev device.Device) (err error) {
+	err := r.onDevice(plan, func(dev device.Device) (err error) {
 		out.Device = dev.Info().Name
 		out.Products = productsOf(dev, r.dae.Layers(), r.dae.Rows(model.Binding{Examples: plan.Batch, Training: true}))
 		if corruption, err = measureCorruption(ctx, dev, r.data, r.dae); err != nil {

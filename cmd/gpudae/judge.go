@@ -174,7 +174,6 @@ func (r *finetuneRun) report(ctx context.Context, result *train.Result) error {
 		out.Task = taskRegress
 	}
 	t := r.task(train.Plan{})
-	t.again = true
 	err = t.onDevice(train.Job{}, func(dev device.Device) (err error) {
 		out.Device = dev.Info().Name
 		if result.Split.Held > 0 {

@@ -57,7 +57,7 @@ func withoutExtras(env *testscript.Env) error {
 
 // hasGPU reports whether this build can open a CUDA device here.
 func hasGPU() bool {
-	dev, err := kindNamed("cuda").open(0, 0, precisionFloat32)
+	dev, err := kindNamed("cuda").open(0, defaultMachine(), nil)
 	if err != nil {
 		return false
 	}

@@ -25,6 +25,8 @@ type machineSettings struct {
 	Threads int
 	// Precision is that of matrix products: one of precisions().
 	Precision string
+	// Gemm is who makes those of a GPU: one of gemms().
+	Gemm string
 }
 
 func machineTable() settings.Table[machineSettings] {
@@ -35,11 +37,14 @@ func machineTable() settings.Table[machineSettings] {
 		{Key: "precision", Group: group, Doc: "arithmetic of matrix products",
 			More:    "float32, bf16 (GPUs, and CPUs with AVX512-BF16 or AMX-BF16), and on GPUs tf32 and strict (float32 without tensor cores)",
 			Choices: precisions(), Field: func(c *machineSettings) any { return &c.Precision }},
+		{Key: "gemm", Group: group, Doc: "whose matrix products a GPU makes",
+			More:    "own (this program's kernels), cublaslt (NVIDIA's library, which has to be installed), or auto (whichever is faster, by operation)",
+			Choices: gemms(), Field: func(c *machineSettings) any { return &c.Gemm }},
 	}
 }
 
 func defaultMachine() machineSettings {
-	return machineSettings{Device: auto, Precision: precisionFloat32}
+	return machineSettings{Device: auto, Precision: precisionFloat32, Gemm: gemmOwn}
 }
 
 // trainSettings are everything that a run is determined by, and its machine.
@@ -260,7 +265,7 @@ func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, 
 // whoever looks for a fault, and those of its tests.
 func otherVariables() []string {
 	return []string{debugVariable, noEventsVariable, noReportVariable, tokenVariable, "GPUDAE_CUDA_BLOCKING",
-		"GPUDAE_CUBINS", cacheVariable, "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
+		"GPUDAE_CUBINS", cublasLtVariable, cacheVariable, "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
 }
 
 // variables are the environment's names of keys, without those in except.

@@ -455,7 +455,6 @@ func (r *pretrainRun) trainLayer(ctx context.Context, i int, job train.Job) (*tr
 	r.options.console.logf("layer %d: %d units of %d, %s, p(x|h) %s; %s of %s", i+1, c.Hidden[0], c.Features, c.Corruption, c.Likelihood,
 		count(job.Config.Epochs, "epoch"), count(plan.StepsPerEpoch, "step"))
 	t := r.task(plan)
-	t.again = i > 0
 	result, err := r.fit(ctx, job, t)
 	if err != nil {
 		return nil, err
@@ -469,17 +468,10 @@ func (r *pretrainRun) task(plan train.Plan) fitTask {
 	return fitTask{command: "pretrain", run: r.options.out, plan: plan, machine: r.settings.base.Machine, origins: r.origins, events: r.options.events, console: r.options.console}
 }
 
-// quietly is task for what comes after training, without a plan.
-func (r *pretrainRun) quietly() fitTask {
-	t := r.task(train.Plan{})
-	t.again = true
-	return t
-}
-
 // codes encodes the clean rows of a table.
 func (r *pretrainRun) codes(ctx context.Context, dae *model.DAE, params []float32, table device.Table) (device.Table, error) {
 	codes := device.Table{Rows: table.Rows, Columns: dae.CodeWidth(), Scale: 1, Float32: make([]float32, 0, table.Rows*dae.CodeWidth())}
-	err := r.quietly().onDevice(train.Job{}, func(dev device.Device) error {
+	err := r.task(train.Plan{}).onDevice(train.Job{}, func(dev device.Device) error {
 		net, err := model.Bind(dev, dae, model.Binding{Examples: min(inferenceBatch, table.Rows)})
 		if err != nil {
 			return err
@@ -523,7 +515,7 @@ func (r *pretrainRun) writeStack(ctx context.Context, parts []model.StackPart, o
 	}
 	saved := &train.Saved{DAE: dae, Params: params, Config: r.layers[0].Train, Schema: r.in.info, Scaler: *r.in.scaler, Split: r.in.split, Columns: r.columns(),
 		Settings: settled, Version: version(), Provenance: r.provenance()}
-	err = r.quietly().onDevice(train.Job{}, func(dev device.Device) error {
+	err = r.task(train.Plan{}).onDevice(train.Job{}, func(dev device.Device) error {
 		info := dev.Info()
 		out.Device, saved.Provenance.Device = info.Name, info.Name
 		if info.Description != "" {

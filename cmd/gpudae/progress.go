@@ -23,6 +23,7 @@ type console struct {
 	bar      *progressbar.ProgressBar
 	val      float64 // of the last epoch, for the bar
 	hasVal   bool
+	said     map[string]bool // lines of once
 }
 
 func newConsole(w io.Writer, quiet bool) *console {
@@ -33,6 +34,19 @@ func newConsole(w io.Writer, quiet bool) *console {
 // logf writes one line, above the bar if there is one.
 func (c *console) logf(format string, args ...any) {
 	c.print(fmt.Sprintf(format, args...) + "\n")
+}
+
+// once writes a line, unless it has done so before: what is done again is no news.
+func (c *console) once(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	if c.said[line] {
+		return
+	}
+	if c.said == nil {
+		c.said = map[string]bool{}
+	}
+	c.said[line] = true
+	c.print(line + "\n")
 }
 
 // print writes text above the bar.

@@ -146,7 +146,6 @@ type fitTask struct {
 	origins settings.Origins
 	events  bool
 	console *console
-	again   bool // whether the log has heard of the device
 }
 
 // fit trains a job in its folder.
@@ -187,11 +186,7 @@ func (p *program) fit(ctx context.Context, job train.Job, t fitTask) (*train.Res
 // onDevice opens the device for as long as use runs, and makes sure that the job
 // fits.
 func (t fitTask) onDevice(job train.Job, use func(device.Device) error) error {
-	log := t.console.logf
-	if t.again {
-		log = func(string, ...any) {}
-	}
-	return onDeviceFor(t.machine, t.origins, t.plan, log, use, func(e *device.OutOfMemoryError, info device.Info) error {
+	return onDeviceFor(t.machine, t.origins, t.plan, t.console.once, use, func(e *device.OutOfMemoryError, info device.Info) error {
 		f := &failure{code: exitDevice, where: "device " + e.Device, problem: fmt.Sprintf("out of memory: %s wanted, %s free", fileSize(e.Wanted), fileSize(e.Free)),
 			remedy: "choose a smaller model or fewer rows"}
 		batch := largestBatch(job, func(job train.Job) bool {

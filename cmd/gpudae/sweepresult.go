@@ -256,7 +256,7 @@ func (s *search) keepBest(ctx context.Context, t *trial) error {
 		return err
 	}
 	var corruption *corruptionReport
-	err = run.onDevice(train.Plan{}, false, func(dev device.Device) error {
+	err = run.onDevice(train.Plan{}, func(dev device.Device) error {
 		corruption, err = measureCorruption(ctx, dev, run.data, run.dae)
 		return err
 	})

@@ -239,7 +239,7 @@ func (r *trainRun) do(ctx context.Context) error {
 		return r.overfit(ctx, job, plan)
 	}
 	var corruption *corruptionReport
-	err = r.onDevice(plan, true, func(dev device.Device) error {
+	err = r.onDevice(plan, func(dev device.Device) error {
 		corruption, err = measureCorruption(ctx, dev, r.data, r.dae)
 		return err
 	})
@@ -278,13 +278,9 @@ func (r *trainRun) describe(plan train.Plan, corruption *corruptionReport) {
 }
 
 // onDevice opens the device for as long as use runs, and makes sure that the
-// run fits. The log hears of the choice the first time.
-func (r *trainRun) onDevice(plan train.Plan, first bool, use func(device.Device) error) error {
-	log := r.options.console.logf
-	if !first {
-		log = func(string, ...any) {}
-	}
-	return onDeviceFor(r.settings.Machine, r.origins, plan, log, use, r.outOfMemory)
+// run fits. The log hears of each choice once.
+func (r *trainRun) onDevice(plan train.Plan, use func(device.Device) error) error {
+	return onDeviceFor(r.settings.Machine, r.origins, plan, r.options.console.once, use, r.outOfMemory)
 }
 
 // onDeviceFor opens the device for as long as use runs, and makes sure that what
@@ -473,7 +469,7 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	}
 	log.start(int64(plan.Steps))
 	var result *train.Result
-	err = r.onDevice(plan, false, func(dev device.Device) error {
+	err = r.onDevice(plan, func(dev device.Device) error {
 		job.Device = dev
 		result, err = train.Run(ctx, job)
 		return err
@@ -569,7 +565,7 @@ func (r *trainRun) keep(ctx context.Context, history []train.Row, corruption *co
 		return nil, err
 	}
 	var k keepsakes
-	err = r.onDevice(train.Plan{}, false, func(dev device.Device) error {
+	err = r.onDevice(train.Plan{}, func(dev device.Device) error {
 		k.device = dev.Info().Name
 		if r.data.split.Held > 0 {
 			exam := examination{table: r.data.table, rows: r.data.split.Validation(), training: r.data.split.Training()}
@@ -650,7 +646,7 @@ func (r *trainRun) overfit(ctx context.Context, job train.Job, plan train.Plan) 
 	job.Observer.Step = r.options.console.step
 	r.options.console.start(int64(steps))
 	var fit *train.Fit
-	err := r.onDevice(plan, true, func(dev device.Device) (err error) {
+	err := r.onDevice(plan, func(dev device.Device) (err error) {
 		job.Device = dev
 		fit, err = train.Overfit(ctx, job, steps)
 		return err

@@ -40,8 +40,17 @@ type Library struct {
 	calls   C.struct_gpudae_cublaslt
 }
 
+// MissingError says where the library was looked for, and what to do.
+type MissingError struct {
+	Problem string
+	Remedy  string
+}
+
+// Error implements error.
+func (e *MissingError) Error() string { return e.Problem + "; " + e.Remedy }
+
 // Load opens the file that PathVariable names, or else what the system finds. It fails with
-// *cuda.UnavailableError where there is none. The library stays open as long as the process.
+// *MissingError where there is none. The library stays open as long as the process.
 func Load() (*Library, error) {
 	wanted := names()
 	if path := os.Getenv(PathVariable); path != "" {
@@ -57,8 +66,8 @@ func Load() (*Library, error) {
 		}
 		problems = append(problems, why)
 	}
-	return nil, &cuda.UnavailableError{Problem: "cuBLASLt is not there (" + strings.Join(problems, "; ") + ")",
-		Remedy: "install NVIDIA's libcublas, name libcublasLt.so.13 in " + PathVariable + ", or use --gemm own"}
+	return nil, &MissingError{Problem: "cuBLASLt is not there (" + strings.Join(problems, ", ") + ")",
+		Remedy: "install NVIDIA's libcublas, name its libcublasLt.so.13 in " + PathVariable + ", or use --gemm own"}
 }
 
 // open returns what is wrong, or nothing.
@@ -245,17 +254,36 @@ func (h *Handle) Close() error {
 	})
 }
 
-// Planned reports whether the algorithm of such a product has been chosen.
-func (h *Handle) Planned(p Product) bool { return h.plans[p.shape()] != nil }
+// prepared reports whether the algorithm of such a product has been chosen.
+func (h *Handle) prepared(p Product) bool { return h.plans[p.shape()] != nil }
 
-// Plan chooses the algorithm of a product, for the life of the handle: that which the library's heuristic holds for the quickest.
-// It waits for nothing. It fails with an *Error that is NotSupported where the library has none.
-func (h *Handle) Plan(p Product) error {
+// Prepare chooses the algorithm of such a product, for the life of the handle: that which the library's heuristic holds for the
+// quickest. Then the product is made once, in memory of its own if the device has room for it, so that the library loads its kernels now and
+// not within a capture; the host waits for it. A product that is prepared already costs nothing. It fails with an *Error that is
+// NotSupported where the library has no algorithm.
+func (h *Handle) Prepare(p Product) error {
 	p.check()
-	return h.context.Use(func(unsafe.Pointer) error {
+	if h.prepared(p) {
+		return nil
+	}
+	err := h.context.Use(func(unsafe.Pointer) error {
 		_, err := h.plan(&p)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	off := cuda.Address(alignment(p.D.At) % mostAlignment)
+	memory, err := h.context.Alloc(4*p.D.Rows*p.D.Stride + int(off))
+	var failed *cuda.Error
+	if errors.As(err, &failed) && failed.OutOfMemory() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.D.At = memory + off
+	return errors.Join(h.Multiply(p), h.context.Free(memory))
 }
 
 // plan returns that of a product, on a thread where the context is current.

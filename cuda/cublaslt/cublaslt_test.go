@@ -61,8 +61,8 @@ func TestLoad(t *testing.T) {
 	for path, problem := range map[string]string{"/nowhere/libcublasLt.so.13": "/nowhere/libcublasLt.so.13", "libcuda.so.1": "has no function cublasLtGetVersion"} {
 		t.Setenv(cublaslt.PathVariable, path)
 		_, err := cublaslt.Load()
-		var unavailable *cuda.UnavailableError
-		if !errors.As(err, &unavailable) || !strings.Contains(unavailable.Problem, problem) || !strings.Contains(unavailable.Remedy, cublaslt.PathVariable) {
+		var missing *cublaslt.MissingError
+		if !errors.As(err, &missing) || !strings.Contains(missing.Problem, problem) || !strings.Contains(missing.Remedy, cublaslt.PathVariable) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -265,22 +265,33 @@ func TestSumsHaveOneOrder(t *testing.T) {
 	}
 }
 
-// TestPlansAreKept: an algorithm is chosen once for operands of one shape and alignment, and for another alignment anew.
-func TestPlansAreKept(t *testing.T) {
+// TestPreparingLeavesNothing: a product that is prepared runs once, and leaves its operands and the device's memory as they were; for
+// operands of one shape and alignment it does so once, for others anew.
+func TestPreparingLeavesNothing(t *testing.T) {
 	b := open(t)
 	p := long(b)
-	if b.handle.Planned(p) {
-		t.Error("a product is planned from the start")
-	}
-	must(t, b.handle.Plan(p))
-	elsewhere := p
+	must(t, b.context.Fill(p.D.At, 1, 600))
+	elsewhere, unaligned := p, p
 	elsewhere.D.At = b.alloc(4 * 600)
-	if !b.handle.Planned(p) || !b.handle.Planned(elsewhere) {
-		t.Error("a plan is not kept for operands of its kind")
+	unaligned.D.At = b.alloc(4*600+4) + 4
+	before, allocated := cudatest.Ran(t, "cublasLtMatmul"), cudatest.Read(t).BytesAllocated
+	for i, c := range []struct {
+		product cublaslt.Product
+		ran     int
+	}{{p, 1}, {p, 1}, {elsewhere, 1}, {unaligned, 2}} {
+		must(t, b.handle.Prepare(c.product))
+		must(t, b.context.Synchronize())
+		if got := cudatest.Ran(t, "cublasLtMatmul") - before; got != c.ran {
+			t.Errorf("after preparing product %d, %d were made, want %d", i, got, c.ran)
+		}
 	}
-	elsewhere.D.At += 4
-	if elsewhere.D.Rows--; b.handle.Planned(elsewhere) {
-		t.Error("another shape is planned")
+	if got := cudatest.Read(t).BytesAllocated; got != allocated {
+		t.Errorf("%d bytes are in use, %d before", got, allocated)
+	}
+	for i, v := range b.read(p.D.At, 600) {
+		if math.Float32bits(v) != 1 {
+			t.Fatalf("element %d of the result is %g", i, v)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ const Row rows[size_t(Setting::kCount)] = {
     {"SOFTDRIVER_MULTIPROCESSORS", "4"}, {"SOFTDRIVER_VERSION", "13000"}, {"SOFTDRIVER_BLOCK", "1024"},
     {"SOFTDRIVER_POOLS", "1"},           {"SOFTDRIVER_REGISTER", "1"},    {"SOFTDRIVER_EAGER", "0"},
     {"SOFTDRIVER_FAIL_LAUNCH", "0"},     {"SOFTDRIVER_REFUSE_LAUNCH", "0"},
-    {"SOFTDRIVER_LIBRARY_TIME", "0"},
+    {"SOFTDRIVER_KERNEL_TIME", "0"},     {"SOFTDRIVER_LIBRARY_TIME", "0"},
 };
 
 struct Values {

@@ -21,6 +21,7 @@ enum class Setting {
   kEager,            // SOFTDRIVER_EAGER: 1 runs work at submission instead of at synchronisation
   kFailLaunch,       // SOFTDRIVER_FAIL_LAUNCH: the n-th kernel from now on fails as it runs
   kRefuseLaunch,     // SOFTDRIVER_REFUSE_LAUNCH: the n-th submission of a kernel or graph from now on is refused
+  kKernelTime,       // SOFTDRIVER_KERNEL_TIME: microseconds that each kernel takes besides
   kLibraryTime,      // SOFTDRIVER_LIBRARY_TIME: microseconds that each piece of work of a library takes besides
   kCount
 };

@@ -17,6 +17,11 @@ namespace {
 CUresult run_nodes(Context& context, const Graph& graph);
 CUresult run_one(Stream& s);
 
+// take lets so many microseconds pass.
+void take(Setting time) {
+  if (number(time)) std::this_thread::sleep_for(std::chrono::microseconds(number(time)));
+}
+
 void run_kernel(const Node& n) {
   if (strike(Setting::kFailLaunch)) {
     raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: failed on request", n.function->kernel->name);
@@ -31,6 +36,7 @@ void run_kernel(const Node& n) {
   }
   ++machine().counters.kernels;
   ++machine().ran[n.function->kernel->name];
+  take(Setting::kKernelTime);
   run_grid({n.function->kernel, n.function->image, n.words.data(), n.words.size(), n.grid, n.block, n.dynamic_shared,
             uint64_t(number(Setting::kSeed))});
   if (!faulted()) check_guards(n.function->kernel->name);
@@ -49,7 +55,7 @@ void run_library(const Node& n) {
   }
   ++machine().counters.kernels;
   ++machine().ran[n.library];
-  std::this_thread::sleep_for(std::chrono::microseconds(number(Setting::kLibraryTime)));
+  take(Setting::kLibraryTime);
   n.work(n.copy.data());
   for (const softdriver_span& s : n.spans) {
     if (s.written) check_written(s.at, s.bytes);

@@ -2,7 +2,7 @@ package cpu
 
 // amxProducts are the products of bfloat16 by AMX-BF16, whose registers are tiles
 // of 16 rows of 16 float32 or pairs. A micro-kernel keeps two by two tiles of C and
-// adds 16 pairs to each at a time: the pairs of even k in one sum that begins at
+// adds 16 pairs to each at a time: the terms of even k in one sum that begins at
 // zero, those of odd k in another, both in order, and then the two sums to the tile.
 //
 // k is cut more finely than for vectors: 32 rows of S over most pairs are 32 kB,
@@ -11,8 +11,8 @@ var amxProducts = pairProducts{
 	name:    "AMX-BF16",
 	granted: tilesGranted,
 	tiles: []tile{
-		{columns: 16, stores: true, packRows: packRows16AVX512, multiply: rowsOfTiles(multiplyTiles1x1AMX, multiplyTiles2x1AMX)},
-		{columns: 32, stores: true, packRows: packRows32AVX512, multiply: rowsOfTiles(multiplyTiles1x2AMX, multiplyTiles2x2AMX)},
+		{columns: 16, matrix: true, packRows: packRows16AVX512, multiply: rowsOfTiles(multiplyTiles1x1AMX, multiplyTiles2x1AMX)},
+		{columns: 32, matrix: true, packRows: packRows32AVX512, multiply: rowsOfTiles(multiplyTiles1x2AMX, multiplyTiles2x2AMX)},
 	},
 	terms: rowsOfTile,
 	most:  256,
@@ -25,7 +25,7 @@ const rowsOfTile = 16
 
 // registersFunc is a tilesFunc whose kc is a multiple of rowsOfTile, of an S in rows;
 // last is the number of rows of its last tile registers.
-type registersFunc func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int)
+type registersFunc func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool)
 
 // rowsOfTiles returns the micro-kernels by their number of rows, of one for each
 // number of tile registers down the rows.
@@ -33,8 +33,8 @@ func rowsOfTiles(registers ...registersFunc) []tilesFunc {
 	var all []tilesFunc
 	for _, multiply := range registers {
 		for last := 1; last <= rowsOfTile; last++ {
-			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, _ bool) {
-				multiply(last, tiles, kc, s, outer, panel, across, down, c, ld)
+			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, add bool) {
+				multiply(last, tiles, kc, s, outer, panel, across, down, c, ld, add)
 			})
 		}
 	}

@@ -21,7 +21,7 @@ func TestTilesStayInBounds(t *testing.T) {
 			from, to := s[len(s)-rows*kc:], c[len(c)-rows*width:]
 			inBounds(t, fmt.Sprintf("tiles of %d×%d", rows, tile.columns), func() {
 				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, kc*tile.columns, tile.columns, to, width, false)
-				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, tile.columns, width, to, width, false)
+				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, tile.columns, width, to, width, true)
 			})
 			if rows == 1 {
 				continue // what lies behind an empty slice is not said

@@ -17,8 +17,7 @@ const (
 	longestK         = 1024    // k in one run of the micro-kernel
 	panelsPerPacking = 4       // least panels for which packing the rows of S pays
 	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
-	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time, at least,
-	tilesTurned      = 4       // and so many tiles
+	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
 	directBytes      = 1 << 16 // of a V that is read where it lies
 )
 
@@ -82,6 +81,7 @@ type gemmLane struct {
 	packed  []float32 // some panels of V: [panel][k][column]
 	scalars []float32 // some rows of S: [k][row]
 	tile    []float32
+	sums    []float32 // of tiles in matrix registers, between blocks of k
 }
 
 // epilogue is what is done to a finished part of C while it is in the cache.
@@ -155,8 +155,10 @@ func (g *gemmCall) pieces(lanes int) int {
 	return max(1, min(piecesPerLane, g.panels/(lanes*g.chunk())))
 }
 
-// crowdedTile reports whether the tiles of S are crowded.
-func (g *gemmCall) crowdedTile() bool { return g.s.crowded(g.kBlock, g.kernels.scattered) }
+// crowdedTile reports whether the tiles of S are crowded, which an S in rows of pairs is not.
+func (g *gemmCall) crowdedTile() bool {
+	return !g.tile.matrix && g.s.crowded(g.kBlock, g.kernels.scattered)
+}
 
 // chunk is the number of panels that are packed at a time.
 func (g *gemmCall) chunk() int {
@@ -176,7 +178,7 @@ func balanced(n, limit int) int { return ceilDiv(n, max(1, ceilDiv(n, limit))) }
 // run computes the tiles of one thread.
 func (g *gemmCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
-	scratch.tile = grown(scratch.tile, max(rowOfTiles, tilesTurned*g.tile.rows()*g.tile.columns))
+	scratch.tile = grown(scratch.tile, rowOfTiles)
 	t0, t1, p0, p1 := 0, g.tiles, lo, hi
 	if g.byRows {
 		t0, t1, p0, p1 = lo, hi, 0, g.panels
@@ -201,6 +203,7 @@ func (g *gemmCall) row(tile int) int { return tile * g.m / g.tiles }
 // block adds the terms k0 to k0+kc of the tiles t0 to t1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 	chunk := min(p1-p0, max(1, g.kernels.packedBytes/(g.tile.columns*kc*wordBytes)))
+	sums := g.tileSums(scratch, t0, t1, p0, p1)
 	for ; p0 < p1; p0 += chunk {
 		chunk = min(chunk, p1-p0)
 		v := g.panelsFrom(scratch, p0, chunk, k0, kc)
@@ -208,9 +211,13 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 			i := g.row(t)
 			rows := g.row(t+1) - i
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-			if g.turned {
+			switch {
+			case g.tile.matrix:
+				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
+				continue
+			case g.turned:
 				s = g.turnedTile(t, rows, k0, kc)
-			} else if chunk >= panelsPerPacking && s.crowded(kc, g.kernels.scattered) {
+			case chunk >= panelsPerPacking && s.crowded(kc, g.kernels.scattered):
 				scratch.scalars = grown(scratch.scalars, g.slot(kc))
 				s = g.packScalars(scratch.scalars, s, rows, kc)
 			}
@@ -295,7 +302,7 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 	width := g.tile.columns
 	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
-	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 && !(add && g.tile.stores) {
+	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 {
 		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add)
 		if whole == count {
 			return
@@ -308,10 +315,7 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 		j := (p + done) * width
 		columns := min(tiles*width, g.n-j)
 		if g.flipped {
-			for r := 0; r < rows; r += g.kernels.square {
-				some := min(g.kernels.square, rows-r)
-				g.kernels.transpose(g.c[j*g.ld+i+r:], g.ld, scratch[r*tiles*width:], tiles*width, some, columns, some, add)
-			}
+			g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, tiles*width, rows, columns, rows, add)
 		} else {
 			g.store(g.c[i*g.ld+j:], scratch, tiles*width, rows, columns, add)
 		}

@@ -121,7 +121,7 @@ type tile struct {
 	multiply []tilesFunc // [rows-1]
 	packRows func(panel, from []float32, stride, kc int)
 	packed   bool // the micro-kernels take packed panels only
-	stores   bool // the micro-kernels store sums, and do not add them
+	matrix   bool // the micro-kernels take an S in rows, and sums go on from those in C: see multiplyTiles
 }
 
 // rows is the number of rows of the largest tile.

@@ -955,19 +955,19 @@ func normalColumnGradientAVX512(dx []float32, x []float32, dy []float32, gain []
 // multiplyTiles1x1AMX computes a row of tiles, 16 columns wide, of last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
 // multiplyTiles1x2AMX computes a row of tiles, 32 columns wide, of last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
 // multiplyTiles2x1AMX computes a row of tiles, 16 columns wide, of 16 + last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
 
 // multiplyTiles2x2AMX computes a row of tiles, 32 columns wide, of 16 + last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
+func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)

@@ -20469,8 +20469,8 @@ done:
 	VZEROUPPER
 	RET
 
-// func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
-TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-128
+// func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-129
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -20507,10 +20507,22 @@ TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-128
 	MOVQ tiles+8(FP), R12
 
 tile:
-	MOVQ s_base+24(FP), AX
-	MOVQ R9, SI
-	MOVQ kc+16(FP), CX
-	SHRQ $0x04, CX
+	MOVQ  s_base+24(FP), AX
+	MOVQ  R9, SI
+	MOVQ  kc+16(FP), CX
+	SHRQ  $0x04, CX
+	MOVB  add+128(FP), R13
+	TESTB R13, R13
+	JZ    zero
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x1a
+	JMP   terms
+
+zero:
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
@@ -20558,8 +20570,8 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
-TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-128
+// func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-129
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -20600,10 +20612,29 @@ TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-128
 	MOVQ tiles+8(FP), R12
 
 tile:
-	MOVQ s_base+24(FP), AX
-	MOVQ R9, SI
-	MOVQ kc+16(FP), CX
-	SHRQ $0x04, CX
+	MOVQ  s_base+24(FP), AX
+	MOVQ  R9, SI
+	MOVQ  kc+16(FP), CX
+	SHRQ  $0x04, CX
+	MOVB  add+128(FP), R13
+	TESTB R13, R13
+	JZ    zero
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x1a
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x4c
+	BYTE  $0x1a
+	BYTE  $0x40
+	JMP   terms
+
+zero:
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
@@ -20675,8 +20706,8 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
-TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-128
+// func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-129
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -20717,13 +20748,35 @@ TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-128
 	MOVQ tiles+8(FP), R12
 
 tile:
-	MOVQ s_base+24(FP), AX
-	MOVQ DX, BX
-	SHLQ $0x04, BX
-	ADDQ AX, BX
-	MOVQ R9, SI
-	MOVQ kc+16(FP), CX
-	SHRQ $0x04, CX
+	MOVQ  s_base+24(FP), AX
+	MOVQ  DX, BX
+	SHLQ  $0x04, BX
+	ADDQ  AX, BX
+	MOVQ  R9, SI
+	MOVQ  kc+16(FP), CX
+	SHRQ  $0x04, CX
+	MOVB  add+128(FP), R13
+	TESTB R13, R13
+	JZ    zero
+	MOVQ  R11, R13
+	SHLQ  $0x04, R13
+	ADDQ  R10, R13
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x1a
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x54
+	BYTE  $0x1d
+	BYTE  $0x00
+	JMP   terms
+
+zero:
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
@@ -20798,8 +20851,8 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int)
-TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-128
+// func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-129
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -20846,13 +20899,49 @@ TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-128
 	MOVQ tiles+8(FP), R12
 
 tile:
-	MOVQ s_base+24(FP), AX
-	MOVQ DX, BX
-	SHLQ $0x04, BX
-	ADDQ AX, BX
-	MOVQ R9, SI
-	MOVQ kc+16(FP), CX
-	SHRQ $0x04, CX
+	MOVQ  s_base+24(FP), AX
+	MOVQ  DX, BX
+	SHLQ  $0x04, BX
+	ADDQ  AX, BX
+	MOVQ  R9, SI
+	MOVQ  kc+16(FP), CX
+	SHRQ  $0x04, CX
+	MOVB  add+128(FP), R13
+	TESTB R13, R13
+	JZ    zero
+	MOVQ  R11, R13
+	SHLQ  $0x04, R13
+	ADDQ  R10, R13
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x04
+	BYTE  $0x1a
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x4c
+	BYTE  $0x1a
+	BYTE  $0x40
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x54
+	BYTE  $0x1d
+	BYTE  $0x00
+	BYTE  $0xc4
+	BYTE  $0x82
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x5c
+	BYTE  $0x1d
+	BYTE  $0x40
+	JMP   terms
+
+zero:
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b

@@ -148,7 +148,7 @@ func (p tileProduct) sum(i, j int) tileRegister { return tileSums + tileRegister
 
 func (p tileProduct) write() {
 	name := fmt.Sprintf("multiplyTiles%dx%dAMX", p.rows, p.columns)
-	TEXT(name, NOSPLIT, "func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int)")
+	TEXT(name, NOSPLIT, "func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes a row of tiles, %d columns wide, of %s rows: see tilesFunc. kc is a multiple of %d.",
 		name, p.columns*rowsOfTile, []string{"last", "16 + last"}[p.rows-1], rowsOfTile))
@@ -169,7 +169,9 @@ func (p tileProduct) write() {
 	p.pass()
 	DECQ(terms)
 	JNZ(LabelRef("terms"))
-	p.store()
+	p.eachSum(func(sum tileRegister, row reg.GPPhysical, displacement int8) {
+		emit(storeTile(sum, row, ld, displacement))
+	})
 	ADDQ(Imm(uint64(p.columns*rowBytes)), result)
 	ADDQ(across, panel)
 	DECQ(count)
@@ -211,7 +213,8 @@ func (p tileProduct) configure() {
 	emit(loadConfig(reg.RAX))
 }
 
-// begin goes to the first terms of a tile's factors, and clears its sums.
+// begin goes to the first terms of a tile's factors, and takes its sums from the result
+// or begins them at zero.
 func (p tileProduct) begin() {
 	Load(Param("s").Base(), firstRow)
 	if p.rows == 2 {
@@ -222,6 +225,14 @@ func (p tileProduct) begin() {
 	MOVQ(panel, panelTerm)
 	Load(Param("kc"), terms)
 	SHRQ(Imm(4), terms)
+	Load(Param("add"), secondResult.As8())
+	TESTB(secondResult.As8(), secondResult.As8())
+	JZ(LabelRef("zero"))
+	p.eachSum(func(sum tileRegister, row reg.GPPhysical, displacement int8) {
+		emit(loadTile(sum, row, ld, displacement))
+	})
+	JMP(LabelRef("terms"))
+	Label("zero")
 	for i := range p.rows {
 		for j := range p.columns {
 			emit(zeroTile(p.sum(i, j)))
@@ -250,8 +261,8 @@ func (p tileProduct) pass() {
 	ADDQ(next, panelTerm)
 }
 
-// store writes the sums of a tile.
-func (p tileProduct) store() {
+// eachSum calls f for each tile of sums with its place in the result.
+func (p tileProduct) eachSum(f func(sum tileRegister, row reg.GPPhysical, displacement int8)) {
 	if p.rows == 2 {
 		MOVQ(ld, secondResult)
 		SHLQ(Imm(4), secondResult)
@@ -259,7 +270,7 @@ func (p tileProduct) store() {
 	}
 	for i, row := range []reg.GPPhysical{result, secondResult}[:p.rows] {
 		for j := range p.columns {
-			emit(storeTile(p.sum(i, j), row, ld, int8(j*rowBytes)))
+			f(p.sum(i, j), row, int8(j*rowBytes))
 		}
 	}
 }

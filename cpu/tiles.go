@@ -1,0 +1,75 @@
+package cpu
+
+// Products in matrix registers. A tile of C is one running sum over all of k: between
+// two blocks of k it waits in C, or in memory of the thread where C is not stored as it
+// is computed, and goes on from there. So how k is cut does not change bits.
+
+// tilesTogether is the number of tiles that are multiplied before they are turned, or
+// added to C.
+const tilesTogether = 4
+
+// tileSums are the sums of tiles of a part of C, whose first row and panel they begin at.
+type tileSums struct {
+	data       []float32
+	ld         int
+	row, panel int
+}
+
+// tileSums makes room for the sums of the tiles t0 to t1, panels p0 to p1, or for those
+// that are computed together if k is not cut.
+func (g *gemmCall) tileSums(scratch *gemmLane, t0, t1, p0, p1 int) tileSums {
+	if !g.tile.matrix {
+		return tileSums{}
+	}
+	rows, panels := g.row(t1)-g.row(t0), p1-p0
+	if !g.cut() {
+		rows, panels = g.tile.rows(), tilesTogether
+	}
+	sums := tileSums{ld: spacious(panels * g.tile.columns), row: g.row(t0), panel: p0}
+	scratch.sums = grown(scratch.sums, rows*sums.ld)
+	sums.data = scratch.sums
+	return sums
+}
+
+// cut reports whether k is cut into blocks.
+func (g *gemmCall) cut() bool { return g.kBlock < g.k }
+
+// multiplyTiles adds the terms k0 to k0+kc to a row of tiles of C, those of so many
+// panels from p on; after the last terms they are as they shall be in C.
+func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0, kc int, v panels) {
+	width := g.tile.columns
+	multiply := g.tile.multiply[rows-1]
+	if whole := min(count, g.n/width-p); !g.flipped && !g.accumulate && whole > 0 {
+		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, k0 > 0)
+		if whole == count {
+			return
+		}
+		p, count, v.data = p+whole, count-whole, v.data[whole*v.across:]
+	}
+	together := min(count, tilesTogether)
+	for done := 0; done < count; done += together {
+		tiles := min(together, count-done)
+		to := sums.data
+		if g.cut() {
+			to = to[(i-sums.row)*sums.ld+(p+done-sums.panel)*width:]
+		}
+		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, to, sums.ld, k0 > 0)
+		if k0+kc == g.k {
+			g.finishTiles(to, sums.ld, i, rows, (p+done)*width, tiles*width)
+		}
+	}
+}
+
+// finishTiles writes a row of tiles, columns from j on, to C, or adds it.
+func (g *gemmCall) finishTiles(sums []float32, ld, i, rows, j, columns int) {
+	columns = min(columns, g.n-j)
+	if !g.flipped {
+		g.store(g.c[i*g.ld+j:], sums, ld, rows, columns, g.accumulate)
+		return
+	}
+	square := g.kernels.square
+	for r := 0; r < rows; r += square {
+		some := min(square, rows-r)
+		g.kernels.transpose(g.c[j*g.ld+i+r:], g.ld, sums[r*ld:], ld, some, columns, some, g.accumulate)
+	}
+}

@@ -11,12 +11,11 @@ var amxProducts = pairProducts{
 	name:    "AMX-BF16",
 	granted: tilesGranted,
 	tiles: []tile{
-		{columns: 16, matrix: true, packRows: packRows16AVX512, multiply: rowsOfTiles(multiplyTiles1x1AMX, multiplyTiles2x1AMX)},
-		{columns: 32, matrix: true, packRows: packRows32AVX512, multiply: rowsOfTiles(multiplyTiles1x2AMX, multiplyTiles2x2AMX)},
+		{columns: 16, matrix: true, packed: true, packPairs: packPairs16AVX512, multiply: rowsOfTiles(multiplyTiles1x1AMX, multiplyTiles2x1AMX)},
+		{columns: 32, matrix: true, packed: true, packPairs: packPairs32AVX512, multiply: rowsOfTiles(multiplyTiles1x2AMX, multiplyTiles2x2AMX)},
 	},
 	terms: rowsOfTile,
 	most:  256,
-	rows:  true,
 }
 
 // rowsOfTile is the number of rows of a tile register, and of the pairs that an

@@ -1,11 +1,13 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -190,6 +192,55 @@ func TestTilesOutliveSignals(t *testing.T) {
 	}
 	close(done)
 	collecting.Wait()
+}
+
+// mustPack skips a test of packing for the tiles, which AVX-512 does, without it.
+func mustPack(t *testing.T) {
+	t.Helper()
+	if supportedKernels()[0].name != avx512Kernels.name {
+		t.Skip("no AVX-512 here")
+	}
+}
+
+// TestPackPairs compares the packing of a panel of rows that lie apart with the portable rounding.
+func TestPackPairs(t *testing.T) {
+	mustPack(t)
+	const terms, apart = 5, 41
+	random := rand.New(rand.NewPCG(1, 2))
+	x := make([]float32, 2*terms*apart)
+	for i := range x {
+		x[i] = math.Float32frombits(random.Uint32())
+	}
+	for _, tile := range amxProducts.tiles {
+		got, want := make([]float32, terms*tile.columns+1), make([]float32, terms*tile.columns+1)
+		tile.packPairs(got, x, apart, terms)
+		for i := range terms {
+			for j := range tile.columns {
+				lower, upper := x[2*i*apart+j], x[(2*i+1)*apart+j]
+				want[i*tile.columns+j] = math.Float32frombits(bfloat16(lower) | bfloat16(upper)<<16)
+			}
+		}
+		mustEqualBits(t, "packPairs", got, want)
+	}
+}
+
+// TestNewBFloat16: a device names the products that it was opened with, or there are none.
+func TestNewBFloat16(t *testing.T) {
+	want := firstGranted(supportedKernels()[0].products)
+	d, err := NewBFloat16(1)
+	if want == nil {
+		if !errors.Is(err, ErrNoBFloat16) {
+			t.Errorf("without products: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if text := d.Info().Description; !strings.HasSuffix(text, "products of bfloat16 by "+want.name) {
+		t.Errorf("described as %q", text)
+	}
 }
 
 // TestProductsAreOfTheFirstGranted: the operating system decides.

@@ -40,6 +40,19 @@ func TestTilesStayInBounds(t *testing.T) {
 	}
 }
 
+// TestPackingOfPairsStaysInBounds packs panels of matrices that end at the end of memory.
+func TestPackingOfPairsStaysInBounds(t *testing.T) {
+	mustPack(t)
+	for _, tile := range amxProducts.tiles {
+		const terms = 3
+		panel, from := atPageEnd[float32](t, terms*tile.columns), atPageEnd[float32](t, 2*terms*tile.columns)
+		inBounds(t, fmt.Sprint("panel of ", tile.columns), func() { tile.packPairs(panel, from, tile.columns, terms) })
+		if !faults(func() { tile.packPairs(panel, from[tile.columns:], tile.columns, terms) }) {
+			t.Errorf("a row beyond the end of a panel of %d is read", tile.columns)
+		}
+	}
+}
+
 // faults reports whether f touches memory that it may not.
 func faults(f func()) (did bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

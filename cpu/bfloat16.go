@@ -124,14 +124,17 @@ func (c *pairCall) run(lane, lo, hi int) {
 	}
 }
 
-// row rounds row i, whose neighbours make pairs.
+// row rounds row i.
 func (c *pairCall) row(i int) {
-	row := c.from.data[i*c.from.outer:][:c.k]
-	pairs := c.pairs[i*c.stride:][:c.terms]
+	c.kernels.roundRow(c.pairs[i*c.stride:][:c.terms], c.from.data[i*c.from.outer:][:c.k])
+}
+
+// roundRow rounds a row, whose neighbours make pairs, with zeros after the last.
+func (k *kernels) roundRow(pairs, row []float32) {
 	whole := len(row) / pairBlock * pairBlock
-	c.kernels.pairsInRow(pairs, row[:whole])
+	k.pairsInRow(pairs, row[:whole])
 	pairRest(pairs[whole/2:], row[whole:])
-	clear(pairs[ceilDiv(c.k, 2):])
+	clear(pairs[ceilDiv(len(row), 2):])
 }
 
 // term rounds the rows 2i and 2i+1, from a column on.

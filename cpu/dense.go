@@ -24,7 +24,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
-	case sparse || a.X.Rows <= d.kernels.thin || turnsWeights(a.X.Rows, a.X.Columns, a.Y.Columns):
+	case sparse || a.X.Rows <= d.thin() || turnsWeights(a.X.Rows, a.X.Columns, a.Y.Columns):
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
@@ -42,6 +42,14 @@ func (d *Device) Dense(a device.DenseArgs) {
 	} else {
 		d.multiply(g)
 	}
+}
+
+// thin is the most rows of a minibatch for which the weights are packed.
+func (d *Device) thin() int {
+	if d.pairs != nil {
+		return d.pairs.thin
+	}
+	return d.kernels.thin
 }
 
 // smallWeights is the number of weights up to which they stay in the cache
@@ -117,7 +125,7 @@ func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 	g := &d.gemm
 	g.c, g.ld, g.k, g.accumulate = floatsOf(a.DX), a.DX.Columns, a.DA.Columns, false
 	switch {
-	case a.Transposed && a.DX.Rows <= d.kernels.thin:
+	case a.Transposed && a.DX.Rows <= d.thin():
 		g.s, g.m = rowMajor(da, a.DA.Columns), a.DX.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.DX.Columns
 		g.flipped = false

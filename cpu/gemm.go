@@ -59,19 +59,26 @@ type gemmCall struct {
 	forward    forwardEpilogue
 	backward   backwardEpilogue
 
-	kernels   *kernels
-	tile      *tile
-	tileRows  int // at most, of tiles that share out the rows of S
-	tiles     int // so many
-	panels    int // of V
-	kBlock    int
-	direct    bool // V is not packed
-	byRows    bool
-	packed    []float32 // all of V: [k block][panel][k][column]
-	turned    bool      // S is packed beforehand
-	scalars   []float32 // if so, all of S: [k block][tile][k][row]
-	lanes     []gemmLane
-	pairs     [2][]float32 // S and V in bfloat16, if they are rounded to it
+	kernels  *kernels
+	tile     *tile
+	tileRows int // at most, of tiles that share out the rows of S
+	tiles    int // so many
+	panels   int // of V
+	kBlock   int
+	direct   bool // V is not packed
+	byRows   bool
+	packed   []float32 // all of V: [k block][panel][k][column]
+	turned   bool      // S is packed beforehand
+	scalars  []float32 // if so, all of S: [k block][tile][k][row]
+	lanes    []gemmLane
+	pairs    [2][]float32 // S and V in bfloat16, if they are rounded to it beforehand
+
+	// Of products of pairs: terms before they made pairs, and whether S in rows and V in
+	// columns are rounded a tile and a panel at a time.
+	terms          int
+	roundS, roundV bool
+	zeros          [32]float32 // the columns of a panel at most
+
 	packStage packCall
 	turnStage turnCall
 }
@@ -98,19 +105,8 @@ func (d *Device) multiply(g *gemmCall) {
 	if g.k == 0 && !g.accumulate {
 		clear(g.c)
 	}
-	tiles, most, terms := g.kernels.tiles, longestK, 1
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
-	if p := d.pairs; p != nil && g.k > 0 {
-		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.k, p.rows, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.k, false, lanes)
-		tiles, most, terms = p.tiles, p.most, p.terms
-		g.k = multiple(ceilDiv(g.k, 2), terms)
-	}
-	g.tile = tileFor(tiles, g.n)
-	g.tiles = ceilDiv(g.m, g.tile.rows())
-	g.tileRows = ceilDiv(g.m, g.tiles)
-	g.panels = ceilDiv(g.n, g.tile.columns)
-	g.kBlock = multiple(balanced(g.k, most), terms)
-	g.byRows = g.splitsByRows(lanes)
+	d.plan(g, lanes)
 	g.turned = g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
 	if g.turned {
 		g.scalars = grown(g.scalars, g.tiles*g.slot(g.k))
@@ -126,6 +122,30 @@ func (d *Device) multiply(g *gemmCall) {
 	g.packStage.gemmCall = g
 	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
 	d.pool.split(g, g.tiles, min(lanes, g.tiles), piecesPerLane)
+}
+
+// plan chooses the tiles of a product and how it is cut, and rounds its factors if they
+// are to be.
+func (d *Device) plan(g *gemmCall, lanes int) {
+	tiles, most, terms := g.kernels.tiles, longestK, 1
+	g.terms, g.roundS, g.roundV = g.k, false, false
+	rounded := d.pairs != nil && g.k > 0
+	if rounded {
+		tiles, most, terms = d.pairs.tiles, d.pairs.most, d.pairs.terms
+		g.k = multiple(ceilDiv(g.k, 2), terms)
+	}
+	g.tile = tileFor(tiles, g.n)
+	if rounded && !g.tile.matrix {
+		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.terms, false, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.terms, false, lanes)
+	}
+	g.tiles = ceilDiv(g.m, g.tile.rows())
+	g.tileRows = ceilDiv(g.m, g.tiles)
+	g.panels = ceilDiv(g.n, g.tile.columns)
+	g.kBlock = multiple(balanced(g.k, most), terms)
+	g.byRows = g.splitsByRows(lanes)
+	if g.tile.matrix {
+		d.roundForTiles(g, lanes)
+	}
 }
 
 // readsDirectly reports whether V is read where it lies: if its columns lie side
@@ -213,6 +233,9 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
 			switch {
 			case g.tile.matrix:
+				if g.roundS {
+					s = g.roundedRows(scratch, i, rows, k0, kc)
+				}
 				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
 				continue
 			case g.turned:
@@ -368,6 +391,10 @@ func (g *packCall) run(_, lo, hi int) {
 // pack copies the terms k0 to k0+kc of one panel of V. What it leaves beyond
 // the last column of V is multiplied into columns that C does not have.
 func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
+	if g.roundV {
+		g.packPairs(panel, p, k0, kc)
+		return
+	}
 	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)

@@ -110,9 +110,9 @@ type pairProducts struct {
 	name    string
 	granted func() bool // by the operating system, which is asked for it
 	tiles   []tile
-	terms   int  // pairs, of which k is made a multiple by zeros
-	most    int  // pairs in one run of the micro-kernel, a multiple of terms
-	rows    bool // S must lie in rows
+	terms   int // pairs, of which k is made a multiple by zeros
+	most    int // pairs in one run of the micro-kernel, a multiple of terms
+	thin    int // as of kernels
 }
 
 // tile is a family of micro-kernels of matrix products.
@@ -121,7 +121,10 @@ type tile struct {
 	multiply []tilesFunc // [rows-1]
 	packRows func(panel, from []float32, stride, kc int)
 	packed   bool // the micro-kernels take packed panels only
-	matrix   bool // the micro-kernels take an S in rows, and sums go on from those in C: see multiplyTiles
+	// packPairs takes the place of packRows: it rounds the elements of 2·terms rows, at least
+	// two, that begin stride elements apart, and packs those of two rows as pairs.
+	packPairs func(panel, from []float32, stride, terms int)
+	matrix    bool // the micro-kernels take an S in rows, and sums go on from those in C: see multiplyTiles
 }
 
 // rows is the number of rows of the largest tile.

@@ -25,6 +25,7 @@ var avx512Products = pairProducts{
 	},
 	terms: 1,
 	most:  longestK,
+	thin:  14,
 }
 
 // supportedKernels returns the kernels that this machine can run, best first.
@@ -54,8 +55,8 @@ func supportedKernels() []*kernels {
 var avx2Kernels = kernels{
 	name: "AVX2",
 	tiles: []tile{
-		{8, []tilesFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows8AVX2, false, false},
-		{16, []tilesFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows16AVX2, false, false},
+		{columns: 8, multiply: []tilesFunc{multiply1x8AVX2, multiply2x8AVX2, multiply3x8AVX2, multiply4x8AVX2, multiply5x8AVX2, multiply6x8AVX2}, packRows: packRows8AVX2},
+		{columns: 16, multiply: []tilesFunc{multiply1x16AVX2, multiply2x16AVX2, multiply3x16AVX2, multiply4x16AVX2, multiply5x16AVX2, multiply6x16AVX2}, packRows: packRows16AVX2},
 	},
 	transpose: transposeAVX2,
 	square:    8,

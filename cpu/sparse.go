@@ -70,7 +70,7 @@ func (d *Device) sparse(x device.View, others int) bool {
 func (d *Device) multiplySparse(g *gemmCall) {
 	s := &d.sparseProduct
 	s.gemmCall = g
-	g.tile, g.byRows = &g.kernels.sparseTile, false
+	g.tile, g.byRows, g.roundV = &g.kernels.sparseTile, false, false
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
 	s.lists.size(g)

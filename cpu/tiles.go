@@ -4,6 +4,55 @@ package cpu
 // two blocks of k it waits in C, or in memory of the thread where C is not stored as it
 // is computed, and goes on from there. So how k is cut does not change bits.
 
+// roundForTiles rounds the factors of a product to pairs, but for an S in rows that each
+// thread reads once, and a V in columns: these are rounded as they are packed, which
+// spares writing and reading them once more.
+func (d *Device) roundForTiles(g *gemmCall, lanes int) {
+	g.roundS = g.s.inner == 1 && (lanes == 1 || g.byRows) && g.panels <= g.chunk()
+	if !g.roundS {
+		g.s = d.roundToPairs(&g.pairs[0], g.s, g.m, g.terms, true, lanes)
+	}
+	g.roundV = g.v.inner != 1
+	if !g.roundV {
+		g.v = d.roundToPairs(&g.pairs[1], g.v, g.n, g.terms, false, lanes)
+	}
+}
+
+// roundedRows rounds the pairs k0 to k0+kc of some rows of S.
+func (g *gemmCall) roundedRows(scratch *gemmLane, i, rows, k0, kc int) operand {
+	stride := spacious(kc)
+	scratch.scalars = grown(scratch.scalars, rows*stride)
+	for r := range rows {
+		row := g.s.data[(i+r)*g.s.outer:][:g.terms]
+		g.kernels.roundRow(scratch.scalars[r*stride:][:kc], row[2*k0:min(2*(k0+kc), g.terms)])
+	}
+	return operand{scratch.scalars, stride, 1}
+}
+
+// packPairs rounds the pairs k0 to k0+kc of one panel of V, whose columns lie side by
+// side; of the last column as in pack.
+func (g *gemmCall) packPairs(panel []float32, p, k0, kc int) {
+	width, stride := g.tile.columns, g.v.inner
+	columns := min(width, g.n-p*width)
+	from := g.v.data[2*k0*stride+p*width:]
+	terms := min(2*kc, g.terms-2*k0)
+	whole := terms / 2
+	switch {
+	case whole == 0:
+	case columns == width:
+		g.tile.packPairs(panel, from, stride, whole)
+	default:
+		for k := range whole {
+			g.kernels.pairsOfRows(panel[k*width:][:columns], from[2*k*stride:], from[(2*k+1)*stride:])
+		}
+	}
+	if terms%2 != 0 {
+		g.kernels.pairsOfRows(panel[whole*width:][:columns], from[2*whole*stride:], g.zeros[:])
+		whole++
+	}
+	clear(panel[whole*width : kc*width])
+}
+
 // tilesTogether is the number of tiles that are multiplied before they are turned, or
 // added to C.
 const tilesTogether = 4

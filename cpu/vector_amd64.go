@@ -662,6 +662,16 @@ func pairsInRowAVX512(pairs []float32, x []float32)
 //go:noescape
 func pairsOfRowsAVX512(pairs []float32, x []float32, y []float32)
 
+// packPairs16AVX512 rounds 16 elements from each of 2·terms rows, those of two to pairs: see packPairs.
+//
+//go:noescape
+func packPairs16AVX512(panel []float32, from []float32, stride int, terms int)
+
+// packPairs32AVX512 rounds 32 elements from each of 2·terms rows, those of two to pairs: see packPairs.
+//
+//go:noescape
+func packPairs32AVX512(panel []float32, from []float32, stride int, terms int)
+
 // packRows64AVX512 copies 64 elements from each of kc rows: see packRows.
 //
 //go:noescape

@@ -16150,6 +16150,105 @@ done:
 	VZEROUPPER
 	RET
 
+// func packPairs16AVX512(panel []float32, from []float32, stride int, terms int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-64
+	MOVQ panel_base+0(FP), AX
+	MOVQ from_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ terms+56(FP), BX
+	SHLQ $0x02, DX
+
+term:
+	LEAQ      (CX)(DX*1), SI
+	VMOVUPS   (SI), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z2
+	VPSLLD    $0x10, Z2, Z2
+	VMOVUPS   (CX), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z3
+	VORPS     Z3, Z2, Z0
+	VMOVUPS   Z0, (AX)
+	LEAQ      (CX)(DX*2), CX
+	ADDQ      $0x00000040, AX
+	DECQ      BX
+	JNZ       term
+	VZEROUPPER
+	RET
+
+// func packPairs32AVX512(panel []float32, from []float32, stride int, terms int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-64
+	MOVQ panel_base+0(FP), AX
+	MOVQ from_base+24(FP), CX
+	MOVQ stride+48(FP), DX
+	MOVQ terms+56(FP), BX
+	SHLQ $0x02, DX
+
+term:
+	LEAQ      (CX)(DX*1), SI
+	VMOVUPS   (SI), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z2
+	VPSLLD    $0x10, Z2, Z2
+	VMOVUPS   (CX), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z3
+	VORPS     Z3, Z2, Z0
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   64(SI), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z4
+	VPSLLD    $0x10, Z4, Z4
+	VMOVUPS   64(CX), Z0
+	VPSRLD    $0x10, Z0, Z1
+	VPANDD    lanes00000001<>+0(SB), Z1, Z1
+	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD    Z0, Z1, Z1
+	VPSRLD    $0x10, Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VMOVUPS   lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS Z0, Z1, K1, Z5
+	VORPS     Z5, Z4, Z0
+	VMOVUPS   Z0, 64(AX)
+	LEAQ      (CX)(DX*2), CX
+	ADDQ      $0x00000080, AX
+	DECQ      BX
+	JNZ       term
+	VZEROUPPER
+	RET
+
 // func packRows64AVX512(panel []float32, from []float32, stride int, kc int)
 // Requires: AVX, AVX512F
 TEXT ·packRows64AVX512(SB), NOSPLIT, $0-64

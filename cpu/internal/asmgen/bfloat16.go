@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -64,5 +66,30 @@ func (v vector) pairs() {
 		VPSLLD(Imm(16), upper, upper)
 		at.put(v.or(upper, v.bfloat16(at.element(x))), pairs)
 	})
+	end()
+
+	v.packPairs(1)
+	v.packPairs(2)
+}
+
+// packPairs writes the packing of a full panel of pairs of a matrix of float32 whose
+// columns lie side by side in memory.
+func (v vector) packPairs(columns int) {
+	v.function(fmt.Sprintf("packPairs%d", columns*v.lanes), "func(panel, from []float32, stride, terms int)",
+		fmt.Sprintf("%%s rounds %d elements from each of 2·terms rows, those of two to pairs: see packPairs.", columns*v.lanes))
+	to, from, stride, terms := base("panel"), base("from"), argument("stride"), argument("terms")
+	SHLQ(Imm(2), stride)
+	Label("term")
+	second := GP64()
+	LEAQ(Mem{Base: from, Index: stride, Scale: 1}, second)
+	for j := range columns {
+		upper := v.bfloat16(v.load(Mem{Base: second, Disp: j * v.bytes()}))
+		VPSLLD(Imm(16), upper, upper)
+		VMOVUPS(v.or(upper, v.bfloat16(v.load(Mem{Base: from, Disp: j * v.bytes()}))), Mem{Base: to, Disp: j * v.bytes()})
+	}
+	LEAQ(Mem{Base: from, Index: stride, Scale: 2}, from)
+	ADDQ(U32(uint32(columns*v.bytes())), to)
+	DECQ(terms)
+	JNZ(LabelRef("term"))
 	end()
 }

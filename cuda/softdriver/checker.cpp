@@ -46,7 +46,7 @@ struct Who {
 
 struct Cell {
   Who writer, reader;  // the last ones of this launch
-  uint32_t launch = 0;
+  uint32_t owner = 0;  // the launch, or of shared memory the block, that the others are of
   uint8_t written = 0;       // bytes that hold a value
   uint8_t write_bytes = 0;   // of the last write
   bool many_lanes = false;   // the reader's warp has several unordered readers
@@ -67,10 +67,12 @@ Shadow* last_found = nullptr;
 const char* kernel = "";
 bool active = false;
 uint32_t launch = 0;
+uint32_t blocks = 0;  // that have begun, of all launches
 
 // Of the block that runs on this thread of the operating system. Only one runs at a time.
 thread_local Shadow shared;
 thread_local BlockRanges ranges;
+thread_local uint32_t owner = 0;  // of the cells of shared memory
 thread_local uint32_t block = 0, barriers = 0, warp_syncs[kWarps];
 thread_local int cluster = -1, phase = 0;
 
@@ -209,10 +211,10 @@ void access(void* caller, void* address, size_t size, Access kind) {
   for (size_t done = 0; done < size;) {
     const size_t offset = size_t(p + done - s->begin), first = offset % kCell, count = std::min(kCell - first, size - done);
     Cell& c = s->cells[offset / kCell];
-    if (c.launch != launch) {
-      const uint8_t written = c.written;
+    if (const uint32_t now = s == &shared ? owner : launch; c.owner != now) {
+      const uint8_t written = s == &shared ? 0 : c.written;  // nobody has written to the shared memory of a new block
       c = Cell{};
-      c.launch = launch, c.written = written;
+      c.owner = now, c.written = written;
     }
     const uint8_t bytes = uint8_t(((1u << count) - 1) << first);
     switch (kind) {
@@ -239,8 +241,8 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r, int of
   fenced = -1, taken = nullptr, word = nullptr;
   std::fill(warp_syncs, warp_syncs + kWarps, 1);
   shared.begin = r.shared.begin, shared.size = r.shared.size;
-  shared.cells.assign(r.shared.size / kCell + 1, Cell{});
-  for (Cell& c : shared.cells) c.launch = launch;
+  shared.cells.resize(r.shared.size / kCell + 1);
+  owner = ++blocks;
 }
 
 void check_barrier() { ++barriers; }

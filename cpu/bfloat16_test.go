@@ -182,6 +182,9 @@ func TestBFloat16KeepsCorruption(t *testing.T) {
 // TestBFloat16SelfTest runs what doctor runs: products of many shapes, and small models in
 // training, beside the reference.
 func TestBFloat16SelfTest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute under the race detector")
+	}
 	everyBFloat16(t, func(t *testing.T, products string) {
 		report, err := selftest.RunProducts(t.Context(), openBFloat16(t, 2, products), 1e-1)
 		if err != nil {

@@ -160,6 +160,28 @@ func TestTilesOfNoNumbers(t *testing.T) {
 	}
 }
 
+// TestTilesAllocateNothing: once their shapes have been seen.
+func TestTilesAllocateNothing(t *testing.T) {
+	d := openTiles(t, 1)
+	const batch, in, out = 45, 600, 70
+	matrix := func(rows, columns int) device.View {
+		ones := make([]float32, rows*columns) // not mostly zeros
+		for i := range ones {
+			ones[i] = 1
+		}
+		return matrixOf(t, d, rows, columns, ones)
+	}
+	X, W, Y, DW := matrix(batch, in), matrix(out, in), matrix(batch, out), matrix(out, in)
+	DX := matrix(batch, in)
+	allocated := testing.AllocsPerRun(3, func() {
+		d.Dense(device.DenseArgs{X: X, W: W, Y: Y})
+		d.DenseBackward(device.DenseBackwardArgs{DA: Y, X: X, W: W, DX: DX, DW: DW, Accumulate: true})
+	})
+	if allocated != 0 {
+		t.Errorf("%g allocations", allocated)
+	}
+}
+
 // TestTilesOutliveSignals multiplies on several threads while the garbage collector
 // stops them by signals: the system keeps the tiles of a thread through its handler.
 func TestTilesOutliveSignals(t *testing.T) {

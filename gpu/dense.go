@@ -90,7 +90,7 @@ func (d *Device) denseKernel(a *device.DenseArgs) productKernel {
 	m, n, k := a.Y.Rows, a.Y.Columns, a.X.Columns
 	if d.isBig(m, n, k) {
 		tiles := d.engine.Tiles(m, n)
-		return productKernel{id: d.engine.Kernel(product), rows: tiles, columns: 1, tiles: tiles}
+		return productKernel{id: d.engine.Kernel(product), rows: d.engine.Blocks(m, n, d.info.Multiprocessors), columns: 1, tiles: tiles}
 	}
 	choice := d.Choose(m, n, k)
 	kernel := productKernel{id: choice.Kernel(product), tiles: choice.Tiles(m, n), shared: choice.Depth > 0}
@@ -138,8 +138,8 @@ func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int 
 // backwardKernel is that of a layer's gradients.
 func (d *Device) backwardKernel(b kernels.Backward) productKernel {
 	if d.isBig(b.Rows, b.In, b.Out) {
-		dx, dw, dbias := d.engine.Parts(b)
-		return productKernel{id: d.engine.Kernel(b.Product()), rows: dx + dw + dbias, columns: 1, tiles: dw + dbias}
+		_, dw, dbias := d.engine.Parts(b)
+		return productKernel{id: d.engine.Kernel(b.Product()), rows: d.engine.BackwardBlocks(b, d.info.Multiprocessors), columns: 1, tiles: dw + dbias}
 	}
 	choice := b.Choose(d.class, d.info.Multiprocessors)
 	dx, dw, dbias := b.Parts(choice)

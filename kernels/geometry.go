@@ -33,8 +33,9 @@ const (
 	Once
 	// Blocks: as many blocks as there are rows.
 	Blocks
-	// Parts288: a block of 288 threads, nine warps, for each of so many parts as there are rows.
-	Parts288
+	// Pairs384: as many blocks of 384 threads, three warpgroups, as there are rows, in clusters of two, which share out all
+	// work of the launch.
+	Pairs384
 	// OneCluster: ClusterBlocks blocks that run at the same time, whatever the shape.
 	OneCluster
 )
@@ -42,7 +43,7 @@ const (
 const (
 	threads          = 256 // of most blocks
 	threadsTile32    = 128
-	threadsHopper    = 288 // two warpgroups that multiply, and a warp that brings their panels
+	threadsHopper    = 384 // two warpgroups that multiply, and one that brings their panels
 	elementsOfQuad   = 4
 	columnsOfBlock   = 32
 	rowLanes         = 8  // of a column, in column sums
@@ -77,7 +78,7 @@ func (g Geometry) Launch(rows, columns int) (grid, block int) {
 		return inRange(rows), threadsTile32
 	case Parts64, Parts128, Blocks:
 		return inRange(rows), threads
-	case Parts288:
+	case Pairs384:
 		return inRange(rows), threadsHopper
 	case Once:
 		return 1, threads
@@ -92,14 +93,14 @@ func (g Geometry) MostThreads() int {
 	if g == Tiles32 || g == Parts32 {
 		return threadsTile32
 	}
-	if g == Parts288 {
+	if g == Pairs384 {
 		return threadsHopper
 	}
 	return threads
 }
 
 // Multiplies reports whether blocks work on tiles of products, in shared memory.
-func (g Geometry) Multiplies() bool { return g >= Tiles32 && g <= Parts128 || g == Parts288 }
+func (g Geometry) Multiplies() bool { return g >= Tiles32 && g <= Parts128 || g == Pairs384 }
 
 // ShareBlocks is the number of blocks, and of partial sums, in which ReduceAll
 // folds n elements: at least 1, so that an empty sum is 0.

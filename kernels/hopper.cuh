@@ -6,8 +6,11 @@
 // is 64 rows of 128 bytes in shared memory, whose pieces of 16 bytes are permuted by the row, bits 4 to 6 of an
 // address by its bits 7 to 9 (128-byte swizzle), as wgmma reads them without conflicts. Rows of a box are of w (m of A, n of B) if
 // the operand lies along k, else of k: wgmma takes either, so no product needs a transposed copy.
+//
+// Blocks stay for the whole launch, one a multiprocessor, and work in clusters of two, on pairs of tiles one above the other: see Hopper.
 #pragma once
 
+#include "cluster.cuh"
 #include "narrow.cuh"
 
 #if defined(__CUDACC__) && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -51,14 +54,31 @@ __device__ inline void signal_arrive(Signal* s) {
 #endif
 }
 
+// signal_arrive_in arrives at the signal in the same place of a block of the cluster, by its rank.
+__device__ inline void signal_arrive_in(Signal* s, uint32_t rank) {
+#ifdef __CUDACC__
+#ifndef GPUDAE_NO_HOPPER
+  asm volatile(
+      "{\n\t.reg .b32 there;\n\t"
+      "mapa.shared::cluster.u32 there, %0, %1;\n\t"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n\t}" ::"r"(shared_address(s)),
+      "r"(rank)
+      : "memory");
+#endif
+#else
+  softdriver_signal_arrive_in(s, rank);
+#endif
+}
+
 // signal_wait waits for the end of the phase of that parity, and not at all for that of the phase before the first, which is odd.
+// What the threads have done that arrived, in whichever block of the cluster, came before.
 __device__ inline void signal_wait(Signal* s, uint32_t parity) {
 #ifdef __CUDACC__
   uint32_t ended;
   do {
     asm volatile(
         "{\n\t.reg .pred p;\n\t"
-        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
+        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n\t"
         "selp.u32 %0, 1, 0, p;\n\t}"
         : "=r"(ended)
         : "r"(shared_address(s)), "r"(parity)
@@ -89,6 +109,39 @@ __device__ inline void load_box(void* to, const void* map, int64_t row, int64_t 
                : "memory");
 #else
   softdriver_load_box(to, map, int(row), int(column), s);
+#endif
+}
+
+// load_box_for brings it to the same place of each block of the cluster whose bit is set, by its rank; the signal in the
+// same place there gets its bytes.
+__device__ inline void load_box_for(uint32_t blocks, void* to, const void* map, int64_t row, int64_t column, Signal* s) {
+#ifdef __CUDACC__
+#ifndef GPUDAE_NO_HOPPER
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(
+          shared_address(to)),
+      "l"(map), "r"(int(column)), "r"(int(row)), "r"(shared_address(s)), "h"(uint16_t(blocks))
+      : "memory");
+#endif
+#else
+  softdriver_load_box_for(blocks, to, map, int(row), int(column), s);
+#endif
+}
+
+// keep_registers says how many registers the threads of a warpgroup have from here on, all warps of which must say so; what one
+// gives away another gets.
+template <int Count, bool More>
+__device__ inline void keep_registers() {
+#ifdef __CUDACC__
+#ifndef GPUDAE_NO_HOPPER
+  if (More) {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Count));
+  } else {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Count));
+  }
+#endif
+#else
+  softdriver_keep_registers(Count, More);
 #endif
 }
 
@@ -199,13 +252,35 @@ __device__ inline void multiply_async(float (&c)[128], uint64_t a, uint64_t b) {
 #endif
 }
 
-// Hopper multiplies by wgmma: see NarrowTensorCores. Two warpgroups have half of the rows of a tile each, and
-// a warp more brings panels, some ahead of them. A stage of the ring is full when its bytes have come, and
-// empty when all eight warps have multiplied it.
+// hold_sums keeps the compiler from moving what is done to accumulators across it.
+__device__ inline void hold_sums(float (&c)[128]) {
+#ifdef __CUDACC__
+#pragma unroll
+  for (int i = 0; i < 128; ++i) asm volatile("" : "+f"(c[i])::"memory");
+#endif
+}
+
+// Hopper multiplies by wgmma: see NarrowTensorCores. Of a block's three warpgroups two multiply, and have half of the rows of a
+// tile each. A warp of the third brings panels, some ahead of them, be it for the next tile, while this one leaves the registers; the
+// others sum the columns of a bias' gradient meanwhile.
+//
+// The two blocks of a cluster have tiles one above the other, and so one panel of B, of which each brings half to both. A stage of the
+// ring is full when its bytes have come, half of those of B from the other block, and empty when the warps of both blocks have
+// multiplied it: whoever fills it fills it in both.
 struct Hopper {
-  static constexpr int kM = 128, kN = 256, kK = 64, kStages = 4, kWarps = 8;
+  static constexpr int kM = 128, kN = 256, kK = 64, kStages = 4, kWarps = 8, kBlocks = 2;
   static constexpr int kBox = 64, kBoxBytes = 2 * kBox * kBox, kBoxesA = kM / kBox, kBoxesB = kN / kBox;
   static constexpr int kStageBytes = (kBoxesA + kBoxesB) * kBoxBytes, kSwizzleAlign = 1024;
+  static constexpr uint32_t kBandOfPairs = kBand / kBlocks;
+
+  // Shared is what a block has beside its panels.
+  struct Shared {
+    Signal full[kStages], empty[kStages];
+    Signal summed;
+    float sums[2][kWarps];
+    Signal columns_there, columns_taken;
+    float columns[kRowLanes][kBiasColumns];
+  };
 
   // Ring is where the stages are, and their signals.
   struct Ring {
@@ -220,38 +295,108 @@ struct Hopper {
     }
   };
 
-  __device__ static uint32_t tiles_m(int64_t m) { return uint32_t((m + kM - 1) / kM); }
-  __device__ static uint32_t tiles_n(int64_t n) { return uint32_t((n + kN - 1) / kN); }
+  // Product is a matrix product by pairs of tiles. The cluster takes those of its number and every so many behind it.
+  struct Product {
+    int64_t m, n, k;
+    const void *a, *b;
+    __device__ uint32_t tiles_m() const { return uint32_t((m + kM - 1) / kM); }
+    __device__ uint32_t tiles_n() const { return uint32_t((n + kN - 1) / kN); }
+    __device__ uint32_t pairs() const { return (tiles_m() + kBlocks - 1) / kBlocks * tiles_n(); }
+  };
 
-  // load_panel brings the boxes of a panel of an operand, from w and k on.
+  // Place is the tile of this block in a pair: where it begins, and its number among all. Below the last row a tile is
+  // multiplied like the others, since its block brings what the other one needs, and nothing is left of it.
+  struct Place {
+    int64_t m, n;
+    uint32_t number;
+    __device__ Place(const Product& p, uint32_t pair) {
+      const uint32_t at = banded(pair, (p.tiles_m() + kBlocks - 1) / kBlocks, p.tiles_n(), kBandOfPairs);
+      const uint32_t row = at / p.tiles_n() * kBlocks + rank(), column = at % p.tiles_n();
+      m = int64_t(row) * kM, n = int64_t(column) * kN, number = row * p.tiles_n() + column;
+    }
+  };
+
+  __device__ static uint32_t rank() { return blockIdx.x % kBlocks; }
+  __device__ static uint32_t cluster() { return blockIdx.x / kBlocks; }
+  __device__ static uint32_t clusters() { return gridDim.x / kBlocks; }
+  __device__ static bool multiplies() { return int(threadIdx.x) / kWarp < kWarps; }
+  __device__ static bool brings() { return threadIdx.x == kWarps * kWarp; }
+
+  // Registers of the threads of a warpgroup: at the start all have the same.
+  static constexpr int kMultiplying = 216, kOthers = 72;
+
+  // show makes the maps of a product visible to the accelerator.
+  __device__ static void show(const Product& p) {
+    if (p.k == 0) return;
+    map_visible(p.a);
+    map_visible(p.b);
+  }
+
+  // begin makes the ring, which nobody fills before both blocks have one.
+  __device__ static Ring begin(Shared& shared, void* memory) {
+    if (threadIdx.x == 0) {
+      for (int s = 0; s < kStages; ++s) {
+        signal_init(&shared.full[s], 1);
+        signal_init(&shared.empty[s], kBlocks * kWarps);
+      }
+      signal_init(&shared.summed, kWarps);
+      signal_init(&shared.columns_there, kColumnWarps);
+      signal_init(&shared.columns_taken, 1);
+      signals_visible();
+    }
+    __syncwarp();
+    cluster_barrier();
+    char* const start = static_cast<char*>(memory);
+    return {start + (kSwizzleAlign - reinterpret_cast<uintptr_t>(start) % kSwizzleAlign) % kSwizzleAlign, shared.full, shared.empty, 0, 0};
+  }
+
+  // end keeps the block until the other one does not write to its memory any more.
+  __device__ static void end() {
+    __syncwarp();
+    cluster_barrier();
+  }
+
+  // load brings a box of an operand, from w and k on, to some blocks of the cluster, or to this one alone.
   template <Order order>
-  __device__ static void load_panel(char* to, const void* map, int boxes, int64_t w, int64_t k, Signal* full) {
-    for (int i = 0; i < boxes; ++i) {
-      const int64_t of_w = w + kBox * i;
-      load_box(to + i * kBoxBytes, map, order == kAlongK ? of_w : k, order == kAlongK ? k : of_w, full);
+  __device__ static void load(char* to, const void* map, int64_t w, int64_t k, Signal* full, uint32_t blocks) {
+    const int64_t row = order == kAlongK ? w : k, column = order == kAlongK ? k : w;
+    if (blocks) {
+      load_box_for(blocks, to, map, row, column, full);
+    } else {
+      load_box(to, map, row, column, full);
     }
   }
 
+  // bring fills the ring with a pair's panels.
   template <Order OrderA, Order OrderB>
-  __device__ static void produce(Ring ring, int64_t m0, int64_t n0, int64_t k, const void* a, const void* b) {
-    if (k == 0) return;
-    map_visible(a);
-    map_visible(b);
-    for (int64_t done = 0; done < k; done += kK) {
+  __device__ static void bring(Ring& ring, const Product& p, uint32_t pair) {
+    constexpr int kHalf = kBoxesB / kBlocks;
+    const Place place(p, pair);
+    for (int64_t done = 0; done < p.k; done += kK) {
       signal_wait(&ring.empty[ring.stage], ring.parity ^ 1);
-      Signal* full = &ring.full[ring.stage];
+      Signal* const full = &ring.full[ring.stage];
       signal_expect(full, kStageBytes);
-      load_panel<OrderA>(ring.at(), a, kBoxesA, m0, done, full);
-      load_panel<OrderB>(ring.at() + kBoxesA * kBoxBytes, b, kBoxesB, n0, done, full);
+      char* const to = ring.at();
+      for (int i = 0; i < kBoxesA; ++i) load<OrderA>(to + i * kBoxBytes, p.a, place.m + kBox * i, done, full, 0);
+      for (int i = int(rank()) * kHalf; i < int(rank() + 1) * kHalf; ++i) {
+        load<OrderB>(to + (kBoxesA + i) * kBoxBytes, p.b, place.n + kBox * i, done, full, (1 << kBlocks) - 1);
+      }
       ring.next();
     }
   }
 
+  // give_back tells both blocks that the warp has multiplied a stage.
+  __device__ static void give_back(Signal* empty) {
+    if (threadIdx.x % kWarp < kBlocks) signal_arrive_in(empty, threadIdx.x % kWarp);
+  }
+
   template <Order OrderA, Order OrderB>
-  __device__ static void consume(Ring ring, int64_t k, float (&c)[128]) {
+  __device__ static void consume(Ring& ring, int64_t k, float (&c)[128]) {
     constexpr int kStepA = OrderA == kAlongK ? 32 : 16 * 128, kStepB = OrderB == kAlongK ? 32 : 16 * 128;  // bytes, from 16 of k to the next
     const int group = int(threadIdx.x) / (4 * kWarp);
     Signal* multiplied = nullptr;  // of the stage before, which may be read still
+    __syncwarp();                  // behind a tile before, whose lanes may have gone apart
+    hold_sums(c);
     for (int64_t done = 0; done < k; done += kK) {
       signal_wait(&ring.full[ring.stage], ring.parity);
       multiply_fence();
@@ -262,60 +407,185 @@ struct Hopper {
       }
       multiply_commit();
       multiply_wait<1>();
-      if (multiplied && threadIdx.x % kWarp == 0) signal_arrive(multiplied);
+      if (multiplied) give_back(multiplied);
       multiplied = &ring.empty[ring.stage];
       ring.next();
     }
     multiply_wait<0>();
+    hold_sums(c);
+    if (multiplied) give_back(multiplied);
   }
 
-  // finish hands the sums to epilogue(m, n, count, quad), through shared memory, which nobody multiplies any more: each warp
-  // writes its 16 rows there, and reads them by whole rows, in few instructions and to neighbouring places.
+  // finish hands the sums to epilogue(m, n, count, quad). Of two neighbouring lanes, which hold two columns each of two
+  // fragments of 8, one gets the first fragment's and the other the second's; so a row's four lanes have 16 columns next to each other.
+  // The sums move down in their registers, so that the epilogue is there for kFragments of them and not for all.
   template <class Epilogue>
-  __device__ static void finish(float* memory, int64_t m0, int64_t n0, int64_t m, int64_t n, const float (&c)[128], const Epilogue& epilogue) {
-    constexpr int kStride = kN + 8;  // floats: eight rows lie in different banks
-    static_assert(kWarps * 16 * kStride * 4 <= kStages * kStageBytes, "a tile must find room");
+  __device__ static void finish(const Place& place, int64_t m, int64_t n, float (&c)[128], const Epilogue& epilogue) {
+    constexpr int kFragments = 4;
     const int warp = int(threadIdx.x) / kWarp, lane = int(threadIdx.x) % kWarp;
-    float* const rows = memory + warp * 16 * kStride;
-#pragma unroll
-    for (int j = 0; j < kN / 8; ++j) {
-      float* const to = rows + lane / 4 * kStride + 8 * j + lane % 4 * 2;
-      *reinterpret_cast<float2*>(to) = make_float2(c[4 * j], c[4 * j + 1]);
-      *reinterpret_cast<float2*>(to + 8 * kStride) = make_float2(c[4 * j + 2], c[4 * j + 3]);
-    }
-    __syncwarp();
+    const bool second = lane % 2;
+    const int64_t row = place.m + warp * 16 + lane / 4;
+    int64_t column = place.n + (second ? 8 : 0) + lane % 4 / 2 * 4;
 #pragma unroll 1
-    for (int q = lane; q < 16 * kN / 4; q += kWarp) {
-      const int64_t row = m0 + warp * 16 + q / (kN / 4), column = n0 + q % (kN / 4) * 4;
-      if (row < m && column < n) epilogue(row, column, n - column, load_aligned(rows + q / (kN / 4) * kStride + q % (kN / 4) * 4));
+    for (int done = 0; done < kN / 8; done += kFragments) {
+#pragma unroll
+      for (int j = 0; j < kFragments; j += 2, column += 16) {
+        float own[4], other[4];
+#pragma unroll
+        for (int r = 0; r < 4; ++r) {
+          own[r] = second ? c[4 * j + 4 + r] : c[4 * j + r];
+          other[r] = __shfl_xor_sync(kWholeWarp, second ? c[4 * j + r] : c[4 * j + 4 + r], 1);
+        }
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          const Quad q = second ? Quad{{other[2 * h], other[2 * h + 1], own[2 * h], own[2 * h + 1]}}
+                                : Quad{{own[2 * h], own[2 * h + 1], other[2 * h], other[2 * h + 1]}};
+          if (row + 8 * h < m && column < n) epilogue(row + 8 * h, column, n - column, q);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i + 4 * kFragments < 128; ++i) c[i] = c[i + 4 * kFragments];
     }
   }
 
+  // multiply makes the block's tile of a pair.
   template <Order OrderA, Order OrderB, class Epilogue>
-  __device__ static void multiply(uint32_t tile, int64_t m, int64_t n, int64_t k, const void* a, const void* b, const Epilogue& epilogue, void* memory) {
-    __shared__ Signal full[kStages], empty[kStages];
-    if (threadIdx.x == 0) {
-      for (int s = 0; s < kStages; ++s) {
-        signal_init(&full[s], 1);
-        signal_init(&empty[s], kWarps);
-      }
-      signals_visible();
-    }
-    __syncthreads();
-    const uint32_t place = banded(tile, tiles_m(m), tiles_n(n));
-    const int64_t m0 = int64_t(place / tiles_n(n)) * kM, n0 = int64_t(place % tiles_n(n)) * kN;
-    char* const start = static_cast<char*>(memory);
-    const Ring ring = {start + (kSwizzleAlign - reinterpret_cast<uintptr_t>(start) % kSwizzleAlign) % kSwizzleAlign, full, empty, 0, 0};
-    const bool multiplies = int(threadIdx.x) / kWarp < kWarps;
+  __device__ static void multiply(Ring& ring, const Product& p, const Place& place, const Epilogue& epilogue) {
     float c[128] = {};
-    if (multiplies) {
-      consume<OrderA, OrderB>(ring, k, c);
-    } else if (threadIdx.x % kWarp == 0) {
-      produce<OrderA, OrderB>(ring, m0, n0, k, a, b);
+    consume<OrderA, OrderB>(ring, p.k, c);
+    finish(place, p.m, p.n, c, epilogue);
+  }
+
+  // add_up leaves at to the sum of what the threads that multiply have, each warp's in its turn; all of them call it, the turn-th time. A
+  // warp that is ahead waits for the turn before, behind which nobody reads where it writes.
+  __device__ static void add_up(Shared& shared, uint32_t turn, float sum, float* to) {
+    sum = warp_sum(sum);
+    if (threadIdx.x % kWarp != 0) return;
+    const int warp = int(threadIdx.x) / kWarp;
+    if (turn > 0) signal_wait(&shared.summed, (turn - 1) % 2);
+    shared.sums[turn % 2][warp] = sum;
+    signal_arrive(&shared.summed);
+    if (warp != 0) return;
+    signal_wait(&shared.summed, turn % 2);
+    sum = 0;
+    for (int w = 0; w < kWarps; ++w) sum += shared.sums[turn % 2][w];
+    if (to) *to = sum;
+  }
+
+  // The warps behind the one that brings panels add up columns, of which a lane has four.
+  static constexpr int kFirstColumnWarp = kWarps + 1, kColumnWarps = 3, kLanesOfWarp = (kRowLanes + kColumnWarps - 1) / kColumnWarps;
+  __device__ static bool sums_columns() { return int(threadIdx.x) / kWarp >= kFirstColumnWarp; }
+
+  // bias_gradient makes every so many of the parts of db, of kBiasColumns each: see bias_gradient of dense_backward.cuh, which adds in
+  // the same order. A warp has every third of the lanes of rows.
+  __device__ static void bias_gradient(const Backward& g, Shared& shared, uint32_t squares_before) {
+    const int helper = int(threadIdx.x) / kWarp - kFirstColumnWarp, lane = int(threadIdx.x) % kWarp;
+    uint32_t turn = 0;
+    for (int64_t part = blockIdx.x; part * kBiasColumns < g.out; part += gridDim.x, ++turn) {
+      const int64_t column = part * kBiasColumns + 4 * lane;
+      float sum[kLanesOfWarp][4] = {};
+      if (column < g.out) {
+#pragma unroll 4
+        for (int64_t i = helper; i < g.rows + helper; i += kRowLanes) {
+#pragma unroll
+          for (int q = 0; q < kLanesOfWarp; ++q) {
+            if (helper + kColumnWarps * q >= kRowLanes || i + kColumnWarps * q >= g.rows) continue;
+            const Quad x = load_quad(g.da + (i + kColumnWarps * q) * g.out + column, g.out - column);
+#pragma unroll
+            for (int l = 0; l < 4; ++l) sum[q][l] += x.at[l];
+          }
+        }
+      }
+      if (turn > 0) signal_wait(&shared.columns_taken, (turn - 1) % 2);
+#pragma unroll
+      for (int q = 0; q < kLanesOfWarp; ++q) {
+        if (helper + kColumnWarps * q < kRowLanes) store_aligned(&shared.columns[helper + kColumnWarps * q][4 * lane], {{sum[q][0], sum[q][1], sum[q][2], sum[q][3]}});
+      }
+      __syncwarp();
+      if (lane == 0) signal_arrive(&shared.columns_there);
+      if (helper != 0) continue;
+      signal_wait(&shared.columns_there, turn % 2);
+      const float squares = warp_sum(add_lanes(g, shared, column, lane));
+      if (lane == 0 && g.squares) g.squares[squares_before + part] = squares;
+      __syncwarp();
+      if (lane == 0) signal_arrive(&shared.columns_taken);
     }
-    __syncthreads();  // nobody multiplies any more
-    if (multiplies) finish(reinterpret_cast<float*>(ring.stages), m0, n0, m, n, c, epilogue);
+  }
+
+  // add_lanes stores a lane's four columns, and returns their squares.
+  __device__ static float add_lanes(const Backward& g, const Shared& shared, int64_t column, int lane) {
+    float squares = 0;
+    Quad sum = {};
+    for (int i = 0; i < kRowLanes; ++i) {
+#pragma unroll
+      for (int l = 0; l < 4; ++l) sum.at[l] += shared.columns[i][4 * lane + l];
+    }
+    if (column < g.out) store_quad(g.dbias + column, g.out - column, sum);
+#pragma unroll
+    for (int l = 0; l < 4; ++l) squares += column + l < g.out ? sum.at[l] * sum.at[l] : 0.0f;
+    return squares;
   }
 };
+
+template <Order OrderW>
+__device__ inline void hopper_dense(int64_t m, int64_t n, int64_t k, const void* x, const void* w, const Output& output, const Loss& loss, void* memory) {
+  __shared__ Hopper::Shared shared;
+  const Hopper::Product product = {m, n, k, x, w};
+  Hopper::Ring ring = Hopper::begin(shared, memory);
+  if (Hopper::multiplies()) {
+    keep_registers<Hopper::kMultiplying, true>();
+    uint32_t turn = 0;
+    for (uint32_t pair = Hopper::cluster(); pair < product.pairs(); pair += Hopper::clusters(), ++turn) {
+      float sum = 0;
+      const Hopper::Place place(product, pair);
+      Hopper::multiply<kAlongK, OrderW>(ring, product, place, OutputOrLoss{output, loss, &sum});
+      if (loss.sums) Hopper::add_up(shared, turn, sum, place.m < m ? loss.sums + place.number : nullptr);
+    }
+  } else {
+    keep_registers<Hopper::kOthers, false>();
+    if (Hopper::brings()) {
+      Hopper::show(product);
+      for (uint32_t pair = Hopper::cluster(); pair < product.pairs(); pair += Hopper::clusters()) Hopper::bring<kAlongK, OrderW>(ring, product, pair);
+    }
+  }
+  Hopper::end();
+}
+
+// hopper_backward makes the block's parts: see dense_backward. The pairs of tiles of dX come before those of dW.
+template <bool Transposed>
+__device__ inline void hopper_backward(const Backward& g, const Copies& copies, void* memory) {
+  constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;
+  __shared__ Hopper::Shared shared;
+  const Hopper::Product dx = {g.rows, g.in, g.out, copies.da, copies.w};
+  const Hopper::Product dw = {Transposed ? g.in : g.out, Transposed ? g.out : g.in, g.rows, Transposed ? copies.x : copies.da, Transposed ? copies.da : copies.x};
+  const uint32_t of_dx = g.dx ? dx.pairs() : 0, all = of_dx + (g.dw ? dw.pairs() : 0);
+  const uint32_t tiles_dw = g.dw ? dw.tiles_m() * dw.tiles_n() : 0;
+  Hopper::Ring ring = Hopper::begin(shared, memory);
+  if (Hopper::multiplies()) {
+    keep_registers<Hopper::kMultiplying, true>();
+    uint32_t turn = 0, pair = Hopper::cluster();
+    for (; pair < of_dx; pair += Hopper::clusters()) {
+      Hopper::multiply<kAlongK, kOrderW>(ring, dx, Hopper::Place(dx, pair), InputGradient{g.in, int(g.act), g.source, g.dx, beside(copies.dx, g.in)});
+    }
+    for (; pair < all; pair += Hopper::clusters(), ++turn) {
+      float squares = 0;
+      const Hopper::Place place(dw, pair - of_dx);
+      Hopper::multiply<kAcrossK, kAcrossK>(ring, dw, place, WeightGradient{dw.n, g.accumulate, g.dw, &squares});
+      if (g.squares) Hopper::add_up(shared, turn, squares, place.m < dw.m ? g.squares + place.number : nullptr);
+    }
+  } else {
+    keep_registers<Hopper::kOthers, false>();
+    if (Hopper::brings()) {
+      if (of_dx > 0) Hopper::show(dx);
+      if (all > of_dx) Hopper::show(dw);
+      uint32_t pair = Hopper::cluster();
+      for (; pair < of_dx; pair += Hopper::clusters()) Hopper::bring<kAlongK, kOrderW>(ring, dx, pair);
+      for (; pair < all; pair += Hopper::clusters()) Hopper::bring<kAcrossK, kAcrossK>(ring, dw, pair - of_dx);
+    } else if (g.dbias && Hopper::sums_columns()) {
+      Hopper::bias_gradient(g, shared, tiles_dw);
+    }
+  }
+  Hopper::end();
+}
 
 }  // namespace gpudae

@@ -238,10 +238,10 @@ var manifest = [firstTensor]row{
 	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},
 	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx"},
 	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx"},
-	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Parts288, dense + ", pointer copy"},
-	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Parts288, dense + ", pointer copy"},
-	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy, pointer copy_dx"},
-	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Parts288, backward + ", pointer copy, pointer copy_dx"},
+	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Pairs384, dense + ", pointer copy"},
+	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Pairs384, dense + ", pointer copy"},
+	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx"},
+	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx"},
 }
 
 func (id ID) row() row {

@@ -18,9 +18,9 @@ __device__ inline int64_t narrow_stride(int64_t columns) { return (columns + kHa
 
 constexpr uint32_t kBand = 16;
 
-// banded is the place, row after row, of the tile with that number.
-__device__ inline uint32_t banded(uint32_t tile, uint32_t tiles_m, uint32_t tiles_n) {
-  const uint32_t first = tile / (kBand * tiles_n) * kBand, rows = tiles_m - first < kBand ? tiles_m - first : kBand;
+// banded is the place, row after row, of the tile with that number, in bands of so many rows of tiles.
+__device__ inline uint32_t banded(uint32_t tile, uint32_t tiles_m, uint32_t tiles_n, uint32_t band = kBand) {
+  const uint32_t first = tile / (band * tiles_n) * band, rows = tiles_m - first < band ? tiles_m - first : band;
   const uint32_t in_band = tile - first * tiles_n;
   return (first + in_band % rows) * tiles_n + in_band / rows;
 }

@@ -70,7 +70,94 @@ func (e Engine) Tiles(m, n int) int {
 // biasColumns is how many of the columns of db a block makes.
 const biasColumns = 128
 
-// Parts are the numbers of blocks that make DX, DW and DBias.
+// pairs is how many pairs of tiles one above the other hold those of an m×n product: what a cluster of WGMMA takes at once.
+func (e Engine) pairs(m, n int) int {
+	rows, columns := e.Tile()
+	return inRange(blocks(m, clusterHopper*rows) * blocks(n, columns))
+}
+
+// clusterHopper is the number of blocks of a cluster of WGMMA.
+const clusterHopper = 2
+
+// Blocks is how many blocks make an m×n product on a GPU of so many multiprocessors: one for each tile, or of WGMMA no
+// more than run at a time, in whole clusters, which take one pair of tiles after the other.
+func (e Engine) Blocks(m, n, multiprocessors int) int {
+	if e == WGMMA {
+		return stay(e.pairs(m, n), multiprocessors)
+	}
+	return e.Tiles(m, n)
+}
+
+// BackwardBlocks is Blocks of the launch that makes the gradients of a layer.
+func (e Engine) BackwardBlocks(b Backward, multiprocessors int) int {
+	dx, dw, dbias := e.Parts(b)
+	if e != WGMMA {
+		return dx + dw + dbias
+	}
+	pairs := 0
+	if b.DX {
+		pairs = e.pairs(b.Rows, b.In)
+	}
+	if b.DW {
+		pairs += e.pairs(b.Weights())
+	}
+	return stay(max(pairs, blocks(dbias, clusterHopper)), multiprocessors)
+}
+
+// Run is the tiles of an m×n product with sums of k terms; those of WGMMA that fill up pairs are multiplied too.
+func (e Engine) Run(m, n, k int) Run {
+	if e == WGMMA {
+		return Run{Blocks: clusterHopper * e.pairs(m, n), Terms: k}
+	}
+	return Run{Blocks: e.Tiles(m, n), Terms: k}
+}
+
+// Runs are those of the gradients of a layer: of DX, and of DW.
+func (e Engine) Runs(b Backward) (runs [2]Run) {
+	if b.DX {
+		runs[0] = e.Run(b.Rows, b.In, b.Out)
+	}
+	if b.DW {
+		m, n := b.Weights()
+		runs[1] = e.Run(m, n, b.Rows)
+	}
+	return runs
+}
+
+// Turns is how many terms are added, and in how many tiles, by the block of WGMMA that has most to do on a GPU of so many
+// multiprocessors: clusters take the pairs of a launch's runs in turn, one run behind the other.
+func Turns(multiprocessors int, runs ...Run) (terms, tiles int) {
+	clusters := max(multiprocessors/clusterHopper, 1)
+	for c := range clusters {
+		first, added, made := 0, 0, 0
+		for _, r := range runs {
+			pairs := r.Blocks / clusterHopper
+			taken := blocks(max(first+pairs-c, 0), clusters) - blocks(max(first-c, 0), clusters)
+			first, added, made = first+pairs, added+taken*r.Terms, made+taken
+		}
+		if added > terms || added == terms && made > tiles {
+			terms, tiles = added, made
+		}
+	}
+	return terms, tiles
+}
+
+// Leave is the time, at a clock in Hz, in which a tile of WGMMA leaves the registers while the block multiplies nothing: what it leaves in
+// float32 and in bfloat16, and float32 that it may read, at what is assumed of a multiprocessor's way to the second-level cache.
+func (e Engine) Leave(clock float64) float64 {
+	if e != WGMMA {
+		return 0
+	}
+	m, n := e.Tile()
+	return float64((4+2+4)*m*n) / (meetBytes * clock)
+}
+
+// stay is the number of blocks that stay for so many pairs.
+func stay(pairs, multiprocessors int) int {
+	return clusterHopper * min(pairs, max(multiprocessors/clusterHopper, 1))
+}
+
+// Parts are the numbers of tiles of DX and DW, and of parts of DBias, each of which leaves a sum of squares but those of DX.
 func (e Engine) Parts(b Backward) (dx, dw, dbias int) {
 	if b.DX {
 		dx = e.Tiles(b.Rows, b.In)

@@ -115,12 +115,12 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 	}
 	at := bigPlaces[p.name]
 	words[at[0]], words[at[1]] = m.factor(e, a, ar, ac), m.factor(e, b, br, bc)
-	m.launchBig(e.Kernel(p.of), e.Tiles(rows, columns), words...)
+	m.launchBig(e.Kernel(p.of), e.Blocks(rows, columns, m.multiprocessors), words...)
 	return m.download(out, rows*columns)
 }
 
-// bigShapes are odd, and of more panels than there are stages.
-var bigShapes = [][3]int{{1, 1, 1}, {1, 130, 3}, {131, 1, 17}, {128, 256, 64}, {129, 259, 67}, {70, 270, 333}, {5, 7, 0}}
+// bigShapes are odd, of more panels than there are stages, and of more tiles than blocks that stay, with an odd number of rows of them.
+var bigShapes = [][3]int{{1, 1, 1}, {1, 130, 3}, {131, 1, 17}, {128, 256, 64}, {129, 259, 67}, {70, 270, 333}, {5, 7, 0}, {300, 530, 70}, {513, 257, 129}}
 
 // TestBigProducts: products of copies are those of rounded factors: the bits of the kernels
 // that round as they read, in every class of shape.
@@ -145,16 +145,36 @@ func TestBigProducts(t *testing.T) {
 	}
 }
 
-// TestBigProductsDoNotDependOnTheOrderOfThreads: neither do they on when copies arrive.
+// TestBigProductsDoNotDependOnTheMachine: blocks that stay make the same bits, however many there are.
+func TestBigProductsDoNotDependOnTheMachine(t *testing.T) {
+	m := open(t)
+	s := [3]int{390, 520, 70} // four rows of tiles, three columns
+	random := rand.New(rand.NewPCG(9, 0))
+	a, b := m.upload(noise(random, s[0]*s[2]), 0), m.upload(noise(random, s[1]*s[2]), 1)
+	for _, p := range products {
+		var first []float32
+		for _, m.multiprocessors = range []int{1, 5, 132} {
+			got := m.multiplyBig(kernels.WGMMA, p, s, a, b, 0)
+			if first == nil {
+				first = got
+			} else if !slices.Equal(got, first) {
+				t.Errorf("%s: %d multiprocessors change bits", p.name, m.multiprocessors)
+			}
+		}
+	}
+}
+
+// TestBigProductsDoNotDependOnTheOrderOfThreads: neither do they on when copies arrive, nor on which of two blocks is ahead.
 func TestBigProductsDoNotDependOnTheOrderOfThreads(t *testing.T) {
 	m := open(t)
 	s := [3]int{130, 259, 333}
+	m.multiprocessors = 2 // so that a cluster has two pairs of tiles
 	random := rand.New(rand.NewPCG(3, 0))
 	a, b := m.upload(noise(random, s[0]*s[2]), 0), m.upload(noise(random, s[1]*s[2]), 1)
 	for _, e := range kernels.Engines() {
 		for _, p := range products {
 			var first []float32
-			for seed := range 3 {
+			for seed := range 5 {
 				cudatest.Set(t, "SOFTDRIVER_SEED", seed)
 				got := m.multiplyBig(e, p, s, a, b, 0)
 				if first == nil {
@@ -170,8 +190,9 @@ func TestBigProductsDoNotDependOnTheOrderOfThreads(t *testing.T) {
 // TestBigLayers: a layer with bias and activation, one with a likelihood in its place, and the gradients of a layer in
 // one launch leave what the kernels of any size leave: all bits but those of sums by block.
 func TestBigLayers(t *testing.T) {
-	const rows, in, out = 150, 270, 141
+	const rows, in, out = 150, 270, 301
 	m := open(t)
+	m.multiprocessors = 2 // so that blocks have several tiles, and several parts of a bias
 	random := rand.New(rand.NewPCG(5, 0))
 	x, w, target, mask := noise(random, rows*in), noise(random, in*out), noise(random, rows*out), noise(random, rows*out)
 	for i := range mask {
@@ -208,7 +229,7 @@ func TestBigLayers(t *testing.T) {
 			pre, y, loss := run(uint64(atX), uint64(atW), blocks, func(words ...uint64) { m.launch(id, blocks, 1, append(words, 1, 0, 0, 0)...) })
 			big, beside := e.Kernel(kernels.DenseNT), m.upload(make([]float32, rows*kernels.NarrowStride(out)/2), 0)
 			gotPre, gotY, gotLoss := run(copyX, copyW, e.Tiles(rows, out), func(words ...uint64) {
-				m.launchBig(big, e.Tiles(rows, out), append(words, uint64(beside))...)
+				m.launchBig(big, e.Blocks(rows, out, m.multiprocessors), append(words, uint64(beside))...)
 			})
 			m.checkCopy(beside, gotY, rows, out)
 			if !slices.Equal(gotPre, pre) || !slices.Equal(gotY, y) || math.Abs(gotLoss-loss) > 1e-5*math.Abs(loss) {
@@ -217,20 +238,20 @@ func TestBigLayers(t *testing.T) {
 		}
 		for _, transposed := range []bool{false, true} {
 			b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
-			run := func(dxs, dws, dbs int, launch func(blocks int, words []uint64)) (dx, dw, dbias, squares []float32) {
+			run := func(dxs, dws, dbs int, launch func(words []uint64)) (dx, dw, dbias, squares []float32) {
 				atDX, atDW, atDB, atSq := m.upload(make([]float32, rows*in), 1), m.upload(make([]float32, in*out), 1), m.upload(make([]float32, out), 0), m.upload(make([]float32, dws+dbs), 0)
-				launch(dxs+dws+dbs, []uint64{rows, in, out, uint64(atTarget), uint64(atW), uint64(device.Tanh), uint64(atX), uint64(atDX), uint64(atX), 0, uint64(atDW), uint64(atDB), uint64(atSq)})
+				launch([]uint64{rows, in, out, uint64(atTarget), uint64(atW), uint64(device.Tanh), uint64(atX), uint64(atDX), uint64(atX), 0, uint64(atDW), uint64(atDB), uint64(atSq)})
 				return m.download(atDX, rows*in), m.download(atDW, in*out), m.download(atDB, out), m.download(atSq, dws+dbs)
 			}
 			id := plain.Kernel(b.Product())
 			dxs, dws, dbs := b.Parts(kernels.BackwardChoice{Choice: plain})
-			dx, dw, dbias, _ := run(dxs, dws, dbs, func(blocks int, words []uint64) { m.launch(id, blocks, 1, append(words, 1, 0, 1, 0, 0, 0)...) })
+			dx, dw, dbias, _ := run(dxs, dws, dbs, func(words []uint64) { m.launch(id, dxs+dws+dbs, 1, append(words, 1, 0, 1, 0, 0, 0)...) })
 			dxs, dws, dbs = e.Parts(b)
 			big, beside := e.Kernel(b.Product()), m.upload(make([]float32, rows*kernels.NarrowStride(in)/2), 0)
-			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(blocks int, words []uint64) {
+			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(words []uint64) {
 				wr, wc := b.Weights()
 				words[4], words[8] = m.factor(e, atW, wr, wc), copyX
-				m.launchBig(big, blocks, append(words, m.factor(e, atTarget, rows, out), uint64(beside))...)
+				m.launchBig(big, e.BackwardBlocks(b, m.multiprocessors), append(words, m.factor(e, atTarget, rows, out), uint64(beside))...)
 			})
 			m.checkCopy(beside, gotDX, rows, in)
 			if !slices.Equal(gotDX, dx) || !slices.Equal(gotDW, dw) || !slices.Equal(gotDB, dbias) {

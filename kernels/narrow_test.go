@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -47,9 +48,37 @@ func TestEngines(t *testing.T) {
 	if dx, dw, dbias := WGMMA.Parts(b); dx != 3*3 || dw != 5*1 || dbias != 0 {
 		t.Errorf("%d, %d and %d parts by wgmma", dx, dw, dbias)
 	}
+	if blocks, few := WGMMA.BackwardBlocks(b, 132), WGMMA.BackwardBlocks(b, 7); blocks != 2*(2*3+3*1) || few != 6 {
+		t.Errorf("%d and %d blocks by wgmma", blocks, few)
+	}
 	for capability, want := range map[[2]int]Engine{{8, 0}: MMA, {9, 0}: WGMMA, {9, 1}: MMA, {10, 0}: MMA, {12, 0}: MMA} {
 		if got := EngineOn(capability[0], capability[1]); got != want {
 			t.Errorf("%v multiplies by %s", capability, got)
+		}
+	}
+}
+
+// TestTurns: the busiest block of those that stay has what clusters that take pairs in turn leave it, counted one by one; a product's last
+// row of tiles is multiplied in pairs.
+func TestTurns(t *testing.T) {
+	if r := WGMMA.Run(300, 513, 70); r != (Run{Blocks: 2 * 2 * 3, Terms: 70}) {
+		t.Errorf("a product is %+v", r)
+	}
+	for multiprocessors, clusters := range map[int]int{1: 1, 2: 1, 7: 3, 132: 66} {
+		for _, runs := range [][2]Run{{{4096, 4096}, {2048, 8192}}, {{}, {10, 3}}, {{2, 9}, {2, 1}}, {{262, 5}, {6, 100}}} {
+			terms, tiles := make([]int, clusters), make([]int, clusters)
+			unit := 0
+			for _, r := range runs {
+				for range r.Blocks / 2 {
+					terms[unit%clusters] += r.Terms
+					tiles[unit%clusters]++
+					unit++
+				}
+			}
+			most := slices.Index(terms, slices.Max(terms))
+			if got, made := Turns(multiprocessors, runs[:]...); got != terms[most] || made < tiles[most] {
+				t.Errorf("%v on %d: %d terms in %d tiles, want %d in %d", runs, multiprocessors, got, made, terms[most], tiles[most])
+			}
 		}
 	}
 }

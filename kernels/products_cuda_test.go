@@ -19,6 +19,8 @@ type machine struct {
 	t       *testing.T
 	context *cuda.Context
 	held    []cuda.Address
+
+	multiprocessors int // that a launch is for which stays
 }
 
 func open(t *testing.T) *machine {
@@ -27,7 +29,7 @@ func open(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, context: c}
+	m := &machine{t: t, context: c, multiprocessors: 4}
 	t.Cleanup(func() {
 		m.release()
 		m.check(c.Close())

@@ -57,6 +57,7 @@ struct Thread : SoftdriverThread {
   std::vector<size_t> groups;    // how many of them each group that was committed has
   Multiplications products;
   const void* signal;            // an mbarrier that it waits for
+  int kept;                      // registers, 0 if it has said nothing
   size_t uncommitted() const;
 };
 
@@ -78,15 +79,25 @@ const char* base_name(const char* path) {
   return slash ? slash + 1 : path;
 }
 
+// Member is a block of a cluster, as the others see it.
+struct Member {
+  enum { kNew, kReady, kIdle, kAtBarrier, kEnded } state = kNew;  // ready: it runs, or would in its turn; idle: all its threads wait
+  Bulk* bulk = nullptr;
+  Range shared{};
+  bool called = false;  // another block has arrived at an mbarrier of it, or sent a box
+};
+
 // Cluster is what the blocks of one share: each has a thread of the operating system of its own,
-// and they meet at the cluster's barriers. Where the order of things is to be drawn from a
-// seed, or the access checker looks, one of them runs at a time, until it waits or ends.
+// they meet at the cluster's barriers, and arrive at each other's mbarriers. Where the order of things is to be drawn from a
+// seed, or the access checker looks, one of them runs at a time, until it waits or ends, or with a seed has called another.
 class Cluster {
  public:
   Cluster(const Grid& grid, unsigned number)
-      : kernel_(grid.kernel->name), number_(number), in_turn_(kChecked || grid.seed), random_(grid.seed + number), seed_(grid.seed) {
-    for (unsigned rank = 0; rank < unsigned(grid.kernel->cluster); ++rank) order_.push_back(rank);
+      : kernel_(grid.kernel->name), number_(number), in_turn_(kChecked || grid.seed), members_(size_t(grid.kernel->cluster)), random_(grid.seed + number),
+        seed_(grid.seed) {
+    for (unsigned rank = 0; rank < members_.size(); ++rank) order_.push_back(rank);
     shuffle();
+    turn_ = int(order_.front());
   }
 
   unsigned number() const { return number_; }
@@ -95,7 +106,46 @@ class Cluster {
   // begin waits for the block's turn.
   void begin(unsigned rank) {
     std::unique_lock lock(mutex_);
+    members_[rank].state = Member::kReady;
     await(lock, [&] { return my_turn(rank); });
+  }
+
+  // join shows the block to the others.
+  void join(unsigned rank, Bulk* bulk, Range shared) {
+    std::lock_guard lock(mutex_);
+    members_[rank].bulk = bulk, members_[rank].shared = shared;
+  }
+
+  // call does something to what a block has of mbarriers and boxes, whose addresses are away from those of the caller. It returns what is wrong.
+  std::string call(unsigned from, unsigned to, const std::function<std::string(Bulk&, ptrdiff_t away)>& what) {
+    std::unique_lock lock(mutex_);
+    if (to >= members_.size()) return "a rank that the cluster has not";
+    Member& there = members_[to];
+    if (there.state == Member::kEnded) return "a block of the cluster that has ended";
+    if (!there.bulk) return "a block of the cluster that has not begun";
+    const std::string wrong = what(*there.bulk, there.shared.begin - members_[from].shared.begin);
+    if (!wrong.empty()) return wrong;
+    there.called = true;
+    if (there.state == Member::kIdle) ready(to);
+    if (seed_ && random_() % 2) {
+      pass(from);
+      await(lock, [&] { return my_turn(from); });
+    }
+    return "";
+  }
+
+  // idle waits until another block has called this one, all of whose threads wait, and says that none will any more.
+  bool idle(unsigned rank) {
+    std::unique_lock lock(mutex_);
+    Member& me = members_[rank];
+    if (!me.called) {
+      me.state = Member::kIdle;
+      next_turn();
+      await(lock, [&] { return (me.called && my_turn(rank)) || stuck(); });
+    }
+    const bool called = me.called;
+    me.called = false;
+    return called;
   }
 
   // wait returns once every block of the cluster waits at this place.
@@ -105,12 +155,13 @@ class Cluster {
     if (arrived_ == 0) place_ = place;
     if (!(place == place_)) return divergent(rank, place, "another block waits elsewhere");
     const int phase = phase_;
-    next_turn();
+    members_[rank].state = Member::kAtBarrier;
     if (++arrived_ == int(order_.size())) {
-      arrived_ = 0, turn_ = 0, ++phase_;
+      arrived_ = 0, ++phase_;
       shuffle();
-      moved_.notify_all();
+      for (Member& m : members_) m.state = Member::kReady;
     }
+    next_turn();
     await(lock, [&] { return phase_ != phase && my_turn(rank); });
   }
 
@@ -118,16 +169,39 @@ class Cluster {
   void end(unsigned rank) {
     std::unique_lock lock(mutex_);
     ++ended_;
+    members_[rank].state = Member::kEnded;
     if (arrived_ > 0) divergent(rank, place_, "a block has ended");
     next_turn();
   }
 
  private:
-  bool my_turn(unsigned rank) const { return !in_turn_ || (turn_ < order_.size() && order_[turn_] == rank); }
+  bool my_turn(unsigned rank) const { return !in_turn_ || turn_ == int(rank); }
 
+  // next_turn is that of the first block that can go on, in the order that was drawn.
   void next_turn() {
-    ++turn_;
+    const auto ready = [&](unsigned rank) { return members_[rank].state == Member::kReady || members_[rank].state == Member::kNew; };
+    const auto found = std::find_if(order_.begin(), order_.end(), ready);
+    turn_ = found == order_.end() ? -1 : int(*found);
     moved_.notify_all();
+  }
+
+  // ready lets an idle block go on.
+  void ready(unsigned rank) {
+    members_[rank].state = Member::kReady;
+    if (turn_ < 0) turn_ = int(rank);
+    moved_.notify_all();
+  }
+
+  // pass gives the turn to a block that can go on, perhaps the same.
+  void pass(unsigned from) {
+    shuffle();
+    next_turn();
+    if (turn_ < 0) turn_ = int(from);
+  }
+
+  // stuck says that nobody goes on who could call an idle block.
+  bool stuck() const {
+    return std::none_of(members_.begin(), members_.end(), [](const Member& m) { return m.state == Member::kReady || m.state == Member::kNew || (m.state == Member::kIdle && m.called); });
   }
 
   // await looks up now and then, since a fault may be another block's.
@@ -151,8 +225,9 @@ class Cluster {
   const char* kernel_;
   const unsigned number_;
   const bool in_turn_;
-  std::vector<unsigned> order_;  // of the blocks until the next barrier, if they run in turn
-  size_t turn_ = 0;
+  std::vector<Member> members_;
+  std::vector<unsigned> order_;  // in which those take turns that can go on
+  int turn_ = 0;                 // whose it is, if they run in turn; -1: nobody can go on
   int arrived_ = 0, ended_ = 0, phase_ = 0;
   Place place_{};
   std::mt19937_64 random_;
@@ -182,6 +257,10 @@ class Runner {
   Bulk& bulk() { return bulk_; }
   void wake();
   void signal_wait(const void* signal, uint32_t parity);
+  void signal_arrive(const void* signal);
+  void signal_arrive_in(const void* signal, uint32_t rank);
+  void load_box_for(uint32_t blocks, const void* to, const void* map, int row, int column, const void* signal);
+  void keep_registers(int count, bool more);
   void load_box(const void* to, const void* map, int row, int column, const void* signal);
   Multiplications& products() { return static_cast<Thread*>(softdriver_thread)->products; }
   void wait_products(size_t pending);
@@ -198,6 +277,11 @@ class Runner {
   void make_ready(Thread& t);
   void arrive_at_barrier(const char* file, int line, bool of_cluster);
   bool complete(int warp, const Thread& last) const;
+  unsigned rank() const { return block_.x % unsigned(grid_->kernel->cluster); }
+  void call(unsigned rank, const std::function<std::string(Bulk&, ptrdiff_t)>& what);
+  void send(const Box& box);
+  bool go_on();
+  void check_registers();
   void exchange(int warp, uint32_t mask);
   void report_deadlock();
   void forsake();
@@ -234,7 +318,7 @@ void Runner::lay_out(SoftdriverDim block) {
     t.thread = {unsigned(i % size.x), unsigned(i / size.x % size.y), unsigned(i / size.x / size.y)};
     t.block = block, t.block_size = size, t.grid_size = grid_->grid, t.number = int(i);
     t.state = State::kReady, t.fiber = nullptr;
-    t.copies.clear(), t.groups.clear(), t.products = {};
+    t.copies.clear(), t.groups.clear(), t.products = {}, t.kept = 0;
     order_[i] = int(i);
   }
   if (grid_->seed) {
@@ -288,8 +372,12 @@ void Runner::run(const Grid& grid, SoftdriverDim block, Cluster* cluster) {
   poison_shared();
   Fiber* first = idle_fiber();
   running_ = first;
+  if (cluster_) cluster_->join(rank(), &bulk_, shared_memory(*grid.image));
   first->enter(main_);
+  while (live_ > 0 && !faulted() && go_on()) {
+  }
   if (live_ > 0 && !faulted()) report_deadlock();
+  if (!faulted()) check_registers();
   if (bulk_.on_their_way() > 0 && !faulted()) {
     raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u) ended with %zu boxes on their way to shared memory", grid_->kernel->name, block_.x, block_.y,
                 block_.z, bulk_.on_their_way());
@@ -297,6 +385,21 @@ void Runner::run(const Grid& grid, SoftdriverDim block, Cluster* cluster) {
   if (faulted()) forsake();
   softdriver_thread = nullptr;
   grid_ = nullptr;
+}
+
+// go_on waits until another block has called this one, all of whose threads wait, and lets those look again who wait at mbarriers. It says
+// whether anyone may come who does.
+bool Runner::go_on() {
+  if (!cluster_ || !cluster_->idle(rank())) return false;
+  for (const int i : order_) {
+    Thread& t = threads_[size_t(i)];
+    if (t.state == State::kAtSignal) make_ready(t);
+  }
+  Fiber* f = next();
+  if (f == &main_) return true;
+  running_ = f;
+  f->enter(main_);
+  return true;
 }
 
 // forsake gives up the fibers: some were left in the middle of a thread and can
@@ -548,6 +651,7 @@ void Runner::expect(const std::string& wrong) {
 // wake lets those go on whose signals have ended a phase.
 void Runner::wake() {
   while (const void* signal = bulk_.settled()) {
+    check_phase_end(signal);
     for (const int i : order_) {
       Thread& t = threads_[size_t(i)];
       if (t.state == State::kAtSignal && t.signal == signal) make_ready(t);
@@ -560,18 +664,89 @@ void Runner::signal_wait(const void* signal, uint32_t parity) {
   for (bool yes;;) {
     expect(bulk_.ended(signal, parity, &yes));
     wake();
-    if (yes) return;
+    if (yes) return check_waited(signal);
     t.state = State::kAtSignal, t.signal = signal;
     leave();
   }
 }
 
-// load_box keeps the box until someone waits for its signal; with a seed some arrive at once.
-void Runner::load_box(const void* to, const void* map, int row, int column, const void* signal) {
-  expect(bulk_.load(to, map, row, column, signal));
-  const auto waits = [&](const Thread& t) { return t.state == State::kAtSignal && t.signal == signal; };
-  if (draw(2) || std::any_of(threads_.begin(), threads_.end(), waits)) bulk_.bring(signal);
+// call does something to another block of the cluster.
+void Runner::call(unsigned rank, const std::function<std::string(Bulk&, ptrdiff_t)>& what) {
+  if (!cluster_) expect("another block's shared memory in a kernel without clusters");
+  expect(cluster_->call(this->rank(), rank, what));
+}
+
+void Runner::signal_arrive(const void* signal) {
+  check_arrival(signal);
+  expect(bulk_.arrive(signal));
   wake();
+}
+
+void Runner::signal_arrive_in(const void* signal, uint32_t rank) {
+  if (cluster_ && rank == this->rank()) return signal_arrive(signal);
+  call(rank, [&](Bulk& there, ptrdiff_t away) { return there.arrive(static_cast<const char*>(signal) + away); });
+}
+
+// send keeps the box until someone waits for its signal; with a seed some arrive at once.
+void Runner::send(const Box& box) {
+  expect(bulk_.take(box));
+  const auto waits = [&](const Thread& t) { return t.state == State::kAtSignal && t.signal == box.signal; };
+  if (draw(2) || std::any_of(threads_.begin(), threads_.end(), waits)) bulk_.bring(box.signal);
+  wake();
+}
+
+void Runner::load_box(const void* to, const void* map, int row, int column, const void* signal) {
+  Box box = {static_cast<char*>(const_cast<void*>(to)), {}, row, column, signal};
+  expect(bulk_.read(map, &box.map));
+  send(box);
+}
+
+void Runner::load_box_for(uint32_t blocks, const void* to, const void* map, int row, int column, const void* signal) {
+  Box box = {static_cast<char*>(const_cast<void*>(to)), {}, row, column, signal};
+  expect(bulk_.read(map, &box.map));
+  if (!cluster_ || blocks == 0) expect("a box for no blocks of a cluster");
+  for (unsigned r = 0; blocks >> r; ++r) {
+    if (!(blocks >> r & 1)) continue;
+    if (r == rank()) {
+      send(box);
+      continue;
+    }
+    const bool early = draw(2);
+    call(r, [&](Bulk& there, ptrdiff_t away) {
+      const void* at = static_cast<const char*>(signal) + away;
+      const std::string wrong = there.take({box.to + away, box.map, row, column, at});
+      if (wrong.empty() && early) there.bring(at);
+      return wrong;
+    });
+  }
+}
+
+constexpr int kRegisters = 65536;  // of a multiprocessor
+
+// keep_registers notes what the thread says; what all say is looked at when the block ends.
+void Runner::keep_registers(int count, bool more) {
+  Thread& t = *static_cast<Thread*>(softdriver_thread);
+  if (count < 24 || count > 256 || count % 8) expect("a number of registers that is not 24 to 256 by eights");
+  const int before = t.kept ? t.kept : std::min(255, kRegisters / int(threads_.size())) / 8 * 8;
+  if (more != (count > before) && count != before) expect(more ? "more registers that are fewer" : "fewer registers that are more");
+  t.kept = count;
+}
+
+void Runner::check_registers() {
+  int sum = 0;
+  const int at_first = std::min(255, kRegisters / int(threads_.size())) / 8 * 8;
+  for (size_t i = 0; i < threads_.size(); ++i) {
+    if (threads_[i].kept != threads_[i / kWarpgroup * kWarpgroup].kept) {
+      raise_fault(CUDA_ERROR_LAUNCH_FAILED, "%s: block (%u,%u,%u): threads of a warpgroup that keep different numbers of registers", grid_->kernel->name, block_.x,
+                  block_.y, block_.z);
+      return;
+    }
+    sum += threads_[i].kept ? threads_[i].kept : at_first;
+  }
+  const int had = at_first * int(threads_.size());
+  if (sum > had && std::any_of(threads_.begin(), threads_.end(), [](const Thread& t) { return t.kept > 0; })) {
+    raise_fault(CUDA_ERROR_LAUNCH_TIMEOUT, "%s: block (%u,%u,%u) is stuck: its warpgroups want %d registers of %d", grid_->kernel->name, block_.x, block_.y, block_.z, sum, had);
+  }
 }
 
 // wait_products computes what all threads of the warpgroup have asked for, when the last of them waits for it.
@@ -743,12 +918,17 @@ void softdriver_signal_expect(const void* signal, int bytes) {
   softdriver::runner().wake();
 }
 
-void softdriver_signal_arrive(const void* signal) {
-  softdriver::runner().expect(softdriver::runner().bulk().arrive(signal));
-  softdriver::runner().wake();
-}
+void softdriver_signal_arrive(const void* signal) { softdriver::runner().signal_arrive(signal); }
 
 void softdriver_signal_wait(const void* signal, uint32_t parity) { softdriver::runner().signal_wait(signal, parity); }
+
+void softdriver_signal_arrive_in(const void* signal, uint32_t rank) { softdriver::runner().signal_arrive_in(signal, rank); }
+
+void softdriver_keep_registers(int count, bool more) { softdriver::runner().keep_registers(count, more); }
+
+void softdriver_load_box_for(uint32_t blocks, const void* to, const void* map, int row, int column, const void* signal) {
+  softdriver::runner().load_box_for(blocks, to, map, row, column, signal);
+}
 
 void softdriver_map_visible(const void* map) { softdriver::runner().expect(softdriver::runner().bulk().show(map)); }
 

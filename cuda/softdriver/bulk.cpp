@@ -19,6 +19,7 @@ double value(uint16_t half) { return double(softdriver_bits_float(uint32_t(half)
 }  // namespace
 
 void Bulk::clear(Range dynamic) {
+  std::lock_guard lock(mutex_);
   dynamic_ = dynamic;
   signals_.clear(), boxes_.clear(), maps_.clear(), settled_.clear();
 }
@@ -35,6 +36,7 @@ void Bulk::advance(const void* signal, Mbarrier& m) {
 }
 
 std::string Bulk::init(const void* signal, int count) {
+  std::lock_guard lock(mutex_);
   if (reinterpret_cast<uintptr_t>(signal) % 8) return "an mbarrier off its alignment";
   if (count < 1) return "an mbarrier of no arrivals";
   signals_[signal] = {count, count, 0, 0};
@@ -42,6 +44,7 @@ std::string Bulk::init(const void* signal, int count) {
 }
 
 std::string Bulk::expect(const void* signal, int bytes) {
+  std::lock_guard lock(mutex_);
   Mbarrier* m = find(signal);
   if (!m) return "an mbarrier that was not initialised";
   m->bytes += bytes;
@@ -49,6 +52,7 @@ std::string Bulk::expect(const void* signal, int bytes) {
 }
 
 std::string Bulk::arrive(const void* signal) {
+  std::lock_guard lock(mutex_);
   Mbarrier* m = find(signal);
   if (!m) return "an mbarrier that was not initialised";
   if (m->pending == 0) return "more arrivals at an mbarrier than it counts";
@@ -58,27 +62,39 @@ std::string Bulk::arrive(const void* signal) {
 }
 
 std::string Bulk::show(const void* map) {
+  std::lock_guard lock(mutex_);
   if (!inside(map, 128)) return "a tensor map outside device memory";
   if (reinterpret_cast<uintptr_t>(map) % 64) return "a tensor map off its alignment";
   maps_.insert(map);
   return "";
 }
 
-std::string Bulk::load(const void* to, const void* map, int row, int column, const void* signal) {
-  Box box = {static_cast<char*>(const_cast<void*>(to)), {}, row, column, signal};
+std::string Bulk::read(const void* map, TensorMap* out) {
+  std::lock_guard lock(mutex_);
   if (!maps_.count(map)) return "a tensor map of global memory without a fence for it";
-  std::memcpy(&box.map, map, sizeof box.map);
-  if (box.map.magic != kTensorMap) return "a tensor map that was not encoded";
-  if (!inside(box.map.data, box.map.stride * (box.map.rows - 1) + 2 * box.map.columns)) return "the tensor map of a matrix that is no live memory";
+  std::memcpy(out, map, sizeof *out);
+  if (out->magic != kTensorMap) return "a tensor map that was not encoded";
+  if (!inside(out->data, out->stride * (out->rows - 1) + 2 * out->columns)) return "the tensor map of a matrix that is no live memory";
+  return "";
+}
+
+std::string Bulk::take(const Box& box) {
+  std::lock_guard lock(mutex_);
   const size_t size = size_t(2) * box.map.box_rows * box.map.box_columns;
-  if (!dynamic_.holds(to, size)) return "a box outside dynamic shared memory";
-  if (reinterpret_cast<uintptr_t>(to) % (box.map.swizzled ? kAtom : 128)) return "a box off its alignment in shared memory";
-  if (!find(signal)) return "an mbarrier that was not initialised";
+  if (!dynamic_.holds(box.to, size)) return "a box outside dynamic shared memory";
+  if (reinterpret_cast<uintptr_t>(box.to) % (box.map.swizzled ? kAtom : 128)) return "a box off its alignment in shared memory";
+  if (!find(box.signal)) return "an mbarrier that was not initialised";
   boxes_.push_back(box);
   return "";
 }
 
+size_t Bulk::on_their_way() {
+  std::lock_guard lock(mutex_);
+  return boxes_.size();
+}
+
 void Bulk::bring(const void* signal) {
+  std::lock_guard lock(mutex_);
   std::vector<Box> later;
   Mbarrier& m = *find(signal);
   bool came = false;
@@ -105,6 +121,7 @@ void Bulk::bring(const void* signal) {
 }
 
 std::string Bulk::ended(const void* signal, uint32_t parity, bool* yes) {
+  std::lock_guard lock(mutex_);
   const Mbarrier* m = find(signal);
   if (!m) return "an mbarrier that was not initialised";
   if (m->phase == parity) bring(signal);
@@ -113,6 +130,7 @@ std::string Bulk::ended(const void* signal, uint32_t parity, bool* yes) {
 }
 
 const void* Bulk::settled() {
+  std::lock_guard lock(mutex_);
   if (settled_.empty()) return nullptr;
   const void* signal = settled_.back();
   settled_.pop_back();

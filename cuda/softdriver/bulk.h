@@ -3,12 +3,14 @@
 //
 // Everything happens as late as it may: a box arrives when a thread waits for the mbarrier that gets its
 // bytes, a product is computed when the warpgroup waits for it. So a wait that is missing, or a stage that is given away too
-// early, shows in the result. With a seed some boxes are early.
+// early, shows in the result. With a seed some boxes are early. Other blocks of a cluster arrive at mbarriers and send boxes too, from threads
+// of the operating system of their own.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -70,14 +72,16 @@ class Bulk {
   std::string expect(const void* signal, int bytes);
   std::string arrive(const void* signal);
   std::string show(const void* map);  // to the accelerator
-  std::string load(const void* to, const void* map, int row, int column, const void* signal);
+  // read gives what a map says, if it is visible here; take puts a box of it on its way to this block.
+  std::string read(const void* map, TensorMap* out);
+  std::string take(const Box& box);
   // ended says whether the phase of that parity has ended, which is why the boxes of a signal arrive if it has not.
   std::string ended(const void* signal, uint32_t parity, bool* yes);
   // bring makes them arrive.
   void bring(const void* signal);
   // settled tells which signal has ended a phase since it was asked last, null if none.
   const void* settled();
-  size_t on_their_way() const { return boxes_.size(); }
+  size_t on_their_way();
   // address is that in shared memory, as descriptors have it; dynamic shared memory begins at its offset from a multiple of 1024.
   std::string address(const void* p, uint32_t* out) const;
   // multiply computes a multiplication of a warpgroup from the registers of all its threads.
@@ -88,6 +92,7 @@ class Bulk {
   void advance(const void* signal, Mbarrier& m);
   std::string operand(uint64_t descriptor, bool across, int width, std::vector<double>& to) const;
 
+  std::recursive_mutex mutex_;
   Range dynamic_{};
   std::map<const void*, Mbarrier> signals_;
   std::vector<Box> boxes_;

@@ -5,7 +5,8 @@
 //
 // Two accesses of which one is a write are ordered if they come from the same
 // thread, from both sides of a barrier of their block, or from both sides of a
-// primitive of their whole warp. Of two blocks, they are ordered by a ticket: a thread of the
+// primitive of their whole warp, or if the first thread, or behind such a primitive one of its warp, has arrived at an mbarrier, and the second
+// has waited for that phase itself. Of two blocks, they are ordered by a ticket: a thread of the
 // first, behind a barrier, passes a fence and adds atomically to a word; later a thread of the
 // second adds to the same word, passes a fence, and then a barrier. (Where several
 // blocks have read before a write, all blocks until then must have taken a ticket; that each
@@ -35,13 +36,14 @@ namespace softdriver {
 namespace {
 
 constexpr size_t kCell = 4;  // bytes that share a shadow
-constexpr int kWarps = 32;
+constexpr int kWarps = 32, kMostThreads = 32 * kWarps;
 
 // Who is an access: the thread and how many barriers it had passed.
 struct Who {
   int thread = -1;  // in its block; -1: nobody
   uint32_t block = 0, barriers = 0, warp_syncs = 0;
   int cluster = -1, phase = 0;  // the block's, and how many of its barriers had been passed
+  uint32_t arrivals = 0;        // of the thread at mbarriers, until then
 };
 
 struct Cell {
@@ -76,6 +78,14 @@ thread_local uint32_t owner = 0;  // of the cells of shared memory
 thread_local uint32_t block = 0, barriers = 0, warp_syncs[kWarps];
 thread_local int cluster = -1, phase = 0;
 
+// Arrivals are those at an mbarrier in the phase at hand and in the one before.
+struct Arrivals {
+  std::vector<Who> now, before;
+};
+thread_local std::map<const void*, Arrivals> signals;
+thread_local std::vector<uint32_t> arrivals;                  // by thread
+thread_local std::vector<std::map<int, Who>> waited;          // by thread: whose arrivals it has waited for, the last of each
+
 // Ticket is how a block has added to a word of global memory. The checker runs block
 // after block, so those of earlier blocks came first.
 struct Ticket {
@@ -91,7 +101,7 @@ void* word = nullptr;              // the one that this block has added to last
 
 Who me() {
   const int t = softdriver_thread->number;
-  return {t, block, barriers, warp_syncs[t / 32], cluster, phase};
+  return {t, block, barriers, warp_syncs[t / 32], cluster, phase, arrivals[size_t(t)]};
 }
 
 bool same_warp(const Who& a, const Who& b) { return a.thread / 32 == b.thread / 32; }
@@ -107,11 +117,21 @@ bool by_ticket(const Who& a, const Who& b) {
 // by_phase reports whether a barrier of their cluster is between the two.
 bool by_phase(const Who& a, const Who& b) { return a.cluster >= 0 && a.cluster == b.cluster && a.phase != b.phase; }
 
+// by_signal reports whether a's arrival at an mbarrier, or one of its warp behind a primitive, is between the two.
+bool by_signal(const Who& a, const Who& b) {
+  const auto& of = waited[size_t(b.thread)];
+  for (auto w = of.lower_bound(a.thread / 32 * 32); w != of.end() && same_warp(w->second, a); ++w) {
+    const Who& arrived = w->second;
+    if (arrived.thread == a.thread ? a.arrivals <= arrived.arrivals : a.warp_syncs < arrived.warp_syncs) return true;
+  }
+  return false;
+}
+
 // ordered reports whether a happened before b, or a is nobody.
 bool ordered(const Who& a, const Who& b) {
   if (a.thread < 0) return true;
   if (a.block != b.block) return by_phase(a, b) || by_ticket(a, b);
-  return a.thread == b.thread || a.barriers != b.barriers || (same_warp(a, b) && a.warp_syncs != b.warp_syncs);
+  return a.thread == b.thread || a.barriers != b.barriers || (same_warp(a, b) && a.warp_syncs != b.warp_syncs) || by_signal(a, b);
 }
 
 // place is the source line of a return address.
@@ -239,6 +259,7 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r, int of
   kernel = name, block = number, ranges = r, barriers = 1, cluster = of, phase = 0;
   ++begun;
   fenced = -1, taken = nullptr, word = nullptr;
+  signals.clear(), arrivals.assign(kMostThreads, 0), waited.assign(kMostThreads, {});
   std::fill(warp_syncs, warp_syncs + kWarps, 1);
   shared.begin = r.shared.begin, shared.size = r.shared.size;
   shared.cells.resize(r.shared.size / kCell + 1);
@@ -248,6 +269,18 @@ void check_block(const char* name, uint32_t number, const BlockRanges& r, int of
 void check_barrier() { ++barriers; }
 void check_phase(int passed) { phase = passed; }
 void check_warp(int warp) { ++warp_syncs[warp]; }
+void check_arrival(const void* signal) {
+  signals[signal].now.push_back(me());
+  ++arrivals[size_t(softdriver_thread->number)];
+}
+void check_phase_end(const void* signal) {
+  Arrivals& a = signals[signal];
+  a.before.swap(a.now);
+  a.now.clear();
+}
+void check_waited(const void* signal) {
+  for (const Who& w : signals[signal].before) waited[size_t(softdriver_thread->number)][w.thread] = w;
+}
 void check_atomic(void* at, size_t size, void* caller) {
   access(caller, at, size, Access::kAtomic);
   if (fenced != softdriver_thread->number) return;

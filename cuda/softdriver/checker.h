@@ -32,6 +32,9 @@ void check_block(const char* kernel, uint32_t block, const BlockRanges& ranges, 
 void check_barrier();
 void check_phase(int phase);
 void check_warp(int warp);
+void check_arrival(const void* signal);
+void check_phase_end(const void* signal);
+void check_waited(const void* signal);
 void check_atomic(void* at, size_t size, void* caller);
 void check_fence();
 void check_copy_start(void* to, size_t size, void* caller);
@@ -46,6 +49,9 @@ inline void check_block(const char*, uint32_t, const BlockRanges&, int) {}
 inline void check_barrier() {}
 inline void check_phase(int) {}
 inline void check_warp(int) {}
+inline void check_arrival(const void*) {}
+inline void check_phase_end(const void*) {}
+inline void check_waited(const void*) {}
 inline void check_atomic(void*, size_t, void*) {}
 inline void check_fence() {}
 inline void check_copy_start(void*, size_t, void*) {}

@@ -56,9 +56,12 @@ void softdriver_wait_copies(int pending);
 void softdriver_signal_init(const void* signal, int arrivals);
 void softdriver_signal_expect(const void* signal, int bytes);
 void softdriver_signal_arrive(const void* signal);
+void softdriver_signal_arrive_in(const void* signal, uint32_t rank);  // of a block of the cluster
 void softdriver_signal_wait(const void* signal, uint32_t parity);
 void softdriver_map_visible(const void* map);
 void softdriver_load_box(const void* to, const void* map, int row, int column, const void* signal);
+void softdriver_load_box_for(uint32_t blocks, const void* to, const void* map, int row, int column, const void* signal);  // a bit for each rank
+void softdriver_keep_registers(int count, bool more);
 uint32_t softdriver_shared_address(const void* p);
 void softdriver_wgmma(float* c, int n, uint64_t a, uint64_t b, bool across_a, bool across_b);
 void softdriver_wgmma_fence();

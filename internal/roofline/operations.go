@@ -81,7 +81,7 @@ func (c *Counter) dense(a *device.DenseArgs) (Launch, int) {
 		Read: bytes(a.X, a.W, a.Bias), Written: bytes(a.Pre, a.Y)}
 	if c.isBig(m, n, k) {
 		tiles := c.engine.Tiles(m, n)
-		l.Kernel, l.Rows, l.Columns, l.Products[0] = c.engine.Kernel(product), tiles, 1, kernels.Run{Blocks: tiles, Terms: k}
+		l.Kernel, l.Rows, l.Columns, l.Products[0] = c.engine.Kernel(product), c.engine.Blocks(m, n, c.gpu.Multiprocessors), 1, c.engine.Run(m, n, k)
 		l.Read = c.factors(a.X, a.W) + bytes(a.Bias)
 		l.Written += c.leftBeside(a.Y)
 		return l, tiles
@@ -115,15 +115,16 @@ func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, squares 
 	choice := b.Choose(c.class, c.gpu.Multiprocessors)
 	l = Launch{Kernel: choice.Kernel(b.Product()), Columns: 1, Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
 	dx, dw, dbias := b.Parts(choice)
+	l.Rows = dx + dw + dbias
 	l.Products[0], l.Products[1] = b.Runs(choice)
 	l.share(b.Partial(choice), max(choice.Shares(b.Out), choice.WeightShares(b.Rows)))
 	squares = b.Squares(choice)
 	big := c.isBig(b.Rows, b.In, b.Out)
 	if big {
-		dx, dw, dbias = c.engine.Parts(b)
-		l.Kernel, l.Products, squares = c.engine.Kernel(b.Product()), [2]kernels.Run{{Blocks: dx, Terms: b.Out}, {Blocks: dw, Terms: b.Rows}}, dw+dbias
+		_, dw, dbias = c.engine.Parts(b)
+		l.Kernel, l.Rows, squares = c.engine.Kernel(b.Product()), c.engine.BackwardBlocks(b, c.gpu.Multiprocessors), dw+dbias
+		l.Products = c.engine.Runs(b)
 	}
-	l.Rows = dx + dw + dbias
 	if b.DX {
 		l.FLOPs += flops(b.Rows, b.In, b.Out)
 		l.Read += bytes(a.W)

@@ -12,7 +12,7 @@ const (
 	panelSeconds   = 0.09e-6 // in which a block adds 16 terms at least: a barrier, loads and products, which wait for each other
 	ofTensor       = 0.6     // share of a tile's rate (kernels.Tile) which is reached of a tensor core's, through mma.sync
 	copied         = 0.55    // share of a tensor core's rate where factors are copied to bfloat16 before
-	byWarpgroup    = 0.72    // and wgmma multiplies them
+	byWarpgroup    = 0.78    // and wgmma multiplies them, while it does
 	clusterBarrier = 500     // cycles in which a score net's blocks wait for each other
 	clusterBytes   = 64      // that a block reads of what others have written, a cycle
 )
@@ -29,8 +29,8 @@ func Assumptions() string {
 	return fmt.Sprintf("assumed, not measured: %.1f µs a graph node; ", nodeSeconds*1e6) +
 		fmt.Sprintf("%.0f, %.0f and %.0f %% of a multiprocessor's float32 rate in tiles of 32, 64 and 128 where it has one block, ", rates(true)...) +
 		fmt.Sprintf("%.0f, %.0f and %.0f %% where it has more, ", rates(false)...) +
-		fmt.Sprintf("of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma, and no more than 16 terms in %.2f µs; ",
-			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*panelSeconds) +
+		fmt.Sprintf("of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma but for %.1f µs in which a tile of it leaves the registers, and no more than 16 terms in %.2f µs; ",
+			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*kernels.WGMMA.Leave(GPUs()[0].clock()), 1e6*panelSeconds) +
 		fmt.Sprintf("%.1f µs for blocks of %d×%d to add up the sums of four shares; ", 1e6*kernels.Medium.Meet(4, GPUs()[0].clock()), kernels.Medium.Side(), kernels.Medium.Side()) +
 		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
 		fmt.Sprintf("a score net so too, but for tensor cores at %.0f %% of their rate, %d cycles a barrier of its cluster, and %d bytes a cycle from the second-level cache to a block",
@@ -205,6 +205,9 @@ func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 	}
 	elements, efficiency := tileOf(l.Kernel, kernels.Alone(g.Multiprocessors, l.Products[:]...))
 	rate := g.rate(l.Kernel.Class()) / float64(g.Multiprocessors) * efficiency
+	if e, big := l.Kernel.Engine(); big && e == kernels.WGMMA {
+		return stayingSeconds(g, l, 2*float64(elements)/rate)
+	}
 	span, total, longest := kernels.Span(g.Multiprocessors, l.Products[:]...), 0, 0
 	for _, r := range l.Products {
 		total += r.Blocks * r.Terms
@@ -214,4 +217,17 @@ func productSeconds(g GPU, l Launch) (seconds, filled float64) {
 	}
 	seconds = max(2*float64(elements*span)/rate, float64((longest+15)/16)*panelSeconds)
 	return seconds, float64(total) / float64(span*g.Multiprocessors)
+}
+
+// stayingSeconds is productSeconds of blocks that stay and take one tile after the other: while one leaves the registers, panels of
+// the next come, and nothing is multiplied. A term takes so many seconds.
+func stayingSeconds(g GPU, l Launch, term float64) (seconds, filled float64) {
+	leave := kernels.WGMMA.Leave(g.clock())
+	terms, tiles := kernels.Turns(g.Multiprocessors, l.Products[:]...)
+	total := 0.0
+	for _, r := range l.Products {
+		total += float64(r.Blocks) * (float64(r.Terms)*term + leave)
+	}
+	seconds = float64(terms)*term + float64(tiles)*leave
+	return seconds, total / (seconds * float64(g.Multiprocessors))
 }

@@ -109,6 +109,23 @@ func TestNoBlockIsQuickerThanItsPanels(t *testing.T) {
 	}
 }
 
+// TestTilesLeaveInSequence: blocks that stay multiply at the assumed rate, and each tile's way out of the registers is added.
+func TestTilesLeaveInSequence(t *testing.T) {
+	g := GPUs()[0]
+	c := NewCounterOf(g, kernels.BFloat16, kernels.BigProducts())
+	view := func(rows, columns int) device.View {
+		m, _ := c.Alloc(device.Float, rows*columns)
+		return device.MatrixOf(m, 0, rows, columns)
+	}
+	const n = 8192 // 2,048 tiles for 132 multiprocessors: the busiest cluster has 16 of 1,024 pairs
+	c.Dense(device.DenseArgs{X: view(n, n), W: view(n, n), Y: view(n, n)})
+	l := c.Launches()[len(c.Launches())-1]
+	want := 16 * (2*128*256*n/(989.4e12/132*byWarpgroup) + 10*128*256/(48*g.clock()))
+	if got, filled := productSeconds(g, l); l.Rows != 132 || math.Abs(got-want) > 1e-6*want || math.Abs(filled-1024/(16*66.0)) > 1e-9 {
+		t.Errorf("%d blocks take %.1f µs, %.3f of them busy; want %.1f", l.Rows, 1e6*got, filled, 1e6*want)
+	}
+}
+
 // TestPredictionIsAboveItsFloor: on every GPU, and more work in the same arithmetic never takes less time.
 func TestPredictionIsAboveItsFloor(t *testing.T) {
 	for _, g := range GPUs() {

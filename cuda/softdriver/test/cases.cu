@@ -373,3 +373,83 @@ extern "C" __global__ void __launch_bounds__(160) boxes_multiplied(const void* a
     across_b ? hopper_product<kAlongK, kAcrossK>(a, b, c, panels, bug) : hopper_product<kAlongK, kAlongK>(a, b, c, panels, bug);
   }
 }
+
+enum PairBug { kNoBug, kGivenBackHere, kNoBarrierBefore, kNoBarrierAfter, kOneBlock, kOneRank, kOwnBytes, kParityAnew, kSumsAnew };
+
+// C = A·B, 128 rows by 256 columns with 64 rows for each block of a cluster of two, twice: see hopper_product. Each block brings its rows of A, and to
+// both blocks half of B. The second time follows without a barrier. The sums of what each warp stores are added up by the first.
+extern "C" __global__ void GPUDAE_CLUSTER(2) __launch_bounds__(160) boxes_shared_by_two(const void* a, const void* b, float* c, float* total, int64_t panels, int64_t bug) {
+  using namespace gpudae;
+  constexpr int kBox = 8192, kTimes = 2;
+  __shared__ Signal full[2], empty[2], summed;
+  __shared__ float sums[2][4];
+  const uint32_t rank = blockIdx.x % 2;
+  char* stages = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(case_panels) + 1023) / 1024 * 1024);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < 2; ++s) signal_init(&full[s], 1), signal_init(&empty[s], bug == kGivenBackHere ? 4 : 8);
+    signal_init(&summed, 4);
+    signals_visible();
+  }
+  bug == kNoBarrierBefore ? __syncthreads() : cluster_barrier();
+  if (threadIdx.x == 128) {
+    map_visible(a), map_visible(b);
+    for (int p = 0; p < kTimes * panels; ++p) {
+      Signal* s = &full[p % 2];
+      char* to = stages + p % 2 * 5 * kBox;
+      signal_wait(&empty[p % 2], uint32_t(p / 2 % 2) ^ 1);
+      signal_expect(s, (bug == kOwnBytes ? 3 : 5) * kBox);
+      load_box(to, a, 64 * rank, p % panels * 64, s);
+      for (uint32_t i = 2 * rank; i < 2 * rank + 2; ++i) load_box_for(bug == kOneBlock ? 1 << rank : 3, to + (i + 1) * kBox, b, 64 * i, p % panels * 64, s);
+    }
+  } else if (threadIdx.x < 128) {
+    const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+    for (int p = 0, time = 0; time < kTimes; ++time) {
+      float of_thread[128] = {}, sum = 0;
+      for (int done = 0; done < panels; ++done, ++p) {
+        const int phase = bug == kParityAnew ? done : p;
+        signal_wait(&full[p % 2], uint32_t(phase / 2 % 2));
+        multiply_fence();
+        for (int s = 0; s < 4; ++s) {
+          const char* at = stages + p % 2 * 5 * kBox;
+          multiply_async<kAlongK, kAlongK>(of_thread, operand(at + s * 32, kBox), operand(at + kBox + s * 32, kBox));
+        }
+        multiply_commit();
+        multiply_wait<0>();
+        if (bug == kGivenBackHere && lane == 0) signal_arrive(&empty[p % 2]);
+        if (bug != kGivenBackHere && lane < 2) signal_arrive_in(&empty[p % 2], bug == kOneRank ? rank : uint32_t(lane));
+      }
+      for (int i = 0; i < 128; ++i) {
+        c[(64 * rank + 16 * warp + lane / 4 + (i % 4 < 2 ? 0 : 8)) * 256 + 8 * (i / 4) + 2 * (lane % 4) + i % 2] = of_thread[i];
+        sum += of_thread[i];
+      }
+      sum = warp_sum(sum);
+      if (lane > 0) continue;
+      if (time > 0 && bug != kSumsAnew) signal_wait(&summed, uint32_t(time - 1) % 2);
+      sums[bug == kSumsAnew ? 0 : time % 2][warp] = sum;
+      signal_arrive(&summed);
+      if (warp > 0) continue;
+      if (bug != kSumsAnew) signal_wait(&summed, uint32_t(time) % 2);
+      total[2 * time + rank] = sums[bug == kSumsAnew ? 0 : time % 2][0] + sums[bug == kSumsAnew ? 0 : time % 2][1] + sums[bug == kSumsAnew ? 0 : time % 2][2] + sums[bug == kSumsAnew ? 0 : time % 2][3];
+    }
+  }
+  if (bug != kNoBarrierAfter) cluster_barrier();
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_arrives_without_cluster(float* x) {
+  __shared__ gpudae::Signal signal;
+  if (threadIdx.x == 0) {
+    gpudae::signal_init(&signal, 1);
+    gpudae::signal_arrive_in(&signal, 1);
+  }
+  x[threadIdx.x] = 1;
+}
+
+// Two warpgroups of a block say how many registers they keep: 256 threads have 255 at first, that is 248.
+extern "C" __global__ void __launch_bounds__(256) registers_kept(float* x, int64_t bug) {
+  if (threadIdx.x < 128) {
+    bug == 1 ? gpudae::keep_registers<248, false>() : gpudae::keep_registers<40, false>();
+  } else if (bug != 2 || threadIdx.x >= 160) {
+    gpudae::keep_registers<256, true>();
+  }
+  x[threadIdx.x] = 1;
+}

@@ -916,6 +916,76 @@ void a_product_without_its_map() {
   expect_fault(multiply_boxes(x, 0));
 }
 
+// A pair of blocks that share B, with 64 rows of A each.
+struct Pair {
+  static constexpr int kRows = 114, kColumns = 200, kTerms = 150;
+  CUdeviceptr a, b, c, total;
+};
+
+Pair new_pair() {
+  return {half_matrix(Pair::kRows, Pair::kTerms, of_a), half_matrix(Pair::kColumns, Pair::kTerms, [](int j, int k) { return of_b(k, j); }), allocate(128 * 256), allocate(4)};
+}
+
+CUresult multiply_pair(const Pair& x, int bug) {
+  CUfunction f;
+  OK(cuModuleGetFunction(&f, module_, "boxes_shared_by_two"));
+  OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 82 << 10));
+  OK(launch("boxes_shared_by_two", 2, 160, {x.a, x.b, x.c, x.total, 3, uint64_t(bug)}, 81 << 10));
+  return finish();
+}
+
+bool pair_right(const Pair& x) {
+  const std::vector<float> c = download(x.c, 128 * 256), total = download(x.total, 4);
+  float sums[2] = {0, 0};
+  for (int i = 0; i < 128; ++i) {
+    for (int j = 0; j < 256; ++j) {
+      int want = 0;
+      for (int k = 0; k < x.kTerms && i < x.kRows && j < x.kColumns; ++k) want += of_a(i, k) * of_b(k, j);
+      if (c[size_t(i * 256 + j)] != float(want)) return false;
+      sums[i / 64] += float(want);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    if (total[size_t(i)] != sums[i % 2]) return false;
+  }
+  return true;
+}
+
+void boxes_are_shared() {
+  for (int seed = 0; seed < 12; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const Pair x = new_pair();
+    OK(multiply_pair(x, 0));
+    CHECK(pair_right(x));
+  }
+}
+
+// A bug shows at one of some seeds at least.
+template <int Bug>
+void boxes_shared_with() {
+  bool wrong = false;
+  for (int seed = 1; seed < 40; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const Pair x = new_pair();
+    if (multiply_pair(x, Bug)) return;
+    wrong = wrong || !pair_right(x);
+  }
+  CHECK(wrong);
+  std::fprintf(stderr, "the product is wrong\n");
+}
+
+void arrival_without_cluster() {
+  OK(launch("bug_arrives_without_cluster", 1, 64, {allocate(64)}));
+  expect_fault(finish());
+}
+
+template <int Bug>
+void registers_kept_with() {
+  OK(launch("registers_kept", 1, 256, {allocate(256), Bug}));
+  const CUresult result = finish();
+  CHECK((Bug > 0) == (result != CUDA_SUCCESS));
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -998,6 +1068,19 @@ const Case cases[] = {
     ANY("map_without_fence", boxes_multiplied_with<6>, "a tensor map of global memory without a fence"),
     ANY("product_without_fence", boxes_multiplied_with<7>, "a product of a warpgroup without a fence"),
     ANY("products_not_waited_for", boxes_multiplied_with<8>, "products on their way"),
+    SILENT(boxes_are_shared),
+    ANY("stage_given_back_without_the_other_block", boxes_shared_with<1>, "is stuck"),
+    ANY("no_barrier_of_the_cluster_before", boxes_shared_with<2>, "a block of the cluster that has not begun"),
+    ANY("no_barrier_of_the_cluster_after", boxes_shared_with<3>, "a block of the cluster that has ended"),
+    ANY("boxes_for_one_block", boxes_shared_with<4>, "at mbarriers"),
+    ANY("arrivals_in_one_block", boxes_shared_with<5>, "is stuck"),
+    ANY("bytes_of_another_block_not_announced", boxes_shared_with<6>, "is stuck"),
+    ANY("phase_counted_anew", boxes_shared_with<7>, "more arrivals at an mbarrier than it counts"),
+    {"sums_not_waited_for", boxes_shared_with<8>, "the product is wrong", "the product is wrong", "read of uninitialised memory"},
+    ANY("arrival_without_cluster", arrival_without_cluster, "in a kernel without clusters"),
+    {"registers_are_kept", registers_kept_with<0>, "", "", ""},
+    ANY("registers_that_are_not_there", registers_kept_with<1>, "its warpgroups want"),
+    ANY("registers_of_a_part_of_a_warpgroup", registers_kept_with<2>, "keep different numbers of registers"),
     ANY("map_that_is_none", a_product_without_its_map, "a tensor map that was not encoded"),
     {"work_after_a_free_is_too_late", work_after_a_free_is_too_late, "parameter 0 is no live memory", "parameter 0 is no live memory",
      "parameter 0 is no live memory"},

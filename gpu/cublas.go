@@ -233,11 +233,10 @@ func (d *Device) libraryBias(a *device.DenseBackwardArgs, squares uint64) int {
 	return n
 }
 
-// biasOf is the part of a layer's gradients that is no product.
+// biasOf is the part of a layer's gradients that is no product, as that of a layer with one input, which
+// no kernel of big products takes.
 func biasOf(a *device.DenseBackwardArgs) *device.DenseBackwardArgs {
-	bias := *a
-	bias.DX, bias.DW = device.View{}, device.View{}
-	return &bias
+	return &device.DenseBackwardArgs{DA: a.DA, X: device.View{Rows: a.DA.Rows, Columns: 1}, DBias: a.DBias}
 }
 
 // factorOf is a matrix as a factor: its copy in bfloat16, or itself.

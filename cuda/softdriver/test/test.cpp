@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "../softdriver.h"
+#include "cublaslt.h"
 
 #define CHECK(condition)                                                     \
   do {                                                                       \
@@ -28,6 +29,10 @@
     const CUresult result_ = (call);                                                          \
     if (result_) std::fprintf(stderr, "test.cpp:%d: %s answers %d\n", __LINE__, #call, result_), std::_Exit(3); \
   } while (0)
+
+#define DECLARE(result, name, parameters) extern "C" result name parameters;
+GPUDAE_CUBLASLT_FUNCTIONS(DECLARE)
+#undef DECLARE
 
 namespace {
 
@@ -986,6 +991,171 @@ void registers_kept_with() {
   CHECK((Bug > 0) == (result != CUDA_SUCCESS));
 }
 
+// ---- the library of products
+
+// Multiplication is D = Aᵀ·B by cublasLtMatmul, D m×n, with all that it takes, which a case may spoil.
+struct Multiplication {
+  uint64_t m, n, k;
+  void *handle, *descriptor, *a_layout, *b_layout, *d_layout, *preference;
+  CUdeviceptr a, b, d, workspace = 0;
+  uint64_t workspace_bytes = 0;
+  uint32_t mask = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  cublasLtMatmulAlgo_t algorithm{};
+  uint64_t wanted = 0;  // bytes of workspace that the algorithm takes
+
+  Multiplication(uint64_t m, uint64_t n, uint64_t k, const std::vector<float>& a, const std::vector<float>& b, int compute = CUBLAS_COMPUTE_32F)
+      : m(m), n(n), k(k), a(upload(a)), b(upload(b)), d(upload(std::vector<float>(m * n, 1))) {
+    const int32_t across = CUBLAS_OP_T;
+    CHECK(!cublasLtCreate(&handle));
+    CHECK(!cublasLtMatmulDescCreate(&descriptor, compute, CUDA_R_32F));
+    CHECK(!cublasLtMatmulDescSetAttribute(descriptor, CUBLASLT_MATMUL_DESC_TRANSA, &across, sizeof across));
+    CHECK(!cublasLtMatrixLayoutCreate(&a_layout, CUDA_R_32F, k, m, int64_t(k)));
+    CHECK(!cublasLtMatrixLayoutCreate(&b_layout, CUDA_R_32F, k, n, int64_t(k)));
+    CHECK(!cublasLtMatrixLayoutCreate(&d_layout, CUDA_R_32F, m, n, int64_t(m)));
+    CHECK(!cublasLtMatmulPreferenceCreate(&preference));
+  }
+  int prefer(int attribute, uint64_t value, size_t bytes) { return cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, bytes); }
+  int epilogue(uint32_t value) { return cublasLtMatmulDescSetAttribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE, &value, sizeof value); }
+  int choose() {
+    cublasLtMatmulHeuristicResult_t found;
+    int count = 0;
+    CHECK(!prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes, 8));
+    CHECK(!prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, mask, 4));
+    const int status = cublasLtMatmulAlgoGetHeuristic(handle, descriptor, a_layout, b_layout, d_layout, d_layout, preference, 1, &found, &count);
+    if (status) return status;
+    CHECK(count == 1);
+    algorithm = found.algo, wanted = found.workspaceSize;
+    return status;
+  }
+  int run(float beta = 0) {
+    const float alpha = 1;
+    const auto at = [](CUdeviceptr p) { return reinterpret_cast<void*>(p); };
+    return cublasLtMatmul(handle, descriptor, &alpha, at(a), a_layout, at(b), b_layout, &beta, at(d), d_layout, at(d), d_layout, &algorithm, at(workspace),
+                          workspace_bytes, stream);
+  }
+  std::vector<float> result() {
+    OK(finish());
+    return download(d, m * n);
+  }
+};
+
+// terms are small integers, whose sums are exact in any order.
+std::vector<float> terms(uint64_t n) {
+  std::vector<float> x(n);
+  for (uint64_t i = 0; i < n; ++i) x[i] = float(int(i * 7 % 11) - 5);
+  return x;
+}
+
+void library_multiplies_in_order_of_its_stream() {
+  const std::vector<float> a = terms(5 * 900), b = terms(3 * 900);
+  Multiplication x(5, 3, 900, a, b);
+  x.workspace_bytes = 1 << 16, x.workspace = allocate(x.workspace_bytes / 4);
+  CHECK(!x.choose() && x.wanted > 0);
+  std::vector<float> want(15);
+  for (int i = 0; i < 5; ++i) {
+    for (int j = 0; j < 3; ++j) {
+      for (int l = 0; l < 900; ++l) want[size_t(i + 5 * j)] += a[size_t(l + 900 * i)] * b[size_t(l + 900 * j)];
+    }
+  }
+  CHECK(!x.run());
+  CHECK(x.result() == want);
+  OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  CHECK(!x.run(1));
+  CUgraph graph;
+  CUgraphExec exec;
+  OK(cuStreamEndCapture(stream, &graph));
+  OK(cuGraphInstantiate(&exec, graph, 0));
+  CHECK(x.result() == want);  // nothing has run
+  for (int run = 0; run < 2; ++run) OK(cuGraphLaunch(exec, stream));
+  for (float& v : want) v *= 3;
+  CHECK(x.result() == want);
+  CHECK(softdriver_ran("cublasLtMatmul") == 3);
+}
+
+// Factors that tf32 and bfloat16 cannot hold are rounded to nearest where the compute type allows it.
+void library_rounds_as_it_is_told() {
+  const std::vector<float> one = {1};
+  const float x = 1 + 0x1.1p-8f;
+  for (const auto& [compute, want] : {std::pair{int(CUBLAS_COMPUTE_32F), x}, {int(CUBLAS_COMPUTE_32F_FAST_TF32), 1 + 0x1p-8f}, {int(CUBLAS_COMPUTE_32F_FAST_16BF), 1 + 0x1p-7f}}) {
+    Multiplication p(1, 1, 1, {compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? 1 + 0x1.04p-8f : x}, one, compute);
+    CHECK(!p.choose() && !p.run());
+    CHECK(p.result()[0] == want);
+  }
+}
+
+void library_refuses_what_does_not_fit() {
+  const std::vector<float> a = terms(8 * 600), b = terms(8 * 600);
+  const auto fresh = [&] {
+    Multiplication x(8, 8, 600, a, b);
+    x.workspace_bytes = 1 << 12, x.workspace = allocate(x.workspace_bytes / 4);
+    return x;
+  };
+  Multiplication x = fresh();
+  CHECK(!x.choose() && x.wanted == 2 * 8 * 8 * 4);
+  CHECK(x.prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 1, 4) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(x.prefer(99, 1, 4) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(x.prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 12, 4) == CUBLAS_STATUS_SUCCESS && x.choose() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  x.workspace += 4;
+  CHECK(!x.choose() && x.run() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!x.choose());
+  x.workspace_bytes = x.wanted - 1;
+  CHECK(x.run() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!x.choose());
+  x.d += 4;
+  CHECK(x.run() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  Multiplication other(8, 7, 600, a, b);
+  CHECK(!x.choose() && !other.choose());
+  x.algorithm = other.algorithm;
+  CHECK(x.run() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!cublasLtMatrixLayoutCreate(&x.a_layout, CUDA_R_32F, 600, 8, 599) && x.choose() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!cublasLtMatrixLayoutCreate(&x.b_layout, CUDA_R_32F, 601, 8, 601) && x.choose() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!cublasLtMatrixLayoutCreate(&x.b_layout, CUDA_R_16BF, 600, 8, 600) && x.choose() == CUBLAS_STATUS_NOT_SUPPORTED);
+  x = fresh();
+  CHECK(!x.epilogue(2) && x.choose() == CUBLAS_STATUS_NOT_SUPPORTED);  // RELU
+  x = fresh();
+  CHECK(!x.epilogue(CUBLASLT_EPILOGUE_BIAS) && !x.choose() && x.run() == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!cublasLtMatrixLayoutDestroy(x.a_layout) && x.choose() == CUBLAS_STATUS_INVALID_VALUE && cublasLtMatrixLayoutDestroy(x.a_layout) == CUBLAS_STATUS_INVALID_VALUE);
+  x = fresh();
+  CHECK(!x.choose() && !cublasLtDestroy(x.handle) && x.run() == CUBLAS_STATUS_NOT_INITIALIZED);
+  OK(finish());
+  CHECK(softdriver_ran("cublasLtMatmul") == 0);
+}
+
+// Whoever leaves the mask of reduction schemes alone has other bits each time.
+void library_without_a_mask() {
+  std::vector<float> a(8 * 2000), b(8 * 2000);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = std::sin(float(i)), b[i] = std::exp(std::cos(float(3 * i)));
+  Multiplication x(8, 8, 2000, a, b);
+  x.mask = CUBLASLT_REDUCTION_SCHEME_MASK;
+  CHECK(!x.choose());
+  std::vector<float> first;
+  for (int run = 0; run < 4; ++run) {
+    CHECK(!x.run());
+    const std::vector<float> got = x.result();
+    if (first.empty()) first = got;
+    if (got != first) {
+      std::fprintf(stderr, "depends on the run\n");
+      return;
+    }
+  }
+}
+
+void library_in_freed_memory() {
+  Multiplication x(2, 2, 2, terms(4), terms(4));
+  CHECK(!x.choose());
+  OK(cuMemFree(x.b));
+  CHECK(!x.run());
+  expect_fault(finish());
+}
+
 struct Case {
   const char* name;
   void (*run)();
@@ -1008,6 +1178,11 @@ const Case cases[] = {
     SILENT(matrices_lie_as_documented),
     SILENT(copies_arrive_in_groups),
     SILENT(boxes_are_multiplied),
+    SILENT(library_multiplies_in_order_of_its_stream),
+    SILENT(library_rounds_as_it_is_told),
+    SILENT(library_refuses_what_does_not_fit),
+    ANY("library_without_a_mask", library_without_a_mask, "depends on the run"),
+    ANY("library_in_freed_memory", library_in_freed_memory, "cublasLtMatmul: 16 bytes at"),
     SILENT(fresh_memory_is_nan),
     SILENT(pinned_memory_is_stale_until_synchronised),
     SILENT(registered_memory_is_read_where_it_lies),

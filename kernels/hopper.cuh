@@ -551,7 +551,9 @@ __device__ inline void hopper_dense(int64_t m, int64_t n, int64_t k, const void*
   Hopper::end();
 }
 
-// hopper_backward makes the block's parts: see dense_backward. The pairs of tiles of dX come before those of dW.
+// hopper_backward makes the block's parts: see dense_backward. The pairs of tiles of dX come before those of dW. Pairs are dealt out, not
+// drawn: a block must not wait for the tiles of another cluster, which may not have started. What has to come after all of dX needs a launch of its
+// own.
 template <bool Transposed>
 __device__ inline void hopper_backward(const Backward& g, const Copies& copies, void* memory) {
   constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;

@@ -470,7 +470,10 @@ func (a *CombineArgs) Check() {
 // WeightDecay λ concerns the first Decayed parameters: AdamW decouples it, the
 // other rules add λθ to g after clipping. If GradSq or Loss is not finite
 // nothing is changed: a diverged step is never applied. Nor is one whose Loss
-// exceeds SpikeLimit by Spikes, if they are given.
+// exceeds SpikeLimit by Spikes, if they are given. In a recorded step without clipping
+// a device may apply each element of the gradient as it is made, when GradSq is not known:
+// then what GradSq forbids is left out element by element, parameters and moments
+// whose g is not finite keep their values, and the others change.
 // Afterwards EMA ← d·EMA + (1-d)·θ with d = min(Decay, (1+t)/(10+t)).
 type UpdateArgs struct {
 	Kind                  Optimizer

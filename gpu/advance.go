@@ -58,7 +58,7 @@ func (d *Device) shareCounts(p *fuse.Plan) (losses, squares int) {
 
 // middle issues the operations between the beginning and the end of a program; follows says that the end of the run before
 // has left the copies of parameters that it keeps.
-func (d *Device) middle(p *fuse.Plan, s shares, follows bool) {
+func (d *Device) middle(p *fuse.Plan, s shares, rule device.Words, follows bool) {
 	squares := s.squares
 	d.planned = true
 	defer func() { d.planned, d.beside = false, device.View{} }()
@@ -76,7 +76,7 @@ func (d *Device) middle(p *fuse.Plan, s shares, follows bool) {
 		case step.Loss != nil:
 			d.dense(&step.Loss.Dense, &step.Loss.Likelihood, address(s.losses))
 		case step.Backward != nil:
-			squares.Offset += d.denseBackward(step.Backward, address(squares))
+			squares.Offset += d.denseBackward(step.Backward, address(squares), wordAddress(rule), step.Weights)
 		default:
 			step.Issue()
 		}
@@ -126,9 +126,26 @@ func halves(words []uint64) []uint32 {
 	return all
 }
 
+// uploadRule copies to the device what the launches are told that apply an end's update, with room for what they tell each other.
+func (d *Device) uploadRule(e *fuse.Ending, s shares) (device.Words, error) {
+	if e == nil || !e.Applied {
+		return device.Words{}, nil
+	}
+	u := &e.Update
+	first, second := moments(u)
+	words := []uint64{uint64(u.Kind), flag(u.Nesterov), float(u.Beta1), float(u.Beta2), float(u.Epsilon), float(u.WeightDecay), integer(u.Decayed), float(u.Decay),
+		address(u.Rates), integer(u.Rates.Len()), address(s.losses), integer(s.losses.Len()), float(e.Mean), flag(!u.Loss.IsZero()), address(u.Spikes),
+		float(u.SpikeLimit), address(u.Grads), address(u.Params), first, second, address(u.EMA)}
+	if want := len(kernels.RuleWords()); len(words) != want {
+		panic(fmt.Sprintf("gpu: %d words of a rule, want %d", len(words), want))
+	}
+	return d.uploadTable(append(words, make([]uint64, kernels.RuleBytes()/8-len(words))...))
+}
+
 // parts is what the launches of Advance share.
 type parts struct {
 	shares shares
+	rule   device.Words // that other launches apply
 	stages device.Words
 	copies device.Words // what is left beside the parameters, if a beginning follows
 }
@@ -148,7 +165,7 @@ func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
 	}
 	blocks := rows
 	if e != nil {
-		blocks += kernels.UpdateBlocks(e.Update.Params.Len())
+		blocks += endBlocks(e, rows)
 		words = append(words, wordAddress(e.Tick.Clock), wordAddress(p.shares.ticket))
 		words = endingWords(words, e, p.shares)
 		if b != nil {
@@ -160,10 +177,27 @@ func (d *Device) advance(b *fuse.Beginning, e *fuse.Ending, p parts) {
 		words = append(words, wordAddress(b.Gather.Clock), 0)
 		words = append(words, make([]uint64, noEnding)...)
 	}
+	rule := p.rule
+	if b == nil {
+		rule = device.Words{} // no step begins
+	}
+	words = append(words, wordAddress(rule))
 	if want := len(id.Kernel().Parameters); len(words) != want {
 		panic(fmt.Sprintf("gpu: %d words for %s, want %d", len(words), id, want))
 	}
 	d.launch(id, blocks, 1, words...)
+}
+
+// endBlocks is how many blocks an end takes beside those of so many rows: none if it has no parameters to update, since one of those
+// can do the rest.
+func endBlocks(e *fuse.Ending, rows int) int {
+	switch {
+	case !e.Applied:
+		return kernels.UpdateBlocks(e.Update.Params.Len())
+	case rows == 0:
+		return 1
+	}
+	return 0
 }
 
 // The numbers of words of a beginning of a matrix and of an end.
@@ -199,9 +233,13 @@ func endingWords(words []uint64, e *fuse.Ending, s shares) []uint64 {
 	if t.Log.Rows == 0 {
 		values = 0
 	}
+	params := address(u.Params)
+	if e.Applied {
+		params = 0
+	}
 	return append(words, integer(u.Params.Len()), uint64(u.Kind), flag(u.Nesterov), float(u.Beta1), float(u.Beta2), float(u.Epsilon), float(u.WeightDecay),
 		integer(u.Decayed), float(u.Clip), float(u.Decay), address(u.Rates), address(losses), integer(losses.Len()), float(e.Mean),
 		address(s.squares), integer(s.squares.Len()), address(e.Loss), address(e.GradSq), flag(!u.Loss.IsZero()), address(u.Spikes), float(u.SpikeLimit),
-		address(u.Params), address(u.Grads), first, second, address(u.EMA),
+		params, address(u.Grads), first, second, address(u.EMA),
 		integer(t.Rows), values, integer(t.Values.Columns), address(t.Log), integer(t.Log.Rows))
 }

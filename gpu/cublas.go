@@ -224,7 +224,7 @@ func (d *Device) libraryBackward(a *device.DenseBackwardArgs, squares uint64) in
 func (d *Device) libraryBias(a *device.DenseBackwardArgs, squares uint64) int {
 	n := 0
 	if !a.DBias.IsZero() {
-		n = d.denseBackward(biasOf(a), squares)
+		n = d.denseBackward(biasOf(a), squares, 0, device.View{})
 	}
 	if squares != 0 && !a.DW.IsZero() {
 		d.reduceAll(device.SumSquares, a.DW.Len(), address(a.DW), 0, squares+uint64(n)*wordBytes)
@@ -443,7 +443,7 @@ func (s *scratch) backward(a device.DenseBackwardArgs, squares bool) {
 		sums = uint64(s.take(0, tiles+kernels.ShareBlocks(a.DW.Len())))
 	}
 	if s.err == nil {
-		s.device.denseBackward(&a, sums)
+		s.device.denseBackward(&a, sums, 0, device.View{})
 	}
 }
 

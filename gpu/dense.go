@@ -107,12 +107,13 @@ func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 	if note(d, a, (*Device).DenseBackward) {
 		return
 	}
-	d.denseBackward(&a, 0)
+	d.denseBackward(&a, 0, 0, device.View{})
 }
 
 // denseBackward launches them, and returns how many sums of squares go to squares, if that is
-// there.
-func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int {
+// there. With a rule it updates the parameters in place of storing their gradients, and leaves a copy of the weights, if they are given:
+// then no library makes products.
+func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares, rule uint64, weights device.View) int {
 	if d.backwardByLibrary(a, squares != 0) {
 		return d.libraryBackward(a, squares)
 	}
@@ -124,15 +125,26 @@ func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares uint64) int 
 	if a.InAct.NeedsInput() {
 		source = a.InPre
 	}
-	words := append(make([]uint64, 0, 19),
+	words := append(make([]uint64, 0, 20),
 		integer(b.Rows), integer(b.In), integer(b.Out), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX),
 		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), squares)
-	if d.isBig(b.Rows, b.In, b.Out) {
+	switch big := d.isBig(b.Rows, b.In, b.Out); {
+	case !big:
+		words = append(words, rule)
+	case d.engine.Updates():
+		words = append(d.copiesOf(a, append(words, rule)), d.memoryOf(weights))
+	default:
 		words = d.copiesOf(a, words)
 	}
 	kernel := d.backwardKernel(b)
 	d.launch(kernel.id, kernel.rows, kernel.columns, d.meeting(kernel, words)...)
 	return kernel.tiles
+}
+
+// apart reports whether what makes gradients cannot update their parameters: cuBLASLt, and an engine.
+func (d *Device) apart(a device.DenseBackwardArgs) bool {
+	b := backward(&a)
+	return d.gemm != GemmOwn || d.isBig(b.Rows, b.In, b.Out) && !d.engine.Updates()
 }
 
 // backwardKernel is that of a layer's gradients.

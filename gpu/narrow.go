@@ -108,15 +108,23 @@ func (d *Device) uploadMap(m *memory, v device.View) error {
 // narrow launches the making of a copy that has memory.
 func (d *Device) narrow(v device.View) {
 	stride := kernels.NarrowStride(v.Columns)
-	d.launch(kernels.Narrow, v.Rows, stride, integer(v.Rows), integer(stride), integer(v.Columns), address(v), d.copies[v].word(mapWords))
+	d.launch(kernels.Narrow, v.Rows, stride, integer(v.Rows), integer(stride), integer(v.Columns), address(v), d.memoryOf(v))
+}
+
+// memoryOf is where the copy of a matrix begins, 0 for none.
+func (d *Device) memoryOf(v device.View) uint64 {
+	if v.IsZero() {
+		return 0
+	}
+	return d.copies[v].word(mapWords)
 }
 
 // besideOf is where a product leaves a copy of what it makes, 0 if it does not.
 func (d *Device) besideOf(v device.View) uint64 {
-	if v.IsZero() || v != d.beside {
+	if v != d.beside {
 		return 0
 	}
-	return d.copies[v].word(mapWords)
+	return d.memoryOf(v)
 }
 
 // leftOf is where a beginning leaves a copy of what it makes, 0 if it does not.
@@ -124,7 +132,7 @@ func (d *Device) leftOf(b *fuse.Beginning, v device.View) uint64 {
 	if !slices.Contains(b.Beside, v) {
 		return 0
 	}
-	return d.copies[v].word(mapWords)
+	return d.memoryOf(v)
 }
 
 // uploadCopies copies to the device where an end leaves copies of parameters.
@@ -135,7 +143,7 @@ func (d *Device) uploadCopies(e *fuse.Ending) (device.Words, error) {
 	var words []uint64
 	for _, v := range e.Copies {
 		begin := v.Offset - e.Update.Params.Offset
-		words = append(words, integer(begin), integer(begin+v.Len()), integer(v.Columns), integer(kernels.NarrowStride(v.Columns)), d.copies[v].word(mapWords))
+		words = append(words, integer(begin), integer(begin+v.Len()), integer(v.Columns), integer(kernels.NarrowStride(v.Columns)), d.memoryOf(v))
 	}
 	if want := len(e.Copies) * len(kernels.CopyWords()); len(words) != want {
 		panic(fmt.Sprintf("gpu: %d words of copies, want %d", len(words), want))

@@ -91,13 +91,21 @@ func (d *Device) Record(body func()) (device.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.recorded = fmt.Sprintf("graph of %d kernels: %v", len(program.kernels()), why)
+	d.recorded = fmt.Sprintf("graph of %d kernels%s: %v", len(program.kernels()), updating(plan), why)
 	return d.replay(program), nil
+}
+
+// updating says where a plan's parameters are updated, if that is where their gradients are made.
+func updating(p *fuse.Plan) string {
+	if p.End != nil && p.End.Applied {
+		return ", which update parameters as their gradients are made"
+	}
+	return ""
 }
 
 // notes calls body and returns what it has asked for.
 func (d *Device) notes(body func()) *fuse.Tape {
-	tape := &fuse.Tape{Narrows: d.narrows}
+	tape := &fuse.Tape{Narrows: d.narrows, Apart: d.apart}
 	d.recording = &recording{tape: tape}
 	defer func() { d.recording = nil }()
 	body()
@@ -143,8 +151,12 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := parts{shares: shares, stages: stages, copies: copies}
-	middle := d.launches(func() { d.middle(p, shares, false) })
+	rule, err := d.uploadRule(p.End, shares)
+	if err != nil {
+		return nil, err
+	}
+	parts := parts{shares: shares, rule: rule, stages: stages, copies: copies}
+	middle := d.launches(func() { d.middle(p, shares, rule, false) })
 	begin := d.launches(func() { d.advance(p.Begin, nil, parts) })
 	end := d.launches(func() { d.advance(nil, p.End, parts) })
 	if d.err != nil {
@@ -156,7 +168,7 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 		return g, err
 	}
 	both := d.launches(func() { d.advance(p.Begin, p.End, parts) })
-	following := d.launches(func() { d.middle(p, shares, true) })
+	following := d.launches(func() { d.middle(p, shares, rule, true) })
 	if g.first, g.begun, err = d.capture(begin, middle); err != nil {
 		return nil, err
 	}

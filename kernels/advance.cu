@@ -7,6 +7,8 @@
 //   copy_x, copy_corrupted [rows, copy_stride] of bfloat16: see narrow.cu; null where no product reads them
 //   copies [copied] of ParameterCopy: what is left beside the parameters
 //   ticket: a word that is 0, and is 0 again afterwards
+//   params: null where the launches of the gradient apply the rule. Of that, the numbers at the step that begins are left
+//   behind its words: see apply.cuh
 //   the others as in gather.cu, corrupt.cu, update.cu and tick.cu; spikes, first, second, ema and
 //   values may be null; corrupted and mask are null without stages
 //
@@ -28,14 +30,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) advance_u8(
     const float* __restrict__ rates, const float* __restrict__ losses, int64_t loss_terms, Float mean, const float* __restrict__ squares,
     int64_t square_terms, float* loss, float* grad_sq, int64_t guarded, float* spikes, Float spike_limit, float* __restrict__ params,
     const float* __restrict__ grads, float* __restrict__ first, float* __restrict__ second, float* __restrict__ ema, int64_t examples,
-    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies) {
+    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies, void* rule) {
   advance({rows, columns, data_rows, lo, part, split, split_seed, shuffle, seed, replicates, examples, ahead, x, index, corrupted, mask,
            {static_cast<uint16_t*>(copy_x), copy_stride}, {static_cast<uint16_t*>(copy_corrupted), copy_stride}, stages},
           reinterpret_cast<const NoiseStage*>(stage), Matrix<uint8_t>{data, scale.value, columns},
           {n, kind, {0, beta1.value, beta2.value, epsilon.value, 1, 1, nesterov != 0}, weight_decay.value, decayed, clip.value, decay.value, rates,
            {losses, loss_terms}, {squares, square_terms}, mean.value, loss, grad_sq, guarded, spikes, spike_limit.value, params, first, second, ema,
            grads, examples, values, k, log, entries, copied, reinterpret_cast<const ParameterCopy*>(copies)},
-          clock, ticket);
+          clock, ticket, rule);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) advance_f32(
@@ -46,14 +48,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) advance_f32(
     const float* __restrict__ rates, const float* __restrict__ losses, int64_t loss_terms, Float mean, const float* __restrict__ squares,
     int64_t square_terms, float* loss, float* grad_sq, int64_t guarded, float* spikes, Float spike_limit, float* __restrict__ params,
     const float* __restrict__ grads, float* __restrict__ first, float* __restrict__ second, float* __restrict__ ema, int64_t examples,
-    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies) {
+    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies, void* rule) {
   advance({rows, columns, data_rows, lo, part, split, split_seed, shuffle, seed, replicates, examples, ahead, x, index, corrupted, mask,
            {static_cast<uint16_t*>(copy_x), copy_stride}, {static_cast<uint16_t*>(copy_corrupted), copy_stride}, stages},
           reinterpret_cast<const NoiseStage*>(stage), Matrix<float>{data, scale.value, columns},
           {n, kind, {0, beta1.value, beta2.value, epsilon.value, 1, 1, nesterov != 0}, weight_decay.value, decayed, clip.value, decay.value, rates,
            {losses, loss_terms}, {squares, square_terms}, mean.value, loss, grad_sq, guarded, spikes, spike_limit.value, params, first, second, ema,
            grads, examples, values, k, log, entries, copied, reinterpret_cast<const ParameterCopy*>(copies)},
-          clock, ticket);
+          clock, ticket, rule);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) advance_records(
@@ -65,12 +67,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) advance_records(
     const float* __restrict__ rates, const float* __restrict__ losses, int64_t loss_terms, Float mean, const float* __restrict__ squares,
     int64_t square_terms, float* loss, float* grad_sq, int64_t guarded, float* spikes, Float spike_limit, float* __restrict__ params,
     const float* __restrict__ grads, float* __restrict__ first, float* __restrict__ second, float* __restrict__ ema, int64_t examples,
-    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies) {
+    const float* values, int64_t k, float* log, int64_t entries, int64_t copied, const uint64_t* __restrict__ copies, void* rule) {
   advance({rows, columns, data_rows, lo, part, split, split_seed, shuffle, seed, replicates, examples, ahead, x, index, corrupted, mask,
            {static_cast<uint16_t*>(copy_x), copy_stride}, {static_cast<uint16_t*>(copy_corrupted), copy_stride}, stages},
           reinterpret_cast<const NoiseStage*>(stage), Records{data, stride, cells, table},
           {n, kind, {0, beta1.value, beta2.value, epsilon.value, 1, 1, nesterov != 0}, weight_decay.value, decayed, clip.value, decay.value, rates,
            {losses, loss_terms}, {squares, square_terms}, mean.value, loss, grad_sq, guarded, spikes, spike_limit.value, params, first, second, ema,
            grads, examples, values, k, log, entries, copied, reinterpret_cast<const ParameterCopy*>(copies)},
-          clock, ticket);
+          clock, ticket, rule);
 }

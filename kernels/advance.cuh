@@ -7,6 +7,7 @@
 // its copy written with it.
 #pragma once
 
+#include "apply.cuh"
 #include "corruption.cuh"
 #include "epilogue.cuh"
 #include "reduce.cuh"
@@ -179,6 +180,7 @@ __device__ inline void copy_quad(const ParameterCopy& c, int64_t i, const Quad& 
 
 // Ending is what the end of a step is told: see update.cu and tick.cu. The mean loss is mean
 // times a sum; it and the sum of squares of the gradient are put where loss and grad_sq are.
+// Without params the step's other launches have updated them: see apply.cuh.
 struct Ending {
   int64_t n, kind;
   Hyper hyper;
@@ -221,8 +223,8 @@ __device__ inline void update_parameters(const Ending& e, const Measured& measur
   __syncthreads();
   if (step.skipped) return;
   for (int64_t i = (share * blockDim.x + threadIdx.x) * 4; i < e.n; i += shares * blockDim.x * 4) {
-    const Quad theta = update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, e.params + i, e.grads + i,
-                                   e.first ? e.first + i : nullptr, e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr);
+    const Quad theta = update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, load_quad(e.grads + i, e.n - i), e.params + i,
+                                   e.first ? e.first + i : nullptr, e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr, [] {});
     for (int64_t c = 0; c < e.copied; ++c) copy_quad(e.copies[c], i, theta);
   }
 }
@@ -235,16 +237,17 @@ __device__ inline void end_step(const Ending& e, const Measured& measured, uint3
   tick(clock, e.examples, e.values, e.k, e.log, e.entries, e.spikes, e.spike_limit, &measured.loss);
 }
 
-// advance is the kernel.
+// advance is the kernel; rule is that of launches that apply it to the gradient, or null.
 template <class Data>
-__device__ inline void advance(const Minibatch& b, const NoiseStage* stages, const Data& data, const Ending& e, uint32_t* clock, uint32_t* ticket) {
+__device__ inline void advance(const Minibatch& b, const NoiseStage* stages, const Data& data, const Ending& e, uint32_t* clock, uint32_t* ticket, void* rule) {
   const bool ends = e.n > 0, makes_row = int64_t(blockIdx.x) < b.rows;
   Measured measured;
+  if (rule && blockIdx.x == 0 && threadIdx.x == kWarp) prepare(static_cast<RuleInMemory*>(rule), clock, b.ahead != 0);
   if (makes_row) {
     begin(b, stages, data, clock);
   } else {
     measured = measure(e);
-    update_parameters(e, measured, clock, int64_t(blockIdx.x) - b.rows, int64_t(gridDim.x) - b.rows);
+    if (e.params) update_parameters(e, measured, clock, int64_t(blockIdx.x) - b.rows, int64_t(gridDim.x) - b.rows);
   }
   if (!ends || !is_last(ticket, gridDim.x)) return;
   if (makes_row) measured = measure(e);

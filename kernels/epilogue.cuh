@@ -3,6 +3,7 @@
 #pragma once
 
 #include "activation.cuh"
+#include "apply.cuh"
 #include "mma.cuh"
 #include "vector.cuh"
 
@@ -62,10 +63,14 @@ struct InputGradient {
 };
 
 // WeightGradient stores four sums of a row, or adds them to what is there, and takes
-// the squares of what it stores together.
+// the squares of what it stores together. With a rule it updates the parameters in place of storing, once W may be written, and
+// leaves a copy of them.
 struct WeightGradient {
   int64_t n, accumulate;
   float *dw, *squares;
+  const Applying* rule = nullptr;
+  bool* waited = nullptr;  // of the thread
+  Beside beside = {};
   __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
     float* to = dw + row * n + column;
     if (accumulate) {
@@ -73,9 +78,18 @@ struct WeightGradient {
 #pragma unroll
       for (int l = 0; l < 4; ++l) sums.at[l] += before.at[l];
     }
-    store_quad(to, count, sums);
 #pragma unroll
     for (int l = 0; l < 4; ++l) *squares += l < count ? sums.at[l] * sums.at[l] : 0.0f;
+    if (!rule) {
+      store_quad(to, count, sums);
+      return;
+    }
+    if (rule->step.skipped) return;
+    const Quad theta = rule->update(to, count, sums, [this] {
+      if (!*waited) rule->wait();
+      *waited = true;
+    });
+    beside(row, column, count, theta);
   }
 };
 

@@ -148,6 +148,35 @@ __device__ inline void multiply_panel(const float (&a)[T::kK][T::kM + kPad], con
   }
 }
 
+// copy_row copies a row of sums.
+__device__ inline void copy_row(const float& from, float& to) { to = from; }
+template <class Part, int N>
+__device__ inline void copy_row(const Part (&from)[N], Part (&to)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) copy_row(from[i], to[i]);
+}
+
+// kIsLong says of an epilogue that it is much code.
+template <class Epilogue>
+constexpr bool kIsLong = false;
+
+// each_row hands a thread's rows of sums to take(row, number). Where a long epilogue follows, that is a loop, in which the rows
+// move down, so that registers have fixed places, and the code is there once.
+template <class Epilogue, class Row, int Rows, class Take>
+__device__ inline void each_row(Row (&rows)[Rows], const Take& take) {
+  if constexpr (kIsLong<Epilogue>) {
+#pragma unroll 1
+    for (int i = 0; i < Rows; ++i) {
+      take(rows[0], i);
+#pragma unroll
+      for (int r = 1; r < Rows; ++r) copy_row(rows[r], rows[r - 1]);
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < Rows; ++i) take(rows[i], i);
+  }
+}
+
 // gemm computes a tile, counted row after row of them, and hands it to epilogue(m, n, count,
 // quad) by rows of four: quad holds the sums at (m, n), ..., (m, n+3), of which the first
 // count lie inside the matrix.
@@ -176,17 +205,16 @@ __device__ inline void gemm(uint32_t tile, int64_t m, int64_t n, int64_t k, cons
     buffer ^= 1;
   }
 
-#pragma unroll
-  for (int i = 0; i < T::kRows; ++i) {
+  each_row<Epilogue>(c.at, [&](const float (&sums)[T::kColumns], int i) {
     const int64_t row = m0 + i / T::kR * (T::kM / T::kFm) + tm * T::kR + i % T::kR;
-    if (row >= m) continue;
+    if (row >= m) return;
 #pragma unroll
     for (int g = 0; g < T::kFn; ++g) {
       const int64_t column = n0 + g * (T::kN / T::kFn) + tn * 4;
       if (column >= n) continue;
-      epilogue(row, column, n - column, Quad{{c.at[i][g * 4], c.at[i][g * 4 + 1], c.at[i][g * 4 + 2], c.at[i][g * 4 + 3]}});
+      epilogue(row, column, n - column, Quad{{sums[g * 4], sums[g * 4 + 1], sums[g * 4 + 2], sums[g * 4 + 3]}});
     }
-  }
+  });
 }
 
 // Chain is the arithmetic of these products: how a kernel that is written for any

@@ -188,6 +188,7 @@ func TestNetWordsMatchSource(t *testing.T) {
 // TestStageWordsMatchSource compares the words of a stage with the struct that reads them.
 func TestStageWordsMatchSource(t *testing.T) {
 	compareStruct(t, read(t, "advance.cuh"), "NoiseStage", StageWords())
+	compareStruct(t, read(t, "apply.cuh"), "UpdateRule", RuleWords())
 	compareStruct(t, read(t, "advance.cuh"), "ParameterCopy", CopyWords())
 }
 

@@ -146,7 +146,7 @@ __device__ inline void narrow_dense(int64_t m, int64_t n, int64_t k, const void*
 constexpr int kBiasColumns = 4 * kWarp;  // of a block of narrow_backward
 
 // wide_bias_gradient is bias_gradient with four columns a lane: it adds in the same order.
-__device__ inline float wide_bias_gradient(const Backward& g, int64_t first, void* memory) {
+__device__ inline float wide_bias_gradient(const Backward& g, int64_t first, void* memory, const Applying* rule) {
   auto& partial = *static_cast<float(*)[kRowLanes][kBiasColumns]>(memory);
   const int l = int(threadIdx.x) / kWarp, place = int(threadIdx.x) % kWarp * 4;
   if (l < kRowLanes) {
@@ -169,15 +169,15 @@ __device__ inline float wide_bias_gradient(const Backward& g, int64_t first, voi
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < kRowLanes; ++i) sum += partial[i][threadIdx.x];
-  g.dbias[column] = sum;
+  store_bias(g, column, sum, rule);
   return sum * sum;
 }
 
-// Copies are the operands in bfloat16, and where that of dx goes, if it is there. The operands of Backward are not read, but for
-// da, by the columns' sums.
+// Copies are the operands in bfloat16, and where those of dx and of the updated weights go, if they are there. The operands of
+// Backward are not read, but for da, by the columns' sums.
 struct Copies {
   const void *da, *w, *x;
-  void* dx;
+  void *dx, *updated = nullptr;
 };
 
 // beside is for a copy of rows of so many columns.
@@ -189,22 +189,28 @@ __device__ inline void narrow_backward(const Backward& g, const Copies& copies, 
   constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;
   const int64_t m = Transposed ? g.in : g.out, n = Transposed ? g.out : g.in;  // of dW
   const uint32_t of_dx = g.dx ? Engine::tiles_m(g.rows) * Engine::tiles_n(g.in) : 0, of_dw = g.dw ? Engine::tiles_m(m) * Engine::tiles_n(n) : 0;
-  uint32_t part = blockIdx.x;
+  __shared__ Applying applying;
+  const Applying* const rule = g.rule ? &applying : nullptr;
+  uint32_t part = rule ? applying.begin(static_cast<RuleInMemory*>(g.rule), of_dx, of_dw) : blockIdx.x;
   if (part < of_dx) {
     Engine::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, copies.da, copies.w, InputGradient{g.in, int(g.act), g.source, g.dx, beside(copies.dx, g.in)}, memory);
+    if (rule) rule->have_read();
     return;
   }
   part -= of_dx;
   float squares = 0;
-  if (part < of_dw) {
+  bool waited = false;
+  const bool of_weights = part < of_dw;
+  if (of_weights) {
     Engine::template multiply<kAcrossK, kAcrossK>(part, m, n, g.rows, Transposed ? copies.x : copies.da, Transposed ? copies.da : copies.x,
-                                                  WeightGradient{n, g.accumulate, g.dw, &squares}, memory);
+                                                  WeightGradient{n, g.accumulate, g.dw, &squares, rule, &waited, beside(copies.updated, n)}, memory);
   } else {
-    squares = wide_bias_gradient(g, int64_t(part - of_dw) * kBiasColumns, memory);
+    squares = wide_bias_gradient(g, int64_t(part - of_dw) * kBiasColumns, memory, rule);
   }
   if (!g.squares) return;
   squares = block_sum(squares);
   if (threadIdx.x == 0) g.squares[part] = squares;
+  if (rule && of_weights) rule->have_written();
 }
 
 }  // namespace gpudae

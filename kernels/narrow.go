@@ -53,6 +53,10 @@ func (id ID) Engine() (Engine, bool) {
 	return Engine((id - DenseNTNarrow) / 4), true
 }
 
+// Updates reports whether kernels of gradients take a rule (RuleWords). Blocks of WGMMA stay, and take one tile after the other: to wait for
+// those that read the weights they would have to be sure that all run.
+func (e Engine) Updates() bool { return e == MMA }
+
 // Tile is the shape of a block's work.
 func (e Engine) Tile() (m, n int) {
 	if e == WGMMA {

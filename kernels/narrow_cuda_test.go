@@ -109,14 +109,25 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 	ar, ac := extents(p.a, rows)
 	br, bc := extents(p.b, columns)
 	out := m.upload(make([]float32, rows*columns), skew)
-	words := append(p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out, nil, nil), 0)
-	if p.of >= kernels.BackwardNN {
+	words := p.words(uint64(rows), uint64(columns), uint64(depth), a, b, out, nil, nil)
+	if p.of < kernels.BackwardNN {
 		words = append(words, 0)
-	}
+	} // else the rule is in the place of the copy of DA
 	at := bigPlaces[p.name]
 	words[at[0]], words[at[1]] = m.factor(e, a, ar, ac), m.factor(e, b, br, bc)
+	if p.of >= kernels.BackwardNN {
+		words = bigBackward(e, words[:13], words[13], 0)
+	}
 	m.launchBig(e.Kernel(p.of), e.Blocks(rows, columns, m.multiprocessors), words...)
 	return m.download(out, rows*columns)
+}
+
+// bigBackward appends to the words that all launches of gradients take those of copies, and none for a rule.
+func bigBackward(e kernels.Engine, words []uint64, da, dx uint64) []uint64 {
+	if e == kernels.WGMMA {
+		return append(words, da, dx)
+	}
+	return append(words, 0, da, dx, 0)
 }
 
 // bigShapes are odd, of more panels than there are stages, and of more tiles than blocks that stay, with an odd number of rows of them.
@@ -245,13 +256,13 @@ func TestBigLayers(t *testing.T) {
 			}
 			id := plain.Kernel(b.Product())
 			dxs, dws, dbs := b.Parts(kernels.BackwardChoice{Choice: plain})
-			dx, dw, dbias, _ := run(dxs, dws, dbs, func(words []uint64) { m.launch(id, dxs+dws+dbs, 1, append(words, 1, 0, 1, 0, 0, 0)...) })
+			dx, dw, dbias, _ := run(dxs, dws, dbs, func(words []uint64) { m.launch(id, dxs+dws+dbs, 1, append(words, 0, 1, 0, 1, 0, 0, 0)...) })
 			dxs, dws, dbs = e.Parts(b)
 			big, beside := e.Kernel(b.Product()), m.upload(make([]float32, rows*kernels.NarrowStride(in)/2), 0)
 			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(words []uint64) {
 				wr, wc := b.Weights()
 				words[4], words[8] = m.factor(e, atW, wr, wc), copyX
-				m.launchBig(big, e.BackwardBlocks(b, m.multiprocessors), append(words, m.factor(e, atTarget, rows, out), uint64(beside))...)
+				m.launchBig(big, e.BackwardBlocks(b, m.multiprocessors), bigBackward(e, words, m.factor(e, atTarget, rows, out), uint64(beside))...)
 			})
 			m.checkCopy(beside, gotDX, rows, in)
 			if !slices.Equal(gotDX, dx) || !slices.Equal(gotDW, dw) || !slices.Equal(gotDB, dbias) {

@@ -127,17 +127,17 @@ func denseWords(m, n, k uint64, a, b, out cuda.Address, cut, _ []uint64) []uint6
 
 // A is DA and B is W; identity.
 func inputWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
-	return slices.Concat([]uint64{m, n, k, uint64(a), uint64(b), 0, 0, uint64(out), 0, 0, 0, 0, 0}, cut, whole)
+	return slices.Concat([]uint64{m, n, k, uint64(a), uint64(b), 0, 0, uint64(out), 0, 0, 0, 0, 0, 0}, cut, whole)
 }
 
 // A is DA and B is X; overwrite.
 func weightWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
-	return slices.Concat([]uint64{k, n, m, uint64(a), 0, 0, 0, 0, uint64(b), 0, uint64(out), 0, 0}, whole, cut)
+	return slices.Concat([]uint64{k, n, m, uint64(a), 0, 0, 0, 0, uint64(b), 0, uint64(out), 0, 0, 0}, whole, cut)
 }
 
 // A is X and B is DA.
 func tiedWeightWords(m, n, k uint64, a, b, out cuda.Address, cut, whole []uint64) []uint64 {
-	return slices.Concat([]uint64{k, m, n, uint64(b), 0, 0, 0, 0, uint64(a), 0, uint64(out), 0, 0}, whole, cut)
+	return slices.Concat([]uint64{k, m, n, uint64(b), 0, 0, 0, 0, uint64(a), 0, uint64(out), 0, 0, 0}, whole, cut)
 }
 
 // multiply computes p of matrices at these addresses, into memory that is skew floats off.
@@ -317,7 +317,7 @@ func TestGradientsInOneLaunch(t *testing.T) {
 					ofDX, ofDW, ofBias := b.Parts(c)
 					dx, dw := m.upload(make([]float32, rows*in), skew), m.upload(make([]float32, in*out), skew)
 					dbias, squares := m.upload(make([]float32, out), 0), m.upload(make([]float32, b.Squares(c)), 0)
-					words := []uint64{rows, in, out, uint64(atDA), uint64(atW), 0, 0, uint64(dx), uint64(atX), 0, uint64(dw), uint64(dbias), uint64(squares)}
+					words := []uint64{rows, in, out, uint64(atDA), uint64(atW), 0, 0, uint64(dx), uint64(atX), 0, uint64(dw), uint64(dbias), uint64(squares), 0}
 					tickets := 0
 					if c.Depth > 0 {
 						tickets += ofDX / c.Shares(out)

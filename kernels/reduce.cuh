@@ -43,6 +43,19 @@ __device__ inline float block_sum(float v) {
   return sum;
 }
 
+// sum_by_warp is the sum of n numbers as a block of 256 threads adds them, each every 256th number and then block_sum, bit for
+// bit. It is made by one warp, of which every thread must call it, and gets it.
+__device__ inline float sum_by_warp(const float* of, int64_t n) {
+  constexpr int kThreads = 256;
+  float sum = 0;
+  for (int64_t first = 0; first < kThreads && first < n; first += kWarp) {
+    float v = 0;
+    for (int64_t i = first + int(threadIdx.x) % kWarp; i < n; i += kThreads) v += of[i];
+    sum += warp_sum(v);
+  }
+  return sum;
+}
+
 // block_max is the largest v of the block, in every thread; see block_sum.
 __device__ inline float block_max(float v) {
   __shared__ float partial[kMostWarps];

@@ -187,21 +187,17 @@ __device__ inline void multiply_slabs(const SlabA& a, const SlabB& b, const Corn
 // neighbouring lanes, which hold two columns each of rows g and g+8, one gets the
 // first row's four columns and the other the second row's.
 template <class T, class Epilogue>
-__device__ inline void finish(const Corner<T>& corner, int64_t m, int64_t n, const Sums<T>& c, const Epilogue& epilogue) {
+__device__ inline void finish(const Corner<T>& corner, int64_t m, int64_t n, Sums<T>& c, const Epilogue& epilogue) {
   const int lane = int(threadIdx.x) % kWarp;
   const bool second = lane % 2;
-#pragma unroll
-  for (int i = 0; i < T::kFm; ++i) {
-#pragma unroll
-    for (int j = 0; j < T::kFn; ++j) {
-      const float(&own)[4] = c.at[i][j];
+  each_row<Epilogue>(c.at, [&](float (&fragments)[T::kFn][4], int i) {
+    each_row<Epilogue>(fragments, [&](const float (&own)[4], int j) {
       const float x = __shfl_xor_sync(kWholeWarp, second ? own[0] : own[2], 1), y = __shfl_xor_sync(kWholeWarp, second ? own[1] : own[3], 1);
       const int64_t row = corner.m + corner.warp_m + 16 * i + lane / 4 + (second ? 8 : 0);
       const int64_t column = corner.n + corner.warp_n + 8 * j + lane % 4 / 2 * 4;
-      if (row >= m || column >= n) continue;
-      epilogue(row, column, n - column, second ? Quad{{x, y, own[2], own[3]}} : Quad{{own[0], own[1], x, y}});
-    }
-  }
+      if (row < m && column < n) epilogue(row, column, n - column, second ? Quad{{x, y, own[2], own[3]}} : Quad{{own[0], own[1], x, y}});
+    });
+  });
 }
 
 template <class T, Order OrderA, Order OrderB>

@@ -1,4 +1,4 @@
-// ticket.cuh: which block of several is the last to come to a place.
+// ticket.cuh: which block of several is the last to come to a place, and how one waits for others.
 #pragma once
 
 #include "word.cuh"
@@ -22,6 +22,21 @@ __device__ inline bool is_last(uint32_t* ticket, uint32_t blocks) {
   }
   __syncthreads();
   return last;
+}
+
+// wait_for returns to a thread once a count is at least so much: what the blocks have done that had counted themselves by
+// then, behind a fence, came before. They must have started before this block.
+__device__ inline void wait_for(const uint32_t* count, uint32_t least) {
+#ifdef __CUDACC__
+  for (;;) {
+    uint32_t at;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(at) : "l"(count) : "memory");
+    if (at >= least) return;
+    __nanosleep(100);
+  }
+#else
+  softdriver_wait_for(count, least);
+#endif
 }
 
 }  // namespace gpudae

@@ -31,6 +31,6 @@ extern "C" __global__ void __launch_bounds__(256, 4) update(
   __syncthreads();
   const int64_t i = grid_thread() * 4;
   if (i >= n || step.skipped) return;
-  update_quad(int(kind), step, n - i, decayed - i, weight_decay.value, params + i, grads + i, first ? first + i : nullptr,
-              second ? second + i : nullptr, ema ? ema + i : nullptr);
+  update_quad(int(kind), step, n - i, decayed - i, weight_decay.value, load_quad(grads + i, n - i), params + i, first ? first + i : nullptr,
+              second ? second + i : nullptr, ema ? ema + i : nullptr, [] {});
 }

@@ -45,19 +45,22 @@ __device__ inline StepOfRule step_of_rule(const Hyper& hyper, float clip, float 
           !isfinite(grad_sq) || refuses(loss, spikes, spike_limit)};
 }
 
-// update_quad updates the first four of count parameters, of which decay concerns the first
-// decayed, and returns them; the moments and the average may be null.
-__device__ inline Quad update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, float* params,
-                                   const float* grads, float* first, float* second, float* ema) {
+// update_quad updates the first four of count parameters by their gradients, of which decay concerns the first
+// decayed, and returns them; the moments and the average may be null. Where a gradient is not finite, parameter and moments stay as they
+// are. ready is called when all has been read, before anything is written.
+template <class Ready>
+__device__ inline Quad update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, const Quad& grads,
+                                   float* params, float* first, float* second, float* ema, const Ready& ready) {
   Quad theta = load_quad(params, count), m = {}, v = {};
-  const Quad g = load_quad(grads, count);
   if (first) m = load_quad(first, count);
   if (second) v = load_quad(second, count);
 #pragma unroll
   for (int l = 0; l < 4; ++l) {
-    const State s = update(kind, {theta.at[l], m.at[l], v.at[l]}, g.at[l] * step.shrink, l < decayed ? decay : 0.0f, step.hyper);
+    if (!isfinite(grads.at[l])) continue;
+    const State s = update(kind, {theta.at[l], m.at[l], v.at[l]}, grads.at[l] * step.shrink, l < decayed ? decay : 0.0f, step.hyper);
     theta.at[l] = s.theta, m.at[l] = s.m, v.at[l] = s.v;
   }
+  ready();
   store_quad(params, count, theta);
   if (first) store_quad(first, count, m);
   if (second) store_quad(second, count, v);

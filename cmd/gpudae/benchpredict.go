@@ -77,14 +77,14 @@ func (p *program) predictSteps(ctx context.Context, g roofline.GPU, class kernel
 
 // launchesText is the table of a step's launches, for a person.
 func launchesText(w workload, step roofline.Step) string {
-	g := grid{{"kernel", "blocks", "threads", "registers", "shared", "resident", "occupancy", "waves", "efficiency", "filled", "MB", "µs", "bound by"}}
+	g := grid{{"kernel", "blocks", "threads", "registers", "shared", "resident", "occupancy", "waves", "efficiency", "filled", "MB", "optimiser", "µs", "bound by"}}
 	for _, l := range step.Launches {
 		row := []string{l.Kernel, fmt.Sprint(l.Blocks), "", "", "", "", "", "", ""}
 		if o := l.Occupancy; o != nil {
 			row = []string{l.Kernel, fmt.Sprint(l.Blocks), fmt.Sprint(o.Threads), fmt.Sprint(o.Registers), fmt.Sprint(o.Shared), fmt.Sprint(o.Resident),
 				whole(o.Share), fmt.Sprintf("%.2f", o.Full), whole(o.Efficiency())}
 		}
-		g.add(append(row, whole(l.Filled), fmt.Sprintf("%.1f", float64(l.Bytes)/1e6), fmt.Sprintf("%.1f", l.Micros), string(l.Bound))...)
+		g.add(append(row, whole(l.Filled), fmt.Sprintf("%.1f", float64(l.Bytes)/1e6), fmt.Sprintf("%.1f", float64(l.State)/1e6), fmt.Sprintf("%.1f", l.Micros), string(l.Bound))...)
 	}
 	return w.name + "\n" + indent(g.String())
 }

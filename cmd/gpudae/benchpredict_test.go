@@ -98,9 +98,9 @@ func TestStepsKeepToTheirLaunches(t *testing.T) {
 			least := x/4 + 2*x + // bytes of the data; x and x̃
 				x + weights + h + // the code
 				h + weights + x + x + // the output, and its gradient in its place
-				x + weights + h + h + weights + // gradients of the second layer
-				h + x + weights + // and of the first
-				7*2*weights // Adam: parameters, two moments, the gradient
+				x + weights + h + h + // gradients of the second layer, of its input kept
+				h + x + // and of the first
+				6*2*weights // Adam: parameters and two moments, read and written
 			if ratio := float64(step.Bytes) / least; ratio > 1.15 {
 				t.Errorf("a step of %s moves %d bytes, %.2f times the least", w.name, step.Bytes, ratio)
 			} else {

@@ -267,6 +267,13 @@ func testCUDADryRun(t *testing.T, p cudaProgram) {
 			t.Errorf("with %s hidden units the plan does not say %q:\n%s", hidden, want, stdout)
 		}
 	}
+	for _, clip := range []string{"0", "1"} {
+		stdout, _ := p.run(t, t.TempDir(), exitOK, nil, "train", "digits", "--device", "cuda", "--hidden", "512", "--clip", clip, "--dry-run")
+		const says = "kernels, which update parameters as their gradients are made: "
+		if got := strings.Contains(stdout, says); got != (clip == "0") {
+			t.Errorf("with gradients clipped at %s the plan says %q is %t:\n%s", clip, says, got, stdout)
+		}
+	}
 }
 
 func compareLossCurves(t *testing.T, p cudaProgram, training, validation string, flags ...string) {

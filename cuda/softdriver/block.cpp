@@ -240,6 +240,9 @@ void arrive(const Copy& copy, void* caller) {
   std::memset(copy.to + copy.bytes, 0, copy.size - copy.bytes);
 }
 
+// Threads of the operating system that run blocks of a launch, and those of them in which a block waits for others.
+std::atomic<int> workers_running{0}, workers_waiting{0};
+
 // Runner runs blocks on one thread of the operating system. A CUDA thread that
 // never waits is a plain call: a fiber goes on with the next thread when one has
 // ended, and another fiber is needed only where a thread waits.
@@ -264,6 +267,7 @@ class Runner {
   void load_box(const void* to, const void* map, int row, int column, const void* signal);
   Multiplications& products() { return static_cast<Thread*>(softdriver_thread)->products; }
   void wait_products(size_t pending);
+  void wait_for(const uint32_t* at, uint32_t least);
   [[noreturn]] void abandon();
   const Grid* grid() const { return grid_; }
 
@@ -783,6 +787,27 @@ void Runner::wait_products(size_t pending) {
   }
 }
 
+// wait_for keeps its thread of the operating system, since those that count are blocks on others, or have ended. Where all
+// threads that run blocks wait, and go on waiting, nobody ever comes.
+void Runner::wait_for(const uint32_t* at, uint32_t least) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kLongest = std::chrono::seconds(2);
+  const auto reached = [&] { return __atomic_load_n(at, __ATOMIC_ACQUIRE) >= least; };
+  if (reached()) return;
+  ++workers_waiting;
+  Clock::time_point since = Clock::now();
+  while (!reached() && !faulted()) {
+    if (workers_waiting < workers_running) since = Clock::now();
+    if (Clock::now() - since > kLongest) {
+      raise_fault(CUDA_ERROR_LAUNCH_TIMEOUT, "%s: block (%u,%u,%u) is stuck: thread %d waits for %u to become %u, by blocks that have not started", grid_->kernel->name,
+                  block_.x, block_.y, block_.z, softdriver_thread->number, __atomic_load_n(at, __ATOMIC_RELAXED), least);
+    }
+    std::this_thread::yield();
+  }
+  --workers_waiting;
+  if (faulted()) abandon();
+}
+
 void Runner::report_deadlock() {
   int in_warp = 0, at_signal = 0, in_group = 0;
   for (const Thread& t : threads_) in_warp += t.state == State::kInWarp, at_signal += t.state == State::kAtSignal, in_group += t.state == State::kInGroup;
@@ -875,11 +900,13 @@ void run_grid(const Grid& grid) {
   std::atomic<uint64_t> next{0};
   check_launch();
   if (grid.kernel->cluster > 1) return run_clusters(grid, pool);
-  pool->run(int(std::min<uint64_t>(uint64_t(worker_threads()), blocks)), [&] {
+  workers_running = int(std::min<uint64_t>(uint64_t(worker_threads()), blocks));
+  pool->run(workers_running, [&] {
     for (uint64_t i; !faulted() && (i = next++) < blocks;) {
       const uint64_t b = order.empty() ? i : order[i];
       runner().run(grid, {unsigned(b % grid.grid.x), unsigned(b / grid.grid.x % grid.grid.y), unsigned(b / grid.grid.x / grid.grid.y)}, nullptr);
     }
+    --workers_running;
   });
 }
 
@@ -962,6 +989,19 @@ void softdriver_wgmma_wait(int pending) { softdriver::runner().wait_products(siz
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value) {
   softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));
   return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
+
+uint32_t softdriver_atomic_inc(uint32_t* at, uint32_t most) {
+  softdriver::check_atomic(at, sizeof *at, __builtin_return_address(0));
+  uint32_t was = __atomic_load_n(at, __ATOMIC_RELAXED);
+  while (!__atomic_compare_exchange_n(at, &was, was >= most ? 0 : was + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return was;
+}
+
+void softdriver_wait_for(const uint32_t* at, uint32_t least) {
+  softdriver::runner().wait_for(at, least);
+  softdriver::check_acquired(at);
 }
 
 void softdriver_fence() {

@@ -8,8 +8,8 @@
 // primitive of their whole warp, or if the first thread, or behind such a primitive one of its warp, has arrived at an mbarrier, and the second
 // has waited for that phase itself. Of two blocks, they are ordered by a ticket: a thread of the
 // first, behind a barrier, passes a fence and adds atomically to a word; later a thread of the
-// second adds to the same word, passes a fence, and then a barrier. (Where several
-// blocks have read before a write, all blocks until then must have taken a ticket; that each
+// second adds to the same word, passes a fence, and then a barrier; or one of the second waits for that word. (Where several
+// other blocks have read before a write, all blocks until the last of them must have taken a ticket; that each
 // of them had read by then is seen of the last one only.) Or, of two blocks of a cluster, they are on both
 // sides of its barrier. Anything else in the same launch is a
 // race, unless both are atomic.
@@ -24,6 +24,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,6 +56,7 @@ struct Cell {
   bool many_lanes = false;   // the reader's warp has several unordered readers
   bool many_warps = false;   // the reader's block has readers in several warps
   bool many_blocks = false;  // several blocks have read
+  uint32_t before = 0;       // the place of the last of them but the reader's
   bool atomic = false;       // the last write was atomic
 };
 
@@ -96,8 +99,10 @@ struct Ticket {
 std::vector<Ticket> tickets;       // of this launch
 uint32_t begun = 0;                // blocks of this launch
 int fenced = -1;                   // the thread of this block that has passed a fence, and added nothing since
-const Ticket* taken = nullptr;     // this block's ticket, once a fence has followed
+std::optional<Ticket> taken;       // this block's ticket, once a fence has followed
 void* word = nullptr;              // the one that this block has added to last
+std::vector<const void*> acquired; // words for which the threads of this block have waited, null where one has not
+std::vector<uint32_t> places;      // of this launch's blocks, by their number: the how manyth each has begun
 
 Who me() {
   const int t = softdriver_thread->number;
@@ -106,12 +111,38 @@ Who me() {
 
 bool same_warp(const Who& a, const Who& b) { return a.thread / 32 == b.thread / 32; }
 
+// seen_by is the word through which a thread of this block sees the tickets of others, or null.
+const void* seen_by(const Who& b) {
+  if (const void* waited = acquired[size_t(b.thread)]) return waited;
+  return taken && (b.thread == taken->thread || b.barriers > taken->barriers) ? taken->word : nullptr;
+}
+
 // by_ticket reports whether a, of an earlier block, happened before b, of this one.
 bool by_ticket(const Who& a, const Who& b) {
-  if (!taken || (b.thread != taken->thread && b.barriers <= taken->barriers)) return false;
-  return std::any_of(tickets.begin(), tickets.end(), [&](const Ticket& t) {
-    return t.block == a.block && t.word == taken->word && (a.thread == t.thread || a.barriers < t.barriers);
-  });
+  const void* through = seen_by(b);
+  return through && std::any_of(tickets.begin(), tickets.end(), [&](const Ticket& t) {
+           return t.block == a.block && t.word == through && (a.thread == t.thread || a.barriers < t.barriers);
+         });
+}
+
+// all_came reports whether b sees the tickets of all blocks up to that at a place.
+bool all_came(uint32_t place, const Who& b) {
+  struct Question {
+    const void* word;
+    size_t tickets;
+    uint32_t launch, place;
+    bool operator==(const Question& q) const { return word == q.word && tickets == q.tickets && launch == q.launch && place == q.place; }
+  };
+  static Question last{};  // which is asked of many words in turn
+  static bool answer = false;
+  const Question now = {seen_by(b), tickets.size(), launch, place};
+  if (!now.word || now == last) return now.word && answer;
+  std::set<uint32_t> came;
+  for (const Ticket& t : tickets) {
+    if (t.word == now.word && places[t.block] <= now.place) came.insert(t.block);
+  }
+  last = now;
+  return answer = came.size() == now.place;
 }
 
 // by_phase reports whether a barrier of their cluster is between the two.
@@ -176,6 +207,7 @@ void read(void* caller, Cell& c, uint8_t bytes, const char* p) {
     c.many_blocks = c.many_warps = c.many_lanes = false;
   } else if (c.reader.thread >= 0 && c.reader.block != i.block) {
     c.many_blocks = true;
+    c.before = places[c.reader.block];
   } else if (c.reader.thread >= 0 && c.reader.barriers == i.barriers && c.reader.thread != i.thread) {
     if (!same_warp(c.reader, i)) c.many_warps = true;
     else if (c.reader.warp_syncs == i.warp_syncs) c.many_lanes = true;
@@ -194,7 +226,7 @@ void check_write(void* caller, const Cell& c, uint8_t bytes, const char* p, bool
     report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after write", p, c.writer);
   }
   const bool same_epoch = c.reader.thread >= 0 && c.reader.block == i.block && c.reader.barriers == i.barriers;
-  const bool unordered_reader = !ordered(c.reader, i) || (c.many_blocks && !by_phase(c.reader, i) && !(taken && tickets.size() == begun)) || (same_epoch && c.many_warps) ||
+  const bool unordered_reader = !ordered(c.reader, i) || (c.many_blocks && !by_phase(c.reader, i) && !all_came(c.reader.block == i.block ? c.before : places[c.reader.block], i)) || (same_epoch && c.many_warps) ||
                                 (same_epoch && c.many_lanes && c.reader.warp_syncs == i.warp_syncs);
   if (!both_atomic && unordered_reader) report(caller, CUDA_ERROR_LAUNCH_FAILED, "race: write after read", p, c.reader);
 }
@@ -257,8 +289,10 @@ void check_launch() {
 
 void check_block(const char* name, uint32_t number, const BlockRanges& r, int of) {
   kernel = name, block = number, ranges = r, barriers = 1, cluster = of, phase = 0;
-  ++begun;
-  fenced = -1, taken = nullptr, word = nullptr;
+  if (places.size() <= number) places.resize(number + 1);
+  places[number] = ++begun;
+  fenced = -1, taken.reset(), word = nullptr;
+  acquired.assign(kMostThreads, nullptr);
   signals.clear(), arrivals.assign(kMostThreads, 0), waited.assign(kMostThreads, {});
   std::fill(warp_syncs, warp_syncs + kWarps, 1);
   shared.begin = r.shared.begin, shared.size = r.shared.size;
@@ -290,8 +324,10 @@ void check_atomic(void* at, size_t size, void* caller) {
 
 void check_fence() {
   fenced = softdriver_thread->number;
-  if (word && tickets.back().thread == fenced) taken = &tickets.back();
+  if (word && tickets.back().thread == fenced) taken = tickets.back();
 }
+
+void check_acquired(const void* at) { acquired[size_t(softdriver_thread->number)] = at; }
 
 // A copy may write at any time from its start to its end.
 void check_copy_start(void* to, size_t size, void* caller) { access(caller, to, size, Access::kLaterWrite); }

@@ -37,6 +37,7 @@ void check_phase_end(const void* signal);
 void check_waited(const void* signal);
 void check_atomic(void* at, size_t size, void* caller);
 void check_fence();
+void check_acquired(const void* at);
 void check_copy_start(void* to, size_t size, void* caller);
 void check_copy_end(void* to, const void* from, size_t size, size_t bytes, void* caller);
 void check_allocated(void* at, size_t size);
@@ -54,6 +55,7 @@ inline void check_phase_end(const void*) {}
 inline void check_waited(const void*) {}
 inline void check_atomic(void*, size_t, void*) {}
 inline void check_fence() {}
+inline void check_acquired(const void*) {}
 inline void check_copy_start(void*, size_t, void*) {}
 inline void check_copy_end(void*, const void*, size_t, size_t, void*) {}
 inline void check_allocated(void*, size_t) {}

@@ -105,6 +105,7 @@ inline float4 __ldcg(const float4* at) { return *at; }
 
 inline void __threadfence() { softdriver_fence(); }
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return softdriver_atomic_add(at, value); }
+inline unsigned atomicInc(unsigned* at, unsigned most) { return softdriver_atomic_inc(at, most); }
 
 // Invoke calls a kernel with arguments that lie in words of 8 bytes.
 template <auto Kernel>

@@ -38,7 +38,11 @@ void softdriver_barrier(const char* file, int line);
 void softdriver_cluster_barrier(const char* file, int line);
 uint32_t softdriver_warp(int operation, uint32_t mask, uint32_t value, int lane);
 uint32_t softdriver_atomic_add(uint32_t* at, uint32_t value);
+uint32_t softdriver_atomic_inc(uint32_t* at, uint32_t most);
 void softdriver_fence();
+
+// softdriver_wait_for returns once the word is at least so much, as other blocks count. They have to have started.
+void softdriver_wait_for(const uint32_t* at, uint32_t least);
 
 // softdriver_together is a primitive of a whole warp: the lane that comes last calls
 // compute with what each lane has brought, and then all go on.

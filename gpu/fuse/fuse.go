@@ -6,13 +6,14 @@
 //	Dense, Likelihood                         a Loss: the output is read by nothing else
 //	Reduce, Combine, Reduce, Update, Tick     an Ending: each block adds up the shares of loss and norm
 //	an Ending, and the Beginning after it     where both follow the same clock
+//	DenseBackward, Update of its parameters   where the update needs the gradient of no other
 //
 // Where products want their factors as bfloat16, it says which operands have to be copied before which
 // operation: those of which no copy was made since an operation has written them. What such a product has made is copied by it,
 // minibatch and corruption by the Beginning, and parameters, for a run that follows in the same launch, by the Ending.
 //
-// Of intermediate results it does without, one is observable: the losses of the rows, where
-// only their sum is asked for. The order of additions changes for that sum, and for the sum of
+// Of intermediate results it does without, two are observable: the losses of the rows, where
+// only their sum is asked for, and the gradient, where it is only for its norm and the update. The order of additions changes for that sum, and for the sum of
 // squares of the gradient where the launches that make the gradient leave it too. All else
 // keeps its bits.
 //
@@ -20,12 +21,18 @@
 // operations.
 package fuse
 
-import "gpudae/device"
+import (
+	"slices"
+
+	"gpudae/device"
+)
 
 // Tape keeps the operations of a program, and how each is issued by itself.
 type Tape struct {
 	// Narrows lists the operands of an operation of which it wants copies in bfloat16; nil: none of any.
 	Narrows func(operation any) []device.View
+	// Apart says that what makes these gradients cannot update their parameters; nil: of none.
+	Apart func(device.DenseBackwardArgs) bool
 
 	operations []any
 	issue      []func()
@@ -98,6 +105,7 @@ type Step struct {
 	Issue    func()
 	Loss     *Loss
 	Backward *device.DenseBackwardArgs // leaves the sums of the squares of DW and DBias too
+	Weights  device.View               // which Backward updates and products read as copies, of which it leaves one; or absent
 }
 
 // Beginning is a minibatch and its corruption.
@@ -123,6 +131,9 @@ type Ending struct {
 	GradSq  device.View // out [1, 1]
 	Update  device.UpdateArgs
 	Tick    device.TickArgs
+	// Applied says that the plan's Backwards update the parameters whose gradient they make, which goes nowhere. What is left
+	// to the end is loss, norm and Tick. The step's numbers are there when it begins.
+	Applied bool
 	Copies  []device.View // of the parameters, matrices of which it leaves a copy where the next run begins in the same launch
 }
 
@@ -133,9 +144,9 @@ func (t *Tape) Plan() *Plan {
 	p.Begin, first = beginning(t.operations)
 	p.End, used = ending(t.operations[first:])
 	middle := t.operations[first : len(t.operations)-used]
-	squared := p.End != nil && onlyByLayers(middle, p.End.Squares)
-	if squared {
-		p.End.Squares = device.View{}
+	squared, gradient := false, device.View{}
+	if p.End != nil && onlyByLayers(middle, p.End.Squares) {
+		squared, gradient, p.End.Squares = true, p.End.Squares, device.View{}
 	}
 	made := copies{results: map[device.View]int{}, narrows: t.Narrows}
 	for _, v := range p.Begin.inputs() {
@@ -162,9 +173,57 @@ func (t *Tape) Plan() *Plan {
 		p.Middle = append(p.Middle, step)
 	}
 	if p.Overlaps() {
+		p.End.Applied = squared && p.applies(middle, gradient, t.Apart)
 		p.keep(middle)
 	}
 	return p
+}
+
+// applies reports whether the plan's Backwards may update the parameters whose gradient they make: the update is that of this gradient, and
+// needs no norm; whether its loss allows it is known before; and nobody looks at a parameter once it has been updated.
+func (p *Plan) applies(operations []any, gradient device.View, apart func(device.DenseBackwardArgs) bool) bool {
+	u := &p.End.Update
+	if u.Clip != 0 || u.Grads != gradient || !u.Loss.IsZero() && !p.losesFirst() {
+		return false
+	}
+	var updated []device.View
+	for _, o := range operations {
+		kept := slices.ContainsFunc([]device.View{u.First, u.Second, u.EMA, u.Rates, u.Spikes}, func(v device.View) bool { return touches(o, v) })
+		if kept || slices.ContainsFunc(updated, func(v device.View) bool { return touches(o, v) }) {
+			return false
+		}
+		b, ok := o.(device.DenseBackwardArgs)
+		if !ok {
+			continue
+		}
+		weights, biases := p.parameters(b.DW), p.parameters(b.DBias)
+		others := b
+		others.W = device.View{} // which is read before it is written
+		if b.Accumulate || apart != nil && apart(b) || touches(others, weights) || touches(b, biases) {
+			return false
+		}
+		updated = append(updated, weights, biases)
+	}
+	return true
+}
+
+// losesFirst reports whether the sums of the losses are there before a Backward runs.
+func (p *Plan) losesFirst() bool {
+	for _, s := range p.Middle {
+		if s.Loss != nil || s.Backward != nil {
+			return s.Loss != nil
+		}
+	}
+	return false
+}
+
+// parameters are those whose gradient goes to a view; absent if that is.
+func (p *Plan) parameters(gradient device.View) device.View {
+	if gradient.IsZero() {
+		return gradient
+	}
+	u := &p.End.Update
+	return device.View{Memory: u.Params.Memory, Offset: u.Params.Offset + gradient.Offset - u.Grads.Offset, Rows: gradient.Rows, Columns: gradient.Columns}
 }
 
 // beginning reads a minibatch and the stages of its corruption from the front, and says how

@@ -110,6 +110,9 @@ func shape(d *tape, p *fuse.Plan) []string {
 	if p.Overlaps() {
 		parts = append(parts, "overlaps")
 	}
+	if p.End != nil && p.End.Applied {
+		parts = append(parts, "updates with the gradient")
+	}
 	return parts
 }
 
@@ -121,9 +124,9 @@ func TestPlans(t *testing.T) {
 		want   []string
 	}{
 		"plain": {model.Config{Corruption: "masking:0.3+gaussian:0.1", Likelihood: "bernoulli"},
-			[]string{"begin with 2 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps"}},
+			[]string{"begin with 2 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps", "updates with the gradient"}},
 		"poisson": {model.Config{Corruption: "none", Likelihood: "poisson", Emphasis: model.Emphasis{Destroyed: 1, Untouched: 0.5}},
-			[]string{"begin with 1 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps"}},
+			[]string{"begin with 1 stages", dense, dense, dense, "loss", back, back, back, back, "end", "overlaps", "updates with the gradient"}},
 		"parameters of one feature in two places": {model.Config{Corruption: "none", Likelihood: "gaussian-learned"},
 			[]string{"begin with 1 stages", dense, dense, dense, dense, "Likelihood", back, back, back, back, "end of losses", "overlaps"}},
 		"weights whose gradient has two parts": {model.Config{Corruption: "none", Likelihood: "gaussian", Tied: true},
@@ -141,6 +144,89 @@ func TestPlans(t *testing.T) {
 				t.Errorf("the plan is\n%q, want\n%q", got, c.want)
 			}
 		})
+	}
+}
+
+// TestUpdatesThatNeedAllOfTheGradient: a step is updated as a whole where its gradient is clipped, where it is known behind the gradient only
+// whether its loss allows it, where parameters or moments are read once they have been updated, and where the next step begins apart.
+func TestUpdatesThatNeedAllOfTheGradient(t *testing.T) {
+	plain := model.Config{Corruption: "masking:0.3", Likelihood: "bernoulli"}
+	all := step(t, plain).Operations()
+	first := slices.IndexFunc(all, func(o any) bool { _, ok := o.(device.DenseBackwardArgs); return ok })
+	last, update := len(all)-5, all[len(all)-2].(device.UpdateArgs) // of the gradients; before the reductions
+	spare := device.View{Memory: all[first].(device.DenseBackwardArgs).DX.Memory, Rows: 1, Columns: 1}
+	read := func(v device.View) device.CombineArgs {
+		v.Columns = 1
+		return device.CombineArgs{Alpha: 1, A: v, Dst: spare}
+	}
+	topWeights := all[first].(device.DenseBackwardArgs).W
+	for name, c := range map[string]struct {
+		change func(i int, o any) []any // what is done in the place of an operation
+		want   bool
+	}{
+		"nothing else": {func(i int, o any) []any { return []any{o} }, true},
+		"clipping": {func(i int, o any) []any {
+			if u, ok := o.(device.UpdateArgs); ok {
+				u.Clip = 1
+				return []any{u}
+			}
+			return []any{o}
+		}, false},
+		"an update by another gradient": {func(i int, o any) []any {
+			if u, ok := o.(device.UpdateArgs); ok {
+				u.Grads = u.Params
+				return []any{u}
+			}
+			return []any{o}
+		}, false},
+		"weights are read before": {func(i int, o any) []any {
+			if i == first {
+				return []any{read(topWeights), o}
+			}
+			return []any{o}
+		}, true},
+		"weights are read behind": {func(i int, o any) []any {
+			if i == first {
+				return []any{o, read(topWeights)}
+			}
+			return []any{o}
+		}, false},
+		"a moment is read": {func(i int, o any) []any {
+			if i == first {
+				return []any{read(update.First), o}
+			}
+			return []any{o}
+		}, false},
+		"a gradient is added to": {func(i int, o any) []any {
+			if b, ok := o.(device.DenseBackwardArgs); ok && i == last-1 {
+				b.Accumulate = true
+				return []any{b}
+			}
+			return []any{o}
+		}, false},
+		"losses that are read": {func(i int, o any) []any {
+			if l, ok := o.(device.LikelihoodArgs); ok {
+				return []any{o, device.CombineArgs{Alpha: 1, A: l.Losses, Dst: device.View{Memory: spare.Memory, Rows: 1, Columns: l.Losses.Len()}}}
+			}
+			return []any{o}
+		}, false},
+		"another clock": {func(i int, o any) []any {
+			if g, ok := o.(device.GatherArgs); ok {
+				g.Clock.Offset++
+				return []any{g}
+			}
+			return []any{o}
+		}, false},
+	} {
+		d := &tape{Device: reference.New()}
+		for i, o := range all {
+			for _, a := range c.change(i, o) {
+				put(d, a)
+			}
+		}
+		if p := d.Plan(); p.End == nil || p.End.Applied != c.want {
+			t.Errorf("%s: the plan is %q", name, shape(d, p))
+		}
 	}
 }
 
@@ -262,13 +348,14 @@ func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 	for name, c := range map[string]struct {
 		config      model.Config
 		extra       []func(*tape, *model.Net)
-		kept, fresh int // weights
+		kept, fresh int  // weights
+		applied     bool // the update, to the gradient as it is made
 	}{
-		"corrupted":      {config: noisy, kept: 4},
-		"clean":          {config: clean, kept: 4},
+		"corrupted":      {config: noisy, kept: 4, applied: true},
+		"clean":          {config: clean, kept: 4, applied: true},
 		"tied":           {config: model.Config{Corruption: "none", Likelihood: "gaussian", Tied: true}, kept: 2},
-		"scaled weights": {noisy, []func(*tape, *model.Net){scale}, 3, 1},
-		"another clock":  {noisy, []func(*tape, *model.Net){otherClock}, 0, 4},
+		"scaled weights": {noisy, []func(*tape, *model.Net){scale}, 3, 1, true},
+		"another clock":  {noisy, []func(*tape, *model.Net){otherClock}, 0, 4, false},
 	} {
 		d := step(t, c.config, c.extra...)
 		d.Narrows = func(operation any) []device.View {
@@ -276,8 +363,18 @@ func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 		}
 		p := d.Plan()
 		var kept, fresh []device.View
+		left := map[device.View]bool{} // by the end or by what updates them
+		for _, v := range p.End.Copies {
+			left[v] = true
+		}
 		for _, s := range p.Middle {
 			kept, fresh = append(kept, s.Kept...), append(fresh, s.Narrow...)
+			if !s.Weights.IsZero() {
+				left[s.Weights] = true
+				if b := s.Backward; b == nil || b.W != s.Weights || !p.End.Applied {
+					t.Errorf("%s: a copy of %v is left by %+v", name, s.Weights, b)
+				}
+			}
 		}
 		input := p.Begin.Gather.X
 		if len(p.Begin.Stages) > 0 {
@@ -286,8 +383,9 @@ func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 		if !slices.Equal(p.Begin.Beside, []device.View{input}) {
 			t.Errorf("%s: the beginning leaves copies of %v, want %v", name, p.Begin.Beside, input)
 		}
-		if len(kept) != c.kept || len(fresh) != c.fresh || !slices.Equal(p.End.Copies, kept) {
-			t.Errorf("%s: the end leaves copies of %v, of which %v are read by the next step, which makes those of %v; want %d and %d", name, p.End.Copies, kept, fresh, c.kept, c.fresh)
+		missing := slices.ContainsFunc(kept, func(v device.View) bool { return !left[v] })
+		if len(kept) != c.kept || len(fresh) != c.fresh || missing || len(left) != len(kept) || p.End.Applied != c.applied {
+			t.Errorf("%s (applied: %t): copies are left of %v, and %v are read by the next step, which makes those of %v; want %d and %d", name, p.End.Applied, left, kept, fresh, c.kept, c.fresh)
 		}
 	}
 }

@@ -76,20 +76,34 @@ func (c *copies) after(operation any) {
 	maps.DeleteFunc(c.results, func(v device.View, _ int) bool { return written(v) })
 }
 
-// keep leaves to the end the copies of those parameters that no operation before it writes: what it makes of them is what
+// keep leaves to what updates them the copies of those parameters that no operation writes: what it makes of them is what
 // the next run reads.
 func (p *Plan) keep(operations []any) {
 	for i := range p.Middle {
 		s := &p.Middle[i]
 		s.Narrow = slices.DeleteFunc(s.Narrow, func(v device.View) bool {
-			kept := within(v, p.End.Update.Params) && !slices.ContainsFunc(operations, func(o any) bool { return writes(o, v) })
-			if kept {
-				s.Kept = append(s.Kept, v)
-				p.End.Copies = append(p.End.Copies, v)
+			if !within(v, p.End.Update.Params) || slices.ContainsFunc(operations, func(o any) bool { return writes(o, v) }) || !p.leave(v) {
+				return false
 			}
-			return kept
+			s.Kept = append(s.Kept, v)
+			return true
 		})
 	}
+}
+
+// leave has a copy of parameters left by the Backward that updates them, or by the end, and says whether one of them does.
+func (p *Plan) leave(v device.View) bool {
+	if !p.End.Applied {
+		p.End.Copies = append(p.End.Copies, v)
+		return true
+	}
+	for i := range p.Middle {
+		if b := p.Middle[i].Backward; b != nil && p.parameters(b.DW) == v {
+			p.Middle[i].Weights = v
+			return true
+		}
+	}
+	return false
 }
 
 // result is what products make that read copies; absent for any other operation.

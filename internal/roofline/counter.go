@@ -18,6 +18,7 @@ type Launch struct {
 	State         int64          // of those, what the optimiser reads and writes
 	Partial       int64          // of those, what blocks that share sums write, and what they read
 	Shares        int            // the most blocks that share a sum
+	Waits         bool           // blocks take their parts in the order in which they start, since some wait for others
 }
 
 // Counter is a device.Device that computes nothing. It knows how package gpu
@@ -98,7 +99,7 @@ func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error
 // Record keeps the launches of body: of a step that follows another, as package gpu
 // plans them.
 func (c *Counter) Record(body func()) (device.Program, error) {
-	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows}
+	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows, Apart: c.apart}
 	body()
 	plan := c.tape.Plan()
 	c.tape = nil

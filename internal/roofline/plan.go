@@ -52,6 +52,12 @@ func (c *Counter) middle(p *fuse.Plan) (shares int) {
 		case step.Backward != nil:
 			l, squares := c.denseBackward(step.Backward)
 			l.Written += 4 * int64(squares)
+			if p.End.Applied {
+				l.apply(step.Backward, &p.End.Update)
+				if !step.Weights.IsZero() {
+					l.Written += copyBytes(step.Weights)
+				}
+			}
 			shares += squares
 			c.put(l)
 		default:
@@ -68,6 +74,16 @@ func (c *Counter) middle(p *fuse.Plan) (shares int) {
 		shares += c.share(v)
 	}
 	return shares
+}
+
+// apply puts the update of the parameters in the place of storing their gradients.
+func (l *Launch) apply(a *device.DenseBackwardArgs, u *device.UpdateArgs) {
+	gradients := bytes(a.DW, a.DBias)
+	state := gradients / 4 * (optimizerState(u) / int64(u.Params.Len()))
+	l.State = 2 * state
+	l.Read += state
+	l.Written += state - gradients
+	l.Waits = !a.DX.IsZero() && !a.DW.IsZero()
 }
 
 // share counts a reduction of a view to sums by block.
@@ -100,15 +116,20 @@ func beginning(l *Launch, b *fuse.Beginning) {
 // ending adds the blocks and the traffic of an update and a tick, with so many sums by block.
 func ending(l *Launch, e *fuse.Ending, shares int) {
 	u, t := &e.Update, &e.Tick
-	state := optimizerState(u)
 	kept := wordBytes(t.Clock) + bytes(t.Values, t.Spikes)
-	l.Rows += kernels.UpdateBlocks(u.Params.Len())
-	l.State = 2*state + bytes(u.Grads)
-	l.Read += state + bytes(u.Grads) + kept + 4*int64(shares)
+	l.Read += kept + 4*int64(shares)
 	if kernels.ShareBlocks(e.Losses.Len()) == 1 {
 		l.Read += bytes(e.Losses)
 	}
-	l.Written += state + kept
+	l.Written += kept
+	if e.Applied {
+		return // without blocks of its own, since a step begins
+	}
+	state := optimizerState(u)
+	l.Rows += kernels.UpdateBlocks(u.Params.Len())
+	l.State = 2*state + bytes(u.Grads)
+	l.Read += state + bytes(u.Grads)
+	l.Written += state
 	for _, v := range e.Copies {
 		l.Written += copyBytes(v)
 	}

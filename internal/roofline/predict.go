@@ -2,6 +2,7 @@ package roofline
 
 import (
 	"fmt"
+	"math"
 
 	"gpudae/kernels"
 )
@@ -9,6 +10,7 @@ import (
 // What is assumed beside the data sheet, until it has been measured.
 const (
 	nodeSeconds    = 1.3e-6  // from one dependent node of a graph to the next
+	partSeconds    = 0.5e-6  // until a block has its part by an addition that it waits for, where blocks wait for others
 	panelSeconds   = 0.09e-6 // in which a block adds 16 terms at least: a barrier, loads and products, which wait for each other
 	ofTensor       = 0.6     // share of a tile's rate (kernels.Tile) which is reached of a tensor core's, through mma.sync
 	copied         = 0.55    // share of a tensor core's rate where factors are copied to bfloat16 before
@@ -32,7 +34,8 @@ func Assumptions() string {
 		fmt.Sprintf("of its tensor cores' %.0f %% of that, %.0f %% of their rate with factors copied to bfloat16, %.0f %% by wgmma but for %.1f µs in which a tile of it leaves the registers, and no more than 16 terms in %.2f µs; ",
 			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*kernels.WGMMA.Leave(GPUs()[0].clock()), 1e6*panelSeconds) +
 		fmt.Sprintf("%.1f µs for blocks of %d×%d to add up the sums of four shares; ", 1e6*kernels.Medium.Meet(4, GPUs()[0].clock()), kernels.Medium.Side(), kernels.Medium.Side()) +
-		"every operand once through memory at its data sheet's rate; a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
+		fmt.Sprintf("%.1f µs for blocks to take their parts where some wait for others; ", 1e6*partSeconds) +
+		"every operand once through memory at its data sheet's rate, the optimiser's after the products of its block where a multiprocessor has one, and of the last round of blocks where it has more, but for what tiles of 32 and 64 read; a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
 		fmt.Sprintf("a score net so too, but for tensor cores at %.0f %% of their rate, %d cycles a barrier of its cluster, and %d bytes a cycle from the second-level cache to a block",
 			100*ofTensor, clusterBarrier, clusterBytes)
 }
@@ -57,7 +60,8 @@ type Cost struct {
 	Filled  float64 `json:"filled"` // share of the multiprocessors that have work meanwhile
 	FLOPs   int64   `json:"flops"`
 	Bytes   int64   `json:"bytes"`
-	Micros  float64 `json:"us"` // the node's start included
+	State   int64   `json:"optimizer_bytes"` // of those, what the optimiser reads and writes
+	Micros  float64 `json:"us"`              // the node's start included
 	Bound   Bound   `json:"bound"`
 	*Occupancy
 }
@@ -159,9 +163,12 @@ func cost(g GPU, table map[string]kernels.Resources, l Launch) Cost {
 		filled = float64(blocks) / float64(waves*g.Multiprocessors)
 	}
 	c := Cost{Kernel: l.Kernel.String(), Rows: l.Rows, Columns: l.Columns, Blocks: blocks, Waves: waves, Filled: filled,
-		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, Occupancy: occupy(g, table, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
+		FLOPs: l.FLOPs, Bytes: l.Read + l.Written, State: l.State, Occupancy: occupy(g, table, l.Kernel.String(), blocks, threads, l.Kernel.Shared())}
 	memory := float64(c.Bytes-l.Partial) / g.Memory
-	busy := max(arithmetic, memory)
+	busy := max(arithmetic+late(g, l, c), memory)
+	if l.Waits {
+		busy += partSeconds
+	}
 	if l.Shares > 1 { // whose sums are still in the second-level cache
 		busy += l.Kernel.Tile().Meet(l.Shares, g.clock())
 	}
@@ -175,6 +182,25 @@ func cost(g GPU, table map[string]kernels.Resources, l Launch) Cost {
 		c.Bound = ByMemory
 	}
 	return c
+}
+
+// late is the time of a launch's bytes of the optimiser that go beside no products. Where a multiprocessor holds one block those of
+// each block follow its products; where it holds several, those of one go beside the products of others, but in the last of
+// the rounds in which multiprocessors are filled, where all blocks come to an end together. Tiles up to 64 have asked for what they read
+// when they begin, so that writing is left.
+func late(g GPU, l Launch, c Cost) float64 {
+	if l.FLOPs == 0 {
+		return 0
+	}
+	rounds := 1.0
+	if c.Occupancy != nil && c.Resident > 1 {
+		rounds = max(1, math.Ceil(c.Full))
+	}
+	state := l.State
+	if _, big := l.Kernel.Engine(); !big && l.Kernel.Tile() <= kernels.Medium {
+		state /= 2
+	}
+	return float64(state) / g.Memory / rounds
 }
 
 // tileOf is how many elements a block of a product makes, and what share it reaches of the rate that the

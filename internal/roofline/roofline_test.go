@@ -9,6 +9,7 @@ import (
 	"gpudae/device"
 	"gpudae/kernels"
 	"gpudae/model"
+	"gpudae/optim"
 )
 
 // step records the gradient of a minibatch on a counter.
@@ -228,4 +229,99 @@ func TestScoreNetIsOneKernel(t *testing.T) {
 			t.Errorf("there are no products of strict")
 		}
 	}
+}
+
+// TestUpdatesFollowProducts: of the optimiser's bytes in a launch of gradients those go beside the products of other blocks that are not
+// of the last round in which multiprocessors are filled, and where a multiprocessor has one block, none; small tiles have read theirs by
+// then. Where blocks wait for others, they take their parts first.
+func TestUpdatesFollowProducts(t *testing.T) {
+	g := GPUs()[0]
+	resident := func(l Launch) int {
+		_, threads := l.Kernel.Launch(l.Rows, 1)
+		return occupy(g, g.resources(), l.Kernel.String(), l.Rows, threads, l.Kernel.Shared()).Resident
+	}
+	of := func(id kernels.ID, blocks int, waits bool) Launch {
+		run := kernels.Run{Blocks: blocks, Terms: 4096}
+		return Launch{Kernel: id, Rows: blocks, Columns: 1, Products: [2]kernels.Run{{}, run}, FLOPs: 1, Read: 4_000_000, Written: 4_000_000, State: 8_000_000, Waits: waits}
+	}
+	medium := kernels.Choice{Class: kernels.Float32, Tile: kernels.Medium}.Kernel(kernels.BackwardNN)
+	together := resident(of(medium, 1, false)) * g.Multiprocessors
+	for name, c := range map[string]struct {
+		launch Launch
+		late   float64 // of the optimiser's bytes
+	}{
+		"one round of small tiles":   {of(medium, together, false), 1.0 / 2},
+		"three of them":              {of(medium, 2*together+1, true), 1.0 / 6},
+		"one block, large tiles":     {of(kernels.Choice{Class: kernels.Float32, Tile: kernels.Large}.Kernel(kernels.BackwardNN), 5*g.Multiprocessors, false), 1},
+		"one block by a warpgroup":   {of(kernels.WGMMA.Kernel(kernels.BackwardNN), 5*g.Multiprocessors, true), 1},
+		"products without an update": {Launch{Kernel: medium, Rows: together, Columns: 1, Products: of(medium, together, false).Products, FLOPs: 1, Read: 8_000_000}, 0},
+	} {
+		arithmetic, _ := productSeconds(g, c.launch)
+		want := nodeSeconds + arithmetic + c.late*8_000_000/g.Memory
+		if c.launch.Waits {
+			want += partSeconds
+		}
+		if got := Predict(g, []Launch{c.launch}).Micros; math.Abs(got-1e6*want) > 1e-6 {
+			t.Errorf("%s: %.3f µs, want %.3f", name, got, 1e6*want)
+		}
+	}
+}
+
+// TestGradientsGoNowhere: a step without clipping moves eight bytes fewer for each parameter than one with it, and counts the optimiser's
+// where the gradient is made.
+func TestGradientsGoNowhere(t *testing.T) {
+	count := func(clip float64) (moved, apart, made int64, parameters int) {
+		dae, err := model.New(config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := NewCounter(GPUs()[0])
+		record(t, c, dae, clip)
+		for _, l := range c.Launches() {
+			moved += l.Read + l.Written - l.Partial
+			if l.FLOPs > 0 {
+				made += l.State
+			} else {
+				apart += l.State
+			}
+		}
+		return moved, apart, made, dae.ParameterCount()
+	}
+	moved, apart, made, n := count(0)
+	clipped, clippedApart, clippedMade, _ := count(1)
+	if parameters := int64(n); clipped-moved != 8*parameters || apart != 0 || made != 24*parameters || clippedApart != 28*parameters || clippedMade != 0 {
+		t.Errorf("of %d parameters %d bytes are moved, and %d with clipping; the optimiser's are %d and %d with the gradients, %d and %d apart",
+			n, moved, clipped, made, clippedMade, apart, clippedApart)
+	}
+}
+
+// record records a step of a model with Adam on a counter.
+func record(t *testing.T, c *Counter, dae *model.DAE, clip float64) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const batch = 32
+	net, err := model.Bind(c, dae, model.Binding{Examples: batch, Training: true})
+	must(err)
+	data, err := c.Load(t.Context(), device.Table{Rows: 1000, Columns: dae.Config().Features, Float32: []float32{}})
+	must(err)
+	rule, err := optim.ParseRule("adam")
+	must(err)
+	state, err := optim.NewState(c, rule, dae.ParameterCount(), 0)
+	must(err)
+	words, err := c.Alloc(device.Word, device.ClockWords)
+	must(err)
+	rates, err := c.Alloc(device.Float, 1)
+	must(err)
+	clock := device.WordsOf(words, 0, device.ClockWords)
+	_, err = c.Record(func() {
+		net.Gradient(model.Source{Data: data, Part: device.Rows{Hi: 1000}, Shuffle: true, Clock: clock}, batch)
+		state.Apply(c, optim.Step{Params: net.Params, Grads: net.Grads, GradSq: net.GradSq(), Loss: net.MeanLoss(), Rates: device.MatrixOf(rates, 0, 1, 1), Clock: clock, Clip: clip})
+		c.Tick(device.TickArgs{Clock: clock, Rows: batch})
+	})
+	must(err)
 }

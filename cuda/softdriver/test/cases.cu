@@ -453,3 +453,45 @@ extern "C" __global__ void __launch_bounds__(256) registers_kept(float* x, int64
   }
   x[threadIdx.x] = 1;
 }
+
+// The first half of the blocks read x, and then count themselves; the others write to it once all of those have. Which they are
+// follows from the order in which they start.
+__device__ inline unsigned half_that_reads(unsigned* counts) {
+  __shared__ unsigned place;
+  if (threadIdx.x == 0) place = atomicInc(&counts[0], gridDim.x - 1);
+  __syncthreads();
+  return place;
+}
+
+__device__ inline void read_and_count(const float* x, float* sums, unsigned place, unsigned* counts) {
+  sums[place * 64 + threadIdx.x] = x[threadIdx.x];
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    atomicInc(&counts[1], gridDim.x - 1);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(64) writers_wait_for_readers(float* x, float* sums, unsigned* counts) {
+  const unsigned place = half_that_reads(counts), readers = gridDim.x / 2;
+  if (place < readers) return read_and_count(x, sums, place, counts);
+  if (threadIdx.x % (gridDim.x - readers) == place - readers) {
+    softdriver_wait_for(&counts[1], readers);
+    x[threadIdx.x] = -1;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) atomicInc(&counts[1], gridDim.x - 1);
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_writers_do_not_wait(float* x, float* sums, unsigned* counts) {
+  const unsigned place = half_that_reads(counts), readers = gridDim.x / 2;
+  if (place < readers) return read_and_count(x, sums, place, counts);
+  if (threadIdx.x % (gridDim.x - readers) == place - readers) x[threadIdx.x] = -1;
+}
+
+extern "C" __global__ void __launch_bounds__(64) bug_waits_for_later_blocks(float*, float*, unsigned* counts) {
+  const unsigned place = half_that_reads(counts), readers = gridDim.x / 2;
+  if (place < readers) softdriver_wait_for(&counts[1], gridDim.x - readers);
+  __syncthreads();
+  if (place >= readers && threadIdx.x == 0) atomicInc(&counts[1], gridDim.x);
+}

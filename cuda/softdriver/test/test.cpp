@@ -150,6 +150,29 @@ void tickets_order_blocks() {
   for (int i = 0; i < 64; ++i) CHECK(got[size_t(i)] == 8 * (8 * was[size_t(i)] + 28) + 28);
 }
 
+CUdeviceptr two_counts() {
+  const CUdeviceptr counts = allocate(2);
+  OK(cuMemsetD32Async(counts, 0, 2, stream));
+  return counts;
+}
+
+// Blocks wait for those that have started before them, in plain order and drawn ones.
+void writers_wait() {
+  const CUdeviceptr counts = two_counts();
+  for (int seed = 0; seed < 20; ++seed) {
+    softdriver_set("SOFTDRIVER_SEED", std::to_string(seed).c_str());
+    const CUdeviceptr x = upload(ramp(64)), sums = allocate(4 * 64);
+    OK(launch("writers_wait_for_readers", 8, 64, {x, sums, counts}));
+    OK(finish());
+    const std::vector<float> was = ramp(64), got = download(sums, 4 * 64);
+    for (int i = 0; i < 4 * 64; ++i) CHECK(got[size_t(i)] == was[size_t(i % 64)]);
+    for (const float v : download(x, 64)) CHECK(v == -1);
+    unsigned left[2];
+    OK(cuMemcpyDtoH(left, counts, 8));
+    CHECK(left[0] == 0 && left[1] == 0);
+  }
+}
+
 // Two clusters of four blocks, in plain order and drawn ones.
 void clusters_wait_for_each_other() {
   constexpr int kRounds = 6;
@@ -787,6 +810,15 @@ void ticket_without_fence() {
   OK(launch("bug_ticket_without_fence", 8, 64, {upload(ramp(64)), allocate(8 * 64), ticket}));
   expect_fault(finish());
 }
+void writers_do_not_wait() {
+  OK(launch("bug_writers_do_not_wait", 8, 64, {upload(ramp(64)), allocate(4 * 64), two_counts()}));
+  expect_fault(finish());
+}
+void a_wait_for_later_blocks() {
+  softdriver_set("SOFTDRIVER_THREADS", "2");
+  OK(launch("bug_waits_for_later_blocks", 8, 64, {allocate(1), allocate(1), two_counts()}));
+  expect_fault(finish());
+}
 void copies_not_waited_for() {
   const CUdeviceptr out = allocate(1024);
   OK(launch("bug_waits_for_too_little", 1, 64, {upload(ramp(1024)), out, 4, 256}));
@@ -1171,6 +1203,7 @@ const Case cases[] = {
     SILENT(votes_count_lanes),
     SILENT(atomics_count),
     SILENT(tickets_order_blocks),
+    SILENT(writers_wait),
     SILENT(fragments_lie_as_documented),
     SILENT(products_err_as_their_operands_do),
     SILENT(sums_are_cut_off),
@@ -1223,6 +1256,8 @@ const Case cases[] = {
     {"block_leaves_cluster", block_leaves_cluster, "divergent barrier of cluster 0", "divergent barrier of cluster 0", "divergent barrier of cluster 0"},
     {"barrier_without_cluster", barrier_without_cluster, "in a kernel without clusters", "in a kernel without clusters", "in a kernel without clusters"},
     {"ticket_without_fence", ticket_without_fence, nullptr, nullptr, "race: "},
+    {"writers_do_not_wait", writers_do_not_wait, nullptr, nullptr, "race: write after read"},
+    ANY("a_wait_for_later_blocks", a_wait_for_later_blocks, "by blocks that have not started"),
     {"memory_never_written_is_read", memory_never_written_is_read, "NaN in the result", "NaN in the result", "cases.cu:119: read of uninitialised memory"},
     {"shift_too_far", shift_too_far, nullptr, "shift exponent", nullptr},
     {"wide_access_off_its_alignment", wide_access_off_its_alignment, nullptr, "misaligned address", nullptr},

@@ -3,6 +3,8 @@
 package gpu
 
 import (
+	"slices"
+
 	"gpudae/device"
 	"gpudae/kernels"
 )
@@ -127,25 +129,49 @@ func (d *Device) denseBackward(a *device.DenseBackwardArgs, squares, rule uint64
 	}
 	words := append(make([]uint64, 0, 20),
 		integer(b.Rows), integer(b.In), integer(b.Out), address(a.DA), address(a.W), uint64(a.InAct), address(source), address(a.DX),
-		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), squares)
-	switch big := d.isBig(b.Rows, b.In, b.Out); {
-	case !big:
-		words = append(words, rule)
-	case d.engine.Updates():
-		words = append(d.copiesOf(a, append(words, rule)), d.memoryOf(weights))
-	default:
-		words = d.copiesOf(a, words)
+		address(a.X), flag(a.Accumulate), address(a.DW), address(a.DBias), squares, rule)
+	if d.isBig(b.Rows, b.In, b.Out) {
+		words = append(d.copiesOf(a, words), d.memoryOf(weights))
 	}
 	kernel := d.backwardKernel(b)
+	if d.splits(b, rule != 0) {
+		d.split(b, words)
+		return kernel.tiles
+	}
 	d.launch(kernel.id, kernel.rows, kernel.columns, d.meeting(kernel, words)...)
 	return kernel.tiles
 }
 
-// apart reports whether what makes gradients cannot update their parameters: cuBLASLt, and an engine.
-func (d *Device) apart(a device.DenseBackwardArgs) bool {
-	b := backward(&a)
-	return d.gemm != GemmOwn || d.isBig(b.Rows, b.In, b.Out) && !d.engine.Updates()
+// splits reports whether dX and the rest have a launch each: where blocks stay, those that update weights do not wait for those that
+// read them.
+func (d *Device) splits(b kernels.Backward, updates bool) bool {
+	return updates && d.isBig(b.Rows, b.In, b.Out) && d.engine.Splits(b)
 }
+
+// split launches dX, and then the rest.
+func (d *Device) split(b kernels.Backward, words []uint64) {
+	input, rest := b.Split()
+	first := slices.Clone(words)
+	for _, place := range []int{wordDW, wordDBias, wordSquares, wordRule, wordCopyW} {
+		first[place] = 0
+	}
+	kernel := d.backwardKernel(input)
+	d.launch(kernel.id, kernel.rows, kernel.columns, first...)
+	words[wordDX], words[wordCopyDX] = 0, 0
+	kernel = d.backwardKernel(rest)
+	d.launch(kernel.id, kernel.rows, kernel.columns, words...)
+}
+
+// The places of what a launch of big gradients makes among its words.
+const (
+	wordDX      = 7
+	wordDW      = 10
+	wordDBias   = 11
+	wordSquares = 12
+	wordRule    = 13
+	wordCopyDX  = 15
+	wordCopyW   = 16
+)
 
 // backwardKernel is that of a layer's gradients.
 func (d *Device) backwardKernel(b kernels.Backward) productKernel {

@@ -105,7 +105,7 @@ func updating(p *fuse.Plan) string {
 
 // notes calls body and returns what it has asked for.
 func (d *Device) notes(body func()) *fuse.Tape {
-	tape := &fuse.Tape{Narrows: d.narrows, Apart: d.apart}
+	tape := &fuse.Tape{Narrows: d.narrows, Apart: d.gemm != GemmOwn}
 	d.recording = &recording{tape: tape}
 	defer func() { d.recording = nil }()
 	body()

@@ -82,3 +82,49 @@ func sgd(rate float32, gradient, params cuda.Address) []float32 {
 	step[0], step[7] = rate, 1 // StepOfRule: the rate is its first number; of the gradient all is taken
 	return append(words, step...)
 }
+
+// TestBigGradientsAreApplied: so too by blocks that stay, which make dX in a launch before, and leave a copy of the updated weights.
+func TestBigGradientsAreApplied(t *testing.T) {
+	const rows, in, out, rate, e = 70, 270, 301, 0.5, kernels.WGMMA
+	m := open(t)
+	m.multiprocessors = 2 // so that blocks have several tiles, and several parts of a bias
+	random := rand.New(rand.NewPCG(3, 5))
+	params := noise(random, in*out+out)
+	da, x := m.upload(noise(random, rows*out), 0), m.upload(noise(random, rows*in), 1)
+	copyDA, copyX := m.factor(e, da, rows, out), m.factor(e, x, rows, in)
+	for _, transposed := range []bool{false, true} {
+		b := kernels.Backward{Rows: rows, In: in, Out: out, Transposed: transposed, DX: true, DW: true, DBias: true}
+		wr, wc := b.Weights()
+		_, dws, dbs := e.Parts(b)
+		run := func(ruled bool) (dx, gradient, squares, left []float32) {
+			atDX, atSquares := m.upload(make([]float32, rows*in), 0), m.upload(make([]float32, dws+dbs), 0)
+			atGradient, atParams := m.upload(make([]float32, len(params)), 1), m.upload(params, 1)
+			updated := m.upload(make([]float32, wr*kernels.NarrowStride(wc)/2), 0)
+			copyW := m.factor(e, atParams, wr, wc)
+			launch := func(b kernels.Backward, dx, dw, dbias, squares, rule, updated cuda.Address) {
+				m.launchBig(e.Kernel(b.Product()), e.BackwardBlocks(b, m.multiprocessors), rows, in, out, uint64(da), copyW, 0, 0, uint64(dx), copyX, 0,
+					uint64(dw), uint64(dbias), uint64(squares), uint64(rule), copyDA, 0, uint64(updated))
+			}
+			dbias := atGradient + 4*in*out
+			if ruled {
+				input, rest := b.Split()
+				launch(input, atDX, 0, 0, 0, 0, 0)
+				launch(rest, 0, atGradient, dbias, atSquares, m.upload(sgd(rate, atGradient, atParams), 0), updated)
+				m.checkCopy(updated, m.download(atParams, in*out), wr, wc)
+			} else {
+				launch(b, atDX, atGradient, dbias, atSquares, 0, 0)
+			}
+			return m.download(atDX, rows*in), m.download(atGradient, len(params)), m.download(atSquares, dws+dbs), m.download(atParams, len(params))
+		}
+		dx, gradient, squares, _ := run(false)
+		gotDX, stored, gotSquares, got := run(true)
+		if !slices.Equal(gotDX, dx) || !slices.Equal(gotSquares, squares) || !slices.Equal(stored, make([]float32, len(params))) {
+			t.Errorf("%+v: other gradients of the input or sums of squares, or a gradient is stored", b)
+		}
+		for i, g := range gradient {
+			if want := params[i] - rate*g; got[i] != want {
+				t.Fatalf("%+v: parameter %d is %g, want %g", b, i, got[i], want)
+			}
+		}
+	}
+}

@@ -1,7 +1,7 @@
 // Dense and DenseBackward with operands of bfloat16 in memory, by wgmma and TMA of compute capability 9.0: see dense.cu and
 // dense_backward.cu for what is computed, hopper.cuh for how. x and w, and of the gradients copy, which is that
 // of da, are tensor maps of copies, in device memory. Copies of y and dx are left beside them where copy, and of the gradients
-// copy_dx, is there. In code for other architectures the kernels trap.
+// copy_dx, is there, and with a rule one of the updated weights at copy_w, to which the map of w leads. In code for other architectures the kernels trap.
 //
 // Geometry: Pairs384, clusters of two blocks, each of which takes a pair of tiles after the other of Y, or of dX and of dW; runs of 128 columns
 // of db are shared out among the blocks. Dynamic shared memory: the panels. Launched by Device.Dense and Device.DenseBackward for big products.
@@ -38,23 +38,23 @@ extern "C" __global__ void GPUDAE_CLUSTER(2) __launch_bounds__(384, 1) dense_nn_
 }
 
 extern "C" __global__ void GPUDAE_CLUSTER(2) __launch_bounds__(384, 1) dense_backward_nn_hopper(
-    int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* __restrict__ w, int64_t act,
+    int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const void* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
-    float* __restrict__ dbias, float* __restrict__ squares, const void* __restrict__ copy, void* __restrict__ copy_dx) {
+    float* __restrict__ dbias, float* __restrict__ squares, void* rule, const void* __restrict__ copy, void* __restrict__ copy_dx, void* copy_w) {
 #ifdef GPUDAE_NO_HOPPER
   __trap();
 #else
-  hopper_backward<false>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares}, {copy, w, x, copy_dx}, hopper_panels);
+  hopper_backward<false>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, hopper_panels);
 #endif
 }
 
 extern "C" __global__ void GPUDAE_CLUSTER(2) __launch_bounds__(384, 1) dense_backward_nt_hopper(
-    int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* __restrict__ w, int64_t act,
+    int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const void* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
-    float* __restrict__ dbias, float* __restrict__ squares, const void* __restrict__ copy, void* __restrict__ copy_dx) {
+    float* __restrict__ dbias, float* __restrict__ squares, void* rule, const void* __restrict__ copy, void* __restrict__ copy_dx, void* copy_w) {
 #ifdef GPUDAE_NO_HOPPER
   __trap();
 #else
-  hopper_backward<true>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares}, {copy, w, x, copy_dx}, hopper_panels);
+  hopper_backward<true>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, hopper_panels);
 #endif
 }

@@ -323,7 +323,7 @@ struct Hopper {
   __device__ static bool brings() { return threadIdx.x == kWarps * kWarp; }
 
   // Registers of the threads of a warpgroup: at the start all have the same.
-  static constexpr int kMultiplying = 216, kOthers = 72;
+  static constexpr int kMultiplying = 208, kOthers = 88;
 
   // show makes the maps of a product visible to the accelerator.
   __device__ static void show(const Product& p) {
@@ -478,7 +478,7 @@ struct Hopper {
 
   // bias_gradient makes every so many of the parts of db, of kBiasColumns each: see bias_gradient of dense_backward.cuh, which adds in
   // the same order. A warp has every third of the lanes of rows.
-  __device__ static void bias_gradient(const Backward& g, Shared& shared, uint32_t squares_before) {
+  __device__ static void bias_gradient(const Backward& g, Shared& shared, uint32_t squares_before, const Applying* rule) {
     const int helper = int(threadIdx.x) / kWarp - kFirstColumnWarp, lane = int(threadIdx.x) % kWarp;
     uint32_t turn = 0;
     for (int64_t part = blockIdx.x; part * kBiasColumns < g.out; part += gridDim.x, ++turn) {
@@ -505,7 +505,7 @@ struct Hopper {
       if (lane == 0) signal_arrive(&shared.columns_there);
       if (helper != 0) continue;
       signal_wait(&shared.columns_there, turn % 2);
-      const float squares = warp_sum(add_lanes(g, shared, column, lane));
+      const float squares = warp_sum(add_lanes(g, shared, column, lane, rule));
       if (lane == 0 && g.squares) g.squares[squares_before + part] = squares;
       __syncwarp();
       if (lane == 0) signal_arrive(&shared.columns_taken);
@@ -513,16 +513,19 @@ struct Hopper {
   }
 
   // add_lanes stores a lane's four columns, and returns their squares.
-  __device__ static float add_lanes(const Backward& g, const Shared& shared, int64_t column, int lane) {
+  __device__ static float add_lanes(const Backward& g, const Shared& shared, int64_t column, int lane, const Applying* rule) {
     float squares = 0;
     Quad sum = {};
     for (int i = 0; i < kRowLanes; ++i) {
 #pragma unroll
       for (int l = 0; l < 4; ++l) sum.at[l] += shared.columns[i][4 * lane + l];
     }
-    if (column < g.out) store_quad(g.dbias + column, g.out - column, sum);
 #pragma unroll
-    for (int l = 0; l < 4; ++l) squares += column + l < g.out ? sum.at[l] * sum.at[l] : 0.0f;
+    for (int l = 0; l < 4; ++l) {
+      if (column + l >= g.out) break;
+      store_bias(g, column + l, sum.at[l], rule);
+      squares += sum.at[l] * sum.at[l];
+    }
     return squares;
   }
 };
@@ -552,16 +555,19 @@ __device__ inline void hopper_dense(int64_t m, int64_t n, int64_t k, const void*
 }
 
 // hopper_backward makes the block's parts: see dense_backward. The pairs of tiles of dX come before those of dW. Pairs are dealt out, not
-// drawn: a block must not wait for the tiles of another cluster, which may not have started. What has to come after all of dX needs a launch of its
-// own.
+// drawn: a block must not wait for the tiles of another cluster, which may not have started. So with a rule there is dX or dW, and a launch
+// for each.
 template <bool Transposed>
 __device__ inline void hopper_backward(const Backward& g, const Copies& copies, void* memory) {
   constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;
   __shared__ Hopper::Shared shared;
+  __shared__ Applying applying;
+  const Applying* const rule = g.rule ? &applying : nullptr;
   const Hopper::Product dx = {g.rows, g.in, g.out, copies.da, copies.w};
   const Hopper::Product dw = {Transposed ? g.in : g.out, Transposed ? g.out : g.in, g.rows, Transposed ? copies.x : copies.da, Transposed ? copies.da : copies.x};
   const uint32_t of_dx = g.dx ? dx.pairs() : 0, all = of_dx + (g.dw ? dw.pairs() : 0);
   const uint32_t tiles_dw = g.dw ? dw.tiles_m() * dw.tiles_n() : 0;
+  if (rule) applying.begin(static_cast<RuleInMemory*>(g.rule), 0, tiles_dw);
   Hopper::Ring ring = Hopper::begin(shared, memory);
   if (Hopper::multiplies()) {
     keep_registers<Hopper::kMultiplying, true>();
@@ -571,8 +577,9 @@ __device__ inline void hopper_backward(const Backward& g, const Copies& copies, 
     }
     for (; pair < all; pair += Hopper::clusters(), ++turn) {
       float squares = 0;
+      bool waited = true;  // for nobody
       const Hopper::Place place(dw, pair - of_dx);
-      Hopper::multiply<kAcrossK, kAcrossK>(ring, dw, place, WeightGradient{dw.n, g.accumulate, g.dw, &squares});
+      Hopper::multiply<kAcrossK, kAcrossK>(ring, dw, place, WeightGradient{dw.n, g.accumulate, g.dw, &squares, rule, &waited, beside(copies.updated, dw.n)});
       if (g.squares) Hopper::add_up(shared, turn, squares, place.m < dw.m ? g.squares + place.number : nullptr);
     }
   } else {
@@ -584,7 +591,7 @@ __device__ inline void hopper_backward(const Backward& g, const Copies& copies, 
       for (; pair < of_dx; pair += Hopper::clusters()) Hopper::bring<kAlongK, kOrderW>(ring, dx, pair);
       for (; pair < all; pair += Hopper::clusters()) Hopper::bring<kAcrossK, kAcrossK>(ring, dw, pair - of_dx);
     } else if (g.dbias && Hopper::sums_columns()) {
-      Hopper::bias_gradient(g, shared, tiles_dw);
+      Hopper::bias_gradient(g, shared, tiles_dw, rule);
     }
   }
   Hopper::end();

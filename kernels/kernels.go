@@ -142,8 +142,7 @@ const (
 	product = "int m, int n, int k, "
 	dense   = product + "pointer x, pointer w, pointer bias, int act, pointer pre, pointer y, int likelihood, pointer target, pointer mask, " +
 		"float destroyed, float untouched, pointer weights, float scale, float sigma, pointer losses"
-	backward   = "int rows, int in, int out, pointer da, pointer w, int act, pointer source, pointer dx, pointer x, int accumulate, pointer dw, pointer dbias, pointer squares"
-	ruled      = ", pointer rule"
+	backward   = "int rows, int in, int out, pointer da, pointer w, int act, pointer source, pointer dx, pointer x, int accumulate, pointer dw, pointer dbias, pointer squares, pointer rule"
 	gather     = part + ", int shuffle, uint seed, int replicates, pointer clock, pointer x, pointer index"
 	likelihood = "int rows, int columns, pointer params, pointer target, pointer mask, float destroyed, float untouched, pointer weights, pointer losses, " +
 		"pointer by_column, pointer d_params, float scale, "
@@ -182,12 +181,12 @@ var manifest = [firstTensor]row{
 	DenseNN32:                   {"dense_nn_32", "dense.cu", Tiles32, dense},
 	DenseNN64:                   {"dense_nn_64", "dense.cu", Tiles64, dense},
 	DenseNN128:                  {"dense_nn_128", "dense.cu", Tiles128, dense},
-	DenseBackwardNN32:           {"dense_backward_nn_32", "dense_backward.cu", Parts32, backward + ruled},
-	DenseBackwardNN64:           {"dense_backward_nn_64", "dense_backward.cu", Parts64, backward + ruled},
-	DenseBackwardNN128:          {"dense_backward_nn_128", "dense_backward.cu", Parts128, backward + ruled},
-	DenseBackwardNT32:           {"dense_backward_nt_32", "dense_backward.cu", Parts32, backward + ruled},
-	DenseBackwardNT64:           {"dense_backward_nt_64", "dense_backward.cu", Parts64, backward + ruled},
-	DenseBackwardNT128:          {"dense_backward_nt_128", "dense_backward.cu", Parts128, backward + ruled},
+	DenseBackwardNN32:           {"dense_backward_nn_32", "dense_backward.cu", Parts32, backward},
+	DenseBackwardNN64:           {"dense_backward_nn_64", "dense_backward.cu", Parts64, backward},
+	DenseBackwardNN128:          {"dense_backward_nn_128", "dense_backward.cu", Parts128, backward},
+	DenseBackwardNT32:           {"dense_backward_nt_32", "dense_backward.cu", Parts32, backward},
+	DenseBackwardNT64:           {"dense_backward_nt_64", "dense_backward.cu", Parts64, backward},
+	DenseBackwardNT128:          {"dense_backward_nt_128", "dense_backward.cu", Parts128, backward},
 	Dropout:                     {"dropout", "dropout.cu", RowQuads, "int rows, int columns, pointer x, pointer y, uint rate, float keep, uint layer, uint seed, int replicates, pointer index, pointer clock"},
 	Embed:                       {"embed", "embed.cu", Rows, "int rows, int columns, int width, pointer words, pointer x, pointer params, pointer y"},
 	EmbedBackward:               {"embed_backward", "embed.cu", Elements, "int codes, int rows, int columns, int width, pointer words, pointer x, pointer d_y, pointer grads"},
@@ -237,12 +236,12 @@ var manifest = [firstTensor]row{
 
 	DenseNTNarrow:         {"dense_nt_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},
 	DenseNNNarrow:         {"dense_nn_narrow", "dense_narrow.cu", Parts128, dense + ", pointer copy"},
-	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ruled + ", pointer copy, pointer copy_dx, pointer copy_w"},
-	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ruled + ", pointer copy, pointer copy_dx, pointer copy_w"},
+	DenseBackwardNNNarrow: {"dense_backward_nn_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx, pointer copy_w"},
+	DenseBackwardNTNarrow: {"dense_backward_nt_narrow", "dense_narrow.cu", Parts128, backward + ", pointer copy, pointer copy_dx, pointer copy_w"},
 	DenseNTHopper:         {"dense_nt_hopper", "dense_hopper.cu", Pairs384, dense + ", pointer copy"},
 	DenseNNHopper:         {"dense_nn_hopper", "dense_hopper.cu", Pairs384, dense + ", pointer copy"},
-	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx"},
-	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx"},
+	DenseBackwardNNHopper: {"dense_backward_nn_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx, pointer copy_w"},
+	DenseBackwardNTHopper: {"dense_backward_nt_hopper", "dense_hopper.cu", Pairs384, backward + ", pointer copy, pointer copy_dx, pointer copy_w"},
 }
 
 func (id ID) row() row {

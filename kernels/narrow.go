@@ -53,10 +53,6 @@ func (id ID) Engine() (Engine, bool) {
 	return Engine((id - DenseNTNarrow) / 4), true
 }
 
-// Updates reports whether kernels of gradients take a rule (RuleWords). Blocks of WGMMA stay, and take one tile after the other: to wait for
-// those that read the weights they would have to be sure that all run.
-func (e Engine) Updates() bool { return e == MMA }
-
 // Tile is the shape of a block's work.
 func (e Engine) Tile() (m, n int) {
 	if e == WGMMA {
@@ -154,6 +150,16 @@ func (e Engine) Leave(clock float64) float64 {
 	}
 	m, n := e.Tile()
 	return float64((4+2+4)*m*n) / (meetBytes * clock)
+}
+
+// Splits reports whether a launch that updates weights as it makes their gradients has to follow one of DX alone.
+func (e Engine) Splits(b Backward) bool { return e == WGMMA && b.DX && b.DW }
+
+// Split is DX alone, and what else there is.
+func (b Backward) Split() (input, rest Backward) {
+	input, rest = b, b
+	input.DW, input.DBias, rest.DX = false, false, false
+	return input, rest
 }
 
 // stay is the number of blocks that stay for so many pairs.

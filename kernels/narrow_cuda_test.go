@@ -116,19 +116,14 @@ func (m *machine) multiplyBig(e kernels.Engine, p product, s [3]int, a, b cuda.A
 	at := bigPlaces[p.name]
 	words[at[0]], words[at[1]] = m.factor(e, a, ar, ac), m.factor(e, b, br, bc)
 	if p.of >= kernels.BackwardNN {
-		words = bigBackward(e, words[:13], words[13], 0)
+		words = bigBackward(words[:13], words[13], 0)
 	}
 	m.launchBig(e.Kernel(p.of), e.Blocks(rows, columns, m.multiprocessors), words...)
 	return m.download(out, rows*columns)
 }
 
 // bigBackward appends to the words that all launches of gradients take those of copies, and none for a rule.
-func bigBackward(e kernels.Engine, words []uint64, da, dx uint64) []uint64 {
-	if e == kernels.WGMMA {
-		return append(words, da, dx)
-	}
-	return append(words, 0, da, dx, 0)
-}
+func bigBackward(words []uint64, da, dx uint64) []uint64 { return append(words, 0, da, dx, 0) }
 
 // bigShapes are odd, of more panels than there are stages, and of more tiles than blocks that stay, with an odd number of rows of them.
 var bigShapes = [][3]int{{1, 1, 1}, {1, 130, 3}, {131, 1, 17}, {128, 256, 64}, {129, 259, 67}, {70, 270, 333}, {5, 7, 0}, {300, 530, 70}, {513, 257, 129}}
@@ -262,7 +257,7 @@ func TestBigLayers(t *testing.T) {
 			gotDX, gotDW, gotDB, squares := run(dxs, dws, dbs, func(words []uint64) {
 				wr, wc := b.Weights()
 				words[4], words[8] = m.factor(e, atW, wr, wc), copyX
-				m.launchBig(big, e.BackwardBlocks(b, m.multiprocessors), bigBackward(e, words, m.factor(e, atTarget, rows, out), uint64(beside))...)
+				m.launchBig(big, e.BackwardBlocks(b, m.multiprocessors), bigBackward(words, m.factor(e, atTarget, rows, out), uint64(beside))...)
 			})
 			m.checkCopy(beside, gotDX, rows, in)
 			if !slices.Equal(gotDX, dx) || !slices.Equal(gotDW, dw) || !slices.Equal(gotDB, dbias) {

@@ -51,6 +51,9 @@ func TestEngines(t *testing.T) {
 	if blocks, few := WGMMA.BackwardBlocks(b, 132), WGMMA.BackwardBlocks(b, 7); blocks != 2*(2*3+3*1) || few != 6 {
 		t.Errorf("%d and %d blocks by wgmma", blocks, few)
 	}
+	if input, rest := b.Split(); !WGMMA.Splits(b) || MMA.Splits(b) || WGMMA.Splits(rest) || !input.DX || input.DW || rest.DX || !rest.DW || rest.DBias != b.DBias {
+		t.Errorf("%+v is split to %+v and %+v", b, input, rest)
+	}
 	for capability, want := range map[[2]int]Engine{{8, 0}: MMA, {9, 0}: WGMMA, {9, 1}: MMA, {10, 0}: MMA, {12, 0}: MMA} {
 		if got := EngineOn(capability[0], capability[1]); got != want {
 			t.Errorf("%v multiplies by %s", capability, got)

@@ -31,8 +31,8 @@ import (
 type Tape struct {
 	// Narrows lists the operands of an operation of which it wants copies in bfloat16; nil: none of any.
 	Narrows func(operation any) []device.View
-	// Apart says that what makes these gradients cannot update their parameters; nil: of none.
-	Apart func(device.DenseBackwardArgs) bool
+	// Apart says that what makes gradients updates no parameters.
+	Apart bool
 
 	operations []any
 	issue      []func()
@@ -173,7 +173,7 @@ func (t *Tape) Plan() *Plan {
 		p.Middle = append(p.Middle, step)
 	}
 	if p.Overlaps() {
-		p.End.Applied = squared && p.applies(middle, gradient, t.Apart)
+		p.End.Applied = squared && !t.Apart && p.applies(middle, gradient)
 		p.keep(middle)
 	}
 	return p
@@ -181,7 +181,7 @@ func (t *Tape) Plan() *Plan {
 
 // applies reports whether the plan's Backwards may update the parameters whose gradient they make: the update is that of this gradient, and
 // needs no norm; whether its loss allows it is known before; and nobody looks at a parameter once it has been updated.
-func (p *Plan) applies(operations []any, gradient device.View, apart func(device.DenseBackwardArgs) bool) bool {
+func (p *Plan) applies(operations []any, gradient device.View) bool {
 	u := &p.End.Update
 	if u.Clip != 0 || u.Grads != gradient || !u.Loss.IsZero() && !p.losesFirst() {
 		return false
@@ -199,7 +199,7 @@ func (p *Plan) applies(operations []any, gradient device.View, apart func(device
 		weights, biases := p.parameters(b.DW), p.parameters(b.DBias)
 		others := b
 		others.W = device.View{} // which is read before it is written
-		if b.Accumulate || apart != nil && apart(b) || touches(others, weights) || touches(b, biases) {
+		if b.Accumulate || touches(others, weights) || touches(b, biases) {
 			return false
 		}
 		updated = append(updated, weights, biases)

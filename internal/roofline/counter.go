@@ -99,7 +99,7 @@ func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error
 // Record keeps the launches of body: of a step that follows another, as package gpu
 // plans them.
 func (c *Counter) Record(body func()) (device.Program, error) {
-	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows, Apart: c.apart}
+	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows}
 	body()
 	plan := c.tape.Plan()
 	c.tape = nil

@@ -14,11 +14,6 @@ func (c *Counter) isBig(m, n, k int) bool { return c.big.Takes(c.class, m, n, k)
 // narrows lists the operands of an operation of which it takes copies in bfloat16.
 func (c *Counter) narrows(operation any) []device.View { return fuse.Factors(operation, c.isBig) }
 
-// apart reports whether what makes gradients cannot update their parameters.
-func (c *Counter) apart(a device.DenseBackwardArgs) bool {
-	return c.isBig(a.DA.Rows, a.X.Columns, a.DA.Columns) && !c.engine.Updates()
-}
-
 // factors counts the making of copies for an operation that no plan has seen to, and returns their size.
 func (c *Counter) factors(operands ...device.View) int64 {
 	size := int64(0)

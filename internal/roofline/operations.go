@@ -108,10 +108,15 @@ func (c *Counter) DenseBackward(a device.DenseBackwardArgs) {
 	c.put(l)
 }
 
+// backward is the work that the arguments describe.
+func backward(a *device.DenseBackwardArgs) kernels.Backward {
+	return kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
+		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
+}
+
 // denseBackward also returns the number of sums of squares of gradients of parameters.
 func (c *Counter) denseBackward(a *device.DenseBackwardArgs) (l Launch, squares int) {
-	b := kernels.Backward{Rows: a.DA.Rows, In: a.X.Columns, Out: a.DA.Columns, Transposed: a.Transposed,
-		DX: !a.DX.IsZero(), DW: !a.DW.IsZero(), DBias: !a.DBias.IsZero()}
+	b := backward(a)
 	choice := b.Choose(c.class, c.gpu.Multiprocessors)
 	l = Launch{Kernel: choice.Kernel(b.Product()), Columns: 1, Read: bytes(a.DA), Written: bytes(a.DX, a.DW, a.DBias)}
 	dx, dw, dbias := b.Parts(choice)

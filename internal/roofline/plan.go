@@ -50,16 +50,18 @@ func (c *Counter) middle(p *fuse.Plan) (shares int) {
 			shares += tiles
 			c.put(l)
 		case step.Backward != nil:
-			l, squares := c.denseBackward(step.Backward)
-			l.Written += 4 * int64(squares)
-			if p.End.Applied {
-				l.apply(step.Backward, &p.End.Update)
-				if !step.Weights.IsZero() {
-					l.Written += copyBytes(step.Weights)
+			for _, a := range c.split(step.Backward, p.End.Applied) {
+				l, squares := c.denseBackward(&a)
+				l.Written += 4 * int64(squares)
+				if p.End.Applied {
+					l.apply(&a, &p.End.Update)
+					if !step.Weights.IsZero() && !a.DW.IsZero() {
+						l.Written += copyBytes(step.Weights)
+					}
 				}
+				shares += squares
+				c.put(l)
 			}
-			shares += squares
-			c.put(l)
 		default:
 			step.Issue()
 		}
@@ -74,6 +76,17 @@ func (c *Counter) middle(p *fuse.Plan) (shares int) {
 		shares += c.share(v)
 	}
 	return shares
+}
+
+// split is the launches that make a layer's gradients: two where those that update weights as they make them follow dX.
+func (c *Counter) split(a *device.DenseBackwardArgs, updates bool) []device.DenseBackwardArgs {
+	b := backward(a)
+	if !updates || !c.isBig(b.Rows, b.In, b.Out) || !c.engine.Splits(b) {
+		return []device.DenseBackwardArgs{*a}
+	}
+	input, rest := *a, *a
+	input.DW, input.DBias, rest.DX = device.View{}, device.View{}, device.View{}
+	return []device.DenseBackwardArgs{input, rest}
 }
 
 // apply puts the update of the parameters in the place of storing their gradients.

@@ -37,7 +37,7 @@ func gpuNamed(name string) (roofline.GPU, error) {
 
 // predictSteps prices the steps of workloads on a GPU that need not be here.
 func (p *program) predictSteps(ctx context.Context, g roofline.GPU, class kernels.Class, chosen []workload, asJSON, launches bool) error {
-	results := grid{{"workload", "nodes", "MFLOP", "MB moved", "predicted µs", "samples/s", "floor µs", "bound by"}}
+	results := grid{{"workload", "nodes", "MFLOP", "MB moved", "predicted µs", "cached µs", "samples/s", "floor µs", "bound by"}}
 	details := ""
 	for _, w := range chosen {
 		if w.class == kernels.Float32 { // no class of its own
@@ -62,8 +62,12 @@ func (p *program) predictSteps(ctx context.Context, g roofline.GPU, class kernel
 			details += launchesText(w, step)
 			continue
 		}
+		cached := "-" // does not stay in the cache
+		if step.Cached > 0 {
+			cached = fmt.Sprintf("%.1f", step.Cached)
+		}
 		results.add(w.name, fmt.Sprint(step.Nodes), fmt.Sprintf("%.1f", float64(step.FLOPs)/1e6), fmt.Sprintf("%.1f", float64(step.Bytes)/1e6),
-			fmt.Sprintf("%.1f", step.Micros), fmt.Sprintf("%.0f", perSecond), fmt.Sprintf("%.1f", step.Floor), string(step.Bound))
+			fmt.Sprintf("%.1f", step.Micros), cached, fmt.Sprintf("%.0f", perSecond), fmt.Sprintf("%.1f", step.Floor), string(step.Bound))
 	}
 	if asJSON {
 		return nil
@@ -106,5 +110,7 @@ func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int
 	if w.noise != "" {
 		one = roofline.OneCluster
 	}
-	return one(g, w.class, roofline.Predict(g, counter.Launches()), w.widths(), w.batch), counter.Held(), nil
+	graph := roofline.Predict(g, counter.Launches())
+	graph.Cached = roofline.Cached(g, counter.Launches(), counter.Touched())
+	return one(g, w.class, graph, w.widths(), w.batch), counter.Held(), nil
 }

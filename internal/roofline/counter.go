@@ -32,6 +32,7 @@ type Counter struct {
 	beside  device.View // of which the next operation leaves a copy
 	held    int64       // bytes of memory
 	program []Launch
+	touched int64
 	tape    *fuse.Tape // while operations are being recorded
 }
 
@@ -46,6 +47,9 @@ func NewCounterOf(g GPU, class kernels.Class, big kernels.Big) *Counter {
 
 // Launches returns those of the last recorded program, in order.
 func (c *Counter) Launches() []Launch { return c.program }
+
+// Touched is the number of bytes that the last recorded program reads or writes, each once.
+func (c *Counter) Touched() int64 { return c.touched }
 
 // Held is the number of bytes that were allocated and loaded.
 func (c *Counter) Held() int64 { return c.held }
@@ -101,9 +105,10 @@ func (c *Counter) Load(_ context.Context, t device.Table) (device.Dataset, error
 func (c *Counter) Record(body func()) (device.Program, error) {
 	c.program, c.tape = nil, &fuse.Tape{Narrows: c.narrows}
 	body()
-	plan := c.tape.Plan()
+	plan, operations := c.tape.Plan(), c.tape.Operations()
 	c.tape = nil
 	c.plan(plan)
+	c.touched = touched(plan, operations) + partialSums(c.program)
 	return func() error { return nil }, nil
 }
 

@@ -35,7 +35,8 @@ func Assumptions() string {
 			100*ofTensor, 100*copied, 100*byWarpgroup, 1e6*kernels.WGMMA.Leave(GPUs()[0].clock()), 1e6*panelSeconds) +
 		fmt.Sprintf("%.1f µs for blocks of %d×%d to add up the sums of four shares; ", 1e6*kernels.Medium.Meet(4, GPUs()[0].clock()), kernels.Medium.Side(), kernels.Medium.Side()) +
 		fmt.Sprintf("%.1f µs for blocks to take their parts where some wait for others; ", 1e6*partSeconds) +
-		"every operand once through memory at its data sheet's rate, the optimiser's after the products of its block where a multiprocessor has one, and of the last round of blocks where it has more, but for what tiles of 32 and 64 read; a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
+		fmt.Sprintf("every operand once through memory at its data sheet's rate, or, in the column cached µs, through the second-level cache at %d times that where all that a step touches fits %.0f %% of it, the optimiser's after the products of its block where a multiprocessor has one, and of the last round of blocks where it has more, but for what tiles of 32 and 64 read; ", cacheRate, 100*cachePart) +
+		"a small net on 9.0 issues an instruction a cycle and waits for nothing; " +
 		fmt.Sprintf("a score net so too, but for tensor cores at %.0f %% of their rate, %d cycles a barrier of its cluster, and %d bytes a cycle from the second-level cache to a block",
 			100*ofTensor, clusterBarrier, clusterBytes)
 }
@@ -73,7 +74,8 @@ type Step struct {
 	FLOPs    int64   `json:"flops"` // of matrix products
 	Bytes    int64   `json:"bytes"` // read and written by all launches, each operand once
 	Micros   float64 `json:"us"`
-	Floor    float64 `json:"floor_us"` // one node, the products at the data sheet's rate of their arithmetic or the parameters' traffic, whichever is more
+	Cached   float64 `json:"cached_us,omitempty"` // if the second-level cache holds what the step before has touched; 0 where it may not: see Cached
+	Floor    float64 `json:"floor_us"`            // one node, the products at the data sheet's rate of their arithmetic or the parameters' traffic, whichever is more
 	Bound    Bound   `json:"bound"`
 	Launches []Cost  `json:"launches"`
 }

@@ -325,3 +325,33 @@ func record(t *testing.T, c *Counter, dae *model.DAE, clip float64) {
 	})
 	must(err)
 }
+
+// TestTouchedOnce: what a step touches is its matrices, each once, its parameters and moments, and no gradient where that goes nowhere.
+func TestTouchedOnce(t *testing.T) {
+	const batch = 32
+	dae, err := model.New(model.Config{Features: 64, Hidden: []int{128}, Corruption: "gaussian:0.1", Likelihood: "gaussian:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := GPUs()[0]
+	for clip, copies := range map[float64]int{0: 3, 1: 4} { // of the parameters: with the moments, and the gradient
+		c := NewCounter(g)
+		record(t, c, dae, clip)
+		least := int64(4 * (copies*dae.ParameterCount() + batch*(64*4+2*128))) // x, x̃, its mask, the output; the code and its gradient
+		data := int64(batch * 64 * 4)
+		if got := c.Touched(); got < least+data || got > least+data+4*batch*64/8 { // with losses, numbers of rows, the clock
+			t.Errorf("clipped at %g a step touches %d bytes, of which %d are matrices", clip, got, least+data)
+		}
+		fits := Cached(g, c.Launches(), int64(cachePart*float64(g.Cache)))
+		if want := Predict(g, c.Launches()).Micros; fits <= 0 || fits > want {
+			t.Errorf("from the cache it takes %.2f µs, from memory %.2f", fits, want)
+		}
+		if over := Cached(g, c.Launches(), int64(cachePart*float64(g.Cache))+1); over != 0 {
+			t.Errorf("what does not fit comes from the cache: %.2f µs", over)
+		}
+	}
+	slow := Launch{Kernel: kernels.Update, Rows: 1, Columns: 1000, Read: 1 << 20, Written: 1 << 20}
+	if got, want := Cached(g, []Launch{slow}, 1<<20), 1e6*(nodeSeconds+float64(2<<20)/(2*g.Memory)); math.Abs(got-want) > 1e-9 {
+		t.Errorf("a launch that waits for the cache takes %.3f µs, want %.3f", got, want)
+	}
+}

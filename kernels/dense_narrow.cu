@@ -16,7 +16,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_nt_narrow(
     int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
     const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
     float* __restrict__ losses, void* __restrict__ copy) {
-  narrow_dense<Narrow128, kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y, beside(copy, n)},
+  narrow_dense<kAlongK>(m, n, k, x, w, {n, bias, int(act), pre, y, beside(copy, n)},
       {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses}, narrow_panels);
 }
 
@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_nn_narrow(
     int64_t act, float* __restrict__ pre, float* __restrict__ y, int64_t likelihood, const float* __restrict__ target,
     const float* __restrict__ mask, Float destroyed, Float untouched, const float* __restrict__ weights, Float scale, Float sigma,
     float* __restrict__ losses, void* __restrict__ copy) {
-  narrow_dense<Narrow128, kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y, beside(copy, n)},
+  narrow_dense<kAcrossK>(m, n, k, x, w, {n, bias, int(act), pre, y, beside(copy, n)},
       {int(likelihood), target, {mask, destroyed.value, untouched.value, weights}, scale.value, sigma.value, losses}, narrow_panels);
 }
 
@@ -33,12 +33,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) dense_backward_nn_narrow(
     int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const void* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
     float* __restrict__ dbias, float* __restrict__ squares, void* rule, const void* __restrict__ copy, void* __restrict__ copy_dx, void* copy_w) {
-  narrow_backward<Narrow128, false>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, narrow_panels);
+  narrow_backward<false>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, narrow_panels);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 2) dense_backward_nt_narrow(
     int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const void* w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const void* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
     float* __restrict__ dbias, float* __restrict__ squares, void* rule, const void* __restrict__ copy, void* __restrict__ copy_dx, void* copy_w) {
-  narrow_backward<Narrow128, true>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, narrow_panels);
+  narrow_backward<true>({rows, in, out, da, nullptr, act, source, dx, nullptr, accumulate, dw, dbias, squares, rule}, {copy, w, x, copy_dx, copy_w}, narrow_panels);
 }

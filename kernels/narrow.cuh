@@ -1,6 +1,6 @@
 // narrow.cuh: big products of dense layers, whose operands kernel narrow has copied to
-// bfloat16. Engine says how they are multiplied: NarrowTensorCores here, Hopper in hopper.cuh. What is
-// computed, and in what class, is that of dense.cuh and dense_backward.cuh with HalfTensorCores.
+// bfloat16, by mma.sync; hopper.cuh has those of compute capability 9.0. What is computed, and in what class, is that of
+// dense.cuh and dense_backward.cuh with HalfTensorCores.
 //
 // A block makes a tile. Tiles are counted down the columns of a band of kBand rows of them, so that those
 // of one wave read the same panels of both operands, from the second-level cache.
@@ -134,10 +134,10 @@ struct OutputOrLoss {
   }
 };
 
-template <class Engine, Order OrderW>
+template <Order OrderW>
 __device__ inline void narrow_dense(int64_t m, int64_t n, int64_t k, const void* x, const void* w, const Output& output, const Loss& loss, void* memory) {
   float sum = 0;
-  Engine::template multiply<kAlongK, OrderW>(blockIdx.x, m, n, k, x, w, OutputOrLoss{output, loss, &sum}, memory);
+  Narrow128::multiply<kAlongK, OrderW>(blockIdx.x, m, n, k, x, w, OutputOrLoss{output, loss, &sum}, memory);
   if (!loss.sums) return;
   sum = block_sum(sum);
   if (threadIdx.x == 0) loss.sums[blockIdx.x] = sum;
@@ -184,16 +184,16 @@ struct Copies {
 __device__ inline Beside beside(void* copy, int64_t columns) { return {static_cast<uint16_t*>(copy), narrow_stride(columns)}; }
 
 // narrow_backward makes the block's part: see dense_backward.
-template <class Engine, bool Transposed>
+template <bool Transposed>
 __device__ inline void narrow_backward(const Backward& g, const Copies& copies, void* memory) {
   constexpr Order kOrderW = Transposed ? kAlongK : kAcrossK;
   const int64_t m = Transposed ? g.in : g.out, n = Transposed ? g.out : g.in;  // of dW
-  const uint32_t of_dx = g.dx ? Engine::tiles_m(g.rows) * Engine::tiles_n(g.in) : 0, of_dw = g.dw ? Engine::tiles_m(m) * Engine::tiles_n(n) : 0;
+  const uint32_t of_dx = g.dx ? Narrow128::tiles_m(g.rows) * Narrow128::tiles_n(g.in) : 0, of_dw = g.dw ? Narrow128::tiles_m(m) * Narrow128::tiles_n(n) : 0;
   __shared__ Applying applying;
   const Applying* const rule = g.rule ? &applying : nullptr;
   uint32_t part = rule ? applying.begin(static_cast<RuleInMemory*>(g.rule), of_dx, of_dw) : blockIdx.x;
   if (part < of_dx) {
-    Engine::template multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, copies.da, copies.w, InputGradient{g.in, int(g.act), g.source, g.dx, beside(copies.dx, g.in)}, memory);
+    Narrow128::multiply<kAlongK, kOrderW>(part, g.rows, g.in, g.out, copies.da, copies.w, InputGradient{g.in, int(g.act), g.source, g.dx, beside(copies.dx, g.in)}, memory);
     if (rule) rule->have_read();
     return;
   }
@@ -202,7 +202,7 @@ __device__ inline void narrow_backward(const Backward& g, const Copies& copies, 
   bool waited = false;
   const bool of_weights = part < of_dw;
   if (of_weights) {
-    Engine::template multiply<kAcrossK, kAcrossK>(part, m, n, g.rows, Transposed ? copies.x : copies.da, Transposed ? copies.da : copies.x,
+    Narrow128::multiply<kAcrossK, kAcrossK>(part, m, n, g.rows, Transposed ? copies.x : copies.da, Transposed ? copies.da : copies.x,
                                                   WeightGradient{n, g.accumulate, g.dw, &squares, rule, &waited, beside(copies.updated, n)}, memory);
   } else {
     squares = wide_bias_gradient(g, int64_t(part - of_dw) * kBiasColumns, memory, rule);

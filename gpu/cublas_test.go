@@ -34,9 +34,9 @@ func needCublasLt(t *testing.T) {
 	must(t, err)
 }
 
-// TestConformanceOfCublasLt: a device whose products are cuBLASLt's passes the suite that every device passes, in the other classes
+// TestCublasLtConforms: a device whose products are cuBLASLt's passes the suite that every device passes, in the other classes
 // with dense layers as close to the reference as each promises, also where factors are copied.
-func TestConformanceOfCublasLt(t *testing.T) {
+func TestCublasLtConforms(t *testing.T) {
 	opened := func(options gpu.Options) func(testing.TB) device.Device {
 		options.Gemm = gpu.GemmCublasLt
 		return func(t testing.TB) device.Device { return open(t, options) }

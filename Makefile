@@ -155,7 +155,7 @@ check-cuda: test-cuda
 	scripts/check/gpu-proof
 
 # The checker runs on one thread and takes the longest: its tests are two parts, side by side.
-SANITIZED_OPERATIONS = Conformance|Tensor|SharedSumsOf|StepIsEnded|UpdatesOf|StepOfCublasLt
+SANITIZED_OPERATIONS = Conformance|Tensor|SharedSumsOf|StepIsEnded|UpdatesOf|StepOfCublasLt|CopiesAreCurrent
 SANITIZED_NETS = SmallNetIs|SmallNetFollows|SmallNetKeeps|ScoreNetOf|ScoreNetFollows|ScoreNetHasTheNoise
 sanitized:
 	$(MAKE) -C cuda/softdriver VARIANT=asan

@@ -93,7 +93,7 @@ type Choice struct {
 // waits for other things, and SmallNet, which adds as Strict does, has the bits of a graph.
 const (
 	leastTensor = 16
-	MostStrict  = 4_000_000
+	MostStrict  = 1_800_000
 )
 
 // Choose returns the kernel of an m×n product with sums of k terms for a class and a

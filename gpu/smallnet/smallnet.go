@@ -47,10 +47,10 @@ const (
 	// MostClusterTiles is the same for a cluster, whose threads hold weights and moments in registers.
 	MostClusterTiles = 160
 	// MostProducts bounds the multiplications of a step's matrix products. A
-	// multiprocessor makes 128 of them a cycle in ordinary arithmetic, so these take at least 31,000
-	// cycles, 16 µs, where a graph on many is as quick. On tensor cores they would be worth some
+	// multiprocessor makes 128 of them a cycle in ordinary arithmetic, so these take at least 28,000
+	// cycles, 14 µs, where a graph on many is as quick. On tensor cores they would be worth some
 	// times as many; 227 KiB of shared memory hold no net of more than about 3,500,000.
-	MostProducts = 4_000_000
+	MostProducts = 3_600_000
 	// MostClusterProducts is the same for a cluster, whose tensor cores make some 400 of them a cycle and a
 	// block, in three parts each: at least 20,000 cycles.
 	MostClusterProducts = 64_000_000

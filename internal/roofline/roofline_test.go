@@ -131,7 +131,7 @@ func TestTilesLeaveInSequence(t *testing.T) {
 func TestPredictionIsAboveItsFloor(t *testing.T) {
 	for _, g := range GPUs() {
 		before := 0.0
-		for _, batch := range []int{16, 32, 500, 1000} {
+		for _, batch := range []int{16, 32, 250, 450} {
 			c, _ := step(t, g, config(), batch)
 			s := Predict(g, c.Launches())
 			if !(s.Micros >= s.Floor && s.Micros >= 1e6*nodeSeconds*float64(s.Nodes) && s.Micros >= before) {

@@ -5,7 +5,7 @@
 //
 // Memory of the device, the data set included, stays there; all work is queued
 // on one stream, in the order of the calls. A recorded program is a CUDA graph,
-// so a step of training is one call of the driver, and the host waits only where
+// so eight steps of training are one call of the driver, and the host waits only where
 // it reads something (Download, Sync). Copies go through pinned memory.
 //
 // A kernel that fails as it runs is reported by the next call that waits, with the
@@ -58,37 +58,37 @@ func OptionsFromEnvironment(class kernels.Class) Options {
 // Device is one GPU. It implements device.Device and, like any device, is used
 // by one goroutine at a time.
 type Device struct {
-	name       string // as in --device
-	info       cuda.DeviceInfo
-	driver     cuda.Driver
-	options    Options
-	class      kernels.Class             // of products
-	choices    map[[3]int]kernels.Choice // that were made, by shape: each weighs all tiles against each other
-	big        kernels.Big               // products whose factors are copied
-	engine     kernels.Engine
-	copies     map[device.View]*memory // of factors, in bfloat16
-	planned    bool                    // operations find the copies made
-	beside     device.View             // of which the next operation leaves a copy
-	context    *cuda.Context
-	functions  [kernels.Count]cuda.Function
-	arena      arena
-	tensors    tensors
-	toDevice   staging
-	toHost     staging
-	lent       []*cuda.Mapped // data sets that stay in the host's memory
-	lentBytes  uint64
-	partials   cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
-	partial    cuda.Address // scratch of products: see meeting
-	tickets    cuda.Address
-	gemm       Gemm     // who makes products, but while GemmAuto measures as Options has it
-	library    *library // cuBLASLt, or nil where it is not used
-	graphs     []*cuda.Graph
-	recording  *recording // the program that is being recorded, or nil
-	recorded   string     // how the last one runs
-	pending    pending    // steps of a small net that are not queued yet
-	unfinished *graph     // the program whose last step has not been ended yet, or nil
-	suspects   suspects   // what has been queued since the host last waited
-	err        error      // first failure; the operations after it do nothing
+	name      string // as in --device
+	info      cuda.DeviceInfo
+	driver    cuda.Driver
+	options   Options
+	class     kernels.Class             // of products
+	choices   map[[3]int]kernels.Choice // that were made, by shape: each weighs all tiles against each other
+	big       kernels.Big               // products whose factors are copied
+	engine    kernels.Engine
+	copies    map[device.View]*memory // of factors, in bfloat16
+	planned   bool                    // operations find the copies made
+	beside    device.View             // of which the next operation leaves a copy
+	context   *cuda.Context
+	functions [kernels.Count]cuda.Function
+	arena     arena
+	tensors   tensors
+	toDevice  staging
+	toHost    staging
+	lent      []*cuda.Mapped // data sets that stay in the host's memory
+	lentBytes uint64
+	partials  cuda.Address // scratch of reductions: kernels.MostShareBlocks floats
+	partial   cuda.Address // scratch of products: see meeting
+	tickets   cuda.Address
+	gemm      Gemm     // who makes products, but while GemmAuto measures as Options has it
+	library   *library // cuBLASLt, or nil where it is not used
+	graphs    []*cuda.Graph
+	recording *recording // the program that is being recorded, or nil
+	recorded  string     // how the last one runs
+	pending   pending    // steps of a small net that are not queued yet
+	going     going      // the program whose steps are asked for one after the other
+	suspects  suspects   // what has been queued since the host last waited
+	err       error      // first failure; the operations after it do nothing
 }
 
 var _ device.Device = (*Device)(nil)

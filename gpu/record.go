@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"gpudae/cuda"
 	"gpudae/cuda/cublaslt"
@@ -54,9 +55,9 @@ func keep[Args any](d *Device, a Args, operation func(*Device, Args)) {
 }
 
 // Record plans launches for the operations of body, which it calls once (package fuse),
-// and captures them as a CUDA graph that lives until Close; the program queues all of them
-// with one call of the driver. A step that ends with Tick and begins with Gather leaves its end
-// to the launch in which the next step begins, or to whatever else is asked for first. A step of
+// and captures them as CUDA graphs that live until Close, of one step and of graphSteps: the program queues the first step with one
+// call of the driver, and then as many as a graph has once they are asked for, or one by one before anything else. A step that ends with Tick
+// and begins with Gather leaves its end to the launch in which the next step begins, or to whatever else is asked for first. A step of
 // a small net becomes one kernel instead, for all the steps that the host asks for before it
 // waits, copies or queues anything else. With Options.Blocking the program calls body.
 func (d *Device) Record(body func()) (device.Program, error) {
@@ -122,20 +123,18 @@ func (d *Device) launches(body func()) []queued {
 }
 
 // graph is a recorded program. Where end is there, a step is left without it, and the one
-// that follows begins with launches of next rather than of first.
+// that follows begins with launches of next rather than of first, which are the same otherwise. many are graphSteps of next.
 type graph struct {
-	first, next   *cuda.Graph
-	begun, steady []launched // the kernels of the two
-	end           []queued
+	first, next, many *cuda.Graph
+	begun, steady     []launched // the kernels of the first two
+	end               []queued
 }
 
+// graphSteps is how many steps one graph has: so many are one call of the driver.
+const graphSteps = 8
+
 // kernels are those of a step among others.
-func (g *graph) kernels() []launched {
-	if g.next != nil {
-		return g.steady
-	}
-	return g.begun
-}
+func (g *graph) kernels() []launched { return g.steady }
 
 // graph captures a plan.
 func (d *Device) graph(p *fuse.Plan) (*graph, error) {
@@ -162,30 +161,38 @@ func (d *Device) graph(p *fuse.Plan) (*graph, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	g := &graph{}
 	if !p.Overlaps() {
-		g.first, g.begun, err = d.capture(begin, middle, end)
-		return g, err
+		return d.graphOf(slices.Concat(begin, middle, end), nil, nil)
 	}
 	both := d.launches(func() { d.advance(p.Begin, p.End, parts) })
 	following := d.launches(func() { d.middle(p, shares, rule, true) })
-	if g.first, g.begun, err = d.capture(begin, middle); err != nil {
+	return d.graphOf(slices.Concat(begin, middle), slices.Concat(both, following), end)
+}
+
+// graphOf captures the first step and, if they are others, the launches of those that follow, which leave the end out.
+func (d *Device) graphOf(first, next, end []queued) (*graph, error) {
+	g := &graph{end: end}
+	var err error
+	if g.first, g.begun, err = d.capture(first); err != nil {
 		return nil, err
 	}
-	g.next, g.steady, err = d.capture(both, following)
-	g.end = end
+	g.next, g.steady = g.first, g.begun
+	if next == nil {
+		next = first
+	} else if g.next, g.steady, err = d.capture(next); err != nil {
+		return nil, err
+	}
+	g.many, _, err = d.capture(slices.Repeat(next, graphSteps))
 	return g, err
 }
 
 // capture makes a graph of launches.
-func (d *Device) capture(runs ...[]queued) (*cuda.Graph, []launched, error) {
+func (d *Device) capture(run []queued) (*cuda.Graph, []launched, error) {
 	var kernels []launched
 	made, err := d.context.Capture(func() {
-		for _, run := range runs {
-			for _, q := range run {
-				kernels = append(kernels, q.launched)
-				d.issue(q)
-			}
+		for _, q := range run {
+			kernels = append(kernels, q.launched)
+			d.issue(q)
 		}
 	})
 	if err == nil {
@@ -196,38 +203,53 @@ func (d *Device) capture(runs ...[]queued) (*cuda.Graph, []launched, error) {
 	return made, kernels, d.err
 }
 
-// replay is the program of a graph.
+// going is a program whose steps follow each other.
+type going struct {
+	graph *graph
+	asked int // steps that follow and that are not queued
+}
+
+// replay is the program of a graph. It queues the first step at once and counts the others, which flush queues.
 func (d *Device) replay(g *graph) device.Program {
 	return func() error {
-		run, kernels := g.first, g.begun
-		if d.unfinished == g {
-			run, kernels = g.next, g.steady
-		} else {
+		if d.going.graph != g {
 			d.flush()
-		}
-		if d.err != nil {
+			if d.err == nil {
+				d.going.graph = g
+				d.run(g.first, g.begun)
+			}
 			return d.err
 		}
-		d.suspects.addProgram(kernels)
-		if err := run.Launch(); err != nil {
-			d.failLater(fmt.Sprintf("running %d recorded kernels", len(kernels)), err)
-		}
-		if g.end != nil {
-			d.unfinished = g
+		if d.going.asked++; d.going.asked == graphSteps {
+			d.going.asked = 0
+			d.run(g.many, g.steady)
 		}
 		return d.err
 	}
 }
 
-// flush queues what programs have put off: the steps of a small net, or the end of a
-// step. Whatever queues, copies or waits calls it first.
+// run queues a graph of steps of these kernels.
+func (d *Device) run(steps *cuda.Graph, kernels []launched) {
+	if d.err != nil {
+		return
+	}
+	d.suspects.addProgram(kernels)
+	if err := steps.Launch(); err != nil {
+		d.failLater(fmt.Sprintf("running %d recorded kernels", len(kernels)), err)
+	}
+}
+
+// flush queues what programs have put off: steps, and the end of the last one. Whatever queues, copies or waits calls it first.
 func (d *Device) flush() {
 	d.flushSteps()
-	g := d.unfinished
+	g, asked := d.going.graph, d.going.asked
 	if g == nil {
 		return
 	}
-	d.unfinished = nil
+	d.going = going{}
+	for range asked {
+		d.run(g.next, g.steady)
+	}
 	for _, q := range g.end {
 		d.issue(q)
 		d.suspects.add(q.launched)

@@ -193,8 +193,8 @@ func TestRecordedStepsReadRowsOfTheHost(t *testing.T) {
 	}
 }
 
-// TestStepIsEndedBeforeAnythingElse: the end of a step, which waits for the next step to begin,
-// comes before whatever else is asked for.
+// TestStepIsEndedBeforeAnythingElse: steps that wait until there are eight, and the end of a step, which waits for the next step to begin,
+// come before whatever else is asked for.
 func TestStepIsEndedBeforeAnythingElse(t *testing.T) {
 	dev := open(t, gpu.Options{Graphs: true})
 	defer dev.Close()
@@ -217,12 +217,13 @@ func TestStepIsEndedBeforeAnythingElse(t *testing.T) {
 		"nothing but that": func() error { return nil },
 	} {
 		before := cudatest.Read(t)
-		for range 3 {
+		const steps = 1 + 8 + 2
+		for range steps {
 			must(t, first.program())
 		}
-		done += 3
-		if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 3 || queued.Launches != 0 {
-			t.Errorf("three steps made %+v", queued)
+		done += steps
+		if queued := cudatest.Read(t).Since(before); queued.GraphLaunches != 2 || queued.Launches != 0 {
+			t.Errorf("%d steps made %+v, of which two wait", steps, queued)
 		}
 		must(t, after())
 		if got := stepOf(first); got != done {

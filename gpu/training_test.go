@@ -224,16 +224,16 @@ func firstDifference(a, b []float32) int {
 	return -1
 }
 
-// TestStepIsOneGraphLaunch: a recorded step is one call of the driver, in which
-// the host neither waits nor copies.
-func TestStepIsOneGraphLaunch(t *testing.T) {
+// TestEightStepsAreOneGraphLaunch: of recorded steps the first is one call of the driver, eight that follow are another, and
+// what is left is queued step by step when the host waits. Meanwhile it neither waits nor copies.
+func TestEightStepsAreOneGraphLaunch(t *testing.T) {
 	dev := open(t, gpu.Options{})
 	defer dev.Close()
 	program, kernels := recordStep(t, dev, digits(t, 300))
 	if err := program(); err != nil {
 		t.Fatal(err)
 	}
-	const steps = 10
+	const steps = 1 + 2*8 + 3
 	if err := dev.Sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -244,14 +244,14 @@ func TestStepIsOneGraphLaunch(t *testing.T) {
 		}
 	}
 	queued, perStep := cudatest.Read(t).Since(before), len(dev.Recorded())
-	if queued.GraphLaunches != steps || queued.Launches != 0 || queued.Synchronizations != 0 || queued.ToDevice != 0 || queued.ToHost != 0 {
-		t.Errorf("%d steps made %+v; want as many graph launches and nothing else", steps, queued)
+	if queued.GraphLaunches != 1+2 || queued.Launches != 0 || queued.Synchronizations != 0 || queued.ToDevice != 0 || queued.ToHost != 0 {
+		t.Errorf("%d steps made %+v; want three graph launches and nothing else", steps, queued)
 	}
 	if err := dev.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	// The last step is ended by a launch of its own.
-	if ran := cudatest.Read(t).Since(before); ran.Kernels != uint64(steps*perStep+1) || ran.Launches != 1 || perStep >= kernels || ran.ToDevice != 0 || ran.ToHost != 0 {
+	if ran := cudatest.Read(t).Since(before); ran.Kernels != uint64(steps*perStep+1) || ran.GraphLaunches != 1+2+3 || ran.Launches != 1 || perStep >= kernels || ran.ToDevice != 0 || ran.ToHost != 0 {
 		t.Errorf("%d steps of %d kernels, %d one by one, ran %+v", steps, perStep, kernels, ran)
 	}
 }
@@ -334,7 +334,7 @@ func recordStep(t *testing.T, dev *gpu.Device, table device.Table) (device.Progr
 	return program, int(kernels)
 }
 
-// TestRunIsItsSteps: in a whole run every step is one graph launch, and neither
+// TestRunIsItsSteps: in a whole run steps are graph launches, eight at a time until an epoch ends, and neither
 // what is launched besides nor what is copied to the device grows with their
 // number.
 func TestRunIsItsSteps(t *testing.T) {
@@ -350,8 +350,9 @@ func TestRunIsItsSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		ran := cudatest.Read(t).Since(before)
-		if ran.GraphLaunches != result.Steps {
-			t.Errorf("%d steps took %d graph launches", result.Steps, ran.GraphLaunches)
+		following := result.Steps/2 - 1 // in each of two epochs
+		if want := 2 * (1 + following/8 + following%8); ran.GraphLaunches != want {
+			t.Errorf("%d steps took %d graph launches, want %d", result.Steps, ran.GraphLaunches, want)
 		}
 		t.Logf("%d steps: %+v", result.Steps, ran)
 		ran.Launches -= uint64(cudatest.Ran(t, kernels.AdvanceF32.String()) - ends)

@@ -11,13 +11,17 @@ import (
 
 // Choose returns how the device computes an m×n product with sums of k terms.
 func (d *Device) Choose(m, n, k int) kernels.Choice {
-	shape := [3]int{m, n, k}
-	c, known := d.choices[shape]
+	return remembered(d.choices, [3]int{m, n, k}, func() kernels.Choice { return kernels.Choose(d.class, m, n, k, d.info.Multiprocessors) })
+}
+
+// remembered is what made returns for a key, called once for each.
+func remembered[Key comparable, Value any](all map[Key]Value, key Key, made func() Value) Value {
+	v, known := all[key]
 	if !known {
-		c = kernels.Choose(d.class, m, n, k, d.info.Multiprocessors)
-		d.choices[shape] = c
+		v = made()
+		all[key] = v
 	}
-	return c
+	return v
 }
 
 // ProductOf names the arithmetic of such a product, and says in what tiles (the number of their rows) it is computed,
@@ -179,7 +183,7 @@ func (d *Device) backwardKernel(b kernels.Backward) productKernel {
 		_, dw, dbias := d.engine.Parts(b)
 		return productKernel{id: d.engine.Kernel(b.Product()), rows: d.engine.BackwardBlocks(b, d.info.Multiprocessors), columns: 1, tiles: dw + dbias}
 	}
-	choice := b.Choose(d.class, d.info.Multiprocessors)
+	choice := remembered(d.backwards, b, func() kernels.BackwardChoice { return b.Choose(d.class, d.info.Multiprocessors) })
 	dx, dw, dbias := b.Parts(choice)
 	kernel := productKernel{id: choice.Kernel(b.Product()), rows: dx + dw + dbias, columns: 1, tiles: b.Squares(choice), shared: choice.Depth > 0 || choice.WeightDepth > 0}
 	if choice.Class != kernels.Strict {

@@ -62,9 +62,10 @@ type Device struct {
 	info      cuda.DeviceInfo
 	driver    cuda.Driver
 	options   Options
-	class     kernels.Class             // of products
-	choices   map[[3]int]kernels.Choice // that were made, by shape: each weighs all tiles against each other
-	big       kernels.Big               // products whose factors are copied
+	class     kernels.Class                               // of products
+	choices   map[[3]int]kernels.Choice                   // that were made, by shape: each weighs all tiles against each other
+	backwards map[kernels.Backward]kernels.BackwardChoice // likewise of gradients
+	big       kernels.Big                                 // products whose factors are copied
 	engine    kernels.Engine
 	copies    map[device.View]*memory // of factors, in bfloat16
 	planned   bool                    // operations find the copies made
@@ -100,7 +101,8 @@ func New(ordinal int, options Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options, big: options.Big, choices: map[[3]int]kernels.Choice{}}
+	d := &Device{name: fmt.Sprintf("cuda:%d", ordinal), driver: driver, options: options, big: options.Big, choices: map[[3]int]kernels.Choice{},
+		backwards: map[kernels.Backward]kernels.BackwardChoice{}}
 	if d.big == (kernels.Big{}) {
 		d.big = kernels.BigProducts()
 	}

@@ -4,8 +4,9 @@ package gpu
 
 import "fmt"
 
-// Recorded returns the last program that ran, kernel by kernel.
+// Recorded returns the last program that ran, kernel by kernel, once what waits is queued.
 func (d *Device) Recorded() []string {
+	d.flush()
 	var names []string
 	for _, l := range d.suspects.programs[0] {
 		names = append(names, l.String())

@@ -345,7 +345,9 @@ struct Hopper {
       signals_visible();
     }
     __syncwarp();
+#ifndef GPUDAE_NO_HOPPER
     cluster_barrier();
+#endif
     char* const start = static_cast<char*>(memory);
     return {start + (kSwizzleAlign - reinterpret_cast<uintptr_t>(start) % kSwizzleAlign) % kSwizzleAlign, shared.full, shared.empty, 0, 0};
   }
@@ -353,7 +355,9 @@ struct Hopper {
   // end keeps the block until the other one does not write to its memory any more.
   __device__ static void end() {
     __syncwarp();
+#ifndef GPUDAE_NO_HOPPER
     cluster_barrier();
+#endif
   }
 
   // load brings a box of an operand, from w and k on, to some blocks of the cluster, or to this one alone.

@@ -223,9 +223,11 @@ __device__ inline void update_parameters(const Ending& e, const Measured& measur
   __syncthreads();
   if (step.skipped) return;
   for (int64_t i = (share * blockDim.x + threadIdx.x) * 4; i < e.n; i += shares * blockDim.x * 4) {
-    const Quad theta = update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, load_quad(e.grads + i, e.n - i), e.params + i,
-                                   e.first ? e.first + i : nullptr, e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr, [] {});
-    for (int64_t c = 0; c < e.copied; ++c) copy_quad(e.copies[c], i, theta);
+    const auto leave = [&](const Quad& theta) {
+      for (int64_t c = 0; c < e.copied; ++c) copy_quad(e.copies[c], i, theta);
+    };
+    update_quad(int(e.kind), step, e.n - i, e.decayed - i, e.weight_decay, load_quad(e.grads + i, e.n - i), e.params + i, e.first ? e.first + i : nullptr,
+                e.second ? e.second + i : nullptr, e.ema ? e.ema + i : nullptr, [] {}, leave);
   }
 }
 

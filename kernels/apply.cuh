@@ -74,13 +74,6 @@ __device__ inline void prefetch([[maybe_unused]] const float* at) {
 #endif
 }
 
-// forget makes the compiler read again what lies in shared memory, in place of keeping the whole rule in registers through a loop.
-__device__ inline void forget() {
-#ifdef __CUDACC__
-  asm volatile("" ::: "memory");
-#endif
-}
-
 // Applying is a rule with what a block knows, in its shared memory.
 struct Applying {
   UpdateRule rule;
@@ -142,14 +135,14 @@ struct Applying {
     if (readers > 0) wait_for(met, readers);
   }
 
-  // update updates the parameters of four neighbouring elements of the gradient, of which count exist, and returns them: see
+  // update updates the parameters of four neighbouring elements of the gradient, of which count exist: see
   // update_quad. The step must not be one that is left out.
-  template <class Ready>
-  __device__ Quad update(const float* gradient, int64_t count, const Quad& g, const Ready& ready) const {
+  template <class Ready, class Leave>
+  __device__ void update(const float* gradient, int64_t count, const Quad& g, const Ready& ready, const Leave& leave) const {
     forget();
     const int64_t i = gradient - rule.grads;
-    return update_quad(int(rule.kind), step, count, rule.decayed - i, rule.weight_decay.value, g, rule.params + i, rule.first ? rule.first + i : nullptr,
-                       rule.second ? rule.second + i : nullptr, rule.ema ? rule.ema + i : nullptr, ready);
+    update_quad(int(rule.kind), step, count, rule.decayed - i, rule.weight_decay.value, g, rule.params + i, rule.first ? rule.first + i : nullptr,
+                rule.second ? rule.second + i : nullptr, rule.ema ? rule.ema + i : nullptr, ready, leave);
   }
 };
 

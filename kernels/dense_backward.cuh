@@ -48,7 +48,7 @@ __device__ inline void store_bias(const Backward& g, int64_t column, float sum, 
   if (!rule) {
     g.dbias[column] = sum;
   } else if (!rule->step.skipped) {
-    rule->update(g.dbias + column, 1, {{sum, 0, 0, 0}}, [] {});
+    rule->update(g.dbias + column, 1, {{sum, 0, 0, 0}}, [] {}, [](const Quad&) {});
   }
 }
 

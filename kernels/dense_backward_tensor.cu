@@ -5,7 +5,7 @@
 //
 // Geometry: Parts, a block for each share of each tile of dX and of dW and for each run of columns of db. Launch
 // bounds give registers to tiles that would spill in as few as ptxas would have: that of 64 of tf32x3 for
-// two blocks a multiprocessor, as that of bf16 (nn), those of tf32 and bf16 (nt) for three; and keep tiles of 128 of tf32 at two. Launched by Device.DenseBackward.
+// two blocks a multiprocessor, as that of bf16, that of tf32 for three; and keep tiles of 128 of tf32 at two. Launched by Device.DenseBackward.
 #include "dense_backward.cuh"
 #include "tensor.cuh"
 
@@ -155,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(128, 5) dense_backward_nt_bf16_32(
       {dx_shares, dx_depth, dw_shares, dw_depth, partial, tickets});
 }
 
-extern "C" __global__ void __launch_bounds__(256, 3) dense_backward_nt_bf16_64(
+extern "C" __global__ void __launch_bounds__(256, 2) dense_backward_nt_bf16_64(
     int64_t rows, int64_t in, int64_t out, const float* __restrict__ da, const float* w, int64_t act,
     const float* __restrict__ source, float* __restrict__ dx, const float* __restrict__ x, int64_t accumulate, float* __restrict__ dw,
     float* __restrict__ dbias, float* __restrict__ squares, void* rule, int64_t dx_shares, int64_t dx_depth, int64_t dw_shares, int64_t dw_depth, float* partial,

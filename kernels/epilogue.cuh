@@ -73,7 +73,7 @@ struct WeightGradient {
   Beside beside = {};
   __device__ void operator()(int64_t row, int64_t column, int64_t count, Quad sums) const {
     float* to = dw + row * n + column;
-    if (accumulate) {
+    if (accumulate && !(kFewRegisters && rule)) {  // with a rule nothing is added
       const Quad before = load_quad(to, count);
 #pragma unroll
       for (int l = 0; l < 4; ++l) sums.at[l] += before.at[l];
@@ -85,11 +85,12 @@ struct WeightGradient {
       return;
     }
     if (rule->step.skipped) return;
-    const Quad theta = rule->update(to, count, sums, [this] {
+    const auto ready = [this] {
       if (!*waited) rule->wait();
       *waited = true;
-    });
-    beside(row, column, count, theta);
+    };
+    const int inside = count < 4 ? int(count) : 4;
+    rule->update(to, inside, sums, ready, [&](const Quad& theta) { beside(row, column, inside, theta); });
   }
 };
 

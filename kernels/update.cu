@@ -32,5 +32,5 @@ extern "C" __global__ void __launch_bounds__(256, 4) update(
   const int64_t i = grid_thread() * 4;
   if (i >= n || step.skipped) return;
   update_quad(int(kind), step, n - i, decayed - i, weight_decay.value, load_quad(grads + i, n - i), params + i, first ? first + i : nullptr,
-              second ? second + i : nullptr, ema ? ema + i : nullptr, [] {});
+              second ? second + i : nullptr, ema ? ema + i : nullptr, [] {}, [](const Quad&) {});
 }

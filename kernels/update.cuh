@@ -45,12 +45,26 @@ __device__ inline StepOfRule step_of_rule(const Hyper& hyper, float clip, float 
           !isfinite(grad_sq) || refuses(loss, spikes, spike_limit)};
 }
 
+// forget makes the compiler read again what lies in memory, in place of keeping it in registers.
+__device__ inline void forget() {
+#ifdef __CUDACC__
+  asm volatile("" ::: "memory");
+#endif
+}
+
+// kFewRegisters: in code for 10.0 the update in the epilogue of a tile of 128 has not the registers that it has elsewhere.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 1000
+constexpr bool kFewRegisters = true;
+#else
+constexpr bool kFewRegisters = false;
+#endif
+
 // update_quad updates the first four of count parameters by their gradients, of which decay concerns the first
-// decayed, and returns them; the moments and the average may be null. Where a gradient is not finite, parameter and moments stay as they
-// are. ready is called when all has been read, before anything is written.
-template <class Ready>
-__device__ inline Quad update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, const Quad& grads,
-                                   float* params, float* first, float* second, float* ema, const Ready& ready) {
+// decayed; the moments and the average may be null. Where a gradient is not finite, parameter and moments stay as they
+// are. ready is called when all has been read, before anything is written, and leave(parameters) once they are.
+template <class Ready, class Leave>
+__device__ inline void update_quad(int kind, const StepOfRule& step, int64_t count, int64_t decayed, float decay, const Quad& grads,
+                                   float* params, float* first, float* second, float* ema, const Ready& ready, const Leave& leave) {
   Quad theta = load_quad(params, count), m = {}, v = {};
   if (first) m = load_quad(first, count);
   if (second) v = load_quad(second, count);
@@ -64,12 +78,16 @@ __device__ inline Quad update_quad(int kind, const StepOfRule& step, int64_t cou
   store_quad(params, count, theta);
   if (first) store_quad(first, count, m);
   if (second) store_quad(second, count, v);
-  if (!ema) return theta;
+  leave(theta);
+  if (!ema) return;
+  if (kFewRegisters) {
+    forget();
+    theta = load_quad(params, count);
+  }
   Quad average = load_quad(ema, count);
 #pragma unroll
   for (int l = 0; l < 4; ++l) average.at[l] = step.average * average.at[l] + (1.0f - step.average) * theta.at[l];
   store_quad(ema, count, average);
-  return theta;
 }
 
 }  // namespace gpudae

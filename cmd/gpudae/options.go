@@ -265,7 +265,7 @@ func (p *program) machineOf(c *cli.Context) (machineSettings, settings.Origins, 
 // whoever looks for a fault, and those of its tests.
 func otherVariables() []string {
 	return []string{debugVariable, noEventsVariable, noReportVariable, tokenVariable, "GPUDAE_CUDA_BLOCKING",
-		"GPUDAE_CUBINS", cublasLtVariable, cacheVariable, "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_DATA"}
+		"GPUDAE_CUBINS", cublasLtVariable, cacheVariable, "GPUDAE_DEVICETEST_SEED", "GPUDAE_EXCHANGE", "GPUDAE_TEST_AMX", "GPUDAE_TEST_DATA"}
 }
 
 // variables are the environment's names of keys, without those in except.

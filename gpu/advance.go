@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 
 	"gpudae/device"
 	"gpudae/gpu/fuse"
@@ -209,16 +210,24 @@ const (
 // beginningWords are those of a minibatch; ahead says that an end comes with it.
 func (d *Device) beginningWords(words []uint64, b *fuse.Beginning, data *dataset, stages device.Words, ahead bool) []uint64 {
 	g := &b.Gather
-	var corrupted, mask device.View
+	var corrupted, mask uint64
 	besideX, besideCorrupted := d.leftOf(b, g.X), uint64(0)
-	if n := len(b.Stages); n > 0 {
-		corrupted, mask = b.Stages[0].To, b.Stages[0].Mask
-		besideCorrupted = d.leftOf(b, corrupted)
+	if len(b.Stages) > 0 {
+		corrupted, mask = unlessUnread(b, b.Stages[0].To), unlessUnread(b, b.Stages[0].Mask)
+		besideCorrupted = d.leftOf(b, b.Stages[0].To)
 	}
 	words = data.words(append(words, integer(g.X.Rows), integer(g.X.Columns)))
 	return append(words, integer(g.Part.Lo), integer(g.Part.Len()), flag(g.Part.Split), g.Part.Seed, flag(g.Shuffle), g.Seed, integer(g.Replicates),
-		flag(ahead), address(g.X), wordAddress(g.Index), address(corrupted), address(mask),
+		flag(ahead), address(g.X), wordAddress(g.Index), corrupted, mask,
 		besideX, besideCorrupted, integer(kernels.NarrowStride(g.X.Columns)), integer(len(b.Stages)), wordAddress(stages))
+}
+
+// unlessUnread is the address of a matrix that a beginning makes, 0 where nobody reads it.
+func unlessUnread(b *fuse.Beginning, v device.View) uint64 {
+	if slices.Contains(b.Unread, v) {
+		return 0
+	}
+	return address(v)
 }
 
 // endingWords are those of the end of a step.

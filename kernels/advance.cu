@@ -10,7 +10,7 @@
 //   params: null where the launches of the gradient apply the rule. Of that, the numbers at the step that begins are left
 //   behind its words: see apply.cuh
 //   the others as in gather.cu, corrupt.cu, update.cu and tick.cu; spikes, first, second, ema and
-//   values may be null; corrupted and mask are null without stages
+//   values may be null; corrupted and mask are null without stages, or where nobody reads them
 //
 // What of the minibatch does not depend on its number is that of the clock, or, with ahead, of the
 // clock that this launch leaves.

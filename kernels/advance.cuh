@@ -28,7 +28,7 @@ struct Minibatch {
   int64_t replicates, examples, ahead;
   float* x;
   uint32_t* index;
-  float *corrupted, *mask;  // null without stages
+  float *corrupted, *mask;  // null without stages, or where nobody reads them
   Beside beside_x, beside_corrupted;
   int64_t stages;
 };
@@ -137,9 +137,9 @@ __device__ inline void begin(const Minibatch& b, const NoiseStage* stages, const
     if (b.stages == 0) continue;
 #pragma unroll 1
     for (int64_t s = 0; s < b.stages; ++s) corrupt_by_kind(stages[s], b, chosen, data, cells);
-    store_quad(b.corrupted + at, cells.count, cells.x);
+    if (b.corrupted) store_quad(b.corrupted + at, cells.count, cells.x);
     b.beside_corrupted(i, first, cells.count, cells.x);
-    store_quad(b.mask + at, cells.count, cells.mask);
+    if (b.mask) store_quad(b.mask + at, cells.count, cells.mask);
   }
 }
 

@@ -12,8 +12,9 @@
 // operation: those of which no copy was made since an operation has written them. What such a product has made is copied by it,
 // minibatch and corruption by the Beginning, and parameters, for a run that follows in the same launch, by the Ending.
 //
-// Of intermediate results it does without, two are observable: the losses of the rows, where
-// only their sum is asked for, and the gradient, where it is only for its norm and the update. The order of additions changes for that sum, and for the sum of
+// Of intermediate results it does without, three are observable: the losses of the rows, where
+// only their sum is asked for; the gradient, where it is only for its norm and the update; and, of a step that leaves its end to the next, what
+// its corruption makes and no operation reads. The order of additions changes for that sum, and for the sum of
 // squares of the gradient where the launches that make the gradient leave it too. All else
 // keeps its bits.
 //
@@ -113,6 +114,7 @@ type Beginning struct {
 	Gather device.GatherArgs
 	Stages []device.CorruptArgs
 	Beside []device.View // of what it makes, matrices of which it leaves a copy
+	Unread []device.View // of what corruption makes, matrices that no operation reads, but for copies of them: they need not be made
 }
 
 // Loss is a dense layer whose output becomes the gradient by it at once; the sum of the
@@ -175,8 +177,21 @@ func (t *Tape) Plan() *Plan {
 	if p.Overlaps() {
 		p.End.Applied = squared && !t.Apart && p.applies(middle, gradient)
 		p.keep(middle)
+		p.Begin.leaveOut(middle, t.Narrows)
 	}
 	return p
+}
+
+// leaveOut finds what no operation after the beginning reads.
+func (b *Beginning) leaveOut(operations []any, narrows func(operation any) []device.View) {
+	if len(b.Stages) == 0 {
+		return
+	}
+	for _, v := range []device.View{b.Stages[0].To, b.Stages[0].Mask} {
+		if !slices.ContainsFunc(operations, func(o any) bool { return touches(o, v) && !readsCopy(o, v, narrows) }) {
+			b.Unread = append(b.Unread, v)
+		}
+	}
 }
 
 // applies reports whether the plan's Backwards may update the parameters whose gradient they make: the update is that of this gradient, and

@@ -389,3 +389,80 @@ func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatNobodyReadsIsNotMade: the mask of a corruption, unless the loss weighs by it, and the corrupted minibatch, if layers
+// take a copy of it; all of it where a step does not leave its end to the next, after which anyone may look.
+func TestWhatNobodyReadsIsNotMade(t *testing.T) {
+	plain := model.Config{Corruption: "masking:0.3+span:rate=0.1,length=2", Likelihood: "gaussian"}
+	weighed := plain
+	weighed.Emphasis = model.Emphasis{Destroyed: 1, Untouched: 0.5}
+	tied := plain
+	tied.Tied = true
+	looked := func(d *tape, n *model.Net) {
+		again := &tape{Device: d.Device}
+		var to device.View
+		for _, o := range d.Operations() {
+			if c, ok := o.(device.CorruptArgs); ok {
+				to = c.To
+			}
+			if a, ok := o.(device.DenseArgs); ok && a.X == to {
+				sums, err := d.Alloc(device.Float, to.Rows)
+				if err != nil {
+					t.Fatal(err)
+				}
+				put(again, device.ReduceArgs{Kind: device.Sum, X: to, PerRow: true, Out: device.MatrixOf(sums, 0, to.Rows, 1)})
+			}
+			put(again, o)
+		}
+		d.Tape = again.Tape
+	}
+	all := func(m, n, k int) bool { return true }
+	none := func(m, n, k int) bool { return false }
+	for name, c := range map[string]struct {
+		config     model.Config
+		isBig      func(m, n, k int) bool
+		extra      []func(*tape, *model.Net)
+		clockless  bool // the beginning has no clock, so that the end is not left to the next step
+		to, masked bool // which are not made
+	}{
+		"plain":             {plain, none, nil, false, false, true},
+		"weighed":           {weighed, none, nil, false, false, false},
+		"copies":            {plain, all, nil, false, true, true},
+		"copies, weighed":   {weighed, all, nil, false, true, false},
+		"copies, tied":      {tied, all, nil, false, true, true},
+		"copies, looked at": {plain, all, []func(*tape, *model.Net){looked}, false, false, true},
+		"no clock":          {plain, all, nil, true, false, false},
+	} {
+		d := step(t, c.config, c.extra...)
+		d.Narrows = func(operation any) []device.View { return fuse.Factors(operation, c.isBig) }
+		if c.clockless {
+			again := &tape{Device: d.Device, Tape: fuse.Tape{Narrows: d.Narrows}}
+			for _, o := range d.Operations() {
+				if g, ok := o.(device.GatherArgs); ok {
+					g.Clock = device.Words{}
+					o = g
+				}
+				if s, ok := o.(device.CorruptArgs); ok {
+					s.Clock = device.Words{}
+					o = s
+				}
+				put(again, o)
+			}
+			d.Tape = again.Tape
+		}
+		p := d.Plan()
+		if p.Overlaps() == c.clockless {
+			t.Fatalf("%s: overlaps %t", name, p.Overlaps())
+		}
+		var want []device.View
+		if c.to {
+			want = append(want, p.Begin.Stages[0].To)
+		}
+		if c.masked {
+			want = append(want, p.Begin.Stages[0].Mask)
+		}
+		if !slices.Equal(p.Begin.Unread, want) {
+			t.Errorf("%s: %v are not made, want %v", name, p.Begin.Unread, want)
+		}
+	}
+}

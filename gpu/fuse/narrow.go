@@ -31,6 +31,23 @@ func Factors(operation any, isBig func(m, n, k int) bool) []device.View {
 	return nil
 }
 
+// readsCopy reports whether an operation reads elements of a matrix in no other way than by a copy of it, as the X of a layer.
+func readsCopy(operation any, v device.View, narrows func(operation any) []device.View) bool {
+	if narrows == nil || !slices.Contains(narrows(operation), v) {
+		return false
+	}
+	switch a := operation.(type) {
+	case device.DenseArgs:
+		a.X = device.View{}
+		return !touches(a, v)
+	case device.DenseBackwardArgs:
+		byDerivative := !a.DX.IsZero() // which may be one of X
+		a.X = device.View{}
+		return !byDerivative && !touches(a, v)
+	}
+	return false
+}
+
 // copies are matrices of which a copy was made and is current.
 type copies struct {
 	narrows func(operation any) []device.View // as Tape.Narrows

@@ -1,6 +1,8 @@
 package roofline
 
 import (
+	"slices"
+
 	"gpudae/device"
 	"gpudae/gpu/fuse"
 	"gpudae/kernels"
@@ -118,7 +120,11 @@ func beginning(l *Launch, b *fuse.Beginning) {
 			l.Read += int64(g.X.Rows) * int64(data.stride) // at most
 		}
 		if i == 0 {
-			l.Written += bytes(s.To, s.Mask)
+			for _, v := range []device.View{s.To, s.Mask} {
+				if !slices.Contains(b.Unread, v) {
+					l.Written += bytes(v)
+				}
+			}
 		}
 	}
 	for _, v := range b.Beside {

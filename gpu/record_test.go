@@ -269,7 +269,7 @@ type wholeStep struct {
 
 func newStep(t *testing.T, dev *gpu.Device) *wholeStep {
 	t.Helper()
-	const batch, steps = 8, 40
+	const batch, steps = 8, 100
 	data, err := dev.Load(t.Context(), wave(batch, 5)(t))
 	must(t, err)
 	dae, err := model.New(model.Config{Features: 5, Hidden: []int{6}, Corruption: "masking:0.2+gaussian:0.1", Likelihood: "gaussian"})

@@ -92,7 +92,7 @@ func (d *Device) Record(body func()) (device.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.recorded = fmt.Sprintf("graph of %d kernels%s: %v", len(program.kernels()), updating(plan), why)
+	d.recorded = fmt.Sprintf("graph of %d kernels%s: %v", len(program.steady), updating(plan), why)
 	return d.replay(program), nil
 }
 
@@ -132,9 +132,6 @@ type graph struct {
 
 // graphSteps is how many steps one graph has: so many are one call of the driver.
 const graphSteps = 8
-
-// kernels are those of a step among others.
-func (g *graph) kernels() []launched { return g.steady }
 
 // graph captures a plan.
 func (d *Device) graph(p *fuse.Plan) (*graph, error) {

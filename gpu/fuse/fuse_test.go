@@ -315,36 +315,45 @@ func TestCopiesAreOfWhatHasChanged(t *testing.T) {
 	}
 }
 
+// rewritten puts others in the place of a step's operations.
+func rewritten(others func(i int, o any) []any) func(*tape, *model.Net) {
+	return func(d *tape, _ *model.Net) {
+		again := &tape{Device: d.Device}
+		for i, o := range d.Operations() {
+			for _, other := range others(i, o) {
+				put(again, other)
+			}
+		}
+		d.Tape = again.Tape
+	}
+}
+
+// withAnotherClock has the minibatch and its corruption follow a clock of their own.
+func withAnotherClock() func(*tape, *model.Net) {
+	return rewritten(func(_ int, o any) []any {
+		switch a := o.(type) {
+		case device.GatherArgs:
+			a.Clock.Offset++
+			return []any{a}
+		case device.CorruptArgs:
+			a.Clock.Offset++
+			return []any{a}
+		}
+		return []any{o}
+	})
+}
+
 // TestStepsLeaveCopiesForTheNext: the copy of the layer's input comes from the launch that makes it, and those of weights from the one that
 // updates them, if nothing else writes them in between; where the next step does not begin in that launch, each step makes them.
 func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 	noisy := model.Config{Corruption: "masking:0.3", Likelihood: "gaussian"}
 	clean := model.Config{Corruption: "none", Likelihood: "gaussian"}
-	scale := func(d *tape, n *model.Net) {
-		again := &tape{Device: d.Device}
-		for i, o := range d.Operations() {
-			if a, ok := o.(device.DenseArgs); ok && i == 2 { // the first layer
-				put(again, device.CombineArgs{Alpha: 0.5, A: a.W, Dst: a.W})
-			}
-			put(again, o)
+	scale := rewritten(func(i int, o any) []any {
+		if a, ok := o.(device.DenseArgs); ok && i == 2 { // the first layer
+			return []any{device.CombineArgs{Alpha: 0.5, A: a.W, Dst: a.W}, o}
 		}
-		d.Tape = again.Tape
-	}
-	otherClock := func(d *tape, n *model.Net) {
-		again := &tape{Device: d.Device}
-		for _, o := range d.Operations() {
-			if g, ok := o.(device.GatherArgs); ok {
-				g.Clock.Offset++
-				o = g
-			}
-			if c, ok := o.(device.CorruptArgs); ok {
-				c.Clock.Offset++
-				o = c
-			}
-			put(again, o)
-		}
-		d.Tape = again.Tape
-	}
+		return []any{o}
+	})
 	for name, c := range map[string]struct {
 		config      model.Config
 		extra       []func(*tape, *model.Net)
@@ -355,7 +364,7 @@ func TestStepsLeaveCopiesForTheNext(t *testing.T) {
 		"clean":          {config: clean, kept: 4, applied: true},
 		"tied":           {config: model.Config{Corruption: "none", Likelihood: "gaussian", Tied: true}, kept: 2},
 		"scaled weights": {noisy, []func(*tape, *model.Net){scale}, 3, 1, true},
-		"another clock":  {noisy, []func(*tape, *model.Net){otherClock}, 0, 4, false},
+		"another clock":  {noisy, []func(*tape, *model.Net){withAnotherClock()}, 0, 4, false},
 	} {
 		d := step(t, c.config, c.extra...)
 		d.Narrows = func(operation any) []device.View {
@@ -398,31 +407,21 @@ func TestWhatNobodyReadsIsNotMade(t *testing.T) {
 	weighed.Emphasis = model.Emphasis{Destroyed: 1, Untouched: 0.5}
 	tied := plain
 	tied.Tied = true
-	looked := func(d *tape, n *model.Net) {
-		again := &tape{Device: d.Device}
-		var to device.View
-		for _, o := range d.Operations() {
-			if c, ok := o.(device.CorruptArgs); ok {
-				to = c.To
-			}
-			if a, ok := o.(device.DenseArgs); ok && a.X == to {
-				sums, err := d.Alloc(device.Float, to.Rows)
-				if err != nil {
-					t.Fatal(err)
-				}
-				put(again, device.ReduceArgs{Kind: device.Sum, X: to, PerRow: true, Out: device.MatrixOf(sums, 0, to.Rows, 1)})
-			}
-			put(again, o)
+	looked := rewritten(func(_ int, o any) []any {
+		a, ok := o.(device.DenseArgs)
+		if !ok || a.Y.Columns != 5 || a.X.Columns != 6 { // the first layer
+			return []any{o}
 		}
-		d.Tape = again.Tape
-	}
+		sums := device.MatrixOf(a.Y.Memory, a.Y.Offset, a.X.Rows, 1) // which the layer overwrites
+		return []any{device.ReduceArgs{Kind: device.Sum, X: a.X, PerRow: true, Out: sums}, o}
+	})
 	all := func(m, n, k int) bool { return true }
 	none := func(m, n, k int) bool { return false }
 	for name, c := range map[string]struct {
 		config     model.Config
 		isBig      func(m, n, k int) bool
 		extra      []func(*tape, *model.Net)
-		clockless  bool // the beginning has no clock, so that the end is not left to the next step
+		apart      bool // another clock, so that the end is not left to the next step
 		to, masked bool // which are not made
 	}{
 		"plain":             {plain, none, nil, false, false, true},
@@ -431,27 +430,12 @@ func TestWhatNobodyReadsIsNotMade(t *testing.T) {
 		"copies, weighed":   {weighed, all, nil, false, true, false},
 		"copies, tied":      {tied, all, nil, false, true, true},
 		"copies, looked at": {plain, all, []func(*tape, *model.Net){looked}, false, false, true},
-		"no clock":          {plain, all, nil, true, false, false},
+		"another clock":     {plain, all, []func(*tape, *model.Net){withAnotherClock()}, true, false, false},
 	} {
 		d := step(t, c.config, c.extra...)
 		d.Narrows = func(operation any) []device.View { return fuse.Factors(operation, c.isBig) }
-		if c.clockless {
-			again := &tape{Device: d.Device, Tape: fuse.Tape{Narrows: d.Narrows}}
-			for _, o := range d.Operations() {
-				if g, ok := o.(device.GatherArgs); ok {
-					g.Clock = device.Words{}
-					o = g
-				}
-				if s, ok := o.(device.CorruptArgs); ok {
-					s.Clock = device.Words{}
-					o = s
-				}
-				put(again, o)
-			}
-			d.Tape = again.Tape
-		}
 		p := d.Plan()
-		if p.Overlaps() == c.clockless {
+		if p.Overlaps() == c.apart {
 			t.Fatalf("%s: overlaps %t", name, p.Overlaps())
 		}
 		var want []device.View

@@ -247,7 +247,7 @@ func (d *Device) factorOf(v device.View, narrow bool) cublaslt.Matrix {
 	if d.copyOf(v); d.err != nil {
 		return matrixOf(v)
 	}
-	return cublaslt.Matrix{At: cuda.Address(d.copies[v].word(mapWords)), Rows: v.Rows, Columns: v.Columns, Stride: kernels.NarrowStride(v.Columns), Narrow: true}
+	return cublaslt.Matrix{At: cuda.Address(d.memoryOf(v)), Rows: v.Rows, Columns: v.Columns, Stride: kernels.NarrowStride(v.Columns), Narrow: true}
 }
 
 func matrixOf(v device.View) cublaslt.Matrix {

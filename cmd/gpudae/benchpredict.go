@@ -110,7 +110,8 @@ func stepOn(ctx context.Context, g roofline.GPU, w workload) (roofline.Step, int
 	if w.noise != "" {
 		one = roofline.OneCluster
 	}
-	graph := roofline.Predict(g, counter.Launches())
-	graph.Cached = roofline.Cached(g, counter.Launches(), counter.Touched())
+	launches := counter.Launches()
+	graph := roofline.Predict(g, launches)
+	graph.Cached = roofline.Cached(g, launches, counter.Touched())
 	return one(g, w.class, graph, w.widths(), w.batch), counter.Held(), nil
 }

@@ -32,7 +32,7 @@ func rowsOfTiles(registers ...registersFunc) []tilesFunc {
 	var all []tilesFunc
 	for _, multiply := range registers {
 		for last := 1; last <= rowsOfTile; last++ {
-			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, add bool) {
+			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, add bool, _ int, _ []float32, _, _ int) {
 				multiply(last, tiles, kc, s, outer, panel, across, down, c, ld, add)
 			})
 		}

@@ -20,19 +20,19 @@ func TestTilesStayInBounds(t *testing.T) {
 		for rows := 1; rows <= tile.rows(); rows++ {
 			from, to := s[len(s)-rows*kc:], c[len(c)-rows*width:]
 			inBounds(t, fmt.Sprintf("tiles of %d×%d", rows, tile.columns), func() {
-				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, kc*tile.columns, tile.columns, to, width, false)
-				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, tile.columns, width, to, width, true)
+				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, kc*tile.columns, tile.columns, to, width, false, kc, nil, 0, 0)
+				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, tile.columns, width, to, width, true, kc, nil, 0, 0)
 			})
 			if rows == 1 {
 				continue // what lies behind an empty slice is not said
 			}
 			if !faults(func() {
-				tile.multiply[rows-1](tiles, kc, from[kc:], kc, 1, panels, kc*tile.columns, tile.columns, to, width, false)
+				tile.multiply[rows-1](tiles, kc, from[kc:], kc, 1, panels, kc*tile.columns, tile.columns, to, width, false, kc, nil, 0, 0)
 			}) {
 				t.Errorf("%d×%d: a row beyond the end of S is read", rows, tile.columns)
 			}
 			if !faults(func() {
-				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, kc*tile.columns, tile.columns, to[width:], width, false)
+				tile.multiply[rows-1](tiles, kc, from, kc, 1, panels, kc*tile.columns, tile.columns, to[width:], width, false, kc, nil, 0, 0)
 			}) {
 				t.Errorf("%d×%d: a row beyond the end of C is written", rows, tile.columns)
 			}

@@ -105,7 +105,7 @@ func multiple(n, m int) int { return ceilDiv(n, m) * m }
 func spacious(length int) int {
 	const perLine = cacheLine / wordBytes
 	stride := ceilDiv(length, perLine) * perLine
-	if (operand{outer: stride}).crowded(0, 0) {
+	if conflicting(stride) {
 		stride += perLine
 	}
 	return stride

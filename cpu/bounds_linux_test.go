@@ -92,13 +92,11 @@ func TestProductsStayInBounds(t *testing.T) {
 				s, c := atPageEnd[float32](t, rows*kc), atPageEnd[float32](t, rows*width)
 				panels := atPageEnd[float32](t, tiles*packed)
 				inBounds(t, fmt.Sprintf("tiles of %d×%d", rows, tile.columns), func() {
-					for p := range tiles {
-						tile.packRows(panels[p*packed:], atPageEnd[float32](t, packed), tile.columns, kc)
-					}
-					tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, packed, tile.columns, c, width, true)
-					tile.multiply[rows-1](tiles, kc, s, 1, rows, panels, packed, tile.columns, c, width, false)
+					tile.packRows(tiles, panels, packed, atPageEnd[float32](t, kc*width), width, kc)
+					tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, packed, tile.columns, c, width, true, kc, nil, 0, 0)
+					tile.multiply[rows-1](tiles, kc, s, 1, rows, panels, packed, tile.columns, c, width, false, kc, nil, 0, 0)
 					if !tile.packed {
-						tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, tile.columns, width, c, width, true)
+						tile.multiply[rows-1](tiles, kc, s, kc, 1, panels, tile.columns, width, c, width, true, kc, nil, 0, 0)
 					}
 				})
 			}
@@ -132,7 +130,7 @@ func TestSparseKernelsStayInBounds(t *testing.T) {
 					t.Errorf("%d of %d ones are not zero", found, n)
 				}
 				counts[1] = uint32(k.compress(offsets, values, x, width))
-				k.sparseTile.packRows(panel, atPageEnd[float32](t, n*width), width, n)
+				k.sparseTile.packRows(1, panel, 0, atPageEnd[float32](t, n*width), width, n)
 				k.multiplySparse(counts, offsets[:n], values[:n], panel, c, width)
 			})
 		}

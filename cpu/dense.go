@@ -24,7 +24,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = columnMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
-	case sparse || a.X.Rows <= d.thin() || turnsWeights(a.X.Rows, a.X.Columns, a.Y.Columns):
+	case sparse || a.X.Rows <= d.thin() || d.turnsWeights(a.X.Rows, a.X.Columns, a.Y.Columns):
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.Y.Columns
 		g.flipped = false
@@ -52,13 +52,11 @@ func (d *Device) thin() int {
 	return d.kernels.thin
 }
 
-// smallWeights is the number of weights up to which they stay in the cache
-// while they are packed.
-const smallWeights = 1 << 14
-
-// turnsWeights reports whether a layer has so few weights that it is less work to
-// turn them than to turn the minibatch and the layer's output.
-func turnsWeights(batch, in, out int) bool { return in*out < batch*(in+out) && in*out <= smallWeights }
+// turnsWeights reports whether it is less work to turn a layer's weights than to turn
+// the minibatch and the layer's output, or if the weights have to be copied anyway.
+func (d *Device) turnsWeights(batch, in, out int) bool {
+	return in*out < batch*(in+2*out) || d.pairs == nil && conflicting(in)
+}
 
 // forwardEpilogue adds the bias and applies the activation.
 type forwardEpilogue struct {

@@ -15,24 +15,12 @@ package cpu
 
 const (
 	longestK         = 1024    // k in one run of the micro-kernel
-	panelsPerPacking = 4       // least panels for which packing the rows of S pays
-	turningPays      = 2       // times that each thread would pack S, above which it is packed once for all
+	panelsPerPacking = 4       // least panels for which copying the rows of S pays
+	packedTogether   = 8       // panels that are packed side by side: writing to more pages takes longer than reading a row in pieces
 	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
 	directBytes      = 1 << 16 // of a V that is read where it lies
+	cachedBytes      = 1 << 17 // of the three matrices of a product whose lines need not be asked for
 )
-
-// ofLastLevel is the room for panels in a thread's share of the last-level cache.
-const ofLastLevel = 1 << 21
-
-// packedBytes is the room for the panels that a thread packs at a time: half of a
-// large second-level cache, since the last level behind one is slow, and a smaller one
-// does not hold enough of them to pay for packing the rows of S so often.
-func packedBytes(secondLevel int) int {
-	if secondLevel >= ofLastLevel {
-		return secondLevel / 2
-	}
-	return ofLastLevel
-}
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
 type operand struct {
@@ -66,10 +54,11 @@ type gemmCall struct {
 	panels   int // of V
 	kBlock   int
 	direct   bool // V is not packed
+	cached   bool // no lines are asked for
 	byRows   bool
 	packed   []float32 // all of V: [k block][panel][k][column]
-	turned   bool      // S is packed beforehand
-	scalars  []float32 // if so, all of S: [k block][tile][k][row]
+	turned   bool      // S is copied beforehand
+	scalars  []float32 // if so, all of S: [k block][row][k]
 	lanes    []gemmLane
 	pairs    [2][]float32 // S and V in bfloat16, if they are rounded to it beforehand
 
@@ -86,7 +75,7 @@ type gemmCall struct {
 // gemmLane is a thread's scratch memory.
 type gemmLane struct {
 	packed  []float32 // some panels of V: [panel][k][column]
-	scalars []float32 // some rows of S: [k][row]
+	scalars []float32 // some rows of S in bfloat16
 	tile    []float32
 	sums    []float32 // of tiles in matrix registers, between blocks of k
 }
@@ -107,15 +96,16 @@ func (d *Device) multiply(g *gemmCall) {
 	}
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	d.plan(g, lanes)
-	g.turned = g.crowdedTile() && g.panels > turningPays*lanes*g.chunk()
+	g.turned = g.crowdedTile() && g.panels >= panelsPerPacking
 	if g.turned {
-		g.scalars = grown(g.scalars, g.tiles*g.slot(g.k))
+		g.scalars = grown(g.scalars, ceilDiv(g.k, g.kBlock)*g.m*spacious(g.kBlock))
 		g.turnStage.gemmCall = g
-		d.pool.split(&g.turnStage, g.tiles, min(lanes, g.tiles), piecesPerLane)
+		squares := ceilDiv(g.m, g.kernels.square)
+		d.pool.split(&g.turnStage, squares, min(lanes, squares), piecesPerLane)
 	}
 	g.direct = g.readsDirectly()
 	if !g.byRows {
-		d.pool.split(g, g.panels, min(lanes, g.panels), g.pieces(lanes))
+		d.pool.split(g, g.panels, min(lanes, g.panels), piecesPerLane)
 		return
 	}
 	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
@@ -143,6 +133,7 @@ func (d *Device) plan(g *gemmCall, lanes int) {
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = multiple(balanced(g.k, most), terms)
 	g.byRows = g.splitsByRows(lanes)
+	g.cached = (g.m*g.n+g.m*g.k+g.n*g.k)*wordBytes <= cachedBytes
 	if g.tile.matrix {
 		d.roundForTiles(g, lanes)
 	}
@@ -156,23 +147,11 @@ func (g *gemmCall) readsDirectly() bool {
 
 // splitsByRows reports whether the threads share out the rows of tiles rather
 // than the columns: where that is much more even, or is as even and spares them
-// from reading all of the weights each, or from packing the more numerous rows.
+// from reading all of the weights each.
 func (g *gemmCall) splitsByRows(lanes int) bool {
 	const much, few = 0.1, 4
 	rows, columns := evenness(g.tiles, lanes), evenness(g.panels, lanes)
-	if lanes > 1 && g.m > g.n && g.crowdedTile() && rows >= columns {
-		return true
-	}
 	return rows > columns+much || g.flipped && lanes > 1 && g.panels < few*lanes && rows >= columns
-}
-
-// pieces is the number of pieces of a thread's share of the panels: where each
-// piece packs the rows of S anew, no more than pack as many panels at a time.
-func (g *gemmCall) pieces(lanes int) int {
-	if g.turned || !g.crowdedTile() {
-		return piecesPerLane
-	}
-	return max(1, min(piecesPerLane, g.panels/(lanes*g.chunk())))
 }
 
 // crowdedTile reports whether the tiles of S are crowded, which an S in rows of pairs is not.
@@ -180,9 +159,9 @@ func (g *gemmCall) crowdedTile() bool {
 	return !g.tile.matrix && g.s.crowded(g.kBlock, g.kernels.scattered)
 }
 
-// chunk is the number of panels that are packed at a time.
-func (g *gemmCall) chunk() int {
-	return max(1, g.kernels.packedBytes/(g.tile.columns*g.kBlock*wordBytes))
+// chunk is the number of panels of kc terms that are packed at a time.
+func (g *gemmCall) chunk(kc int) int {
+	return max(1, g.kernels.packedBytes/(g.tile.columns*kc*wordBytes))
 }
 
 // evenness is the share of their time that so many threads work if n equal
@@ -222,7 +201,7 @@ func (g *gemmCall) row(tile int) int { return tile * g.m / g.tiles }
 
 // block adds the terms k0 to k0+kc of the tiles t0 to t1, panels p0 to p1.
 func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
-	chunk := min(p1-p0, max(1, g.kernels.packedBytes/(g.tile.columns*kc*wordBytes)))
+	chunk := min(p1-p0, g.chunk(kc))
 	sums := g.tileSums(scratch, t0, t1, p0, p1)
 	for ; p0 < p1; p0 += chunk {
 		chunk = min(chunk, p1-p0)
@@ -239,14 +218,49 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
 				continue
 			case g.turned:
-				s = g.turnedTile(t, rows, k0, kc)
-			case chunk >= panelsPerPacking && s.crowded(kc, g.kernels.scattered):
-				scratch.scalars = grown(scratch.scalars, g.slot(kc))
-				s = g.packScalars(scratch.scalars, s, rows, kc)
+				s = g.turnedRows(i, k0)
 			}
-			g.multiplyRow(scratch.tile, s, i, rows, p0, chunk, kc, k0 > 0, v)
+			g.multiplyRow(scratch.tile, s, i, rows, p0, chunk, kc, k0 > 0, v, g.ahead(t, t0, t1, p0, p1, chunk, k0, kc))
 		}
 	}
+}
+
+// lines are the cache lines that a row of tiles asks for while it is computed: one a
+// term, step bytes behind the last, those of a tile jump bytes behind those of the tile before.
+type lines struct {
+	from       []float32
+	step, jump int
+}
+
+// ahead are lines that will be read soon: of the panels that are packed next, as many
+// of them in a row of tiles as it has tiles, or of the rows of S of the next one.
+func (g *gemmCall) ahead(t, t0, t1, p0, p1, chunk, k0, kc int) lines {
+	if g.cached {
+		return lines{from: g.s.data}
+	}
+	const perLine = cacheLine / wordBytes
+	width := g.tile.columns
+	if !g.byRows && !g.direct && g.v.outer == 1 && !conflicting(g.v.inner) {
+		line := (t - t0) * chunk
+		column := (p0+chunk)*width + line*perLine
+		if line*perLine < chunk*width && column < min(p1*width, g.n) {
+			return lines{g.v.data[column+k0*g.v.inner:], g.v.inner * wordBytes, cacheLine}
+		}
+	}
+	next := t + 1
+	if next == t1 {
+		next = t0
+	}
+	i := g.row(next)
+	s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
+	if g.turned {
+		s = g.turnedRows(i, k0)
+	}
+	if s.inner != 1 {
+		return lines{from: s.data}
+	}
+	step := (g.row(next+1) - i) * wordBytes / chunk
+	return lines{s.data, step, step * kc}
 }
 
 // panels are adjacent panels of V, which begin across elements apart and their
@@ -268,9 +282,7 @@ func (g *gemmCall) panelsFrom(scratch *gemmLane, p0, count, k0, kc int) panels {
 		return panels{g.packed[g.panels*width*k0+p0*panel:], panel, width}
 	}
 	scratch.packed = grown(scratch.packed, count*panel)
-	for p := range count {
-		g.pack(scratch.packed[p*panel:(p+1)*panel], p0+p, k0, kc)
-	}
+	g.packPanels(scratch.packed, p0, count, k0, kc)
 	return panels{scratch.packed, panel, width}
 }
 
@@ -279,54 +291,35 @@ func (g *gemmCall) panelsFrom(scratch *gemmLane, p0, count, k0, kc int) panels {
 // of its sets, or because each of more than that many terms takes another cache
 // line, and a page.
 func (s operand) crowded(kc, lines int) bool {
-	const setStride = 2048
 	if s.outer == 1 {
-		return kc > lines || s.inner*wordBytes%setStride == 0
+		return kc > lines || conflicting(s.inner)
 	}
-	return s.outer*wordBytes%setStride == 0
+	return conflicting(s.outer)
 }
 
-// rowWidth is the number of elements between the terms of a packed tile of S.
-func (g *gemmCall) rowWidth(rows int) int {
-	if g.s.outer != 1 {
-		return rows
-	}
-	return max(rows, g.kernels.tiles[0].columns)
+// conflicting reports whether rows so many elements apart lie in a few sets of the cache.
+func conflicting(stride int) bool {
+	const setStride = 2048
+	return stride*wordBytes%setStride == 0
 }
 
-// slot is the room for kc terms of a packed tile of S.
-func (g *gemmCall) slot(kc int) int { return g.rowWidth(g.tileRows) * kc }
-
-// turnedTile is a tile of S of so many rows that begins at term k0, packed.
-func (g *gemmCall) turnedTile(tile, rows, k0, kc int) operand {
-	at := g.tiles*g.slot(k0) + tile*g.slot(kc)
-	return operand{g.scalars[at : at+g.slot(kc)], 1, g.rowWidth(rows)}
-}
-
-// packScalars copies the rows of S of one tile to dst, side by side.
-func (g *gemmCall) packScalars(dst []float32, s operand, rows, kc int) operand {
-	width := g.rowWidth(rows)
-	narrow := &g.kernels.tiles[0]
-	switch {
-	case s.outer != 1:
-		g.kernels.transpose(dst, rows, s.data, s.outer, rows, kc, rows, false)
-	case width == narrow.columns && (kc-1)*s.inner+width <= len(s.data):
-		narrow.packRows(dst, s.data, s.inner, kc)
-	default:
-		for k := range kc {
-			copy(dst[k*width:k*width+rows], s.data[k*s.inner:])
-		}
-	}
-	return operand{dst, 1, width}
+// turnedRows are the rows of S from i on, those terms from k0 on that are copied together.
+func (g *gemmCall) turnedRows(i, k0 int) operand {
+	stride := spacious(g.kBlock)
+	return operand{g.scalars[(k0/g.kBlock*g.m+i)*stride:], stride, 1}
 }
 
 // multiplyRow adds kc terms to a row of tiles of C, those of so many panels from p on, or to zero.
-func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, kc int, add bool, v panels) {
+func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, kc int, add bool, v panels, next lines) {
 	width := g.tile.columns
 	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
 	if whole := min(count, g.n/width-p); !g.flipped && whole > 0 {
-		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add)
+		every := kc
+		if !g.cached {
+			every = max(1, kc/rows&^3)
+		}
+		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add, every, next.from, next.step, next.jump)
 		if whole == count {
 			return
 		}
@@ -334,7 +327,8 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 	}
 	for done := 0; done < count; {
 		tiles := min(count-done, len(scratch)/(rows*width))
-		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, scratch, tiles*width, false)
+		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, scratch, tiles*width, false, kc, next.from, next.step, next.jump)
+		next.from = next.from[min(len(next.from), next.jump*tiles/wordBytes):]
 		j := (p + done) * width
 		columns := min(tiles*width, g.n-j)
 		if g.flipped {
@@ -358,18 +352,25 @@ func (g *gemmCall) store(c, tile []float32, width, rows, columns int, add bool) 
 	}
 }
 
-// turnCall packs all of S, for threads that would do so again and again; its
-// items are rows of tiles.
+// turnCall copies all of S to rows that are not crowded; its items are squares of rows.
 type turnCall struct{ *gemmCall }
 
 func (g *turnCall) run(_, lo, hi int) {
-	for tile := lo; tile < hi; tile++ {
-		i := g.row(tile)
-		rows := g.row(tile+1) - i
-		for k0 := 0; k0 < g.k; k0 += g.kBlock {
-			kc := min(g.kBlock, g.k-k0)
-			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-			g.packScalars(g.turnedTile(tile, rows, k0, kc).data, s, rows, kc)
+	square := g.kernels.square
+	i, end := lo*square, min(hi*square, g.m)
+	for k0 := 0; k0 < g.k; k0 += g.kBlock {
+		kc := min(g.kBlock, g.k-k0)
+		to := g.turnedRows(i, k0)
+		from := g.s.data[i*g.s.outer+k0*g.s.inner:]
+		if g.s.outer != 1 {
+			for r := range end - i {
+				copy(to.data[r*to.outer:][:kc], from[r*g.s.outer:])
+			}
+			continue
+		}
+		for k := 0; k < kc; k += square {
+			terms := min(square, kc-k)
+			g.kernels.transpose(to.data[k:], to.outer, from[k*g.s.inner:], g.s.inner, terms, end-i, terms, false)
 		}
 	}
 }
@@ -378,18 +379,34 @@ func (g *turnCall) run(_, lo, hi int) {
 type packCall struct{ *gemmCall }
 
 func (g *packCall) run(_, lo, hi int) {
-	for item := lo; item < hi; item++ {
-		k0 := item / g.panels * g.kBlock
-		kc := min(g.kBlock, g.k-k0)
-		p := item % g.panels
-		panel := g.tile.columns * kc
-		from := g.panels*g.tile.columns*k0 + p*panel
-		g.pack(g.packed[from:from+panel], p, k0, kc)
+	for lo < hi {
+		k0, p := lo/g.panels*g.kBlock, lo%g.panels
+		kc, count := min(g.kBlock, g.k-k0), min(hi-lo, g.panels-p)
+		from := g.panels*g.tile.columns*k0 + p*g.tile.columns*kc
+		g.packPanels(g.packed[from:], p, count, k0, kc)
+		lo += count
 	}
 }
 
-// pack copies the terms k0 to k0+kc of one panel of V. What it leaves beyond
-// the last column of V is multiplied into columns that C does not have.
+// packPanels copies the terms k0 to k0+kc of so many panels of V from p on, one behind the
+// other. What it leaves beyond the last column of V is multiplied into columns that C does
+// not have.
+func (g *gemmCall) packPanels(dst []float32, p, count, k0, kc int) {
+	width := g.tile.columns
+	panel := width * kc
+	whole := 0
+	if g.v.outer == 1 && !g.roundV {
+		whole = min(count, g.n/width-p)
+	}
+	for done := 0; done < whole; done += packedTogether {
+		g.tile.packRows(min(packedTogether, whole-done), dst[done*panel:], panel, g.v.data[(p+done)*width+k0*g.v.inner:], g.v.inner, kc)
+	}
+	for i := whole; i < count; i++ {
+		g.pack(dst[i*panel:(i+1)*panel], p+i, k0, kc)
+	}
+}
+
+// pack copies the terms k0 to k0+kc of one panel of V.
 func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
 	if g.roundV {
 		g.packPairs(panel, p, k0, kc)
@@ -406,10 +423,10 @@ func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
 			g.kernels.transpose(panel[c:], width, from[c*g.v.outer:], g.v.outer, rows, kc, g.kernels.square, false)
 		}
 	case columns == width:
-		g.tile.packRows(panel, from, g.v.inner, kc)
+		g.tile.packRows(1, panel, 0, from, g.v.inner, kc)
 	default:
 		for k := range kc {
-			copy(panel[k*width:(k+1)*width], from[k*g.v.inner:k*g.v.inner+columns])
+			copy(panel[k*width:k*width+columns], from[k*g.v.inner:])
 		}
 	}
 }

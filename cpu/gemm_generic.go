@@ -11,13 +11,13 @@ const (
 func genericTiles() []tilesFunc {
 	tiles := make([]tilesFunc, genericRows)
 	for i := range genericRows - 1 {
-		tiles[i] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool) {
+		tiles[i] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, _ int, _ []float32, _, _ int) {
 			for t := range tiles {
 				multiplyRowsGeneric(i+1, kc, s, outer, inner, panel[t*across:], down, c[t*genericColumns:], ld, add)
 			}
 		}
 	}
-	tiles[genericRows-1] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool) {
+	tiles[genericRows-1] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, _ int, _ []float32, _, _ int) {
 		for t := range tiles {
 			multiplyGeneric(kc, s, outer, inner, panel[t*across:], down, c[t*genericColumns:], ld, add)
 		}
@@ -99,9 +99,13 @@ func transposeGeneric(dst []float32, dstStride int, src []float32, srcStride, ro
 	}
 }
 
-// packRowsGeneric copies a panel whose columns lie side by side in memory.
-func packRowsGeneric(panel, from []float32, stride, kc int) {
-	for k := range kc {
-		copy(panel[k*genericColumns:(k+1)*genericColumns], from[k*stride:])
+// packRowsGeneric returns the portable packing of panels of so many columns.
+func packRowsGeneric(columns int) packRowsFunc {
+	return func(count int, panels []float32, across int, from []float32, stride, kc int) {
+		for k := range kc {
+			for p := range count {
+				copy(panels[p*across+k*columns:][:columns], from[k*stride+p*columns:])
+			}
+		}
 	}
 }

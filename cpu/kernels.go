@@ -115,11 +115,14 @@ type pairProducts struct {
 	thin    int // as of kernels
 }
 
+// ofLastLevel is the room for panels in a thread's share of the last-level cache.
+const ofLastLevel = 1 << 21
+
 // tile is a family of micro-kernels of matrix products.
 type tile struct {
 	columns  int
 	multiply []tilesFunc // [rows-1]
-	packRows func(panel, from []float32, stride, kc int)
+	packRows packRowsFunc
 	packed   bool // the micro-kernels take packed panels only
 	// packPairs takes the place of packRows: it rounds the elements of 2·terms rows, at least
 	// two, that begin stride elements apart, and packs those of two rows as pairs.
@@ -133,25 +136,14 @@ func (t *tile) rows() int { return len(t.multiply) }
 // tilesFunc computes a row of tiles, tile t from a panel that begins at
 // panel[t·across]: Σ_k s[i·outer + k·inner]·panel[t·across + k·down + j] over kc
 // terms, which it stores in c[i·ld + t·columns + j], or adds. Of a packed panel
-// down is the number of columns.
-type tilesFunc func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool)
+// down is the number of columns. While it computes, it asks for the lines of a row
+// of c every so many terms, and for others at each: see lines.
+type tilesFunc func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, every int, next []float32, step, jump int)
 
-// tileFunc is a tilesFunc for one tile of a packed panel.
-type tileFunc func(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool)
-
-// inTurn makes micro-kernels of rows of tiles of those of single ones, which
-// are so large that a call for each does not matter.
-func inTurn(columns int, singles ...tileFunc) []tilesFunc {
-	rows := make([]tilesFunc, len(singles))
-	for i, single := range singles {
-		rows[i] = func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, _ int, c []float32, ld int, add bool) {
-			for t := range tiles {
-				single(kc, s, outer, inner, panel[t*across:], c[t*columns:], ld, add)
-			}
-		}
-	}
-	return rows
-}
+// packRowsFunc packs so many panels whose columns lie side by side in memory: of each of kc
+// rows, stride elements apart, it copies as many elements as a panel has columns to
+// panels[p·across + k·columns].
+type packRowsFunc func(count int, panels []float32, across int, from []float32, stride, kc int)
 
 // transposeFunc stores src[i·srcStride + j] for i < rows, j < columns in
 // dst[j·dstStride + i], or adds it. It writes keep elements of each row of dst,

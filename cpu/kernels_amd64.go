@@ -12,16 +12,16 @@ var avx512Products = pairProducts{
 	name:    "AVX512-BF16",
 	granted: func() bool { return true },
 	tiles: []tile{
-		{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
+		{columns: 16, packed: true, packRows: packRows16AVX512, multiply: []tilesFunc{
 			multiplyPairs1x16AVX512, multiplyPairs2x16AVX512, multiplyPairs3x16AVX512, multiplyPairs4x16AVX512, multiplyPairs5x16AVX512,
 			multiplyPairs6x16AVX512, multiplyPairs7x16AVX512, multiplyPairs8x16AVX512, multiplyPairs9x16AVX512, multiplyPairs10x16AVX512,
 			multiplyPairs11x16AVX512, multiplyPairs12x16AVX512, multiplyPairs13x16AVX512, multiplyPairs14x16AVX512,
-		)},
-		{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
+		}},
+		{columns: 32, packed: true, packRows: packRows32AVX512, multiply: []tilesFunc{
 			multiplyPairs1x32AVX512, multiplyPairs2x32AVX512, multiplyPairs3x32AVX512, multiplyPairs4x32AVX512, multiplyPairs5x32AVX512,
 			multiplyPairs6x32AVX512, multiplyPairs7x32AVX512, multiplyPairs8x32AVX512, multiplyPairs9x32AVX512, multiplyPairs10x32AVX512,
 			multiplyPairs11x32AVX512, multiplyPairs12x32AVX512, multiplyPairs13x32AVX512, multiplyPairs14x32AVX512,
-		)},
+		}},
 	},
 	terms: 1,
 	most:  longestK,
@@ -42,14 +42,26 @@ func supportedKernels() []*kernels {
 			if x.HasAVX512BF16 {
 				best.products = append(best.products, &avx512Products)
 			}
-			best.packedBytes = packedBytes(cpuid.CPU.Cache.L2)
+			best.suitCaches()
 			all = append(all, &best)
 		}
 		next := avx2Kernels
-		next.packedBytes = packedBytes(cpuid.CPU.Cache.L2)
+		next.suitCaches()
 		all = append(all, &next)
 	}
 	return append(all, &genericKernels)
+}
+
+// suitCaches adapts the kernels to the caches of Intel's processors. The last level is
+// slow beside the arithmetic, so that panels stay in the second one, with what is
+// multiplied and asked for meanwhile. Pages that the first level of their table does not
+// hold, each of a row of S, take as long as half a term.
+func (k *kernels) suitCaches() {
+	if cpuid.CPU.VendorID != cpuid.Intel || cpuid.CPU.Cache.L2 <= 0 {
+		return
+	}
+	k.packedBytes = cpuid.CPU.Cache.L2 / 4
+	k.scattered = 32
 }
 
 var avx2Kernels = kernels{
@@ -60,7 +72,7 @@ var avx2Kernels = kernels{
 	},
 	transpose: transposeAVX2,
 	square:    8,
-	scattered: 64,
+	scattered: 64, packedBytes: ofLastLevel,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
 
@@ -87,22 +99,22 @@ var avx2Kernels = kernels{
 var avx512Kernels = kernels{
 	name: "AVX-512",
 	tiles: []tile{
-		{columns: 16, packed: true, packRows: packRows16AVX512, multiply: inTurn(16,
+		{columns: 16, packRows: packRows16AVX512, multiply: []tilesFunc{
 			multiply1x16AVX512, multiply2x16AVX512, multiply3x16AVX512, multiply4x16AVX512, multiply5x16AVX512,
 			multiply6x16AVX512, multiply7x16AVX512, multiply8x16AVX512, multiply9x16AVX512, multiply10x16AVX512,
 			multiply11x16AVX512, multiply12x16AVX512, multiply13x16AVX512, multiply14x16AVX512,
-		)},
-		{columns: 32, packed: true, packRows: packRows32AVX512, multiply: inTurn(32,
+		}},
+		{columns: 32, packRows: packRows32AVX512, multiply: []tilesFunc{
 			multiply1x32AVX512, multiply2x32AVX512, multiply3x32AVX512, multiply4x32AVX512, multiply5x32AVX512,
 			multiply6x32AVX512, multiply7x32AVX512, multiply8x32AVX512, multiply9x32AVX512, multiply10x32AVX512,
 			multiply11x32AVX512, multiply12x32AVX512, multiply13x32AVX512, multiply14x32AVX512,
-		)},
+		}},
 	},
 	pairsInRow: pairsInRowAVX512, pairsOfRows: pairsOfRowsAVX512,
 	transpose: transposeAVX512,
 	square:    16,
-	scattered: 256,
-	thin:      14,
+	scattered: 256, packedBytes: ofLastLevel,
+	thin: 14,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
 

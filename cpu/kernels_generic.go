@@ -10,12 +10,12 @@ import (
 // genericKernels are the portable kernels: plain Go, correct everywhere.
 var genericKernels = kernels{
 	name:      "generic",
-	tiles:     []tile{{columns: genericColumns, multiply: genericTiles(), packRows: packRowsGeneric}},
+	tiles:     []tile{{columns: genericColumns, multiply: genericTiles(), packRows: packRowsGeneric(genericColumns)}},
 	transpose: transposeGeneric,
 	square:    genericColumns,
 	scattered: 256,
 
-	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsSparseGeneric}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
+	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsGeneric(sparseGenericColumns)}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
 
 	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13, packedBytes: ofLastLevel,
 

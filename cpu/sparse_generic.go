@@ -5,13 +5,6 @@ import "math"
 // sparseGenericColumns is the width of the portable panels of sparse products.
 const sparseGenericColumns = 64
 
-// packRowsSparseGeneric copies a panel whose columns lie side by side in memory.
-func packRowsSparseGeneric(panel, from []float32, stride, kc int) {
-	for k := range kc {
-		copy(panel[k*sparseGenericColumns:(k+1)*sparseGenericColumns], from[k*stride:])
-	}
-}
-
 // multiplySparseGeneric is the portable sparseFunc.
 func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32, ld int) {
 	at := 0

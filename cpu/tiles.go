@@ -8,7 +8,7 @@ package cpu
 // thread reads once, and a V in columns: these are rounded as they are packed, which
 // spares writing and reading them once more.
 func (d *Device) roundForTiles(g *gemmCall, lanes int) {
-	g.roundS = g.s.inner == 1 && (lanes == 1 || g.byRows) && g.panels <= g.chunk()
+	g.roundS = g.s.inner == 1 && (lanes == 1 || g.byRows) && g.panels <= g.chunk(g.kBlock)
 	if !g.roundS {
 		g.s = d.roundToPairs(&g.pairs[0], g.s, g.m, g.terms, true, lanes)
 	}
@@ -89,7 +89,7 @@ func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0
 	width := g.tile.columns
 	multiply := g.tile.multiply[rows-1]
 	if whole := min(count, g.n/width-p); !g.flipped && !g.accumulate && whole > 0 {
-		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, k0 > 0)
+		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, k0 > 0, kc, nil, 0, 0)
 		if whole == count {
 			return
 		}
@@ -102,7 +102,7 @@ func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0
 		if g.cut() {
 			to = to[(i-sums.row)*sums.ld+(p+done-sums.panel)*width:]
 		}
-		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, to, sums.ld, k0 > 0)
+		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, to, sums.ld, k0 > 0, kc, nil, 0, 0)
 		if k0+kc == g.k {
 			g.finishTiles(to, sums.ld, i, rows, (p+done)*width, tiles*width)
 		}

@@ -5,77 +5,77 @@ package cpu
 // multiply1x8AVX2 computes a row of tiles of 1×8: see tilesFunc.
 //
 //go:noescape
-func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply2x8AVX2 computes a row of tiles of 2×8: see tilesFunc.
 //
 //go:noescape
-func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply3x8AVX2 computes a row of tiles of 3×8: see tilesFunc.
 //
 //go:noescape
-func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply4x8AVX2 computes a row of tiles of 4×8: see tilesFunc.
 //
 //go:noescape
-func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply5x8AVX2 computes a row of tiles of 5×8: see tilesFunc.
 //
 //go:noescape
-func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply6x8AVX2 computes a row of tiles of 6×8: see tilesFunc.
 //
 //go:noescape
-func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// packRows8AVX2 copies 8 elements from each of kc rows: see packRows.
+// packRows8AVX2 copies panels of 8 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows8AVX2(panel []float32, from []float32, stride int, kc int)
+func packRows8AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
 
 // multiply1x16AVX2 computes a row of tiles of 1×16: see tilesFunc.
 //
 //go:noescape
-func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply2x16AVX2 computes a row of tiles of 2×16: see tilesFunc.
 //
 //go:noescape
-func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply3x16AVX2 computes a row of tiles of 3×16: see tilesFunc.
 //
 //go:noescape
-func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply4x16AVX2 computes a row of tiles of 4×16: see tilesFunc.
 //
 //go:noescape
-func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply5x16AVX2 computes a row of tiles of 5×16: see tilesFunc.
 //
 //go:noescape
-func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
 // multiply6x16AVX2 computes a row of tiles of 6×16: see tilesFunc.
 //
 //go:noescape
-func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// packRows16AVX2 copies 16 elements from each of kc rows: see packRows.
+// packRows16AVX2 copies panels of 16 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows16AVX2(panel []float32, from []float32, stride int, kc int)
+func packRows16AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
 
-// packRows64AVX2 copies 64 elements from each of kc rows: see packRows.
+// packRows64AVX2 copies panels of 64 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows64AVX2(panel []float32, from []float32, stride int, kc int)
+func packRows64AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
 
 // multiplySparseAVX2 computes some rows of a sparse product: see sparseFunc.
 //
@@ -362,295 +362,295 @@ func normalRowGradientAVX2(dx []float32, x []float32, dy []float32, gain []float
 //go:noescape
 func normalColumnGradientAVX2(dx []float32, x []float32, dy []float32, gain []float32, mean []float32, invStd []float32, shift []float32, slope []float32)
 
-// multiply1x16AVX512 computes a tile of 1×16: see tileFunc.
+// multiply1x16AVX512 computes a row of tiles of 1×16: see tilesFunc.
 //
 //go:noescape
-func multiply1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs1x16AVX512 computes a tile of 1×16: see tileFunc.
+// multiplyPairs1x16AVX512 computes a row of tiles of 1×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply2x16AVX512 computes a tile of 2×16: see tileFunc.
+// multiply2x16AVX512 computes a row of tiles of 2×16: see tilesFunc.
 //
 //go:noescape
-func multiply2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs2x16AVX512 computes a tile of 2×16: see tileFunc.
+// multiplyPairs2x16AVX512 computes a row of tiles of 2×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply3x16AVX512 computes a tile of 3×16: see tileFunc.
+// multiply3x16AVX512 computes a row of tiles of 3×16: see tilesFunc.
 //
 //go:noescape
-func multiply3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs3x16AVX512 computes a tile of 3×16: see tileFunc.
+// multiplyPairs3x16AVX512 computes a row of tiles of 3×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply4x16AVX512 computes a tile of 4×16: see tileFunc.
+// multiply4x16AVX512 computes a row of tiles of 4×16: see tilesFunc.
 //
 //go:noescape
-func multiply4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs4x16AVX512 computes a tile of 4×16: see tileFunc.
+// multiplyPairs4x16AVX512 computes a row of tiles of 4×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply5x16AVX512 computes a tile of 5×16: see tileFunc.
+// multiply5x16AVX512 computes a row of tiles of 5×16: see tilesFunc.
 //
 //go:noescape
-func multiply5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs5x16AVX512 computes a tile of 5×16: see tileFunc.
+// multiplyPairs5x16AVX512 computes a row of tiles of 5×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply6x16AVX512 computes a tile of 6×16: see tileFunc.
+// multiply6x16AVX512 computes a row of tiles of 6×16: see tilesFunc.
 //
 //go:noescape
-func multiply6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs6x16AVX512 computes a tile of 6×16: see tileFunc.
+// multiplyPairs6x16AVX512 computes a row of tiles of 6×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply7x16AVX512 computes a tile of 7×16: see tileFunc.
+// multiply7x16AVX512 computes a row of tiles of 7×16: see tilesFunc.
 //
 //go:noescape
-func multiply7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs7x16AVX512 computes a tile of 7×16: see tileFunc.
+// multiplyPairs7x16AVX512 computes a row of tiles of 7×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply8x16AVX512 computes a tile of 8×16: see tileFunc.
+// multiply8x16AVX512 computes a row of tiles of 8×16: see tilesFunc.
 //
 //go:noescape
-func multiply8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs8x16AVX512 computes a tile of 8×16: see tileFunc.
+// multiplyPairs8x16AVX512 computes a row of tiles of 8×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply9x16AVX512 computes a tile of 9×16: see tileFunc.
+// multiply9x16AVX512 computes a row of tiles of 9×16: see tilesFunc.
 //
 //go:noescape
-func multiply9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs9x16AVX512 computes a tile of 9×16: see tileFunc.
+// multiplyPairs9x16AVX512 computes a row of tiles of 9×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply10x16AVX512 computes a tile of 10×16: see tileFunc.
+// multiply10x16AVX512 computes a row of tiles of 10×16: see tilesFunc.
 //
 //go:noescape
-func multiply10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs10x16AVX512 computes a tile of 10×16: see tileFunc.
+// multiplyPairs10x16AVX512 computes a row of tiles of 10×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply11x16AVX512 computes a tile of 11×16: see tileFunc.
+// multiply11x16AVX512 computes a row of tiles of 11×16: see tilesFunc.
 //
 //go:noescape
-func multiply11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs11x16AVX512 computes a tile of 11×16: see tileFunc.
+// multiplyPairs11x16AVX512 computes a row of tiles of 11×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply12x16AVX512 computes a tile of 12×16: see tileFunc.
+// multiply12x16AVX512 computes a row of tiles of 12×16: see tilesFunc.
 //
 //go:noescape
-func multiply12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs12x16AVX512 computes a tile of 12×16: see tileFunc.
+// multiplyPairs12x16AVX512 computes a row of tiles of 12×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply13x16AVX512 computes a tile of 13×16: see tileFunc.
+// multiply13x16AVX512 computes a row of tiles of 13×16: see tilesFunc.
 //
 //go:noescape
-func multiply13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs13x16AVX512 computes a tile of 13×16: see tileFunc.
+// multiplyPairs13x16AVX512 computes a row of tiles of 13×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply14x16AVX512 computes a tile of 14×16: see tileFunc.
+// multiply14x16AVX512 computes a row of tiles of 14×16: see tilesFunc.
 //
 //go:noescape
-func multiply14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs14x16AVX512 computes a tile of 14×16: see tileFunc.
+// multiplyPairs14x16AVX512 computes a row of tiles of 14×16: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// packRows16AVX512 copies 16 elements from each of kc rows: see packRows.
+// packRows16AVX512 copies panels of 16 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows16AVX512(panel []float32, from []float32, stride int, kc int)
+func packRows16AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
 
-// multiply1x32AVX512 computes a tile of 1×32: see tileFunc.
+// multiply1x32AVX512 computes a row of tiles of 1×32: see tilesFunc.
 //
 //go:noescape
-func multiply1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs1x32AVX512 computes a tile of 1×32: see tileFunc.
+// multiplyPairs1x32AVX512 computes a row of tiles of 1×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply2x32AVX512 computes a tile of 2×32: see tileFunc.
+// multiply2x32AVX512 computes a row of tiles of 2×32: see tilesFunc.
 //
 //go:noescape
-func multiply2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs2x32AVX512 computes a tile of 2×32: see tileFunc.
+// multiplyPairs2x32AVX512 computes a row of tiles of 2×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply3x32AVX512 computes a tile of 3×32: see tileFunc.
+// multiply3x32AVX512 computes a row of tiles of 3×32: see tilesFunc.
 //
 //go:noescape
-func multiply3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs3x32AVX512 computes a tile of 3×32: see tileFunc.
+// multiplyPairs3x32AVX512 computes a row of tiles of 3×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply4x32AVX512 computes a tile of 4×32: see tileFunc.
+// multiply4x32AVX512 computes a row of tiles of 4×32: see tilesFunc.
 //
 //go:noescape
-func multiply4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs4x32AVX512 computes a tile of 4×32: see tileFunc.
+// multiplyPairs4x32AVX512 computes a row of tiles of 4×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply5x32AVX512 computes a tile of 5×32: see tileFunc.
+// multiply5x32AVX512 computes a row of tiles of 5×32: see tilesFunc.
 //
 //go:noescape
-func multiply5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs5x32AVX512 computes a tile of 5×32: see tileFunc.
+// multiplyPairs5x32AVX512 computes a row of tiles of 5×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply6x32AVX512 computes a tile of 6×32: see tileFunc.
+// multiply6x32AVX512 computes a row of tiles of 6×32: see tilesFunc.
 //
 //go:noescape
-func multiply6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs6x32AVX512 computes a tile of 6×32: see tileFunc.
+// multiplyPairs6x32AVX512 computes a row of tiles of 6×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply7x32AVX512 computes a tile of 7×32: see tileFunc.
+// multiply7x32AVX512 computes a row of tiles of 7×32: see tilesFunc.
 //
 //go:noescape
-func multiply7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs7x32AVX512 computes a tile of 7×32: see tileFunc.
+// multiplyPairs7x32AVX512 computes a row of tiles of 7×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply8x32AVX512 computes a tile of 8×32: see tileFunc.
+// multiply8x32AVX512 computes a row of tiles of 8×32: see tilesFunc.
 //
 //go:noescape
-func multiply8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs8x32AVX512 computes a tile of 8×32: see tileFunc.
+// multiplyPairs8x32AVX512 computes a row of tiles of 8×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply9x32AVX512 computes a tile of 9×32: see tileFunc.
+// multiply9x32AVX512 computes a row of tiles of 9×32: see tilesFunc.
 //
 //go:noescape
-func multiply9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs9x32AVX512 computes a tile of 9×32: see tileFunc.
+// multiplyPairs9x32AVX512 computes a row of tiles of 9×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply10x32AVX512 computes a tile of 10×32: see tileFunc.
+// multiply10x32AVX512 computes a row of tiles of 10×32: see tilesFunc.
 //
 //go:noescape
-func multiply10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs10x32AVX512 computes a tile of 10×32: see tileFunc.
+// multiplyPairs10x32AVX512 computes a row of tiles of 10×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply11x32AVX512 computes a tile of 11×32: see tileFunc.
+// multiply11x32AVX512 computes a row of tiles of 11×32: see tilesFunc.
 //
 //go:noescape
-func multiply11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs11x32AVX512 computes a tile of 11×32: see tileFunc.
+// multiplyPairs11x32AVX512 computes a row of tiles of 11×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply12x32AVX512 computes a tile of 12×32: see tileFunc.
+// multiply12x32AVX512 computes a row of tiles of 12×32: see tilesFunc.
 //
 //go:noescape
-func multiply12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs12x32AVX512 computes a tile of 12×32: see tileFunc.
+// multiplyPairs12x32AVX512 computes a row of tiles of 12×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply13x32AVX512 computes a tile of 13×32: see tileFunc.
+// multiply13x32AVX512 computes a row of tiles of 13×32: see tilesFunc.
 //
 //go:noescape
-func multiply13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs13x32AVX512 computes a tile of 13×32: see tileFunc.
+// multiplyPairs13x32AVX512 computes a row of tiles of 13×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiply14x32AVX512 computes a tile of 14×32: see tileFunc.
+// multiply14x32AVX512 computes a row of tiles of 14×32: see tilesFunc.
 //
 //go:noescape
-func multiply14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiply14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// multiplyPairs14x32AVX512 computes a tile of 14×32: see tileFunc.
+// multiplyPairs14x32AVX512 computes a row of tiles of 14×32: see tilesFunc.
 //
 //go:noescape
-func multiplyPairs14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
+func multiplyPairs14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
 
-// packRows32AVX512 copies 32 elements from each of kc rows: see packRows.
+// packRows32AVX512 copies panels of 32 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
+func packRows32AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
 
 // pairsInRowAVX512 rounds a multiple of 16 elements, neighbours to a pair.
 //
@@ -672,10 +672,10 @@ func packPairs16AVX512(panel []float32, from []float32, stride int, terms int)
 //go:noescape
 func packPairs32AVX512(panel []float32, from []float32, stride int, terms int)
 
-// packRows64AVX512 copies 64 elements from each of kc rows: see packRows.
+// packRows64AVX512 copies panels of 64 elements of each of kc rows: see packRowsFunc.
 //
 //go:noescape
-func packRows64AVX512(panel []float32, from []float32, stride int, kc int)
+func packRows64AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
 
 // multiplySparseAVX512 computes some rows of a sparse product: see sparseFunc.
 //

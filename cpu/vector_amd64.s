@@ -2,1108 +2,2083 @@
 
 #include "textflag.h"
 
-// func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply1x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply1x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), CX
-	MOVQ c_base+96(FP), R8
+	MOVQ step+168(FP), DX
 
 tile:
-	MOVQ       R8, R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 28(R9)
-	MOVQ       kc+8(FP), R10
-	MOVQ       s_base+16(FP), R11
-	MOVQ       CX, R9
-	VXORPS     Y0, Y0, Y0
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
+	VXORPS Y0, Y0, Y0
+
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 28(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000020
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Y1
+	VBROADCASTSS (R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      32(DI), Y1
+	VBROADCASTSS 4(R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      64(DI), Y1
+	VBROADCASTSS 8(R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      96(DI), Y1
+	VBROADCASTSS 12(R8), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000080, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
 
 term:
-	VMOVUPS      (R9), Y1
-	VBROADCASTSS (R11), Y2
+	VMOVUPS      (DI), Y1
+	VBROADCASTSS (R8), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         DX, R11
-	ADDQ         SI, R9
+	ADDQ         AX, R8
+	ADDQ         CX, DI
 	DECQ         R10
 	JNZ          term
-	MOVQ         R8, R9
-	MOVB         add+128(FP), R10
-	TESTB        R10, R10
-	JZ           store
-	MOVQ         R9, R10
-	VADDPS       (R10), Y0, Y0
-	ADDQ         DI, R10
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   32(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Y0, Y0
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Y0, (R9)
-	ADDQ    DI, R9
-	ADDQ    $0x20, R8
-	ADDQ    BX, CX
-	DECQ    AX
+	VMOVUPS Y0, (BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply2x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply2x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
-term:
-	VMOVUPS      (R10), Y2
-	VBROADCASTSS (R12), Y3
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 28(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000020
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (R12)(CX*1), Y3
+	VBROADCASTSS (R9)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DX, R12
-	ADDQ         SI, R10
+	VMOVUPS      32(R8), Y2
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(R9)(AX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      64(R8), Y2
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 8(R9)(AX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      96(R8), Y2
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 12(R9)(AX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000080, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (R9)(AX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         CX, R9
+	ADDQ         DX, R8
 	DECQ         R11
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	ADDQ         DI, R11
-	VADDPS       (R11), Y1, Y1
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   32(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	ADDQ   DI, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y1, (R10)
-	ADDQ    DI, R10
-	ADDQ    $0x20, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y1, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply3x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply3x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
 
-term:
-	VMOVUPS      (R10), Y3
-	VBROADCASTSS (R12), Y4
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 28(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000020
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Y3
+	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (R12)(CX*1), Y4
+	VBROADCASTSS (R9)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (R12)(CX*2), Y4
+	VBROADCASTSS (R9)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DX, R12
-	ADDQ         SI, R10
+	VMOVUPS      32(R8), Y3
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(R9)(AX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(R9)(AX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      64(R8), Y3
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 8(R9)(AX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(R9)(AX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      96(R8), Y3
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 12(R9)(AX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 12(R9)(AX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000080, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (R9)(AX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (R9)(AX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         CX, R9
+	ADDQ         DX, R8
 	DECQ         R11
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	ADDQ         DI, R11
-	VADDPS       (R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   32(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	ADDQ   DI, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y1, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	ADDQ    DI, R10
-	ADDQ    $0x20, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply4x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply4x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-term:
-	VMOVUPS      (R10), Y4
-	VBROADCASTSS (R12), Y5
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 28(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000020
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (R12)(CX*1), Y5
+	VBROADCASTSS (R9)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (R12)(CX*2), Y5
+	VBROADCASTSS (R9)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (R13), Y5
+	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
+	VMOVUPS      32(R8), Y4
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(R9)(AX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(R9)(AX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 4(R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      64(R8), Y4
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 8(R9)(AX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(R9)(AX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      96(R8), Y4
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 12(R9)(AX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 12(R9)(AX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000080, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (R9)(AX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (R9)(AX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (R10), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	ADDQ         DI, R11
-	VADDPS       (R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	ADDQ         DI, R11
-	VADDPS       (R11), Y3, Y3
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   32(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	ADDQ   DI, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	ADDQ   DI, R8
+	VADDPS (R8), Y3, Y3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y1, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y3, (R10)
-	ADDQ    DI, R10
-	ADDQ    $0x20, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y3, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply5x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply5x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 
-term:
-	VMOVUPS      (R10), Y5
-	VBROADCASTSS (R12), Y6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 28(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000020
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (R12)(CX*1), Y6
+	VBROADCASTSS (R9)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R12)(CX*2), Y6
+	VBROADCASTSS (R9)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (R13), Y6
+	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (R13)(CX*1), Y6
+	VBROADCASTSS (R10)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
-	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	ADDQ         DI, R11
-	VADDPS       (R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	ADDQ         DI, R11
-	VADDPS       (R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	ADDQ         DI, R11
-
-store:
-	VMOVUPS Y0, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y1, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y3, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	ADDQ    DI, R10
-	ADDQ    $0x20, R9
-	ADDQ    BX, R8
-	DECQ    AX
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply6x8AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
-
-tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 28(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(R9)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R9)(AX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 4(R10), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 4(R10)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      64(R8), Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 8(R9)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(R9)(AX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(R10), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 8(R10)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      96(R8), Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 12(R9)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(R9)(AX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(R10), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(R10)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000080, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
 
 term:
-	VMOVUPS      (R10), Y6
-	VBROADCASTSS (R12), Y7
-	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (R12)(CX*1), Y7
-	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (R12)(CX*2), Y7
-	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (R13), Y7
-	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (R13)(CX*1), Y7
-	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (R13)(CX*2), Y7
-	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (R9)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(AX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (R10)(AX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	ADDQ         DI, R11
-	VADDPS       (R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	ADDQ         DI, R11
-	VADDPS       (R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	ADDQ         DI, R11
-	VADDPS       (R11), Y5, Y5
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   32(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	ADDQ   DI, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	ADDQ   DI, R8
+	VADDPS (R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y1, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y3, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	ADDQ    DI, R10
-	VMOVUPS Y5, (R10)
-	ADDQ    DI, R10
-	ADDQ    $0x20, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func packRows8AVX2(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX
-TEXT ·packRows8AVX2(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
+// func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply6x8AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 28(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000020
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y6
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (R9)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (R9)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R10)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R10)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      32(R8), Y6
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(R9)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(R9)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 4(R10)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 4(R10)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      64(R8), Y6
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 8(R9)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(R9)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 8(R10)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 8(R10)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      96(R8), Y6
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 12(R9)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 12(R9)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(R10)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 12(R10)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000080, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y6
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (R9)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (R9)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R10)(AX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R10)(AX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
+	JNZ          term
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   32(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	ADDQ   DI, R8
+	VADDPS (R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	ADDQ   DI, R8
+	VADDPS (R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	ADDQ   DI, R8
+	VADDPS (R8), Y5, Y5
+	ADDQ   DI, R8
+
+store:
+	VMOVUPS Y0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Y5, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func packRows8AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, MMX+
+TEXT ·packRows8AVX2(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
 
 row:
-	VMOVUPS (CX), Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000020, AX
-	DECQ    BX
-	JNZ     row
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    Y0, (R10)
+	ADDQ       $0x00000020, R9
+	ADDQ       $0x00000020, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000020, AX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
-// func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
 	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), CX
-	MOVQ c_base+96(FP), R8
+	MOVQ step+168(FP), DX
 
 tile:
-	MOVQ       R8, R9
-	PREFETCHT0 (R9)
-	PREFETCHT0 60(R9)
-	MOVQ       kc+8(FP), R10
-	MOVQ       s_base+16(FP), R11
-	MOVQ       CX, R9
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
-term:
-	VMOVUPS      (R9), Y2
-	VMOVUPS      32(R9), Y3
-	VBROADCASTSS (R11), Y4
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 60(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000040
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DX, R11
-	ADDQ         SI, R9
+	VMOVUPS      64(DI), Y2
+	VMOVUPS      96(DI), Y3
+	VBROADCASTSS 4(R8), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      128(DI), Y2
+	VMOVUPS      160(DI), Y3
+	VBROADCASTSS 8(R8), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      192(DI), Y2
+	VMOVUPS      224(DI), Y3
+	VBROADCASTSS 12(R8), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000100, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
+
+term:
+	VMOVUPS      (DI), Y2
+	VMOVUPS      32(DI), Y3
+	VBROADCASTSS (R8), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         AX, R8
+	ADDQ         CX, DI
 	DECQ         R10
 	JNZ          term
-	MOVQ         R8, R9
-	MOVB         add+128(FP), R10
-	TESTB        R10, R10
-	JZ           store
-	MOVQ         R9, R10
-	VADDPS       (R10), Y0, Y0
-	VADDPS       32(R10), Y1, Y1
-	ADDQ         DI, R10
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   64(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Y0, Y0
+	VADDPS 32(DI), Y1, Y1
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Y0, (R9)
-	VMOVUPS Y1, 32(R9)
-	ADDQ    DI, R9
-	ADDQ    $0x40, R8
-	ADDQ    BX, CX
-	DECQ    AX
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 32(BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
-term:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	VBROADCASTSS (R12), Y6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R12)(CX*1), Y6
+	VBROADCASTSS (R9)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DX, R12
-	ADDQ         SI, R10
+	VMOVUPS      64(R8), Y4
+	VMOVUPS      96(R8), Y5
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R9)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Y4
+	VMOVUPS      160(R8), Y5
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(R9)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      192(R8), Y4
+	VMOVUPS      224(R8), Y5
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(R9)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         CX, R9
+	ADDQ         DX, R8
 	DECQ         R11
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	VADDPS       32(R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	VADDPS       32(R11), Y3, Y3
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	VMOVUPS Y1, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	VMOVUPS Y3, 32(R10)
-	ADDQ    DI, R10
-	ADDQ    $0x40, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 
-term:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VBROADCASTSS (R12), Y8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R12)(CX*1), Y8
+	VBROADCASTSS (R9)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R12)(CX*2), Y8
+	VBROADCASTSS (R9)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DX, R12
-	ADDQ         SI, R10
+	VMOVUPS      64(R8), Y6
+	VMOVUPS      96(R8), Y7
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R9)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(R9)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Y6
+	VMOVUPS      160(R8), Y7
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(R9)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(R9)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      192(R8), Y6
+	VMOVUPS      224(R8), Y7
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(R9)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(R9)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R9)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R9)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         CX, R9
+	ADDQ         DX, R8
 	DECQ         R11
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	VADDPS       32(R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	VADDPS       32(R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	VADDPS       32(R11), Y5, Y5
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	VMOVUPS Y1, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	VMOVUPS Y3, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	VMOVUPS Y5, 32(R10)
-	ADDQ    DI, R10
-	ADDQ    $0x40, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
-term:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R12), Y10
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R12)(CX*1), Y10
+	VBROADCASTSS (R9)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R12)(CX*2), Y10
+	VBROADCASTSS (R9)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R13), Y10
+	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
+	VMOVUPS      64(R8), Y8
+	VMOVUPS      96(R8), Y9
+	VBROADCASTSS 4(R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(R9)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(R9)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Y8
+	VMOVUPS      160(R8), Y9
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(R9)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(R9)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R8), Y8
+	VMOVUPS      224(R8), Y9
+	VBROADCASTSS 12(R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(R9)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(R9)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R9)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R9)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	VADDPS       32(R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	VADDPS       32(R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	VADDPS       32(R11), Y5, Y5
-	ADDQ         DI, R11
-	VADDPS       (R11), Y6, Y6
-	VADDPS       32(R11), Y7, Y7
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	ADDQ   DI, R8
+	VADDPS (R8), Y6, Y6
+	VADDPS 32(R8), Y7, Y7
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	VMOVUPS Y1, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	VMOVUPS Y3, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	VMOVUPS Y5, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	ADDQ    DI, R10
-	ADDQ    $0x40, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
+// func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
 	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
+	MOVQ step+168(FP), BX
 
 tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 
-term:
-	VMOVUPS      (R10), Y10
-	VMOVUPS      32(R10), Y11
-	VBROADCASTSS (R12), Y12
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R12)(CX*1), Y12
+	VBROADCASTSS (R9)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R12)(CX*2), Y12
+	VBROADCASTSS (R9)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R13), Y12
+	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R13)(CX*1), Y12
+	VBROADCASTSS (R10)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
-	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	VADDPS       32(R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	VADDPS       32(R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	VADDPS       32(R11), Y5, Y5
-	ADDQ         DI, R11
-	VADDPS       (R11), Y6, Y6
-	VADDPS       32(R11), Y7, Y7
-	ADDQ         DI, R11
-	VADDPS       (R11), Y8, Y8
-	VADDPS       32(R11), Y9, Y9
-	ADDQ         DI, R11
-
-store:
-	VMOVUPS Y0, (R10)
-	VMOVUPS Y1, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	VMOVUPS Y3, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	VMOVUPS Y5, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y8, (R10)
-	VMOVUPS Y9, 32(R10)
-	ADDQ    DI, R10
-	ADDQ    $0x40, R9
-	ADDQ    BX, R8
-	DECQ    AX
-	JNZ     tile
-	VZEROUPPER
-	RET
-
-// func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-129
-	MOVQ tiles+0(FP), AX
-	MOVQ outer+40(FP), CX
-	MOVQ inner+48(FP), DX
-	MOVQ across+80(FP), BX
-	MOVQ down+88(FP), SI
-	MOVQ ld+120(FP), DI
-	SHLQ $0x02, CX
-	SHLQ $0x02, DX
-	SHLQ $0x02, BX
-	SHLQ $0x02, SI
-	SHLQ $0x02, DI
-	MOVQ panel_base+56(FP), R8
-	MOVQ c_base+96(FP), R9
-
-tile:
-	MOVQ       R9, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	ADDQ       DI, R10
-	PREFETCHT0 (R10)
-	PREFETCHT0 60(R10)
-	MOVQ       kc+8(FP), R11
-	MOVQ       s_base+16(FP), R12
-	LEAQ       (R12)(CX*2), R13
-	ADDQ       CX, R13
-	MOVQ       R8, R10
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
-	VXORPS     Y10, Y10, Y10
-	VXORPS     Y11, Y11, Y11
+	VMOVUPS      64(R8), Y10
+	VMOVUPS      96(R8), Y11
+	VBROADCASTSS 4(R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(R9)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(R9)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Y10
+	VMOVUPS      160(R8), Y11
+	VBROADCASTSS 8(R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(R9)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(R9)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R8), Y10
+	VMOVUPS      224(R8), Y11
+	VBROADCASTSS 12(R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(R9)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(R9)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
 
 term:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VBROADCASTSS (R12), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R12)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R12)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R13), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R13)(CX*1), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R13)(CX*2), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DX, R12
-	ADDQ         DX, R13
-	ADDQ         SI, R10
-	DECQ         R11
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R9)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R9)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         R9, R10
-	MOVB         add+128(FP), R11
-	TESTB        R11, R11
-	JZ           store
-	MOVQ         R10, R11
-	VADDPS       (R11), Y0, Y0
-	VADDPS       32(R11), Y1, Y1
-	ADDQ         DI, R11
-	VADDPS       (R11), Y2, Y2
-	VADDPS       32(R11), Y3, Y3
-	ADDQ         DI, R11
-	VADDPS       (R11), Y4, Y4
-	VADDPS       32(R11), Y5, Y5
-	ADDQ         DI, R11
-	VADDPS       (R11), Y6, Y6
-	VADDPS       32(R11), Y7, Y7
-	ADDQ         DI, R11
-	VADDPS       (R11), Y8, Y8
-	VADDPS       32(R11), Y9, Y9
-	ADDQ         DI, R11
-	VADDPS       (R11), Y10, Y10
-	VADDPS       32(R11), Y11, Y11
-	ADDQ         DI, R11
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	ADDQ   DI, R8
+	VADDPS (R8), Y6, Y6
+	VADDPS 32(R8), Y7, Y7
+	ADDQ   DI, R8
+	VADDPS (R8), Y8, Y8
+	VADDPS 32(R8), Y9, Y9
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Y0, (R10)
-	VMOVUPS Y1, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y2, (R10)
-	VMOVUPS Y3, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y4, (R10)
-	VMOVUPS Y5, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y6, (R10)
-	VMOVUPS Y7, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y8, (R10)
-	VMOVUPS Y9, 32(R10)
-	ADDQ    DI, R10
-	VMOVUPS Y10, (R10)
-	VMOVUPS Y11, 32(R10)
-	ADDQ    DI, R10
-	ADDQ    $0x40, R9
-	ADDQ    BX, R8
-	DECQ    AX
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func packRows16AVX2(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX
-TEXT ·packRows16AVX2(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
+// func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
 	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
 
-row:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000040, AX
-	DECQ    BX
-	JNZ     row
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R9)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R9)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      64(R8), Y12
+	VMOVUPS      96(R8), Y13
+	VBROADCASTSS 4(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(R9)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(R9)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(R10)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(R10)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Y12
+	VMOVUPS      160(R8), Y13
+	VBROADCASTSS 8(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(R9)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(R9)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 8(R10)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(R10)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(R8), Y12
+	VMOVUPS      224(R8), Y13
+	VBROADCASTSS 12(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(R9)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 12(R9)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 12(R10)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(R10)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R9)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R9)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
+	JNZ          term
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Y0, Y0
+	VADDPS 32(R8), Y1, Y1
+	ADDQ   DI, R8
+	VADDPS (R8), Y2, Y2
+	VADDPS 32(R8), Y3, Y3
+	ADDQ   DI, R8
+	VADDPS (R8), Y4, Y4
+	VADDPS 32(R8), Y5, Y5
+	ADDQ   DI, R8
+	VADDPS (R8), Y6, Y6
+	VADDPS 32(R8), Y7, Y7
+	ADDQ   DI, R8
+	VADDPS (R8), Y8, Y8
+	VADDPS 32(R8), Y9, Y9
+	ADDQ   DI, R8
+	VADDPS (R8), Y10, Y10
+	VADDPS 32(R8), Y11, Y11
+	ADDQ   DI, R8
+
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y6, (SI)
+	VMOVUPS Y7, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, 32(SI)
+	ADDQ    DI, SI
+	VMOVUPS Y10, (SI)
+	VMOVUPS Y11, 32(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func packRows64AVX2(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX
-TEXT ·packRows64AVX2(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
-	SHLQ $0x02, DX
+// func packRows16AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, MMX+
+TEXT ·packRows16AVX2(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
 
 row:
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS 128(CX), Y4
-	VMOVUPS 160(CX), Y5
-	VMOVUPS 192(CX), Y6
-	VMOVUPS 224(CX), Y7
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y5, 160(AX)
-	VMOVUPS Y6, 192(AX)
-	VMOVUPS Y7, 224(AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000100, AX
-	DECQ    BX
-	JNZ     row
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    Y1, 32(R10)
+	ADDQ       $0x00000040, R9
+	ADDQ       $0x00000040, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000040, AX
+	DECQ       SI
+	JNZ        row
+	VZEROUPPER
+	RET
+
+// func packRows64AVX2(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, MMX+
+TEXT ·packRows64AVX2(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
+
+row:
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	VMOVUPS    (R9), Y0
+	VMOVUPS    32(R9), Y1
+	VMOVUPS    64(R9), Y2
+	VMOVUPS    96(R9), Y3
+	VMOVUPS    128(R9), Y4
+	VMOVUPS    160(R9), Y5
+	VMOVUPS    192(R9), Y6
+	VMOVUPS    224(R9), Y7
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    Y1, 32(R10)
+	VMOVUPS    Y2, 64(R10)
+	VMOVUPS    Y3, 96(R10)
+	VMOVUPS    Y4, 128(R10)
+	VMOVUPS    Y5, 160(R10)
+	VMOVUPS    Y6, 192(R10)
+	VMOVUPS    Y7, 224(R10)
+	ADDQ       $0x00000100, R9
+	ADDQ       $0x00000100, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000100, AX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
@@ -8657,605 +9632,1786 @@ done:
 	VZEROUPPER
 	RET
 
-// func multiply1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
+// func multiply1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ step+168(FP), DX
+
+tile:
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
 	VPXORD Z0, Z0, Z0
 
-term:
-	VMOVUPS      (BX), Z1
-	VBROADCASTSS (CX), Z2
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 60(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000040
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Z1
+	VBROADCASTSS (R8), Z2
 	VFMADD231PS  Z1, Z2, Z0
-	ADDQ         DX, CX
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(DI), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      128(DI), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VMOVUPS      192(DI), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000100, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
+
+term:
+	VMOVUPS      (DI), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         AX, R8
+	ADDQ         CX, DI
+	DECQ         R10
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   64(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs1x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs1x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
+// func multiplyPairs1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs1x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ step+168(FP), DX
+
+tile:
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
 	VPXORD Z0, Z0, Z0
 
-term:
-	VMOVUPS      (BX), Z1
-	VBROADCASTSS (CX), Z2
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 60(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000040
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Z1
+	VBROADCASTSS (R8), Z2
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x6e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc1
-	ADDQ         DX, CX
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(DI), Z1
+	VBROADCASTSS 4(R8), Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x6e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      128(DI), Z1
+	VBROADCASTSS 8(R8), Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x6e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VMOVUPS      192(DI), Z1
+	VBROADCASTSS 12(R8), Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x6e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000100, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
+
+term:
+	VMOVUPS      (DI), Z1
+	VBROADCASTSS (R8), Z2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x6e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	ADDQ         AX, R8
+	ADDQ         CX, DI
+	DECQ         R10
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   64(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Z0, Z0
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply2x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiply2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply2x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-term:
-	VMOVUPS      (BX), Z2
-	VBROADCASTSS (SI), Z3
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (R9), Z3
 	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS (SI)(CX*1), Z3
+	VBROADCASTSS (R9)(AX*1), Z3
 	VFMADD231PS  Z2, Z3, Z1
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z2
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Z2
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	VMOVUPS      192(R8), Z2
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (R9)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs2x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs2x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiplyPairs2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs2x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-term:
-	VMOVUPS      (BX), Z2
-	VBROADCASTSS (SI), Z3
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (R9), Z3
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x66
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc2
-	VBROADCASTSS (SI)(CX*1), Z3
+	VBROADCASTSS (R9)(AX*1), Z3
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x66
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xca
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z2
+	VBROADCASTSS 4(R9), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 4(R9)(AX*1), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Z2
+	VBROADCASTSS 8(R9), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 8(R9)(AX*1), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VMOVUPS      192(R8), Z2
+	VBROADCASTSS 12(R9), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 12(R9)(AX*1), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z2
+	VBROADCASTSS (R9), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (R9)(AX*1), Z3
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x66
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply3x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiply3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply3x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 
-term:
-	VMOVUPS      (BX), Z3
-	VBROADCASTSS (SI), Z4
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z3
+	VBROADCASTSS (R9), Z4
 	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS (SI)(CX*1), Z4
+	VBROADCASTSS (R9)(AX*1), Z4
 	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS (SI)(CX*2), Z4
+	VBROADCASTSS (R9)(AX*2), Z4
 	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z3
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Z3
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	VMOVUPS      192(R8), Z3
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z3
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (R9)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (R9)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs3x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs3x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiplyPairs3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs3x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 
-term:
-	VMOVUPS      (BX), Z3
-	VBROADCASTSS (SI), Z4
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z3
+	VBROADCASTSS (R9), Z4
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x5e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc3
-	VBROADCASTSS (SI)(CX*1), Z4
+	VBROADCASTSS (R9)(AX*1), Z4
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x5e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (SI)(CX*2), Z4
+	VBROADCASTSS (R9)(AX*2), Z4
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x5e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd3
-	ADDQ         DX, SI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z3
+	VBROADCASTSS 4(R9), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 4(R9)(AX*1), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R9)(AX*2), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      128(R8), Z3
+	VBROADCASTSS 8(R9), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 8(R9)(AX*1), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R9)(AX*2), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VMOVUPS      192(R8), Z3
+	VBROADCASTSS 12(R9), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 12(R9)(AX*1), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R9)(AX*2), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000100, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z3
+	VBROADCASTSS (R9), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (R9)(AX*1), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*2), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply4x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply4x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-term:
-	VMOVUPS      (BX), Z4
-	VBROADCASTSS (SI), Z5
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (R9), Z5
 	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (SI)(CX*1), Z5
+	VBROADCASTSS (R9)(AX*1), Z5
 	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS (SI)(CX*2), Z5
+	VBROADCASTSS (R9)(AX*2), Z5
 	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS (DI), Z5
+	VBROADCASTSS (R10), Z5
 	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 8(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R9)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (R9)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs4x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs4x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs4x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-term:
-	VMOVUPS      (BX), Z4
-	VBROADCASTSS (SI), Z5
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (R9), Z5
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x56
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc4
-	VBROADCASTSS (SI)(CX*1), Z5
+	VBROADCASTSS (R9)(AX*1), Z5
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x56
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcc
-	VBROADCASTSS (SI)(CX*2), Z5
+	VBROADCASTSS (R9)(AX*2), Z5
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x56
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd4
-	VBROADCASTSS (DI), Z5
+	VBROADCASTSS (R10), Z5
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x56
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdc
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z4
+	VBROADCASTSS 4(R9), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 4(R9)(AX*1), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 4(R9)(AX*2), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 4(R10), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z4
+	VBROADCASTSS 8(R9), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 8(R9)(AX*1), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 8(R9)(AX*2), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 8(R10), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VMOVUPS      192(R8), Z4
+	VBROADCASTSS 12(R9), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 12(R9)(AX*1), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 12(R9)(AX*2), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 12(R10), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSS (R9), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R9)(AX*1), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R9)(AX*2), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R10), Z5
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x56
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply5x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply5x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 
-term:
-	VMOVUPS      (BX), Z5
-	VBROADCASTSS (SI), Z6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (R9), Z6
 	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (SI)(CX*1), Z6
+	VBROADCASTSS (R9)(AX*1), Z6
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (SI)(CX*2), Z6
+	VBROADCASTSS (R9)(AX*2), Z6
 	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (DI), Z6
+	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (DI)(CX*1), Z6
+	VBROADCASTSS (R10)(AX*1), Z6
 	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (R9)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (R9)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs5x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs5x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs5x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 
-term:
-	VMOVUPS      (BX), Z5
-	VBROADCASTSS (SI), Z6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (R9), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc5
-	VBROADCASTSS (SI)(CX*1), Z6
+	VBROADCASTSS (R9)(AX*1), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*2), Z6
+	VBROADCASTSS (R9)(AX*2), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd5
-	VBROADCASTSS (DI), Z6
+	VBROADCASTSS (R10), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	VBROADCASTSS (DI)(CX*1), Z6
+	VBROADCASTSS (R10)(AX*1), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe5
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS 4(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 4(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*2), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 4(R10), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R10)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z5
+	VBROADCASTSS 8(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 8(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*2), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 8(R10), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R10)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 12(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 12(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*2), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 12(R10), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R10)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z5
+	VBROADCASTSS (R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*2), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (R10), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R10)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply6x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply6x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9263,73 +11419,185 @@ TEXT ·multiply6x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-term:
-	VMOVUPS      (BX), Z6
-	VBROADCASTSS (SI), Z7
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (R9), Z7
 	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (SI)(CX*1), Z7
+	VBROADCASTSS (R9)(AX*1), Z7
 	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS (SI)(CX*2), Z7
+	VBROADCASTSS (R9)(AX*2), Z7
 	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS (DI), Z7
+	VBROADCASTSS (R10), Z7
 	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS (DI)(CX*1), Z7
+	VBROADCASTSS (R10)(AX*1), Z7
 	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (DI)(CX*2), Z7
+	VBROADCASTSS (R10)(AX*2), Z7
 	VFMADD231PS  Z6, Z7, Z5
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 4(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 8(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VMOVUPS      192(R8), Z6
+	VBROADCASTSS 12(R9), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS 12(R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R9)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (R9)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R10)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs6x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9337,189 +11605,337 @@ TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-term:
-	VMOVUPS      (BX), Z6
-	VBROADCASTSS (SI), Z7
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (R9), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc6
-	VBROADCASTSS (SI)(CX*1), Z7
+	VBROADCASTSS (R9)(AX*1), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xce
-	VBROADCASTSS (SI)(CX*2), Z7
+	VBROADCASTSS (R9)(AX*2), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd6
-	VBROADCASTSS (DI), Z7
+	VBROADCASTSS (R10), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xde
-	VBROADCASTSS (DI)(CX*1), Z7
+	VBROADCASTSS (R10)(AX*1), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe6
-	VBROADCASTSS (DI)(CX*2), Z7
+	VBROADCASTSS (R10)(AX*2), Z7
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x46
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xee
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x40, BX
-	DECQ         AX
-	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-
-store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VZEROUPPER
-	RET
-
-// func multiply7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply7x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
+	VMOVUPS      64(R8), Z6
+	VBROADCASTSS 4(R9), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 4(R9)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 4(R9)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 4(R10), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 4(R10)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 4(R10)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      128(R8), Z6
+	VBROADCASTSS 8(R9), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 8(R9)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 8(R9)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 8(R10), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 8(R10)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 8(R10)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VMOVUPS      192(R8), Z6
+	VBROADCASTSS 12(R9), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 12(R9)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 12(R9)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 12(R10), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 12(R10)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 12(R10)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000100, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
 
 term:
-	VMOVUPS      (BX), Z7
-	VBROADCASTSS (SI), Z8
-	VFMADD231PS  Z7, Z8, Z0
-	VBROADCASTSS (SI)(CX*1), Z8
-	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (SI)(CX*2), Z8
-	VFMADD231PS  Z7, Z8, Z2
-	VBROADCASTSS (DI), Z8
-	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (DI)(CX*1), Z8
-	VFMADD231PS  Z7, Z8, Z4
-	VBROADCASTSS (DI)(CX*2), Z8
-	VFMADD231PS  Z7, Z8, Z5
-	VBROADCASTSS (R8), Z8
-	VFMADD231PS  Z7, Z8, Z6
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      (R8), Z6
+	VBROADCASTSS (R9), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (R9)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (R9)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (R10), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (R10)(AX*1), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (R10)(AX*2), Z7
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x46
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         CX, R9
+	ADDQ         CX, R10
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs7x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply7x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9528,117 +11944,583 @@ TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z7
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (R9)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R9)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R10)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R10)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R11), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 4(R11), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z7
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 8(R11), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	VMOVUPS      192(R8), Z7
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS 12(R11), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
 term:
-	VMOVUPS      (BX), Z7
-	VBROADCASTSS (SI), Z8
+	VMOVUPS      (R8), Z7
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (R9)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R9)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R10)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R10)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R11), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         DX, R8
+	DECQ         R13
+	JNZ          term
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+
+store:
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
+	VZEROUPPER
+	RET
+
+// func multiplyPairs7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z7
+	VBROADCASTSS (R9), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc7
-	VBROADCASTSS (SI)(CX*1), Z8
+	VBROADCASTSS (R9)(AX*1), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcf
-	VBROADCASTSS (SI)(CX*2), Z8
+	VBROADCASTSS (R9)(AX*2), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd7
-	VBROADCASTSS (DI), Z8
+	VBROADCASTSS (R10), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdf
-	VBROADCASTSS (DI)(CX*1), Z8
+	VBROADCASTSS (R10)(AX*1), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe7
-	VBROADCASTSS (DI)(CX*2), Z8
+	VBROADCASTSS (R10)(AX*2), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xef
-	VBROADCASTSS (R8), Z8
+	VBROADCASTSS (R11), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf7
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS 4(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc7
+	VBROADCASTSS 4(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd7
+	VBROADCASTSS 4(R10), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R10)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe7
+	VBROADCASTSS 4(R10)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 4(R11), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf7
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z7
+	VBROADCASTSS 8(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc7
+	VBROADCASTSS 8(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd7
+	VBROADCASTSS 8(R10), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R10)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe7
+	VBROADCASTSS 8(R10)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 8(R11), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf7
+	VMOVUPS      192(R8), Z7
+	VBROADCASTSS 12(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc7
+	VBROADCASTSS 12(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd7
+	VBROADCASTSS 12(R10), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R10)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe7
+	VBROADCASTSS 12(R10)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 12(R11), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf7
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z7
+	VBROADCASTSS (R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc7
+	VBROADCASTSS (R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd7
+	VBROADCASTSS (R10), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R10)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe7
+	VBROADCASTSS (R10)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R11), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf7
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9648,88 +12530,217 @@ TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-term:
-	VMOVUPS      (BX), Z8
-	VBROADCASTSS (SI), Z9
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z8
+	VBROADCASTSS (R9), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (SI)(CX*1), Z9
+	VBROADCASTSS (R9)(AX*1), Z9
 	VFMADD231PS  Z8, Z9, Z1
-	VBROADCASTSS (SI)(CX*2), Z9
+	VBROADCASTSS (R9)(AX*2), Z9
 	VFMADD231PS  Z8, Z9, Z2
-	VBROADCASTSS (DI), Z9
+	VBROADCASTSS (R10), Z9
 	VFMADD231PS  Z8, Z9, Z3
-	VBROADCASTSS (DI)(CX*1), Z9
+	VBROADCASTSS (R10)(AX*1), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (DI)(CX*2), Z9
+	VBROADCASTSS (R10)(AX*2), Z9
 	VFMADD231PS  Z8, Z9, Z5
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R11), Z9
 	VFMADD231PS  Z8, Z9, Z6
-	VBROADCASTSS (R8)(CX*1), Z9
+	VBROADCASTSS (R11)(AX*1), Z9
 	VFMADD231PS  Z8, Z9, Z7
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z8
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 4(R10), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 4(R11), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z8
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 8(R10), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 8(R11), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	VMOVUPS      192(R8), Z8
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS 12(R10), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS 12(R11), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z8
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (R9)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R10)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R10)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R11)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs8x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiplyPairs8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9739,128 +12750,417 @@ TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-term:
-	VMOVUPS      (BX), Z8
-	VBROADCASTSS (SI), Z9
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z8
+	VBROADCASTSS (R9), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc0
-	VBROADCASTSS (SI)(CX*1), Z9
+	VBROADCASTSS (R9)(AX*1), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc8
-	VBROADCASTSS (SI)(CX*2), Z9
+	VBROADCASTSS (R9)(AX*2), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd0
-	VBROADCASTSS (DI), Z9
+	VBROADCASTSS (R10), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd8
-	VBROADCASTSS (DI)(CX*1), Z9
+	VBROADCASTSS (R10)(AX*1), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe0
-	VBROADCASTSS (DI)(CX*2), Z9
+	VBROADCASTSS (R10)(AX*2), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe8
-	VBROADCASTSS (R8), Z9
+	VBROADCASTSS (R11), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf0
-	VBROADCASTSS (R8)(CX*1), Z9
+	VBROADCASTSS (R11)(AX*1), Z9
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x36
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf8
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z8
+	VBROADCASTSS 4(R9), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS 4(R9)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS 4(R9)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS 4(R10), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS 4(R10)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS 4(R10)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS 4(R11), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS 4(R11)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf8
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z8
+	VBROADCASTSS 8(R9), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS 8(R9)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS 8(R9)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS 8(R10), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS 8(R10)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS 8(R10)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS 8(R11), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS 8(R11)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf8
+	VMOVUPS      192(R8), Z8
+	VBROADCASTSS 12(R9), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS 12(R9)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS 12(R9)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS 12(R10), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS 12(R10)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS 12(R10)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS 12(R11), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS 12(R11)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z8
+	VBROADCASTSS (R9), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	VBROADCASTSS (R9)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc8
+	VBROADCASTSS (R9)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	VBROADCASTSS (R10), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd8
+	VBROADCASTSS (R10)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	VBROADCASTSS (R10)(AX*2), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe8
+	VBROADCASTSS (R11), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	VBROADCASTSS (R11)(AX*1), Z9
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x36
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply9x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply9x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9871,94 +13171,231 @@ TEXT ·multiply9x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 
-term:
-	VMOVUPS      (BX), Z9
-	VBROADCASTSS (SI), Z10
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z9
+	VBROADCASTSS (R9), Z10
 	VFMADD231PS  Z9, Z10, Z0
-	VBROADCASTSS (SI)(CX*1), Z10
+	VBROADCASTSS (R9)(AX*1), Z10
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (SI)(CX*2), Z10
+	VBROADCASTSS (R9)(AX*2), Z10
 	VFMADD231PS  Z9, Z10, Z2
-	VBROADCASTSS (DI), Z10
+	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (DI)(CX*1), Z10
+	VBROADCASTSS (R10)(AX*1), Z10
 	VFMADD231PS  Z9, Z10, Z4
-	VBROADCASTSS (DI)(CX*2), Z10
+	VBROADCASTSS (R10)(AX*2), Z10
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (R8), Z10
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z9, Z10, Z6
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R11)(AX*1), Z10
 	VFMADD231PS  Z9, Z10, Z7
-	VBROADCASTSS (R8)(CX*2), Z10
+	VBROADCASTSS (R11)(AX*2), Z10
 	VFMADD231PS  Z9, Z10, Z8
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 4(R10), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R11), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z9
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R11), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	VMOVUPS      192(R8), Z9
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z9
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R10)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (R10)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R11)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (R11)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs9x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiplyPairs9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -9969,141 +13406,458 @@ TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 
-term:
-	VMOVUPS      (BX), Z9
-	VBROADCASTSS (SI), Z10
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z9
+	VBROADCASTSS (R9), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc1
-	VBROADCASTSS (SI)(CX*1), Z10
+	VBROADCASTSS (R9)(AX*1), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc9
-	VBROADCASTSS (SI)(CX*2), Z10
+	VBROADCASTSS (R9)(AX*2), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd1
-	VBROADCASTSS (DI), Z10
+	VBROADCASTSS (R10), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd9
-	VBROADCASTSS (DI)(CX*1), Z10
+	VBROADCASTSS (R10)(AX*1), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe1
-	VBROADCASTSS (DI)(CX*2), Z10
+	VBROADCASTSS (R10)(AX*2), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe9
-	VBROADCASTSS (R8), Z10
+	VBROADCASTSS (R11), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf1
-	VBROADCASTSS (R8)(CX*1), Z10
+	VBROADCASTSS (R11)(AX*1), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf9
-	VBROADCASTSS (R8)(CX*2), Z10
+	VBROADCASTSS (R11)(AX*2), Z10
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x2e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc1
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS 4(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VBROADCASTSS 4(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd1
+	VBROADCASTSS 4(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R10)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe1
+	VBROADCASTSS 4(R10)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R11), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf1
+	VBROADCASTSS 4(R11)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 4(R11)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      128(R8), Z9
+	VBROADCASTSS 8(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VBROADCASTSS 8(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd1
+	VBROADCASTSS 8(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R10)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe1
+	VBROADCASTSS 8(R10)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R11), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf1
+	VBROADCASTSS 8(R11)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 8(R11)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VMOVUPS      192(R8), Z9
+	VBROADCASTSS 12(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VBROADCASTSS 12(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd1
+	VBROADCASTSS 12(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R10)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe1
+	VBROADCASTSS 12(R10)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R11), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf1
+	VBROADCASTSS 12(R11)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 12(R11)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000100, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z9
+	VBROADCASTSS (R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	VBROADCASTSS (R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd1
+	VBROADCASTSS (R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R10)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe1
+	VBROADCASTSS (R10)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R11), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf1
+	VBROADCASTSS (R11)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R11)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc1
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply10x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply10x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10115,103 +13869,249 @@ TEXT ·multiply10x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-term:
-	VMOVUPS      (BX), Z10
-	VBROADCASTSS (SI), Z11
-	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (SI)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z1
-	VBROADCASTSS (SI)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z2
-	VBROADCASTSS (DI), Z11
-	VFMADD231PS  Z10, Z11, Z3
-	VBROADCASTSS (DI)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (DI)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z5
-	VBROADCASTSS (R8), Z11
-	VFMADD231PS  Z10, Z11, Z6
-	VBROADCASTSS (R8)(CX*1), Z11
-	VFMADD231PS  Z10, Z11, Z7
-	VBROADCASTSS (R8)(CX*2), Z11
-	VFMADD231PS  Z10, Z11, Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z10
 	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R10)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R10)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R11)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R11)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R12), Z11
 	VFMADD231PS  Z10, Z11, Z9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z10
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 4(R10), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 4(R11), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 4(R12), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z10
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 8(R10), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 8(R11), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 8(R12), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	VMOVUPS      192(R8), Z10
+	VBROADCASTSS 12(R9), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS 12(R10), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS 12(R11), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS 12(R12), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z10
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R10)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R10)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R11)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R11)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R12), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs10x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10223,153 +14123,499 @@ TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-term:
-	VMOVUPS      (BX), Z10
-	VBROADCASTSS (SI), Z11
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z10
+	VBROADCASTSS (R9), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc2
-	VBROADCASTSS (SI)(CX*1), Z11
+	VBROADCASTSS (R9)(AX*1), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xca
-	VBROADCASTSS (SI)(CX*2), Z11
+	VBROADCASTSS (R9)(AX*2), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd2
-	VBROADCASTSS (DI), Z11
+	VBROADCASTSS (R10), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xda
-	VBROADCASTSS (DI)(CX*1), Z11
+	VBROADCASTSS (R10)(AX*1), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe2
-	VBROADCASTSS (DI)(CX*2), Z11
+	VBROADCASTSS (R10)(AX*2), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xea
-	VBROADCASTSS (R8), Z11
+	VBROADCASTSS (R11), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf2
-	VBROADCASTSS (R8)(CX*1), Z11
+	VBROADCASTSS (R11)(AX*1), Z11
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfa
-	VBROADCASTSS (R8)(CX*2), Z11
+	VBROADCASTSS (R11)(AX*2), Z11
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc2
-	VBROADCASTSS (R9), Z11
+	VBROADCASTSS (R12), Z11
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x26
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xca
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z10
+	VBROADCASTSS 4(R9), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 4(R9)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VBROADCASTSS 4(R9)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	VBROADCASTSS 4(R10), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xda
+	VBROADCASTSS 4(R10)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	VBROADCASTSS 4(R10)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xea
+	VBROADCASTSS 4(R11), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	VBROADCASTSS 4(R11)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfa
+	VBROADCASTSS 4(R11)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 4(R12), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z10
+	VBROADCASTSS 8(R9), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 8(R9)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VBROADCASTSS 8(R9)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	VBROADCASTSS 8(R10), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xda
+	VBROADCASTSS 8(R10)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	VBROADCASTSS 8(R10)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xea
+	VBROADCASTSS 8(R11), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	VBROADCASTSS 8(R11)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfa
+	VBROADCASTSS 8(R11)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 8(R12), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VMOVUPS      192(R8), Z10
+	VBROADCASTSS 12(R9), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 12(R9)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VBROADCASTSS 12(R9)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	VBROADCASTSS 12(R10), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xda
+	VBROADCASTSS 12(R10)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	VBROADCASTSS 12(R10)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xea
+	VBROADCASTSS 12(R11), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	VBROADCASTSS 12(R11)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfa
+	VBROADCASTSS 12(R11)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS 12(R12), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z10
+	VBROADCASTSS (R9), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (R9)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	VBROADCASTSS (R9)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	VBROADCASTSS (R10), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xda
+	VBROADCASTSS (R10)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	VBROADCASTSS (R10)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xea
+	VBROADCASTSS (R11), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	VBROADCASTSS (R11)(AX*1), Z11
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfa
+	VBROADCASTSS (R11)(AX*2), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	VBROADCASTSS (R12), Z11
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x26
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xca
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply11x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply11x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10382,109 +14628,263 @@ TEXT ·multiply11x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 
-term:
-	VMOVUPS      (BX), Z11
-	VBROADCASTSS (SI), Z12
-	VFMADD231PS  Z11, Z12, Z0
-	VBROADCASTSS (SI)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (SI)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z2
-	VBROADCASTSS (DI), Z12
-	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (DI)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z4
-	VBROADCASTSS (DI)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R8), Z12
-	VFMADD231PS  Z11, Z12, Z6
-	VBROADCASTSS (R8)(CX*1), Z12
-	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R8)(CX*2), Z12
-	VFMADD231PS  Z11, Z12, Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z11
 	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R10)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R11)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R12), Z12
 	VFMADD231PS  Z11, Z12, Z9
-	VBROADCASTSS (R9)(CX*1), Z12
+	VBROADCASTSS (R12)(AX*1), Z12
 	VFMADD231PS  Z11, Z12, Z10
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 4(R10), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R11), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 4(R12), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 4(R12)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z11
+	VBROADCASTSS 8(R9), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R11), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 8(R12), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 8(R12)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	VMOVUPS      192(R8), Z11
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R11), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS 12(R12), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS 12(R12)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z11
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R10)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R11)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R12), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R12)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs11x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10497,164 +14897,538 @@ TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 
-term:
-	VMOVUPS      (BX), Z11
-	VBROADCASTSS (SI), Z12
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z11
+	VBROADCASTSS (R9), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc3
-	VBROADCASTSS (SI)(CX*1), Z12
+	VBROADCASTSS (R9)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (SI)(CX*2), Z12
+	VBROADCASTSS (R9)(AX*2), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd3
-	VBROADCASTSS (DI), Z12
+	VBROADCASTSS (R10), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdb
-	VBROADCASTSS (DI)(CX*1), Z12
+	VBROADCASTSS (R10)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe3
-	VBROADCASTSS (DI)(CX*2), Z12
+	VBROADCASTSS (R10)(AX*2), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xeb
-	VBROADCASTSS (R8), Z12
+	VBROADCASTSS (R11), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf3
-	VBROADCASTSS (R8)(CX*1), Z12
+	VBROADCASTSS (R11)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfb
-	VBROADCASTSS (R8)(CX*2), Z12
+	VBROADCASTSS (R11)(AX*2), Z12
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc3
-	VBROADCASTSS (R9), Z12
+	VBROADCASTSS (R12), Z12
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (R9)(CX*1), Z12
+	VBROADCASTSS (R12)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x1e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd3
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS 4(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 4(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VBROADCASTSS 4(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe3
+	VBROADCASTSS 4(R10)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R11), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf3
+	VBROADCASTSS 4(R11)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R11)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 4(R12), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R12)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z11
+	VBROADCASTSS 8(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 8(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VBROADCASTSS 8(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe3
+	VBROADCASTSS 8(R10)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R11), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf3
+	VBROADCASTSS 8(R11)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R11)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 8(R12), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R12)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VMOVUPS      192(R8), Z11
+	VBROADCASTSS 12(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 12(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VBROADCASTSS 12(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe3
+	VBROADCASTSS 12(R10)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R11), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf3
+	VBROADCASTSS 12(R11)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R11)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS 12(R12), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R12)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z11
+	VBROADCASTSS (R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	VBROADCASTSS (R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe3
+	VBROADCASTSS (R10)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R11), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf3
+	VBROADCASTSS (R11)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R11)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc3
+	VBROADCASTSS (R12), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R12)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd3
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply12x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply12x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10668,115 +15442,277 @@ TEXT ·multiply12x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-term:
-	VMOVUPS      (BX), Z12
-	VBROADCASTSS (SI), Z13
-	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (SI)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z1
-	VBROADCASTSS (SI)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z2
-	VBROADCASTSS (DI), Z13
-	VFMADD231PS  Z12, Z13, Z3
-	VBROADCASTSS (DI)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (DI)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z5
-	VBROADCASTSS (R8), Z13
-	VFMADD231PS  Z12, Z13, Z6
-	VBROADCASTSS (R8)(CX*1), Z13
-	VFMADD231PS  Z12, Z13, Z7
-	VBROADCASTSS (R8)(CX*2), Z13
-	VFMADD231PS  Z12, Z13, Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z12
 	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R11)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R11)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z12, Z13, Z9
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R12)(AX*1), Z13
 	VFMADD231PS  Z12, Z13, Z10
-	VBROADCASTSS (R9)(CX*2), Z13
+	VBROADCASTSS (R12)(AX*2), Z13
 	VFMADD231PS  Z12, Z13, Z11
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z12
+	VBROADCASTSS 4(R9), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 4(R10), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 4(R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 4(R12), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 4(R12)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 4(R12)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z12
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 8(R10), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 8(R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 8(R12), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 8(R12)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 8(R12)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	VMOVUPS      192(R8), Z12
+	VBROADCASTSS 12(R9), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS 12(R10), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS 12(R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS 12(R12), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS 12(R12)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS 12(R12)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z12
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R11)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R11)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R12)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R12)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs12x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10790,177 +15726,579 @@ TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-term:
-	VMOVUPS      (BX), Z12
-	VBROADCASTSS (SI), Z13
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z12
+	VBROADCASTSS (R9), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc4
-	VBROADCASTSS (SI)(CX*1), Z13
+	VBROADCASTSS (R9)(AX*1), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcc
-	VBROADCASTSS (SI)(CX*2), Z13
+	VBROADCASTSS (R9)(AX*2), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd4
-	VBROADCASTSS (DI), Z13
+	VBROADCASTSS (R10), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdc
-	VBROADCASTSS (DI)(CX*1), Z13
+	VBROADCASTSS (R10)(AX*1), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe4
-	VBROADCASTSS (DI)(CX*2), Z13
+	VBROADCASTSS (R10)(AX*2), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xec
-	VBROADCASTSS (R8), Z13
+	VBROADCASTSS (R11), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf4
-	VBROADCASTSS (R8)(CX*1), Z13
+	VBROADCASTSS (R11)(AX*1), Z13
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfc
-	VBROADCASTSS (R8)(CX*2), Z13
+	VBROADCASTSS (R11)(AX*2), Z13
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc4
-	VBROADCASTSS (R9), Z13
+	VBROADCASTSS (R12), Z13
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcc
-	VBROADCASTSS (R9)(CX*1), Z13
+	VBROADCASTSS (R12)(AX*1), Z13
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd4
-	VBROADCASTSS (R9)(CX*2), Z13
+	VBROADCASTSS (R12)(AX*2), Z13
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x16
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdc
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z12
+	VBROADCASTSS 4(R9), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 4(R9)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 4(R9)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 4(R10), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS 4(R10)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS 4(R10)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS 4(R11), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS 4(R11)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS 4(R11)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 4(R12), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 4(R12)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 4(R12)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      128(R8), Z12
+	VBROADCASTSS 8(R9), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 8(R9)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 8(R9)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 8(R10), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS 8(R10)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS 8(R10)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS 8(R11), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS 8(R11)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS 8(R11)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 8(R12), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 8(R12)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 8(R12)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VMOVUPS      192(R8), Z12
+	VBROADCASTSS 12(R9), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 12(R9)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 12(R9)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 12(R10), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS 12(R10)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS 12(R10)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS 12(R11), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS 12(R11)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS 12(R11)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS 12(R12), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS 12(R12)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS 12(R12)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000100, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z12
+	VBROADCASTSS (R9), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R9)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R9)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R10), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	VBROADCASTSS (R10)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	VBROADCASTSS (R10)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xec
+	VBROADCASTSS (R11), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	VBROADCASTSS (R11)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfc
+	VBROADCASTSS (R11)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	VBROADCASTSS (R12), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcc
+	VBROADCASTSS (R12)(AX*1), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	VBROADCASTSS (R12)(AX*2), Z13
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x16
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdc
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply13x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiply13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply13x16AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -10975,124 +16313,295 @@ TEXT ·multiply13x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 
-term:
-	VMOVUPS      (BX), Z13
-	VBROADCASTSS (SI), Z14
-	VFMADD231PS  Z13, Z14, Z0
-	VBROADCASTSS (SI)(CX*1), Z14
-	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (SI)(CX*2), Z14
-	VFMADD231PS  Z13, Z14, Z2
-	VBROADCASTSS (DI), Z14
-	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (DI)(CX*1), Z14
-	VFMADD231PS  Z13, Z14, Z4
-	VBROADCASTSS (DI)(CX*2), Z14
-	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (R8), Z14
-	VFMADD231PS  Z13, Z14, Z6
-	VBROADCASTSS (R8)(CX*1), Z14
-	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (R8)(CX*2), Z14
-	VFMADD231PS  Z13, Z14, Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z13
 	VBROADCASTSS (R9), Z14
-	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R9)(CX*1), Z14
-	VFMADD231PS  Z13, Z14, Z10
-	VBROADCASTSS (R9)(CX*2), Z14
-	VFMADD231PS  Z13, Z14, Z11
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS (R9)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R9)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
 	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R10)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS (R10)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS (R11)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS (R12), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R12)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS (R12)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS (R13), Z14
 	VFMADD231PS  Z13, Z14, Z12
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS 4(R9), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(R11), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 4(R12), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R12)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 4(R12)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 4(R13), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      128(R8), Z13
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 8(R10), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 8(R12), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R12)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 8(R12)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 8(R13), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	VMOVUPS      192(R8), Z13
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS 12(R10), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R11), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS 12(R12), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R12)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS 12(R12)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS 12(R13), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000100, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z13
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS (R9)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R9)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R10)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS (R10)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS (R11)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS (R12), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R12)(AX*1), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS (R12)(AX*2), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS (R13), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs13x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs13x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiplyPairs13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs13x16AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11107,189 +16616,620 @@ TEXT ·multiplyPairs13x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 
-term:
-	VMOVUPS      (BX), Z13
-	VBROADCASTSS (SI), Z14
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z13
+	VBROADCASTSS (R9), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc5
-	VBROADCASTSS (SI)(CX*1), Z14
+	VBROADCASTSS (R9)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*2), Z14
+	VBROADCASTSS (R9)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd5
-	VBROADCASTSS (DI), Z14
+	VBROADCASTSS (R10), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	VBROADCASTSS (DI)(CX*1), Z14
+	VBROADCASTSS (R10)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe5
-	VBROADCASTSS (DI)(CX*2), Z14
+	VBROADCASTSS (R10)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xed
-	VBROADCASTSS (R8), Z14
+	VBROADCASTSS (R11), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf5
-	VBROADCASTSS (R8)(CX*1), Z14
+	VBROADCASTSS (R11)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfd
-	VBROADCASTSS (R8)(CX*2), Z14
+	VBROADCASTSS (R11)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc5
-	VBROADCASTSS (R9), Z14
+	VBROADCASTSS (R12), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (R9)(CX*1), Z14
+	VBROADCASTSS (R12)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd5
-	VBROADCASTSS (R9)(CX*2), Z14
+	VBROADCASTSS (R12)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	VBROADCASTSS (R10), Z14
+	VBROADCASTSS (R13), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe5
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS 4(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 4(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 4(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VBROADCASTSS 4(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R11), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf5
+	VBROADCASTSS 4(R11)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R11)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 4(R12), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R12)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 4(R12)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R13), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      128(R8), Z13
+	VBROADCASTSS 8(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 8(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 8(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VBROADCASTSS 8(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R11), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf5
+	VBROADCASTSS 8(R11)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R11)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 8(R12), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R12)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 8(R12)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R13), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VMOVUPS      192(R8), Z13
+	VBROADCASTSS 12(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 12(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 12(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VBROADCASTSS 12(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R11), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf5
+	VBROADCASTSS 12(R11)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R11)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS 12(R12), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R12)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS 12(R12)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R13), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000100, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z13
+	VBROADCASTSS (R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	VBROADCASTSS (R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R11), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf5
+	VBROADCASTSS (R11)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R11)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc5
+	VBROADCASTSS (R12), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R12)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd5
+	VBROADCASTSS (R12)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R13), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe5
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply14x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiply14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply14x16AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11305,130 +17245,309 @@ TEXT ·multiply14x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 
-term:
-	VMOVUPS      (BX), Z14
-	VBROADCASTSS (SI), Z15
-	VFMADD231PS  Z14, Z15, Z0
-	VBROADCASTSS (SI)(CX*1), Z15
-	VFMADD231PS  Z14, Z15, Z1
-	VBROADCASTSS (SI)(CX*2), Z15
-	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS (DI), Z15
-	VFMADD231PS  Z14, Z15, Z3
-	VBROADCASTSS (DI)(CX*1), Z15
-	VFMADD231PS  Z14, Z15, Z4
-	VBROADCASTSS (DI)(CX*2), Z15
-	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS (R8), Z15
-	VFMADD231PS  Z14, Z15, Z6
-	VBROADCASTSS (R8)(CX*1), Z15
-	VFMADD231PS  Z14, Z15, Z7
-	VBROADCASTSS (R8)(CX*2), Z15
-	VFMADD231PS  Z14, Z15, Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z14
 	VBROADCASTSS (R9), Z15
-	VFMADD231PS  Z14, Z15, Z9
-	VBROADCASTSS (R9)(CX*1), Z15
-	VFMADD231PS  Z14, Z15, Z10
-	VBROADCASTSS (R9)(CX*2), Z15
-	VFMADD231PS  Z14, Z15, Z11
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (R9)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (R9)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
 	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (R10)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (R10)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS (R11)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (R11)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R12)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R12)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R13), Z15
 	VFMADD231PS  Z14, Z15, Z12
-	VBROADCASTSS (R10)(CX*1), Z15
+	VBROADCASTSS (R13)(AX*1), Z15
 	VFMADD231PS  Z14, Z15, Z13
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z14
+	VBROADCASTSS 4(R9), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 4(R9)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 4(R9)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 4(R10)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 4(R10)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 4(R11), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 4(R11)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 4(R11)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 4(R12), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 4(R12)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 4(R12)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 4(R13), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 4(R13)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      128(R8), Z14
+	VBROADCASTSS 8(R9), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 8(R9)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 8(R9)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 8(R10), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 8(R10)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 8(R10)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 8(R11), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 8(R11)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 8(R11)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 8(R12), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 8(R12)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 8(R12)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 8(R13), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 8(R13)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	VMOVUPS      192(R8), Z14
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS 12(R9)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS 12(R9)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS 12(R10), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS 12(R10)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS 12(R10)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS 12(R11)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS 12(R11)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS 12(R12), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS 12(R12)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS 12(R12)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS 12(R13), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS 12(R13)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000100, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z14
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (R9)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (R9)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (R10)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (R10)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS (R11)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (R11)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R12)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R12)(AX*2), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R13), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R13)(AX*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	ADDQ         CX, DX
-	VADDPS       (DX), Z13, Z13
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	ADDQ   DI, R8
+	VADDPS (R8), Z13, Z13
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z13, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs14x16AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs14x16AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiplyPairs14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs14x16AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11444,259 +17563,835 @@ TEXT ·multiplyPairs14x16AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 
-term:
-	VMOVUPS      (BX), Z14
-	VBROADCASTSS (SI), Z15
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 60(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000040
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z14
+	VBROADCASTSS (R9), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc6
-	VBROADCASTSS (SI)(CX*1), Z15
+	VBROADCASTSS (R9)(AX*1), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xce
-	VBROADCASTSS (SI)(CX*2), Z15
+	VBROADCASTSS (R9)(AX*2), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd6
-	VBROADCASTSS (DI), Z15
+	VBROADCASTSS (R10), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xde
-	VBROADCASTSS (DI)(CX*1), Z15
+	VBROADCASTSS (R10)(AX*1), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe6
-	VBROADCASTSS (DI)(CX*2), Z15
+	VBROADCASTSS (R10)(AX*2), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xee
-	VBROADCASTSS (R8), Z15
+	VBROADCASTSS (R11), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf6
-	VBROADCASTSS (R8)(CX*1), Z15
+	VBROADCASTSS (R11)(AX*1), Z15
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfe
-	VBROADCASTSS (R8)(CX*2), Z15
+	VBROADCASTSS (R11)(AX*2), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc6
-	VBROADCASTSS (R9), Z15
+	VBROADCASTSS (R12), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xce
-	VBROADCASTSS (R9)(CX*1), Z15
+	VBROADCASTSS (R12)(AX*1), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd6
-	VBROADCASTSS (R9)(CX*2), Z15
+	VBROADCASTSS (R12)(AX*2), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xde
-	VBROADCASTSS (R10), Z15
+	VBROADCASTSS (R13), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe6
-	VBROADCASTSS (R10)(CX*1), Z15
+	VBROADCASTSS (R13)(AX*1), Z15
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x06
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xee
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      64(R8), Z14
+	VBROADCASTSS 4(R9), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 4(R9)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 4(R9)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 4(R10), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 4(R10)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 4(R10)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VBROADCASTSS 4(R11), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf6
+	VBROADCASTSS 4(R11)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfe
+	VBROADCASTSS 4(R11)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 4(R12), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 4(R12)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 4(R12)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 4(R13), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 4(R13)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      128(R8), Z14
+	VBROADCASTSS 8(R9), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 8(R9)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 8(R9)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 8(R10), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 8(R10)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 8(R10)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VBROADCASTSS 8(R11), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf6
+	VBROADCASTSS 8(R11)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfe
+	VBROADCASTSS 8(R11)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 8(R12), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 8(R12)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 8(R12)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 8(R13), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 8(R13)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VMOVUPS      192(R8), Z14
+	VBROADCASTSS 12(R9), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 12(R9)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 12(R9)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 12(R10), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 12(R10)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 12(R10)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VBROADCASTSS 12(R11), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf6
+	VBROADCASTSS 12(R11)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfe
+	VBROADCASTSS 12(R11)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS 12(R12), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS 12(R12)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS 12(R12)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS 12(R13), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS 12(R13)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000100, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z14
+	VBROADCASTSS (R9), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (R9)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (R9)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (R10), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (R10)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (R10)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	VBROADCASTSS (R11), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf6
+	VBROADCASTSS (R11)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfe
+	VBROADCASTSS (R11)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	VBROADCASTSS (R12), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xce
+	VBROADCASTSS (R12)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	VBROADCASTSS (R12)(AX*2), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xde
+	VBROADCASTSS (R13), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	VBROADCASTSS (R13)(AX*1), Z15
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x06
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xee
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x40, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	ADDQ         CX, DX
-	VADDPS       (DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	ADDQ         CX, DX
-	VADDPS       (DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	ADDQ         CX, DX
-	VADDPS       (DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	ADDQ         CX, DX
-	VADDPS       (DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	ADDQ         CX, DX
-	VADDPS       (DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	ADDQ         CX, DX
-	VADDPS       (DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	ADDQ         CX, DX
-	VADDPS       (DX), Z13, Z13
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   64(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	ADDQ   DI, R8
+	VADDPS (R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	ADDQ   DI, R8
+	VADDPS (R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	ADDQ   DI, R8
+	VADDPS (R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	ADDQ   DI, R8
+	VADDPS (R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	ADDQ   DI, R8
+	VADDPS (R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	ADDQ   DI, R8
+	VADDPS (R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	ADDQ   DI, R8
+	VADDPS (R8), Z13, Z13
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z3, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z5, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z7, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z9, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z11, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z13, (AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z1, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z3, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z5, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z7, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z9, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z11, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	ADDQ    DI, SI
+	VMOVUPS Z13, (SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func packRows16AVX512(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX, AVX512F
-TEXT ·packRows16AVX512(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
-	SHLQ $0x02, DX
+// func packRows16AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packRows16AVX512(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
 
 row:
-	VMOVUPS (CX), Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000040, AX
-	DECQ    BX
-	JNZ     row
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	VMOVUPS    (R9), Z0
+	VMOVUPS    Z0, (R10)
+	ADDQ       $0x00000040, R9
+	ADDQ       $0x00000040, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000040, AX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
-// func multiply1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply1x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
+// func multiply1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply1x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ step+168(FP), DX
+
+tile:
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-term:
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
-	VBROADCASTSS (CX), Z4
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 124(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000080
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
+	VBROADCASTSS (R8), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         DX, CX
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
+	VBROADCASTSS 4(R8), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      256(DI), Z2
+	VMOVUPS      320(DI), Z3
+	VBROADCASTSS 8(R8), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      384(DI), Z2
+	VMOVUPS      448(DI), Z3
+	VBROADCASTSS 12(R8), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000200, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
+
+term:
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
+	VBROADCASTSS (R8), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         AX, R8
+	ADDQ         CX, DI
+	DECQ         R10
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   128(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs1x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs1x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), CX
+// func multiplyPairs1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs1x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), AX
+	SHLQ $0x02, AX
+	MOVQ down+88(FP), CX
+	SHLQ $0x02, CX
+	MOVQ step+168(FP), DX
+
+tile:
+	MOVQ   c_base+96(FP), BX
+	MOVQ   kc+8(FP), SI
+	MOVQ   panel_base+56(FP), DI
+	MOVQ   s_base+16(FP), R8
+	MOVQ   next_base+144(FP), R9
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
-term:
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
-	VBROADCASTSS (CX), Z4
+run:
+	PREFETCHT0 (BX)
+	PREFETCHT0 124(BX)
+	MOVQ       ld+120(FP), R10
+	SHLQ       $0x02, R10
+	ADDQ       R10, BX
+	MOVQ       every+136(FP), R10
+	CMPQ       SI, R10
+	CMOVQLT    SI, R10
+	SUBQ       R10, SI
+	CMPQ       AX, $0x04
+	JNE        term
+	CMPQ       CX, $0x00000080
+	JNE        term
+	MOVQ       R10, R11
+	ANDQ       $0x03, R10
+	SHRQ       $0x02, R11
+	JZ         term
+
+fours:
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
+	VBROADCASTSS (R8), Z4
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x5e
@@ -11709,99 +18404,309 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	ADDQ         DX, CX
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(DI), Z2
+	VMOVUPS      192(DI), Z3
+	VBROADCASTSS 4(R8), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R9)(DX*1)
+	LEAQ         (R9)(DX*2), R9
+	VMOVUPS      256(DI), Z2
+	VMOVUPS      320(DI), Z3
+	VBROADCASTSS 8(R8), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VMOVUPS      384(DI), Z2
+	VMOVUPS      448(DI), Z3
+	VBROADCASTSS 12(R8), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         $0x10, R8
+	ADDQ         $0x00000200, DI
+	DECQ         R11
+	JNZ          fours
+	TESTQ        R10, R10
+	JZ           ran
+
+term:
+	VMOVUPS      (DI), Z2
+	VMOVUPS      64(DI), Z3
+	VBROADCASTSS (R8), Z4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x5e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         AX, R8
+	ADDQ         CX, DI
+	DECQ         R10
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  SI, SI
+	JNZ    run
+	MOVQ   c_base+96(FP), BX
+	LEAQ   128(BX), SI
+	MOVQ   SI, c_base+96(FP)
+	MOVQ   ld+120(FP), SI
+	SHLQ   $0x02, SI
+	MOVB   add+128(FP), DI
+	TESTB  DI, DI
+	JZ     store
+	MOVQ   BX, DI
+	VADDPS (DI), Z0, Z0
+	VADDPS 64(DI), Z1, Z1
+	ADDQ   SI, DI
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	ADDQ    SI, BX
+	MOVQ    across+80(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    panel_base+56(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, panel_base+56(FP)
+	MOVQ    jump+176(FP), BX
+	MOVQ    next_base+144(FP), SI
+	ADDQ    BX, SI
+	MOVQ    SI, next_base+144(FP)
+	MOVQ    tiles+0(FP), BX
+	DECQ    BX
+	MOVQ    BX, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply2x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiply2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply2x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-term:
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
-	VBROADCASTSS (SI), Z6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R9), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (SI)(CX*1), Z6
+	VBROADCASTSS (R9)(AX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         DX, SI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      256(R8), Z4
+	VMOVUPS      320(R8), Z5
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      384(R8), Z4
+	VMOVUPS      448(R8), Z5
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000200, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (R9)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs2x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs2x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiplyPairs2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs2x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 
-term:
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
-	VBROADCASTSS (SI), Z6
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R9), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
@@ -11814,7 +18719,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*1), Z6
+	VBROADCASTSS (R9)(AX*1), Z6
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x4e
@@ -11827,44 +18732,193 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	ADDQ         DX, SI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z4
+	VMOVUPS      192(R8), Z5
+	VBROADCASTSS 4(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      256(R8), Z4
+	VMOVUPS      320(R8), Z5
+	VBROADCASTSS 8(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      384(R8), Z4
+	VMOVUPS      448(R8), Z5
+	VBROADCASTSS 12(R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000200, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VBROADCASTSS (R9), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x4e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiply3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11872,62 +18926,165 @@ TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-term:
-	VMOVUPS      (BX), Z6
-	VMOVUPS      64(BX), Z7
-	VBROADCASTSS (SI), Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z6
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS (R9), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (SI)(CX*1), Z8
+	VBROADCASTSS (R9)(AX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (SI)(CX*2), Z8
+	VBROADCASTSS (R9)(AX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         DX, SI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z6
+	VMOVUPS      192(R8), Z7
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      256(R8), Z6
+	VMOVUPS      320(R8), Z7
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      384(R8), Z6
+	VMOVUPS      448(R8), Z7
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000200, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z6
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R9)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R9)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs3x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
+// func multiplyPairs3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	MOVQ   next_base+144(FP), R10
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -11935,10 +19092,32 @@ TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z4, Z4, Z4
 	VPXORD Z5, Z5, Z5
 
-term:
-	VMOVUPS      (BX), Z6
-	VMOVUPS      64(BX), Z7
-	VBROADCASTSS (SI), Z8
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R11
+	SHLQ       $0x02, R11
+	ADDQ       R11, SI
+	MOVQ       every+136(FP), R11
+	CMPQ       DI, R11
+	CMOVQLT    DI, R11
+	SUBQ       R11, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R11, R12
+	ANDQ       $0x03, R11
+	SHRQ       $0x02, R12
+	JZ         term
+
+fours:
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      (R8), Z6
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS (R9), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
@@ -11951,7 +19130,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcf
-	VBROADCASTSS (SI)(CX*1), Z8
+	VBROADCASTSS (R9)(AX*1), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
@@ -11964,7 +19143,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdf
-	VBROADCASTSS (SI)(CX*2), Z8
+	VBROADCASTSS (R9)(AX*2), Z8
 	BYTE         $0x62
 	BYTE         $0xf2
 	BYTE         $0x3e
@@ -11977,52 +19156,253 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xef
-	ADDQ         DX, SI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z6
+	VMOVUPS      192(R8), Z7
+	VBROADCASTSS 4(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	PREFETCHT1   (R10)
+	PREFETCHT1   (R10)(BX*1)
+	LEAQ         (R10)(BX*2), R10
+	VMOVUPS      256(R8), Z6
+	VMOVUPS      320(R8), Z7
+	VBROADCASTSS 8(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	VMOVUPS      384(R8), Z6
+	VMOVUPS      448(R8), Z7
+	VBROADCASTSS 12(R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         $0x10, R9
+	ADDQ         $0x00000200, R8
+	DECQ         R12
+	JNZ          fours
+	TESTQ        R11, R11
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z6
+	VMOVUPS      64(R8), Z7
+	VBROADCASTSS (R9), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9)(AX*1), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R9)(AX*2), Z8
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xf2
+	BYTE         $0x3e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         CX, R9
+	ADDQ         DX, R8
+	DECQ         R11
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply4x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply4x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12032,74 +19412,190 @@ TEXT ·multiply4x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-term:
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
-	VBROADCASTSS (SI), Z10
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (R9), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (SI)(CX*1), Z10
+	VBROADCASTSS (R9)(AX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (SI)(CX*2), Z10
+	VBROADCASTSS (R9)(AX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (DI), Z10
+	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      192(R8), Z9
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z8
+	VMOVUPS      320(R8), Z9
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      384(R8), Z8
+	VMOVUPS      448(R8), Z9
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R9)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R9)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs4x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12109,10 +19605,32 @@ TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 
-term:
-	VMOVUPS      (BX), Z8
-	VMOVUPS      64(BX), Z9
-	VBROADCASTSS (SI), Z10
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (R9), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
@@ -12125,7 +19643,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xc9
-	VBROADCASTSS (SI)(CX*1), Z10
+	VBROADCASTSS (R9)(AX*1), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
@@ -12138,7 +19656,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xd9
-	VBROADCASTSS (SI)(CX*2), Z10
+	VBROADCASTSS (R9)(AX*2), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
@@ -12151,7 +19669,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xe9
-	VBROADCASTSS (DI), Z10
+	VBROADCASTSS (R10), Z10
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x2e
@@ -12164,59 +19682,313 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xf9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z8
+	VMOVUPS      192(R8), Z9
+	VBROADCASTSS 4(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z8
+	VMOVUPS      320(R8), Z9
+	VBROADCASTSS 8(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	VMOVUPS      384(R8), Z8
+	VMOVUPS      448(R8), Z9
+	VBROADCASTSS 12(R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z8
+	VMOVUPS      64(R8), Z9
+	VBROADCASTSS (R9), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9)(AX*1), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9)(AX*2), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10), Z10
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x2e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply5x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply5x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12228,83 +20000,211 @@ TEXT ·multiply5x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-term:
-	VMOVUPS      (BX), Z10
-	VMOVUPS      64(BX), Z11
-	VBROADCASTSS (SI), Z12
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS (R9), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (SI)(CX*1), Z12
+	VBROADCASTSS (R9)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (SI)(CX*2), Z12
+	VBROADCASTSS (R9)(AX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (DI), Z12
+	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (DI)(CX*1), Z12
+	VBROADCASTSS (R10)(AX*1), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      192(R8), Z11
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z10
+	VMOVUPS      320(R8), Z11
+	VBROADCASTSS 8(R9), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      384(R8), Z10
+	VMOVUPS      448(R8), Z11
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R9)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R9)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R10)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs5x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12316,10 +20216,32 @@ TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 
-term:
-	VMOVUPS      (BX), Z10
-	VMOVUPS      64(BX), Z11
-	VBROADCASTSS (SI), Z12
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS (R9), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
@@ -12332,7 +20254,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (SI)(CX*1), Z12
+	VBROADCASTSS (R9)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
@@ -12345,7 +20267,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdb
-	VBROADCASTSS (SI)(CX*2), Z12
+	VBROADCASTSS (R9)(AX*2), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
@@ -12358,7 +20280,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xeb
-	VBROADCASTSS (DI), Z12
+	VBROADCASTSS (R10), Z12
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x1e
@@ -12371,7 +20293,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfb
-	VBROADCASTSS (DI)(CX*1), Z12
+	VBROADCASTSS (R10)(AX*1), Z12
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x1e
@@ -12384,65 +20306,371 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcb
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z10
+	VMOVUPS      192(R8), Z11
+	VBROADCASTSS 4(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z10
+	VMOVUPS      320(R8), Z11
+	VBROADCASTSS 8(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VMOVUPS      384(R8), Z10
+	VMOVUPS      448(R8), Z11
+	VBROADCASTSS 12(R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z10
+	VMOVUPS      64(R8), Z11
+	VBROADCASTSS (R9), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R9)(AX*2), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R10), Z12
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R10)(AX*1), Z12
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x1e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply6x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiply6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply6x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12456,92 +20684,232 @@ TEXT ·multiply6x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-term:
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
-	VBROADCASTSS (SI), Z14
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS (R9), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (SI)(CX*1), Z14
+	VBROADCASTSS (R9)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (SI)(CX*2), Z14
+	VBROADCASTSS (R9)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (DI), Z14
+	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (DI)(CX*1), Z14
+	VBROADCASTSS (R10)(AX*1), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (DI)(CX*2), Z14
+	VBROADCASTSS (R10)(AX*2), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      192(R8), Z13
+	VBROADCASTSS 4(R9), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z12
+	VMOVUPS      320(R8), Z13
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      384(R8), Z12
+	VMOVUPS      448(R8), Z13
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R9)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R9)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R10)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R10)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs6x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
+// func multiplyPairs6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	MOVQ   next_base+144(FP), R11
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12555,10 +20923,32 @@ TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 
-term:
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
-	VBROADCASTSS (SI), Z14
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R12
+	SHLQ       $0x02, R12
+	ADDQ       R12, SI
+	MOVQ       every+136(FP), R12
+	CMPQ       DI, R12
+	CMOVQLT    DI, R12
+	SUBQ       R12, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R12, R13
+	ANDQ       $0x03, R12
+	SHRQ       $0x02, R13
+	JZ         term
+
+fours:
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS (R9), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
@@ -12571,7 +20961,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*1), Z14
+	VBROADCASTSS (R9)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
@@ -12584,7 +20974,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	VBROADCASTSS (SI)(CX*2), Z14
+	VBROADCASTSS (R9)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
@@ -12597,7 +20987,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xed
-	VBROADCASTSS (DI), Z14
+	VBROADCASTSS (R10), Z14
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x0e
@@ -12610,7 +21000,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xfd
-	VBROADCASTSS (DI)(CX*1), Z14
+	VBROADCASTSS (R10)(AX*1), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
@@ -12623,7 +21013,7 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (DI)(CX*2), Z14
+	VBROADCASTSS (R10)(AX*2), Z14
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x0e
@@ -12636,73 +21026,431 @@ term:
 	BYTE         $0x48
 	BYTE         $0x52
 	BYTE         $0xdd
-	ADDQ         DX, SI
-	ADDQ         DX, DI
-	ADDQ         $0x80, BX
-	DECQ         AX
+	VMOVUPS      128(R8), Z12
+	VMOVUPS      192(R8), Z13
+	VBROADCASTSS 4(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	PREFETCHT1   (R11)
+	PREFETCHT1   (R11)(BX*1)
+	LEAQ         (R11)(BX*2), R11
+	VMOVUPS      256(R8), Z12
+	VMOVUPS      320(R8), Z13
+	VBROADCASTSS 8(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      384(R8), Z12
+	VMOVUPS      448(R8), Z13
+	VBROADCASTSS 12(R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000200, R8
+	DECQ         R13
+	JNZ          fours
+	TESTQ        R12, R12
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z12
+	VMOVUPS      64(R8), Z13
+	VBROADCASTSS (R9), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R10), Z14
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10)(AX*1), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(AX*2), Z14
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x0e
+	BYTE         $0x48
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, R8
+	DECQ         R12
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply7x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply7x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12718,104 +21466,257 @@ TEXT ·multiply7x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 
-term:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VBROADCASTSS (SI), Z16
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z14
+	VMOVUPS      64(R8), Z15
+	VBROADCASTSS (R9), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS (SI)(CX*1), Z16
+	VBROADCASTSS (R9)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS (SI)(CX*2), Z16
+	VBROADCASTSS (R9)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS (DI)(CX*1), Z16
+	VBROADCASTSS (R10)(AX*1), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS (DI)(CX*2), Z16
+	VBROADCASTSS (R10)(AX*2), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS (R8), Z16
+	VBROADCASTSS (R11), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z14
+	VMOVUPS      192(R8), Z15
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 4(R11), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z14
+	VMOVUPS      320(R8), Z15
+	VBROADCASTSS 8(R9), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 8(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 8(R11), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      384(R8), Z14
+	VMOVUPS      448(R8), Z15
+	VBROADCASTSS 12(R9), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 12(R11), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z14
+	VMOVUPS      64(R8), Z15
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (R9)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (R9)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (R10)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (R10)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (R11), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs7x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiplyPairs7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -12831,10 +21732,32 @@ TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
 
-term:
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VBROADCASTSS (SI), Z16
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z14
+	VMOVUPS      64(R8), Z15
+	VBROADCASTSS (R9), Z16
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x7e
@@ -12847,7 +21770,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcf
-	VBROADCASTSS (SI)(CX*1), Z16
+	VBROADCASTSS (R9)(AX*1), Z16
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x7e
@@ -12860,7 +21783,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdf
-	VBROADCASTSS (SI)(CX*2), Z16
+	VBROADCASTSS (R9)(AX*2), Z16
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x7e
@@ -12873,7 +21796,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xef
-	VBROADCASTSS (DI), Z16
+	VBROADCASTSS (R10), Z16
 	BYTE         $0x62
 	BYTE         $0xd2
 	BYTE         $0x7e
@@ -12886,7 +21809,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xff
-	VBROADCASTSS (DI)(CX*1), Z16
+	VBROADCASTSS (R10)(AX*1), Z16
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x7e
@@ -12899,7 +21822,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcf
-	VBROADCASTSS (DI)(CX*2), Z16
+	VBROADCASTSS (R10)(AX*2), Z16
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x7e
@@ -12912,7 +21835,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdf
-	VBROADCASTSS (R8), Z16
+	VBROADCASTSS (R11), Z16
 	BYTE         $0x62
 	BYTE         $0x52
 	BYTE         $0x7e
@@ -12925,80 +21848,491 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xef
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z14
+	VMOVUPS      192(R8), Z15
+	VBROADCASTSS 4(R9), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R9)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R9)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 4(R10), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 4(R10)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R10)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R11), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z14
+	VMOVUPS      320(R8), Z15
+	VBROADCASTSS 8(R9), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R9)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R9)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 8(R10), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 8(R10)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R10)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R11), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VMOVUPS      384(R8), Z14
+	VMOVUPS      448(R8), Z15
+	VBROADCASTSS 12(R9), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R9)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R9)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 12(R10), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 12(R10)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R10)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R11), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z14
+	VMOVUPS      64(R8), Z15
+	VBROADCASTSS (R9), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R9)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R10), Z16
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xd2
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R10)(AX*1), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R10)(AX*2), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R11), Z16
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x52
+	BYTE         $0x7e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply8x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply8x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13016,113 +22350,278 @@ TEXT ·multiply8x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 
-term:
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VBROADCASTSS (SI), Z18
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z16
+	VMOVUPS      64(R8), Z17
+	VBROADCASTSS (R9), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (SI)(CX*1), Z18
+	VBROADCASTSS (R9)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (SI)(CX*2), Z18
+	VBROADCASTSS (R9)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (DI), Z18
+	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (DI)(CX*1), Z18
+	VBROADCASTSS (R10)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (DI)(CX*2), Z18
+	VBROADCASTSS (R10)(AX*2), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R8), Z18
+	VBROADCASTSS (R11), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R8)(CX*1), Z18
+	VBROADCASTSS (R11)(AX*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z16
+	VMOVUPS      192(R8), Z17
+	VBROADCASTSS 4(R9), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(R11), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z16
+	VMOVUPS      320(R8), Z17
+	VBROADCASTSS 8(R9), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(R11), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      384(R8), Z16
+	VMOVUPS      448(R8), Z17
+	VBROADCASTSS 12(R9), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(R11), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z16
+	VMOVUPS      64(R8), Z17
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R9)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R10)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R10)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R11)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs8x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiplyPairs8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13140,10 +22639,469 @@ TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
 
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z16
+	VMOVUPS      64(R8), Z17
+	VBROADCASTSS (R9), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R10)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R11), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R11)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VMOVUPS      128(R8), Z16
+	VMOVUPS      192(R8), Z17
+	VBROADCASTSS 4(R9), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R9)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R9)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R10), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 4(R10)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R10)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R11), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R11)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z16
+	VMOVUPS      320(R8), Z17
+	VBROADCASTSS 8(R9), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R9)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R9)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R10), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 8(R10)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R10)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R11), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R11)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VMOVUPS      384(R8), Z16
+	VMOVUPS      448(R8), Z17
+	VBROADCASTSS 12(R9), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R9)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R9)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R10), Z18
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 12(R10)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R10)(AX*2), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R11), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R11)(AX*1), Z18
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x6e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
 term:
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VBROADCASTSS (SI), Z18
+	VMOVUPS      (R8), Z16
+	VMOVUPS      64(R8), Z17
+	VBROADCASTSS (R9), Z18
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x6e
@@ -13156,7 +23114,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xc9
-	VBROADCASTSS (SI)(CX*1), Z18
+	VBROADCASTSS (R9)(AX*1), Z18
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x6e
@@ -13169,7 +23127,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xd9
-	VBROADCASTSS (SI)(CX*2), Z18
+	VBROADCASTSS (R9)(AX*2), Z18
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x6e
@@ -13182,7 +23140,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xe9
-	VBROADCASTSS (DI), Z18
+	VBROADCASTSS (R10), Z18
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x6e
@@ -13195,7 +23153,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xf9
-	VBROADCASTSS (DI)(CX*1), Z18
+	VBROADCASTSS (R10)(AX*1), Z18
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x6e
@@ -13208,7 +23166,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xc9
-	VBROADCASTSS (DI)(CX*2), Z18
+	VBROADCASTSS (R10)(AX*2), Z18
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x6e
@@ -13221,7 +23179,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xd9
-	VBROADCASTSS (R8), Z18
+	VBROADCASTSS (R11), Z18
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x6e
@@ -13234,7 +23192,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xe9
-	VBROADCASTSS (R8)(CX*1), Z18
+	VBROADCASTSS (R11)(AX*1), Z18
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x6e
@@ -13247,86 +23205,112 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xf9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply9x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiply9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply9x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13346,122 +23330,299 @@ TEXT ·multiply9x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
 
-term:
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VBROADCASTSS (SI), Z20
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z18
+	VMOVUPS      64(R8), Z19
+	VBROADCASTSS (R9), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (SI)(CX*1), Z20
+	VBROADCASTSS (R9)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (SI)(CX*2), Z20
+	VBROADCASTSS (R9)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (DI), Z20
+	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (DI)(CX*1), Z20
+	VBROADCASTSS (R10)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (DI)(CX*2), Z20
+	VBROADCASTSS (R10)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R8), Z20
+	VBROADCASTSS (R11), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R8)(CX*1), Z20
+	VBROADCASTSS (R11)(AX*1), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R8)(CX*2), Z20
+	VBROADCASTSS (R11)(AX*2), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      192(R8), Z19
+	VBROADCASTSS 4(R9), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 4(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 4(R11), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z18
+	VMOVUPS      320(R8), Z19
+	VBROADCASTSS 8(R9), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 8(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 8(R11), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      384(R8), Z18
+	VMOVUPS      448(R8), Z19
+	VBROADCASTSS 12(R9), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 12(R11), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z18
+	VMOVUPS      64(R8), Z19
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R10)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R10)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R11)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R11)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs9x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
+// func multiplyPairs9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	MOVQ   next_base+144(FP), R12
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13481,10 +23642,521 @@ TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
 
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R13
+	SHLQ       $0x02, R13
+	ADDQ       R13, SI
+	MOVQ       every+136(FP), R13
+	CMPQ       DI, R13
+	CMOVQLT    DI, R13
+	SUBQ       R13, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R13, R14
+	ANDQ       $0x03, R13
+	SHRQ       $0x02, R14
+	JZ         term
+
+fours:
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      (R8), Z18
+	VMOVUPS      64(R8), Z19
+	VBROADCASTSS (R9), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R9)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R10), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R10)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R10)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R11), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R11)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R11)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      192(R8), Z19
+	VBROADCASTSS 4(R9), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R9)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R9)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R10), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R10)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R10)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R11), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R11)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R11)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	PREFETCHT1   (R12)
+	PREFETCHT1   (R12)(BX*1)
+	LEAQ         (R12)(BX*2), R12
+	VMOVUPS      256(R8), Z18
+	VMOVUPS      320(R8), Z19
+	VBROADCASTSS 8(R9), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R9)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R9)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R10), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R10)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R10)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R11), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R11)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R11)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VMOVUPS      384(R8), Z18
+	VMOVUPS      448(R8), Z19
+	VBROADCASTSS 12(R9), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R9)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R9)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R10), Z20
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R10)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R10)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R11), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R11)(AX*1), Z20
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R11)(AX*2), Z20
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x5e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x00000200, R8
+	DECQ         R14
+	JNZ          fours
+	TESTQ        R13, R13
+	JZ           ran
+
 term:
-	VMOVUPS      (BX), Z18
-	VMOVUPS      64(BX), Z19
-	VBROADCASTSS (SI), Z20
+	VMOVUPS      (R8), Z18
+	VMOVUPS      64(R8), Z19
+	VBROADCASTSS (R9), Z20
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x5e
@@ -13497,7 +24169,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (SI)(CX*1), Z20
+	VBROADCASTSS (R9)(AX*1), Z20
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x5e
@@ -13510,7 +24182,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdb
-	VBROADCASTSS (SI)(CX*2), Z20
+	VBROADCASTSS (R9)(AX*2), Z20
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x5e
@@ -13523,7 +24195,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xeb
-	VBROADCASTSS (DI), Z20
+	VBROADCASTSS (R10), Z20
 	BYTE         $0x62
 	BYTE         $0xb2
 	BYTE         $0x5e
@@ -13536,7 +24208,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xfb
-	VBROADCASTSS (DI)(CX*1), Z20
+	VBROADCASTSS (R10)(AX*1), Z20
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x5e
@@ -13549,7 +24221,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcb
-	VBROADCASTSS (DI)(CX*2), Z20
+	VBROADCASTSS (R10)(AX*2), Z20
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x5e
@@ -13562,7 +24234,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdb
-	VBROADCASTSS (R8), Z20
+	VBROADCASTSS (R11), Z20
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x5e
@@ -13575,7 +24247,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xeb
-	VBROADCASTSS (R8)(CX*1), Z20
+	VBROADCASTSS (R11)(AX*1), Z20
 	BYTE         $0x62
 	BYTE         $0x32
 	BYTE         $0x5e
@@ -13588,7 +24260,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xfb
-	VBROADCASTSS (R8)(CX*2), Z20
+	VBROADCASTSS (R11)(AX*2), Z20
 	BYTE         $0x62
 	BYTE         $0xa2
 	BYTE         $0x5e
@@ -13601,94 +24273,120 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcb
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
 	ADDQ         DX, R8
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R13
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply10x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply10x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13710,134 +24408,324 @@ TEXT ·multiply10x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 
-term:
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VBROADCASTSS (SI), Z22
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z20
+	VMOVUPS      64(R8), Z21
+	VBROADCASTSS (R9), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (SI)(CX*1), Z22
+	VBROADCASTSS (R9)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (SI)(CX*2), Z22
+	VBROADCASTSS (R9)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (DI), Z22
+	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (DI)(CX*1), Z22
+	VBROADCASTSS (R10)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (DI)(CX*2), Z22
+	VBROADCASTSS (R10)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R8), Z22
+	VBROADCASTSS (R11), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R8)(CX*1), Z22
+	VBROADCASTSS (R11)(AX*1), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R8)(CX*2), Z22
+	VBROADCASTSS (R11)(AX*2), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R9), Z22
+	VBROADCASTSS (R12), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      192(R8), Z21
+	VBROADCASTSS 4(R9), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 4(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 4(R11), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 4(R12), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z20
+	VMOVUPS      320(R8), Z21
+	VBROADCASTSS 8(R9), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 8(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 8(R11), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 8(R12), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      384(R8), Z20
+	VMOVUPS      448(R8), Z21
+	VBROADCASTSS 12(R9), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 12(R11), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 12(R12), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      64(R8), Z21
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R10)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R10)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R11)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R11)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R12), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs10x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -13859,128 +24747,150 @@ TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
 
-term:
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z21
-	VBROADCASTSS (SI), Z22
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*1), Z22
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd4
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdd
-	VBROADCASTSS (SI)(CX*2), Z22
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe4
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xed
-	VBROADCASTSS (DI), Z22
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf4
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfd
-	VBROADCASTSS (DI)(CX*1), Z22
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
-	VBROADCASTSS (DI)(CX*2), Z22
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd4
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdd
-	VBROADCASTSS (R8), Z22
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe4
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xed
-	VBROADCASTSS (R8)(CX*1), Z22
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf4
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfd
-	VBROADCASTSS (R8)(CX*2), Z22
-	BYTE         $0x62
-	BYTE         $0xa2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0xa2
-	BYTE         $0x4e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z20
+	VMOVUPS      64(R8), Z21
 	VBROADCASTSS (R9), Z22
 	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R10), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R11), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R11)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R11)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R12), Z22
+	BYTE         $0x62
 	BYTE         $0xa2
 	BYTE         $0x4e
 	BYTE         $0x40
@@ -13992,101 +24902,669 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdd
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z20
+	VMOVUPS      192(R8), Z21
+	VBROADCASTSS 4(R9), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R9)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R10), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R10)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R10)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R11), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R11)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R11)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R12), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z20
+	VMOVUPS      320(R8), Z21
+	VBROADCASTSS 8(R9), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R9)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R10), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R10)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R10)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R11), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R11)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R11)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R12), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      384(R8), Z20
+	VMOVUPS      448(R8), Z21
+	VBROADCASTSS 12(R9), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R9)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R10), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R10)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R10)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R11), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R11)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R11)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R12), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z20
+	VMOVUPS      64(R8), Z21
+	VBROADCASTSS (R9), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R10), Z22
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R11), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R11)(AX*1), Z22
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R11)(AX*2), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R12), Z22
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x4e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply11x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply11x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14110,143 +25588,345 @@ TEXT ·multiply11x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
 
-term:
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z23
-	VBROADCASTSS (SI), Z24
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R9), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (SI)(CX*1), Z24
+	VBROADCASTSS (R9)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (SI)(CX*2), Z24
+	VBROADCASTSS (R9)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (DI), Z24
+	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (DI)(CX*1), Z24
+	VBROADCASTSS (R10)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (DI)(CX*2), Z24
+	VBROADCASTSS (R10)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R8), Z24
+	VBROADCASTSS (R11), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R8)(CX*1), Z24
+	VBROADCASTSS (R11)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R8)(CX*2), Z24
+	VBROADCASTSS (R11)(AX*2), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R9), Z24
+	VBROADCASTSS (R12), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R9)(CX*1), Z24
+	VBROADCASTSS (R12)(AX*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z22
+	VMOVUPS      192(R8), Z23
+	VBROADCASTSS 4(R9), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 4(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(R11), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 4(R12), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 4(R12)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z22
+	VMOVUPS      320(R8), Z23
+	VBROADCASTSS 8(R9), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 8(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(R11), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 8(R12), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 8(R12)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      384(R8), Z22
+	VMOVUPS      448(R8), Z23
+	VBROADCASTSS 12(R9), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(R11), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 12(R12), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 12(R12)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R10)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R11), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R11)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R11)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R12)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs11x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14270,128 +25950,150 @@ TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
 
-term:
-	VMOVUPS      (BX), Z22
-	VMOVUPS      64(BX), Z23
-	VBROADCASTSS (SI), Z24
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc6
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcf
-	VBROADCASTSS (SI)(CX*1), Z24
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd6
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdf
-	VBROADCASTSS (SI)(CX*2), Z24
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe6
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xef
-	VBROADCASTSS (DI), Z24
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf6
-	BYTE         $0x62
-	BYTE         $0xb2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xff
-	VBROADCASTSS (DI)(CX*1), Z24
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc6
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcf
-	VBROADCASTSS (DI)(CX*2), Z24
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd6
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdf
-	VBROADCASTSS (R8), Z24
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe6
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xef
-	VBROADCASTSS (R8)(CX*1), Z24
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf6
-	BYTE         $0x62
-	BYTE         $0x32
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xff
-	VBROADCASTSS (R8)(CX*2), Z24
-	BYTE         $0x62
-	BYTE         $0xa2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc6
-	BYTE         $0x62
-	BYTE         $0xa2
-	BYTE         $0x3e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcf
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
 	VBROADCASTSS (R9), Z24
 	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R9)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R10), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R10)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R10)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R11), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R11)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R11)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R12), Z24
+	BYTE         $0x62
 	BYTE         $0xa2
 	BYTE         $0x3e
 	BYTE         $0x40
@@ -14403,7 +26105,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdf
-	VBROADCASTSS (R9)(CX*1), Z24
+	VBROADCASTSS (R12)(AX*1), Z24
 	BYTE         $0x62
 	BYTE         $0xa2
 	BYTE         $0x3e
@@ -14416,107 +26118,727 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xef
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z22
+	VMOVUPS      192(R8), Z23
+	VBROADCASTSS 4(R9), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R9)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R9)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 4(R10), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 4(R10)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R10)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R11), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 4(R11)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 4(R11)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 4(R12), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 4(R12)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z22
+	VMOVUPS      320(R8), Z23
+	VBROADCASTSS 8(R9), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R9)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R9)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 8(R10), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 8(R10)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R10)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R11), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 8(R11)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 8(R11)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 8(R12), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 8(R12)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VMOVUPS      384(R8), Z22
+	VMOVUPS      448(R8), Z23
+	VBROADCASTSS 12(R9), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R9)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R9)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 12(R10), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 12(R10)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R10)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R11), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS 12(R11)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS 12(R11)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS 12(R12), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS 12(R12)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R9), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R9)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R9)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R10), Z24
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0xb2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R10)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R10)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R11), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	VBROADCASTSS (R11)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf6
+	BYTE         $0x62
+	BYTE         $0x32
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xff
+	VBROADCASTSS (R11)(AX*2), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcf
+	VBROADCASTSS (R12), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdf
+	VBROADCASTSS (R12)(AX*1), Z24
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe6
+	BYTE         $0x62
+	BYTE         $0xa2
+	BYTE         $0x3e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xef
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply12x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiply12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply12x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14542,152 +26864,366 @@ TEXT ·multiply12x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-term:
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
-	VBROADCASTSS (SI), Z26
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
+	VBROADCASTSS (R9), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (SI)(CX*1), Z26
+	VBROADCASTSS (R9)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (SI)(CX*2), Z26
+	VBROADCASTSS (R9)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (DI), Z26
+	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (DI)(CX*1), Z26
+	VBROADCASTSS (R10)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (DI)(CX*2), Z26
+	VBROADCASTSS (R10)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (R8), Z26
+	VBROADCASTSS (R11), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (R8)(CX*1), Z26
+	VBROADCASTSS (R11)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (R8)(CX*2), Z26
+	VBROADCASTSS (R11)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R9), Z26
+	VBROADCASTSS (R12), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R9)(CX*1), Z26
+	VBROADCASTSS (R12)(AX*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R9)(CX*2), Z26
+	VBROADCASTSS (R12)(AX*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      192(R8), Z25
+	VBROADCASTSS 4(R9), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 4(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 4(R11), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 4(R12), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 4(R12)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 4(R12)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z24
+	VMOVUPS      320(R8), Z25
+	VBROADCASTSS 8(R9), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 8(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 8(R11), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 8(R12), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 8(R12)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 8(R12)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      384(R8), Z24
+	VMOVUPS      448(R8), Z25
+	VBROADCASTSS 12(R9), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 12(R11), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 12(R12), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 12(R12)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 12(R12)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R11)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R11)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R12)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R12)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs12x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
+// func multiplyPairs12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $0-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	MOVQ   next_base+144(FP), R13
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -14713,128 +27249,150 @@ TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
 
-term:
-	VMOVUPS      (BX), Z24
-	VMOVUPS      64(BX), Z25
-	VBROADCASTSS (SI), Z26
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc0
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc9
-	VBROADCASTSS (SI)(CX*1), Z26
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd0
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd9
-	VBROADCASTSS (SI)(CX*2), Z26
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe0
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe9
-	VBROADCASTSS (DI), Z26
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf0
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf9
-	VBROADCASTSS (DI)(CX*1), Z26
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc0
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc9
-	VBROADCASTSS (DI)(CX*2), Z26
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd0
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd9
-	VBROADCASTSS (R8), Z26
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe0
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe9
-	VBROADCASTSS (R8)(CX*1), Z26
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf0
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf9
-	VBROADCASTSS (R8)(CX*2), Z26
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc0
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x2e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc9
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R14
+	SHLQ       $0x02, R14
+	ADDQ       R14, SI
+	MOVQ       every+136(FP), R14
+	CMPQ       DI, R14
+	CMOVQLT    DI, R14
+	SUBQ       R14, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R14, R15
+	ANDQ       $0x03, R14
+	SHRQ       $0x02, R15
+	JZ         term
+
+fours:
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
 	VBROADCASTSS (R9), Z26
 	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R10)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R11), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R11)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R11)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R12), Z26
+	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x2e
 	BYTE         $0x40
@@ -14846,7 +27404,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xd9
-	VBROADCASTSS (R9)(CX*1), Z26
+	VBROADCASTSS (R12)(AX*1), Z26
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x2e
@@ -14859,7 +27417,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xe9
-	VBROADCASTSS (R9)(CX*2), Z26
+	VBROADCASTSS (R12)(AX*2), Z26
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x2e
@@ -14872,115 +27430,787 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xf9
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z24
+	VMOVUPS      192(R8), Z25
+	VBROADCASTSS 4(R9), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R9)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R9)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R10), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 4(R10)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R10)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R11), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R11)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 4(R11)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 4(R12), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 4(R12)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 4(R12)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	PREFETCHT1   (R13)
+	PREFETCHT1   (R13)(BX*1)
+	LEAQ         (R13)(BX*2), R13
+	VMOVUPS      256(R8), Z24
+	VMOVUPS      320(R8), Z25
+	VBROADCASTSS 8(R9), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R9)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R9)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R10), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 8(R10)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R10)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R11), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R11)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 8(R11)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 8(R12), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 8(R12)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 8(R12)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VMOVUPS      384(R8), Z24
+	VMOVUPS      448(R8), Z25
+	VBROADCASTSS 12(R9), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R9)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R9)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R10), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 12(R10)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R10)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R11), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R11)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS 12(R11)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS 12(R12), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS 12(R12)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS 12(R12)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x00000200, R8
+	DECQ         R15
+	JNZ          fours
+	TESTQ        R14, R14
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z24
+	VMOVUPS      64(R8), Z25
+	VBROADCASTSS (R9), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R9)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R9)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R10), Z26
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R10)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R10)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R11), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R11)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	VBROADCASTSS (R11)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc9
+	VBROADCASTSS (R12), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd9
+	VBROADCASTSS (R12)(AX*1), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe9
+	VBROADCASTSS (R12)(AX*2), Z26
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf0
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x2e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf9
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R14
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply13x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiply13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply13x32AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15008,164 +28238,391 @@ TEXT ·multiply13x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
 
-term:
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z27
-	VBROADCASTSS (SI), Z28
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z26
+	VMOVUPS      64(R8), Z27
+	VBROADCASTSS (R9), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS (SI)(CX*1), Z28
+	VBROADCASTSS (R9)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS (SI)(CX*2), Z28
+	VBROADCASTSS (R9)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS (DI), Z28
+	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS (DI)(CX*1), Z28
+	VBROADCASTSS (R10)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS (DI)(CX*2), Z28
+	VBROADCASTSS (R10)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS (R8), Z28
+	VBROADCASTSS (R11), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS (R8)(CX*1), Z28
+	VBROADCASTSS (R11)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS (R8)(CX*2), Z28
+	VBROADCASTSS (R11)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS (R9), Z28
+	VBROADCASTSS (R12), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (R9)(CX*1), Z28
+	VBROADCASTSS (R12)(AX*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS (R9)(CX*2), Z28
+	VBROADCASTSS (R12)(AX*2), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS (R10), Z28
+	VBROADCASTSS (R13), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z26
+	VMOVUPS      192(R8), Z27
+	VBROADCASTSS 4(R9), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 4(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(R11), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 4(R12), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R12)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 4(R12)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 4(R13), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      256(R8), Z26
+	VMOVUPS      320(R8), Z27
+	VBROADCASTSS 8(R9), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 8(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(R11), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 8(R12), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R12)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 8(R12)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 8(R13), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      384(R8), Z26
+	VMOVUPS      448(R8), Z27
+	VBROADCASTSS 12(R9), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(R11), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 12(R12), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R12)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 12(R12)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 12(R13), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000200, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z26
+	VMOVUPS      64(R8), Z27
+	VBROADCASTSS (R9), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS (R9)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (R9)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (R10)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS (R10)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (R11), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS (R11)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R11)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS (R12), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R12)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS (R12)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS (R13), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VADDPS       64(DX), Z25, Z25
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
+	VADDPS (R8), Z24, Z24
+	VADDPS 64(R8), Z25, Z25
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z24, (SI)
+	VMOVUPS Z25, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs13x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs13x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiplyPairs13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs13x32AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15193,128 +28650,150 @@ TEXT ·multiplyPairs13x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
 
-term:
-	VMOVUPS      (BX), Z26
-	VMOVUPS      64(BX), Z27
-	VBROADCASTSS (SI), Z28
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc2
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcb
-	VBROADCASTSS (SI)(CX*1), Z28
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd2
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdb
-	VBROADCASTSS (SI)(CX*2), Z28
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe2
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xeb
-	VBROADCASTSS (DI), Z28
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf2
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfb
-	VBROADCASTSS (DI)(CX*1), Z28
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc2
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcb
-	VBROADCASTSS (DI)(CX*2), Z28
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd2
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdb
-	VBROADCASTSS (R8), Z28
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe2
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xeb
-	VBROADCASTSS (R8)(CX*1), Z28
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf2
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfb
-	VBROADCASTSS (R8)(CX*2), Z28
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc2
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x1e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcb
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z26
+	VMOVUPS      64(R8), Z27
 	VBROADCASTSS (R9), Z28
 	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R9)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R10), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R10)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R10)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R11), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R11)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R11)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R12), Z28
+	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x1e
 	BYTE         $0x40
@@ -15326,7 +28805,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdb
-	VBROADCASTSS (R9)(CX*1), Z28
+	VBROADCASTSS (R12)(AX*1), Z28
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x1e
@@ -15339,7 +28818,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xeb
-	VBROADCASTSS (R9)(CX*2), Z28
+	VBROADCASTSS (R12)(AX*2), Z28
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x1e
@@ -15352,7 +28831,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xfb
-	VBROADCASTSS (R10), Z28
+	VBROADCASTSS (R13), Z28
 	BYTE         $0x62
 	BYTE         $0x02
 	BYTE         $0x1e
@@ -15365,122 +28844,847 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcb
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z26
+	VMOVUPS      192(R8), Z27
+	VBROADCASTSS 4(R9), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R9)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R9)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R10), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R10)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R10)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R11), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R11)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R11)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 4(R12), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 4(R12)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 4(R12)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 4(R13), Z28
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      256(R8), Z26
+	VMOVUPS      320(R8), Z27
+	VBROADCASTSS 8(R9), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R9)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R9)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R10), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R10)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R10)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R11), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R11)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R11)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 8(R12), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 8(R12)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 8(R12)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 8(R13), Z28
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VMOVUPS      384(R8), Z26
+	VMOVUPS      448(R8), Z27
+	VBROADCASTSS 12(R9), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R9)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R9)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R10), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R10)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R10)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R11), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R11)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R11)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS 12(R12), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS 12(R12)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS 12(R12)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS 12(R13), Z28
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000200, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z26
+	VMOVUPS      64(R8), Z27
+	VBROADCASTSS (R9), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R9)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R9)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R10), Z28
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R10)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R10)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R11), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R11)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R11)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	VBROADCASTSS (R12), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdb
+	VBROADCASTSS (R12)(AX*1), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xeb
+	VBROADCASTSS (R12)(AX*2), Z28
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf2
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfb
+	VBROADCASTSS (R13), Z28
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc2
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x1e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcb
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VADDPS       64(DX), Z25, Z25
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
+	VADDPS (R8), Z24, Z24
+	VADDPS 64(R8), Z25, Z25
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z24, (SI)
+	VMOVUPS Z25, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiply14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiply14x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiply14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiply14x32AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15510,173 +29714,412 @@ TEXT ·multiply14x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
 
-term:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (SI), Z30
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (R9), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS (SI)(CX*1), Z30
+	VBROADCASTSS (R9)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z2
 	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS (SI)(CX*2), Z30
+	VBROADCASTSS (R9)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z4
 	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS (DI), Z30
+	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z6
 	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS (DI)(CX*1), Z30
+	VBROADCASTSS (R10)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z8
 	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS (DI)(CX*2), Z30
+	VBROADCASTSS (R10)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z10
 	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS (R8), Z30
+	VBROADCASTSS (R11), Z30
 	VFMADD231PS  Z28, Z30, Z12
 	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS (R8)(CX*1), Z30
+	VBROADCASTSS (R11)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z14
 	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS (R8)(CX*2), Z30
+	VBROADCASTSS (R11)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS (R9), Z30
+	VBROADCASTSS (R12), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS (R9)(CX*1), Z30
+	VBROADCASTSS (R12)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS (R9)(CX*2), Z30
+	VBROADCASTSS (R12)(AX*2), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS (R10), Z30
+	VBROADCASTSS (R13), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS (R10)(CX*1), Z30
+	VBROADCASTSS (R13)(AX*1), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(R9), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 4(R9)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 4(R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 4(R10)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 4(R10)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 4(R11), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 4(R11)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 4(R11)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 4(R12), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 4(R12)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 4(R12)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 4(R13), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 4(R13)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      256(R8), Z28
+	VMOVUPS      320(R8), Z29
+	VBROADCASTSS 8(R9), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 8(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(R9)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 8(R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 8(R10)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 8(R10)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 8(R11), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 8(R11)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 8(R11)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 8(R12), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 8(R12)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 8(R12)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 8(R13), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 8(R13)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      384(R8), Z28
+	VMOVUPS      448(R8), Z29
+	VBROADCASTSS 12(R9), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 12(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 12(R9)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 12(R10)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 12(R10)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 12(R11), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 12(R11)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 12(R11)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 12(R12), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 12(R12)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 12(R12)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 12(R13), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 12(R13)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000200, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (R9), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (R9)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (R10), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (R10)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (R10)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (R11), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS (R11)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (R11)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (R12), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R12)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R12)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R13), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R13)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VADDPS       64(DX), Z25, Z25
-	ADDQ         CX, DX
-	VADDPS       (DX), Z26, Z26
-	VADDPS       64(DX), Z27, Z27
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
+	VADDPS (R8), Z24, Z24
+	VADDPS 64(R8), Z25, Z25
+	ADDQ   DI, R8
+	VADDPS (R8), Z26, Z26
+	VADDPS 64(R8), Z27, Z27
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z24, (SI)
+	VMOVUPS Z25, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z26, (SI)
+	VMOVUPS Z27, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func multiplyPairs14x32AVX512(kc int, s []float32, outer int, inner int, panel []float32, c []float32, ld int, add bool)
-// Requires: AVX, AVX512F
-TEXT ·multiplyPairs14x32AVX512(SB), NOSPLIT, $0-105
-	MOVQ   kc+0(FP), AX
-	MOVQ   outer+32(FP), CX
-	MOVQ   inner+40(FP), DX
-	MOVQ   panel_base+48(FP), BX
-	SHLQ   $0x02, CX
-	SHLQ   $0x02, DX
-	MOVQ   s_base+8(FP), SI
-	LEAQ   (SI)(CX*2), DI
-	ADDQ   CX, DI
-	LEAQ   (DI)(CX*2), R8
-	ADDQ   CX, R8
-	LEAQ   (R8)(CX*2), R9
-	ADDQ   CX, R9
-	LEAQ   (R9)(CX*2), R10
-	ADDQ   CX, R10
+// func multiplyPairs14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·multiplyPairs14x32AVX512(SB), NOSPLIT, $8-184
+	MOVQ outer+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ inner+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ down+88(FP), DX
+	SHLQ $0x02, DX
+	MOVQ step+168(FP), BX
+
+tile:
+	MOVQ   c_base+96(FP), SI
+	MOVQ   kc+8(FP), DI
+	MOVQ   panel_base+56(FP), R8
+	MOVQ   s_base+16(FP), R9
+	LEAQ   (R9)(AX*2), R10
+	ADDQ   AX, R10
+	LEAQ   (R10)(AX*2), R11
+	ADDQ   AX, R11
+	LEAQ   (R11)(AX*2), R12
+	ADDQ   AX, R12
+	LEAQ   (R12)(AX*2), R13
+	ADDQ   AX, R13
+	MOVQ   next_base+144(FP), R14
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -15706,128 +30149,150 @@ TEXT ·multiplyPairs14x32AVX512(SB), NOSPLIT, $0-105
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
 
-term:
-	VMOVUPS      (BX), Z28
-	VMOVUPS      64(BX), Z29
-	VBROADCASTSS (SI), Z30
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
-	VBROADCASTSS (SI)(CX*1), Z30
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd4
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdd
-	VBROADCASTSS (SI)(CX*2), Z30
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe4
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xed
-	VBROADCASTSS (DI), Z30
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf4
-	BYTE         $0x62
-	BYTE         $0x92
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfd
-	VBROADCASTSS (DI)(CX*1), Z30
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
-	VBROADCASTSS (DI)(CX*2), Z30
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xd4
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xdd
-	VBROADCASTSS (R8), Z30
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xe4
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xed
-	VBROADCASTSS (R8)(CX*1), Z30
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xf4
-	BYTE         $0x62
-	BYTE         $0x12
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xfd
-	VBROADCASTSS (R8)(CX*2), Z30
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xc4
-	BYTE         $0x62
-	BYTE         $0x82
-	BYTE         $0x0e
-	BYTE         $0x40
-	BYTE         $0x52
-	BYTE         $0xcd
+run:
+	PREFETCHT0 (SI)
+	PREFETCHT0 124(SI)
+	MOVQ       ld+120(FP), R15
+	SHLQ       $0x02, R15
+	ADDQ       R15, SI
+	MOVQ       every+136(FP), R15
+	CMPQ       DI, R15
+	CMOVQLT    DI, R15
+	SUBQ       R15, DI
+	CMPQ       CX, $0x04
+	JNE        term
+	CMPQ       DX, $0x00000080
+	JNE        term
+	MOVQ       R15, BP
+	ANDQ       $0x03, R15
+	SHRQ       $0x02, BP
+	JZ         term
+
+fours:
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
 	VBROADCASTSS (R9), Z30
 	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R10), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R11), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R11)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R11)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R12), Z30
+	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x0e
 	BYTE         $0x40
@@ -15839,7 +30304,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdd
-	VBROADCASTSS (R9)(CX*1), Z30
+	VBROADCASTSS (R12)(AX*1), Z30
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x0e
@@ -15852,7 +30317,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xed
-	VBROADCASTSS (R9)(CX*2), Z30
+	VBROADCASTSS (R12)(AX*2), Z30
 	BYTE         $0x62
 	BYTE         $0x82
 	BYTE         $0x0e
@@ -15865,7 +30330,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xfd
-	VBROADCASTSS (R10), Z30
+	VBROADCASTSS (R13), Z30
 	BYTE         $0x62
 	BYTE         $0x02
 	BYTE         $0x0e
@@ -15878,7 +30343,7 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xcd
-	VBROADCASTSS (R10)(CX*1), Z30
+	VBROADCASTSS (R13)(AX*1), Z30
 	BYTE         $0x62
 	BYTE         $0x02
 	BYTE         $0x0e
@@ -15891,128 +30356,915 @@ term:
 	BYTE         $0x40
 	BYTE         $0x52
 	BYTE         $0xdd
-	ADDQ         DX, SI
-	ADDQ         DX, DI
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      192(R8), Z29
+	VBROADCASTSS 4(R9), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R9)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R9)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R10), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R10)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R10)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R11), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R11)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R11)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R12), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 4(R12)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 4(R12)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 4(R13), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 4(R13)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	PREFETCHT1   (R14)
+	PREFETCHT1   (R14)(BX*1)
+	LEAQ         (R14)(BX*2), R14
+	VMOVUPS      256(R8), Z28
+	VMOVUPS      320(R8), Z29
+	VBROADCASTSS 8(R9), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R9)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R9)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R10), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R10)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R10)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R11), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R11)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R11)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R12), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 8(R12)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 8(R12)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 8(R13), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 8(R13)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      384(R8), Z28
+	VMOVUPS      448(R8), Z29
+	VBROADCASTSS 12(R9), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R9)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R9)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R10), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R10)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R10)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R11), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R11)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R11)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R12), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS 12(R12)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS 12(R12)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS 12(R13), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS 12(R13)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $0x10, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	ADDQ         $0x10, R12
+	ADDQ         $0x10, R13
+	ADDQ         $0x00000200, R8
+	DECQ         BP
+	JNZ          fours
+	TESTQ        R15, R15
+	JZ           ran
+
+term:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (R9), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R9)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R9)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R10), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R10)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R10)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R11), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R11)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R11)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R12), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VBROADCASTSS (R12)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VBROADCASTSS (R12)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VBROADCASTSS (R13), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VBROADCASTSS (R13)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         CX, R11
+	ADDQ         CX, R12
+	ADDQ         CX, R13
 	ADDQ         DX, R8
-	ADDQ         DX, R9
-	ADDQ         DX, R10
-	ADDQ         $0x80, BX
-	DECQ         AX
+	DECQ         R15
 	JNZ          term
-	MOVQ         c_base+72(FP), AX
-	MOVQ         ld+96(FP), CX
-	SHLQ         $0x02, CX
-	MOVB         add+104(FP), DL
-	TESTB        DL, DL
-	JZ           store
-	MOVQ         AX, DX
-	VADDPS       (DX), Z0, Z0
-	VADDPS       64(DX), Z1, Z1
-	ADDQ         CX, DX
-	VADDPS       (DX), Z2, Z2
-	VADDPS       64(DX), Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VADDPS       64(DX), Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VADDPS       64(DX), Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VADDPS       64(DX), Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VADDPS       64(DX), Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VADDPS       64(DX), Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VADDPS       64(DX), Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VADDPS       64(DX), Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VADDPS       64(DX), Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VADDPS       64(DX), Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VADDPS       64(DX), Z23, Z23
-	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VADDPS       64(DX), Z25, Z25
-	ADDQ         CX, DX
-	VADDPS       (DX), Z26, Z26
-	VADDPS       64(DX), Z27, Z27
-	ADDQ         CX, DX
+
+ran:
+	TESTQ  DI, DI
+	JNZ    run
+	MOVQ   c_base+96(FP), SI
+	LEAQ   128(SI), DI
+	MOVQ   DI, c_base+96(FP)
+	MOVQ   ld+120(FP), DI
+	SHLQ   $0x02, DI
+	MOVB   add+128(FP), R8
+	TESTB  R8, R8
+	JZ     store
+	MOVQ   SI, R8
+	VADDPS (R8), Z0, Z0
+	VADDPS 64(R8), Z1, Z1
+	ADDQ   DI, R8
+	VADDPS (R8), Z2, Z2
+	VADDPS 64(R8), Z3, Z3
+	ADDQ   DI, R8
+	VADDPS (R8), Z4, Z4
+	VADDPS 64(R8), Z5, Z5
+	ADDQ   DI, R8
+	VADDPS (R8), Z6, Z6
+	VADDPS 64(R8), Z7, Z7
+	ADDQ   DI, R8
+	VADDPS (R8), Z8, Z8
+	VADDPS 64(R8), Z9, Z9
+	ADDQ   DI, R8
+	VADDPS (R8), Z10, Z10
+	VADDPS 64(R8), Z11, Z11
+	ADDQ   DI, R8
+	VADDPS (R8), Z12, Z12
+	VADDPS 64(R8), Z13, Z13
+	ADDQ   DI, R8
+	VADDPS (R8), Z14, Z14
+	VADDPS 64(R8), Z15, Z15
+	ADDQ   DI, R8
+	VADDPS (R8), Z16, Z16
+	VADDPS 64(R8), Z17, Z17
+	ADDQ   DI, R8
+	VADDPS (R8), Z18, Z18
+	VADDPS 64(R8), Z19, Z19
+	ADDQ   DI, R8
+	VADDPS (R8), Z20, Z20
+	VADDPS 64(R8), Z21, Z21
+	ADDQ   DI, R8
+	VADDPS (R8), Z22, Z22
+	VADDPS 64(R8), Z23, Z23
+	ADDQ   DI, R8
+	VADDPS (R8), Z24, Z24
+	VADDPS 64(R8), Z25, Z25
+	ADDQ   DI, R8
+	VADDPS (R8), Z26, Z26
+	VADDPS 64(R8), Z27, Z27
+	ADDQ   DI, R8
 
 store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, 64(AX)
-	ADDQ    CX, AX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z6, (SI)
+	VMOVUPS Z7, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z10, (SI)
+	VMOVUPS Z11, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z14, (SI)
+	VMOVUPS Z15, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z16, (SI)
+	VMOVUPS Z17, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z18, (SI)
+	VMOVUPS Z19, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z20, (SI)
+	VMOVUPS Z21, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z22, (SI)
+	VMOVUPS Z23, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z24, (SI)
+	VMOVUPS Z25, 64(SI)
+	ADDQ    DI, SI
+	VMOVUPS Z26, (SI)
+	VMOVUPS Z27, 64(SI)
+	ADDQ    DI, SI
+	MOVQ    across+80(FP), SI
+	SHLQ    $0x02, SI
+	MOVQ    panel_base+56(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, panel_base+56(FP)
+	MOVQ    jump+176(FP), SI
+	MOVQ    next_base+144(FP), DI
+	ADDQ    SI, DI
+	MOVQ    DI, next_base+144(FP)
+	MOVQ    tiles+0(FP), SI
+	DECQ    SI
+	MOVQ    SI, tiles+0(FP)
+	JNZ     tile
 	VZEROUPPER
 	RET
 
-// func packRows32AVX512(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX, AVX512F
-TEXT ·packRows32AVX512(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
-	SHLQ $0x02, DX
+// func packRows32AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packRows32AVX512(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
 
 row:
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000080, AX
-	DECQ    BX
-	JNZ     row
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	VMOVUPS    (R9), Z0
+	VMOVUPS    64(R9), Z1
+	VMOVUPS    Z0, (R10)
+	VMOVUPS    Z1, 64(R10)
+	ADDQ       $0x00000080, R9
+	ADDQ       $0x00000080, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000080, AX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 
@@ -16249,28 +31501,47 @@ term:
 	VZEROUPPER
 	RET
 
-// func packRows64AVX512(panel []float32, from []float32, stride int, kc int)
-// Requires: AVX, AVX512F
-TEXT ·packRows64AVX512(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	MOVQ kc+56(FP), BX
-	SHLQ $0x02, DX
+// func packRows64AVX512(count int, panels []float32, across int, from []float32, stride int, kc int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packRows64AVX512(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ kc+72(FP), SI
+	LEAQ (DX)(BX*4), DI
 
 row:
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-	ADDQ    DX, CX
-	ADDQ    $0x00000100, AX
-	DECQ    BX
-	JNZ     row
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R11
+	MOVQ AX, R10
+
+panel:
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 192(R11)
+	VMOVUPS    (R9), Z0
+	VMOVUPS    64(R9), Z1
+	VMOVUPS    128(R9), Z2
+	VMOVUPS    192(R9), Z3
+	VMOVUPS    Z0, (R10)
+	VMOVUPS    Z1, 64(R10)
+	VMOVUPS    Z2, 128(R10)
+	VMOVUPS    Z3, 192(R10)
+	ADDQ       $0x00000100, R9
+	ADDQ       $0x00000100, R11
+	ADDQ       CX, R10
+	DECQ       R8
+	JNZ        panel
+	ADDQ       BX, DX
+	ADDQ       BX, DI
+	ADDQ       $0x00000100, AX
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 

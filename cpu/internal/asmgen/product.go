@@ -17,9 +17,11 @@ import (
 // multiply-adds, so the loads keep pace with the arithmetic. A narrow tile of
 // one vector serves products of few columns.
 //
-// The tiles of AVX2 are a fifth of the others, so that what comes before and
-// after the terms counts: a kernel does a row of them, and asks for the cache
-// lines of a tile's sums before it begins with its terms.
+// A kernel does a row of tiles. It asks for the cache lines of a tile's sums a row at a
+// time, between runs of terms, since a burst of them would leave no room for the lines of
+// the panel, and for lines that its caller names between the terms. Whatever is no
+// multiplication may take its port: so where S lies in rows and V in packed panels, four
+// terms are written out, reached by displacements.
 func (v vector) products() {
 	rows := 6
 	if v.wide() {
@@ -27,77 +29,77 @@ func (v vector) products() {
 	}
 	for _, columns := range []int{1, 2} {
 		for r := 1; r <= rows; r++ {
-			if !v.wide() {
-				v.rowOfTiles(r, columns)
-				continue
+			v.rowOfTiles("multiply", r, columns, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
+			if v.wide() {
+				v.rowOfTiles("multiplyPairs", r, columns, addPairs)
 			}
-			v.product("multiply", r, columns, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
-			v.product("multiplyPairs", r, columns, addPairs)
 		}
 		v.packRows(columns)
 	}
 }
 
-// product writes the micro-kernel of a tile of that many rows and vectors; term
+// rowOfTiles writes the micro-kernel of a row of tiles of that many rows and vectors; term
 // adds the product of its first two operands to the third.
-func (v vector) product(name string, rows, columns int, term func(a, b, sum reg.VecPhysical)) {
+func (v vector) rowOfTiles(name string, rows, columns int, term func(a, b, sum reg.VecPhysical)) {
 	v.function(fmt.Sprintf("%s%dx%d", name, rows, columns*v.lanes),
-		"func(kc int, s []float32, outer, inner int, panel, c []float32, ld int, add bool)",
-		fmt.Sprintf("%%s computes a tile of %d×%d: see tileFunc.", rows, columns*v.lanes))
-	kc, outer, inner, panel := argument("kc"), argument("outer"), argument("inner"), base("panel")
-	SHLQ(Imm(2), outer)
-	SHLQ(Imm(2), inner)
-	bases := v.rowGroups("s", outer, rows)
+		"func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, every int, next []float32, step, jump int)",
+		fmt.Sprintf("%%s computes a row of tiles of %d×%d: see tilesFunc.", rows, columns*v.lanes))
 	t := v.newTile(rows, columns)
+	outer, inner, down, step := strideOf("outer"), strideOf("inner"), strideOf("down"), argument("step")
+
+	Label("tile")
+	row, left := base("c"), argument("kc")
+	at := place{panel: base("panel"), bases: v.rowGroups("s", outer, rows), outer: outer, add: term}
+	next := base("next")
 	t.clear()
+	Label("run")
+	run := t.beginRun(row, left)
+	fours := GP64()
+	t.wholeFours(fours, run, inner, down)
+	Label("fours")
+	t.fourTerms(at, next, step)
+	DECQ(fours)
+	JNZ(LabelRef("fours"))
+	TESTQ(run, run)
+	JZ(LabelRef("ran"))
 	Label("term")
-	t.term(panel, bases, outer, term)
-	for _, b := range bases {
+	t.term(at, 0)
+	for _, b := range at.bases {
 		ADDQ(inner, b)
 	}
-	ADDQ(Imm(uint64(columns*v.bytes())), panel)
-	DECQ(kc)
+	ADDQ(down, at.panel)
+	DECQ(run)
 	JNZ(LabelRef("term"))
-	row, ld := base("c"), argument("ld")
-	SHLQ(Imm(2), ld)
-	t.store(row, ld)
+	Label("ran")
+	TESTQ(left, left)
+	JNZ(LabelRef("run"))
+
+	row = base("c")
+	beside := GP64()
+	LEAQ(Mem{Base: row, Disp: t.width()}, beside)
+	Store(beside, Param("c").Base())
+	t.store(row, strideOf("ld"))
+	moveOn("panel", strideOf("across"))
+	moveOn("next", argument("jump"))
+	tiles := argument("tiles")
+	DECQ(tiles)
+	Store(tiles, Param("tiles"))
+	JNZ(LabelRef("tile"))
 	end()
 }
 
-// rowOfTiles writes the micro-kernel of a row of tiles of that many rows and vectors.
-func (v vector) rowOfTiles(rows, columns int) {
-	v.function(fmt.Sprintf("multiply%dx%d", rows, columns*v.lanes),
-		"func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool)",
-		fmt.Sprintf("%%s computes a row of tiles of %d×%d: see tilesFunc.", rows, columns*v.lanes))
-	tiles, outer, inner, across, down, ld := argument("tiles"), argument("outer"), argument("inner"), argument("across"), argument("down"), argument("ld")
-	for _, stride := range []reg.GPVirtual{outer, inner, across, down, ld} {
-		SHLQ(Imm(2), stride)
-	}
-	panel, c := base("panel"), base("c")
-	t := v.newTile(rows, columns)
+// moveOn adds so many bytes to the address of a slice, where it was passed.
+func moveOn(slice string, by reg.GPVirtual) {
+	at := base(slice)
+	ADDQ(by, at)
+	Store(at, Param(slice).Base())
+}
 
-	Label("tile")
-	row := GP64()
-	MOVQ(c, row)
-	t.fetch(row, ld)
-	terms, kc, bases := GP64(), argument("kc"), v.rowGroups("s", outer, rows)
-	MOVQ(panel, terms)
-	t.clear()
-	Label("term")
-	t.term(terms, bases, outer, func(a, b, sum reg.VecPhysical) { VFMADD231PS(b, a, sum) })
-	for _, b := range bases {
-		ADDQ(inner, b)
-	}
-	ADDQ(down, terms)
-	DECQ(kc)
-	JNZ(LabelRef("term"))
-	MOVQ(c, row)
-	t.store(row, ld)
-	ADDQ(Imm(uint64(columns*v.bytes())), c)
-	ADDQ(across, panel)
-	DECQ(tiles)
-	JNZ(LabelRef("tile"))
-	end()
+// strideOf loads a parameter that counts elements as a number of bytes.
+func strideOf(name string) reg.GPVirtual {
+	r := argument(name)
+	SHLQ(Imm(2), r)
+	return r
 }
 
 // tile is the registers of a micro-kernel: the sums of rows of vectors, a
@@ -108,6 +110,9 @@ type tile struct {
 	panels []reg.VecPhysical
 	scalar reg.VecPhysical
 }
+
+// width is the size of a row of a tile.
+func (t tile) width() int { return len(t.panels) * t.bytes() }
 
 func (v vector) newTile(rows, columns int) tile {
 	free := v.registers()
@@ -140,27 +145,66 @@ func (t tile) clear() {
 	}
 }
 
-// fetch asks for the cache lines of the rows that the sums go to, the first of
-// which is lost.
-func (t tile) fetch(row, ld reg.GPVirtual) {
-	for i, sums := range t.sums {
-		if i > 0 {
-			ADDQ(ld, row)
-		}
-		PREFETCHT0(Mem{Base: row})
-		PREFETCHT0(Mem{Base: row, Disp: len(sums)*t.bytes() - 4})
-	}
+// place is where a micro-kernel has come: the next terms of V and of every third row of
+// S, and what adds the product of two registers to a third.
+type place struct {
+	panel, outer reg.GPVirtual
+	bases        []reg.GPVirtual
+	add          func(a, b, sum reg.VecPhysical)
 }
 
-// term multiplies the vectors at panel by the scalars at bases and adds.
-func (t tile) term(panel reg.GPVirtual, bases []reg.GPVirtual, outer reg.GPVirtual, add func(a, b, sum reg.VecPhysical)) {
+// beginRun asks for the lines of a row of sums, the next of which it is then, and takes
+// the terms of a run from those that are left.
+func (t tile) beginRun(row, left reg.GPVirtual) (run reg.GPVirtual) {
+	PREFETCHT0(Mem{Base: row})
+	PREFETCHT0(Mem{Base: row, Disp: t.width() - 4})
+	ADDQ(strideOf("ld"), row)
+	run = argument("every")
+	CMPQ(left, run)
+	CMOVQLT(left, run)
+	SUBQ(run, left)
+	return run
+}
+
+// wholeFours takes the fours from a run of terms, none and on to single terms if the
+// strides are not those of rows and packed panels.
+func (t tile) wholeFours(fours, run, inner, down reg.GPVirtual) {
+	CMPQ(inner, Imm(4))
+	JNE(LabelRef("term"))
+	CMPQ(down, U32(uint32(t.width())))
+	JNE(LabelRef("term"))
+	MOVQ(run, fours)
+	ANDQ(Imm(3), run)
+	SHRQ(Imm(2), fours)
+	JZ(LabelRef("term"))
+}
+
+// fourTerms adds four terms and asks for four lines.
+func (t tile) fourTerms(at place, next, step reg.GPVirtual) {
+	for ahead := range 4 {
+		if ahead%2 == 0 {
+			PREFETCHT1(Mem{Base: next})
+			PREFETCHT1(Mem{Base: next, Index: step, Scale: 1})
+			LEAQ(Mem{Base: next, Index: step, Scale: 2}, next)
+		}
+		t.term(at, ahead)
+	}
+	for _, b := range at.bases {
+		ADDQ(Imm(4*4), b)
+	}
+	ADDQ(U32(uint32(4*t.width())), at.panel)
+}
+
+// term multiplies the vectors of a panel by the scalars of S, both so many terms
+// ahead, and adds.
+func (t tile) term(at place, ahead int) {
 	for j, p := range t.panels {
-		VMOVUPS(Mem{Base: panel, Disp: j * t.bytes()}, p)
+		VMOVUPS(Mem{Base: at.panel, Disp: ahead*t.width() + j*t.bytes()}, p)
 	}
 	for i, row := range t.sums {
-		VBROADCASTSS(inGroup(bases, outer, i), t.scalar)
+		VBROADCASTSS(inGroup(at.bases, at.outer, i).Offset(4*ahead), t.scalar)
 		for j, p := range t.panels {
-			add(t.scalar, p, row[j])
+			at.add(t.scalar, p, row[j])
 		}
 	}
 }
@@ -224,23 +268,40 @@ func (t tile) store(row, ld reg.GPVirtual) {
 	}
 }
 
-// packRows writes the packing of a full panel whose columns lie side by side
-// in memory.
+// packRows writes the packing of full panels whose columns lie side by side in
+// memory, and asks for rows before it is their turn.
 func (v vector) packRows(columns int) {
-	v.function(fmt.Sprintf("packRows%d", columns*v.lanes), "func(panel, from []float32, stride, kc int)",
-		fmt.Sprintf("%%s copies %d elements from each of kc rows: see packRows.", columns*v.lanes))
-	to, from, stride, kc := base("panel"), base("from"), argument("stride"), argument("kc")
-	SHLQ(Imm(2), stride)
+	const ahead = 4 // rows
+	v.function(fmt.Sprintf("packRows%d", columns*v.lanes), "func(count int, panels []float32, across int, from []float32, stride, kc int)",
+		fmt.Sprintf("%%s copies panels of %d elements of each of kc rows: see packRowsFunc.", columns*v.lanes))
+	panels, across, from, stride, kc := base("panels"), strideOf("across"), base("from"), strideOf("stride"), argument("kc")
+	later := GP64()
+	LEAQ(Mem{Base: from, Index: stride, Scale: ahead}, later)
 	Label("row")
+	count, source, target, distant := argument("count"), GP64(), GP64(), GP64()
+	MOVQ(from, source)
+	MOVQ(later, distant)
+	MOVQ(panels, target)
+	Label("panel")
+	for line := 0; line < columns*v.bytes(); line += 64 {
+		PREFETCHT0(Mem{Base: distant, Disp: line})
+	}
 	var row []reg.VecVirtual
 	for j := range columns {
-		row = append(row, v.load(Mem{Base: from, Disp: j * v.bytes()}))
+		row = append(row, v.load(Mem{Base: source, Disp: j * v.bytes()}))
 	}
 	for j, r := range row {
-		VMOVUPS(r, Mem{Base: to, Disp: j * v.bytes()})
+		VMOVUPS(r, Mem{Base: target, Disp: j * v.bytes()})
 	}
+	width := U32(uint32(columns * v.bytes()))
+	ADDQ(width, source)
+	ADDQ(width, distant)
+	ADDQ(across, target)
+	DECQ(count)
+	JNZ(LabelRef("panel"))
 	ADDQ(stride, from)
-	ADDQ(U32(uint32(columns*v.bytes())), to)
+	ADDQ(stride, later)
+	ADDQ(width, panels)
 	DECQ(kc)
 	JNZ(LabelRef("row"))
 	end()

@@ -3,15 +3,20 @@
 #include "textflag.h"
 
 // func multiply1x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply1x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply1x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -106,19 +111,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply2x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply2x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply2x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -228,19 +239,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply3x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply3x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply3x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -365,19 +382,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply4x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply4x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply4x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -521,19 +544,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply5x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply5x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply5x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -692,19 +721,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply6x8AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply6x8AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply6x8AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -878,6 +913,7 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -917,15 +953,20 @@ panel:
 	RET
 
 // func multiply1x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply1x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply1x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -1033,19 +1074,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply2x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply2x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply2x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -1176,19 +1223,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply3x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply3x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply3x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -1342,19 +1395,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply4x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply4x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply4x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -1535,19 +1594,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply5x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply5x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply5x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -1751,19 +1816,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply6x16AVX2(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·multiply6x16AVX2(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·multiply6x16AVX2(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -1990,6 +2061,7 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -2083,16 +2155,21 @@ panel:
 	RET
 
 // func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
-// Requires: AVX, FMA3
-TEXT ·multiplySparseAVX2(SB), NOSPLIT, $0-128
-	MOVQ counts_base+0(FP), AX
-	MOVQ counts_len+8(FP), CX
-	MOVQ offsets_base+24(FP), DX
-	MOVQ values_base+48(FP), BX
-	MOVQ panel_base+72(FP), SI
-	MOVQ c_base+96(FP), DI
-	MOVQ ld+120(FP), R8
-	SHLQ $0x02, R8
+// Requires: AVX, FMA3, SSE
+TEXT ·multiplySparseAVX2(SB), NOSPLIT, $8-128
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    counts_base+0(FP), AX
+	MOVQ    counts_len+8(FP), CX
+	MOVQ    offsets_base+24(FP), DX
+	MOVQ    values_base+48(FP), BX
+	MOVQ    panel_base+72(FP), SI
+	MOVQ    c_base+96(FP), DI
+	MOVQ    ld+120(FP), R8
+	SHLQ    $0x02, R8
 
 row:
 	VXORPS Y0, Y0, Y0
@@ -2137,6 +2214,7 @@ store:
 	ADDQ    $0x04, AX
 	DECQ    CX
 	JNZ     row
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -7064,8 +7142,13 @@ DATA lanes3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
 GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $64
 
 // func sgdAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, FMA3
-TEXT ·sgdAVX2(SB), NOSPLIT, $0-80
+// Requires: AVX, FMA3, SSE
+TEXT ·sgdAVX2(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -7174,12 +7257,18 @@ whole165:
 
 end168:
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func nesterovAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, FMA3
-TEXT ·nesterovAVX2(SB), NOSPLIT, $0-80
+// Requires: AVX, FMA3, SSE
+TEXT ·nesterovAVX2(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -7292,12 +7381,18 @@ whole173:
 
 end176:
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func adamAVX2(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
-// Requires: AVX, FMA3
-TEXT ·adamAVX2(SB), NOSPLIT, $0-104
+// Requires: AVX, FMA3, SSE
+TEXT ·adamAVX2(SB), NOSPLIT, $8-104
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -7455,12 +7550,18 @@ whole185:
 
 end188:
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rmspropAVX2(theta []float32, g []float32, v []float32, c *[10]float32)
-// Requires: AVX, FMA3
-TEXT ·rmspropAVX2(SB), NOSPLIT, $0-80
+// Requires: AVX, FMA3, SSE
+TEXT ·rmspropAVX2(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         v_base+48(FP), DX
@@ -7579,6 +7680,7 @@ whole193:
 
 end196:
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -9633,15 +9735,20 @@ done:
 	RET
 
 // func multiply1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply1x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply1x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -9736,19 +9843,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs1x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs1x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs1x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -9868,19 +9981,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply2x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply2x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -9990,19 +10109,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs2x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs2x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs2x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -10162,19 +10287,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply3x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply3x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -10299,19 +10430,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs3x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs3x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs3x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -10511,19 +10648,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply4x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply4x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -10667,19 +10810,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs4x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs4x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs4x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -10923,19 +11072,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply5x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply5x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -11094,19 +11249,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs5x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs5x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs5x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -11390,19 +11551,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply6x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply6x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -11576,19 +11743,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs6x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs6x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -11912,19 +12085,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply7x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply7x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -12117,19 +12296,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs7x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs7x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -12497,19 +12682,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply8x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -12717,19 +12908,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs8x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs8x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -13137,19 +13334,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply9x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply9x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -13372,19 +13575,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs9x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs9x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -13832,19 +14041,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply10x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply10x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -14086,19 +14301,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs10x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs10x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -14590,19 +14811,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply11x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply11x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -14859,19 +15086,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs11x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs11x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -15403,19 +15636,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply12x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply12x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -15687,19 +15926,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs12x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs12x16AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -16271,19 +16516,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiply13x16AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -16574,19 +16825,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs13x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiplyPairs13x16AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -17202,19 +17459,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiply14x16AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -17520,19 +17783,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs14x16AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiplyPairs14x16AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -18188,6 +18457,7 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -18227,15 +18497,20 @@ panel:
 	RET
 
 // func multiply1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply1x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply1x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -18343,19 +18618,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs1x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs1x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), AX
-	SHLQ $0x02, AX
-	MOVQ down+88(FP), CX
-	SHLQ $0x02, CX
-	MOVQ step+168(FP), DX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs1x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    down+88(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    step+168(FP), DX
 
 tile:
 	MOVQ   c_base+96(FP), BX
@@ -18513,19 +18794,25 @@ store:
 	DECQ    BX
 	MOVQ    BX, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply2x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply2x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -18656,19 +18943,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs2x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs2x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs2x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -18899,19 +19192,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply3x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply3x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -19065,19 +19364,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs3x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs3x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -19381,19 +19686,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply4x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply4x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -19574,19 +19885,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs4x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs4x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -19967,19 +20284,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply5x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply5x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -20183,19 +20506,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs5x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs5x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -20649,19 +20978,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply6x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply6x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -20888,19 +21223,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs6x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs6x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -21427,19 +21768,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply7x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply7x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -21693,19 +22040,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs7x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs7x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -22309,19 +22662,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply8x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply8x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -22598,19 +22957,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs8x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs8x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -23287,19 +23652,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply9x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply9x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -23599,19 +23970,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs9x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs9x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -24361,19 +24738,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply10x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply10x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -24700,19 +25083,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs10x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs10x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -25539,19 +25928,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply11x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply11x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -25901,19 +26296,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs11x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs11x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -26813,19 +27214,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiply12x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiply12x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -27198,19 +27605,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs12x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $0-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
+TEXT ·multiplyPairs12x32AVX512(SB), NOSPLIT, $8-184
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -28183,19 +28596,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiply13x32AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -28595,19 +29014,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs13x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiplyPairs13x32AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -29657,19 +30082,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiply14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiply14x32AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -30092,19 +30523,25 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func multiplyPairs14x32AVX512(tiles int, kc int, s []float32, outer int, inner int, panel []float32, across int, down int, c []float32, ld int, add bool, every int, next []float32, step int, jump int)
-// Requires: AVX, AVX512F, CMOV, MMX+
+// Requires: AVX, AVX512F, CMOV, MMX+, SSE
 TEXT ·multiplyPairs14x32AVX512(SB), NOSPLIT, $8-184
-	MOVQ outer+40(FP), AX
-	SHLQ $0x02, AX
-	MOVQ inner+48(FP), CX
-	SHLQ $0x02, CX
-	MOVQ down+88(FP), DX
-	SHLQ $0x02, DX
-	MOVQ step+168(FP), BX
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    outer+40(FP), AX
+	SHLQ    $0x02, AX
+	MOVQ    inner+48(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    down+88(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    step+168(FP), BX
 
 tile:
 	MOVQ   c_base+96(FP), SI
@@ -31227,6 +31664,7 @@ store:
 	DECQ    SI
 	MOVQ    SI, tiles+0(FP)
 	JNZ     tile
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -31546,16 +31984,21 @@ panel:
 	RET
 
 // func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·multiplySparseAVX512(SB), NOSPLIT, $0-128
-	MOVQ counts_base+0(FP), AX
-	MOVQ counts_len+8(FP), CX
-	MOVQ offsets_base+24(FP), DX
-	MOVQ values_base+48(FP), BX
-	MOVQ panel_base+72(FP), SI
-	MOVQ c_base+96(FP), DI
-	MOVQ ld+120(FP), R8
-	SHLQ $0x02, R8
+// Requires: AVX, AVX512DQ, AVX512F, SSE
+TEXT ·multiplySparseAVX512(SB), NOSPLIT, $8-128
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    counts_base+0(FP), AX
+	MOVQ    counts_len+8(FP), CX
+	MOVQ    offsets_base+24(FP), DX
+	MOVQ    values_base+48(FP), BX
+	MOVQ    panel_base+72(FP), SI
+	MOVQ    c_base+96(FP), DI
+	MOVQ    ld+120(FP), R8
+	SHLQ    $0x02, R8
 
 row:
 	VXORPS Z0, Z0, Z0
@@ -31588,6 +32031,7 @@ store:
 	ADDQ    $0x04, AX
 	DECQ    CX
 	JNZ     row
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
@@ -34329,8 +34773,13 @@ done:
 	RET
 
 // func sgdAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·sgdAVX512(SB), NOSPLIT, $0-80
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·sgdAVX512(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -34387,12 +34836,18 @@ tail:
 	VMOVUPS      Z0, K1, (AX)(SI*4)
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func nesterovAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·nesterovAVX512(SB), NOSPLIT, $0-80
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·nesterovAVX512(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -34453,12 +34908,18 @@ tail:
 	VMOVUPS      Z1, K1, (AX)(SI*4)
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func adamAVX512(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·adamAVX512(SB), NOSPLIT, $0-104
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·adamAVX512(SB), NOSPLIT, $8-104
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         m_base+48(FP), DX
@@ -34538,12 +34999,18 @@ tail:
 	VMOVUPS     Z10, K1, (AX)(DI*4)
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func rmspropAVX512(theta []float32, g []float32, v []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·rmspropAVX512(SB), NOSPLIT, $0-80
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·rmspropAVX512(SB), NOSPLIT, $8-80
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         theta_base+0(FP), AX
 	MOVQ         g_base+24(FP), CX
 	MOVQ         v_base+48(FP), DX
@@ -34610,6 +35077,7 @@ tail:
 	VMOVUPS     Z0, K1, (AX)(SI*4)
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 

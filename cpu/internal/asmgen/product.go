@@ -44,6 +44,7 @@ func (v vector) rowOfTiles(name string, rows, columns int, term func(a, b, sum r
 	v.function(fmt.Sprintf("%s%dx%d", name, rows, columns*v.lanes),
 		"func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, every int, next []float32, step, jump int)",
 		fmt.Sprintf("%%s computes a row of tiles of %d×%d: see tilesFunc.", rows, columns*v.lanes))
+	mode := flushSubnormals()
 	t := v.newTile(rows, columns)
 	outer, inner, down, step := strideOf("outer"), strideOf("inner"), strideOf("down"), argument("step")
 
@@ -85,7 +86,7 @@ func (v vector) rowOfTiles(name string, rows, columns int, term func(a, b, sum r
 	DECQ(tiles)
 	Store(tiles, Param("tiles"))
 	JNZ(LabelRef("tile"))
-	end()
+	mode.end()
 }
 
 // moveOn adds so many bytes to the address of a slice, where it was passed.

@@ -18,6 +18,7 @@ func (v vector) sparseProduct() {
 	v.packRows(vectors)
 	v.function("multiplySparse", "func(counts, offsets []uint32, values, panel, c []float32, ld int)",
 		"%s computes some rows of a sparse product: see sparseFunc.")
+	mode := flushSubnormals()
 	counts, rows, offsets, values := base("counts"), length("counts"), base("offsets"), base("values")
 	panel, c, ld := base("panel"), base("c"), argument("ld")
 	SHLQ(Imm(2), ld)
@@ -53,7 +54,7 @@ func (v vector) sparseProduct() {
 	ADDQ(Imm(4), counts)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
-	end()
+	mode.end()
 }
 
 // compress writes the kernel that lists the elements that are not zero.

@@ -57,6 +57,7 @@ func (v vector) updates() {
 // update writes one rule with those moments.
 func (v vector) update(name, moments string, body func(u updating)) {
 	v.function(name, "func(theta, g, "+moments+" []float32, c *[10]float32)", "%s updates parameters: see rule.")
+	mode := flushSubnormals()
 	u := updating{theta: base("theta"), g: base("g"), c: map[int]reg.VecVirtual{}}
 	if strings.Contains(moments, "m") {
 		u.m = base("m")
@@ -72,7 +73,7 @@ func (v vector) update(name, moments string, body func(u updating)) {
 		u.position = at
 		body(u)
 	})
-	end()
+	mode.end()
 }
 
 // decayed returns θ and clip·g + λθ.

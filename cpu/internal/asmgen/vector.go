@@ -35,6 +35,30 @@ func end() {
 	RET()
 }
 
+// flushing is the control word of the caller of a kernel that takes subnormal numbers,
+// and results that would be ones, for zeros.
+type flushing Mem
+
+// flushSubnormals starts such a kernel. Some processors take a hundred cycles or more for an
+// instruction that meets a subnormal number, and an optimiser's moments become subnormal where
+// a gradient stays away: they decay so far and, multiplied by β > ½, no further.
+func flushSubnormals() flushing {
+	const flushResults, factorsAreZeros = 1 << 15, 1 << 6
+	callers, own := AllocLocal(8), GP32()
+	STMXCSR(callers)
+	MOVL(callers, own)
+	ORL(U32(flushResults|factorsAreZeros), own)
+	MOVL(own, callers.Offset(4))
+	LDMXCSR(callers.Offset(4))
+	return flushing(callers)
+}
+
+// end returns from the kernel.
+func (f flushing) end() {
+	LDMXCSR(Mem(f))
+	end()
+}
+
 // new returns a fresh register.
 func (v vector) new() reg.VecVirtual {
 	if v.wide() {

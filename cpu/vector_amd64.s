@@ -7142,7 +7142,7 @@ DATA lanes3eaaaaaa<>+60(SB)/4, $0x3eaaaaaa
 GLOBL lanes3eaaaaaa<>(SB), RODATA|NOPTR, $64
 
 // func sgdAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·sgdAVX2(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -7169,6 +7169,9 @@ TEXT ·sgdAVX2(SB), NOSPLIT, $8-80
 loop:
 	CMPQ         BX, $0x08
 	JLT          tail
+	PREFETCHT0   2048(AX)(SI*4)
+	PREFETCHT0   2048(CX)(SI*4)
+	PREFETCHT0   2048(DX)(SI*4)
 	VMOVUPS      (AX)(SI*4), Y4
 	VMOVUPS      (CX)(SI*4), Y5
 	VMULPS       Y1, Y4, Y6
@@ -7262,7 +7265,7 @@ done:
 	RET
 
 // func nesterovAVX2(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·nesterovAVX2(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -7289,6 +7292,9 @@ TEXT ·nesterovAVX2(SB), NOSPLIT, $8-80
 loop:
 	CMPQ         BX, $0x08
 	JLT          tail
+	PREFETCHT0   2048(AX)(SI*4)
+	PREFETCHT0   2048(CX)(SI*4)
+	PREFETCHT0   2048(DX)(SI*4)
 	VMOVUPS      (AX)(SI*4), Y4
 	VMOVUPS      (CX)(SI*4), Y5
 	VMULPS       Y1, Y4, Y6
@@ -7386,7 +7392,7 @@ done:
 	RET
 
 // func adamAVX2(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·adamAVX2(SB), NOSPLIT, $8-104
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -7414,6 +7420,10 @@ TEXT ·adamAVX2(SB), NOSPLIT, $8-104
 loop:
 	CMPQ        SI, $0x08
 	JLT         tail
+	PREFETCHT0  2048(AX)(DI*4)
+	PREFETCHT0  2048(CX)(DI*4)
+	PREFETCHT0  2048(DX)(DI*4)
+	PREFETCHT0  2048(BX)(DI*4)
 	VMOVUPS     (AX)(DI*4), Y10
 	VMOVUPS     (CX)(DI*4), Y11
 	VMULPS      Y1, Y10, Y12
@@ -7555,7 +7565,7 @@ done:
 	RET
 
 // func rmspropAVX2(theta []float32, g []float32, v []float32, c *[10]float32)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·rmspropAVX2(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -7582,6 +7592,9 @@ TEXT ·rmspropAVX2(SB), NOSPLIT, $8-80
 loop:
 	CMPQ        BX, $0x08
 	JLT         tail
+	PREFETCHT0  2048(AX)(SI*4)
+	PREFETCHT0  2048(CX)(SI*4)
+	PREFETCHT0  2048(DX)(SI*4)
 	VMOVUPS     (AX)(SI*4), Y6
 	VMOVUPS     (CX)(SI*4), Y7
 	VMULPS      Y1, Y6, Y8
@@ -34773,7 +34786,7 @@ done:
 	RET
 
 // func sgdAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2, MMX+, SSE
 TEXT ·sgdAVX512(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -34800,6 +34813,9 @@ TEXT ·sgdAVX512(SB), NOSPLIT, $8-80
 loop:
 	CMPQ         BX, $0x10
 	JLT          tail
+	PREFETCHT0   2048(AX)(SI*4)
+	PREFETCHT0   2048(CX)(SI*4)
+	PREFETCHT0   2048(DX)(SI*4)
 	VMOVUPS      (AX)(SI*4), Z4
 	VMOVUPS      (CX)(SI*4), Z5
 	VMULPS       Z1, Z4, Z6
@@ -34841,7 +34857,7 @@ done:
 	RET
 
 // func nesterovAVX512(theta []float32, g []float32, m []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2, MMX+, SSE
 TEXT ·nesterovAVX512(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -34868,6 +34884,9 @@ TEXT ·nesterovAVX512(SB), NOSPLIT, $8-80
 loop:
 	CMPQ         BX, $0x10
 	JLT          tail
+	PREFETCHT0   2048(AX)(SI*4)
+	PREFETCHT0   2048(CX)(SI*4)
+	PREFETCHT0   2048(DX)(SI*4)
 	VMOVUPS      (AX)(SI*4), Z4
 	VMOVUPS      (CX)(SI*4), Z5
 	VMULPS       Z1, Z4, Z6
@@ -34913,7 +34932,7 @@ done:
 	RET
 
 // func adamAVX512(theta []float32, g []float32, m []float32, v []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2, MMX+, SSE
 TEXT ·adamAVX512(SB), NOSPLIT, $8-104
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -34941,6 +34960,10 @@ TEXT ·adamAVX512(SB), NOSPLIT, $8-104
 loop:
 	CMPQ        SI, $0x10
 	JLT         tail
+	PREFETCHT0  2048(AX)(DI*4)
+	PREFETCHT0  2048(CX)(DI*4)
+	PREFETCHT0  2048(DX)(DI*4)
+	PREFETCHT0  2048(BX)(DI*4)
 	VMOVUPS     (AX)(DI*4), Z10
 	VMOVUPS     (CX)(DI*4), Z11
 	VMULPS      Z1, Z10, Z12
@@ -35004,7 +35027,7 @@ done:
 	RET
 
 // func rmspropAVX512(theta []float32, g []float32, v []float32, c *[10]float32)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2, MMX+, SSE
 TEXT ·rmspropAVX512(SB), NOSPLIT, $8-80
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -35031,6 +35054,9 @@ TEXT ·rmspropAVX512(SB), NOSPLIT, $8-80
 loop:
 	CMPQ        BX, $0x10
 	JLT         tail
+	PREFETCHT0  2048(AX)(SI*4)
+	PREFETCHT0  2048(CX)(SI*4)
+	PREFETCHT0  2048(DX)(SI*4)
 	VMOVUPS     (AX)(SI*4), Z6
 	VMOVUPS     (CX)(SI*4), Z7
 	VMULPS      Z1, Z6, Z8

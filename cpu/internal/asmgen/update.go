@@ -71,9 +71,24 @@ func (v vector) update(name, moments string, body func(u updating)) {
 	}
 	v.elements(length("theta"), func(at position) {
 		u.position = at
+		u.ask()
 		body(u)
 	})
 	mode.end()
+}
+
+// ask asks for what is read half a page later: it crosses to the next page in time, which
+// the processor by itself does not.
+func (u updating) ask() {
+	const later = 2048 // bytes
+	if u.tail != nil {
+		return
+	}
+	for _, slice := range []reg.GPVirtual{u.theta, u.g, u.m, u.v} {
+		if slice != nil {
+			PREFETCHT0(u.of(slice).Offset(later))
+		}
+	}
 }
 
 // decayed returns θ and clip·g + λθ.

@@ -47,20 +47,19 @@ type gemmCall struct {
 	forward    forwardEpilogue
 	backward   backwardEpilogue
 
-	kernels  *kernels
-	tile     *tile
-	tileRows int // at most, of tiles that share out the rows of S
-	tiles    int // so many
-	panels   int // of V
-	kBlock   int
-	direct   bool // V is not packed
-	cached   bool // no lines are asked for
-	byRows   bool
-	packed   []float32 // all of V: [k block][panel][k][column]
-	turned   bool      // S is copied beforehand
-	scalars  []float32 // if so, all of S: [k block][row][k]
-	lanes    []gemmLane
-	pairs    [2][]float32 // S and V in bfloat16, if they are rounded to it beforehand
+	kernels *kernels
+	tile    *tile
+	tiles   int // that share out the rows of S
+	panels  int // of V
+	kBlock  int
+	direct  bool // V is not packed
+	cached  bool // no lines are asked for
+	byRows  bool
+	packed  []float32 // all of V: [k block][panel][k][column]
+	turned  bool      // S is copied beforehand
+	scalars []float32 // if so, all of S: [k block][row][k]
+	lanes   []gemmLane
+	pairs   [2][]float32 // S and V in bfloat16, if they are rounded to it beforehand
 
 	// Of products of pairs: terms before they made pairs, and whether S in rows and V in
 	// columns are rounded a tile and a panel at a time.
@@ -129,7 +128,6 @@ func (d *Device) plan(g *gemmCall, lanes int) {
 		g.s, g.v = d.roundToPairs(&g.pairs[0], g.s, g.m, g.terms, false, lanes), d.roundToPairs(&g.pairs[1], g.v, g.n, g.terms, false, lanes)
 	}
 	g.tiles = ceilDiv(g.m, g.tile.rows())
-	g.tileRows = ceilDiv(g.m, g.tiles)
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = multiple(balanced(g.k, most), terms)
 	g.byRows = g.splitsByRows(lanes)
@@ -209,16 +207,13 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 		for t := t0; t < t1; t++ {
 			i := g.row(t)
 			rows := g.row(t+1) - i
-			s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-			switch {
-			case g.tile.matrix:
+			s := g.rowsFrom(i, k0)
+			if g.tile.matrix {
 				if g.roundS {
 					s = g.roundedRows(scratch, i, rows, k0, kc)
 				}
 				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
 				continue
-			case g.turned:
-				s = g.turnedRows(i, k0)
 			}
 			g.multiplyRow(scratch.tile, s, i, rows, p0, chunk, kc, k0 > 0, v, g.ahead(t, t0, t1, p0, p1, chunk, k0, kc))
 		}
@@ -252,10 +247,7 @@ func (g *gemmCall) ahead(t, t0, t1, p0, p1, chunk, k0, kc int) lines {
 		next = t0
 	}
 	i := g.row(next)
-	s := operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
-	if g.turned {
-		s = g.turnedRows(i, k0)
-	}
+	s := g.rowsFrom(i, k0)
 	if s.inner != 1 {
 		return lines{from: s.data}
 	}
@@ -301,6 +293,14 @@ func (s operand) crowded(kc, lines int) bool {
 func conflicting(stride int) bool {
 	const setStride = 2048
 	return stride*wordBytes%setStride == 0
+}
+
+// rowsFrom are the rows of S from i on, their terms from k0 on, where they lie or are copied.
+func (g *gemmCall) rowsFrom(i, k0 int) operand {
+	if g.turned {
+		return g.turnedRows(i, k0)
+	}
+	return operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
 }
 
 // turnedRows are the rows of S from i on, those terms from k0 on that are copied together.
@@ -368,10 +368,7 @@ func (g *turnCall) run(_, lo, hi int) {
 			}
 			continue
 		}
-		for k := 0; k < kc; k += square {
-			terms := min(square, kc-k)
-			g.kernels.transpose(to.data[k:], to.outer, from[k*g.s.inner:], g.s.inner, terms, end-i, terms, false)
-		}
+		g.kernels.turnColumns(to.data, to.outer, from, g.s.inner, kc, end-i)
 	}
 }
 
@@ -406,7 +403,8 @@ func (g *gemmCall) packPanels(dst []float32, p, count, k0, kc int) {
 	}
 }
 
-// pack copies the terms k0 to k0+kc of one panel of V.
+// pack is packPanels for one panel, which has columns that do not lie side by side or is
+// not full.
 func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
 	if g.roundV {
 		g.packPairs(panel, p, k0, kc)
@@ -422,8 +420,6 @@ func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
 			rows := min(g.kernels.square, columns-c)
 			g.kernels.transpose(panel[c:], width, from[c*g.v.outer:], g.v.outer, rows, kc, g.kernels.square, false)
 		}
-	case columns == width:
-		g.tile.packRows(1, panel, 0, from, g.v.inner, kc)
 	default:
 		for k := range kc {
 			copy(panel[k*width:k*width+columns], from[k*g.v.inner:])

@@ -150,6 +150,15 @@ type packRowsFunc func(count int, panels []float32, across int, from []float32, 
 // of which those from rows on are of no account.
 type transposeFunc func(dst []float32, dstStride int, src []float32, srcStride, rows, columns, keep int, add bool)
 
+// turnColumns copies so many columns of kc elements, whose rows lie inner apart, to rows
+// that lie stride apart.
+func (k *kernels) turnColumns(dst []float32, stride int, columns []float32, inner, kc, count int) {
+	for at := 0; at < kc; at += k.square {
+		terms := min(k.square, kc-at)
+		k.transpose(dst[at:], stride, columns[at*inner:], inner, terms, count, terms, false)
+	}
+}
+
 // tileFor returns the tile for products of n columns: the widest, unless it
 // would leave a tenth of its columns unused that a narrower one does not.
 func tileFor(tiles []tile, n int) *tile {

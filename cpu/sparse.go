@@ -135,9 +135,7 @@ func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) []float32 {
 	square := g.kernels.square
 	stride := ceilDiv(kc, square) * square
 	l.turned = grown(l.turned, square*stride)
-	for k := 0; k < kc; k += square {
-		g.kernels.transpose(l.turned[k:], stride, from[k*g.s.inner:], g.s.inner, min(square, kc-k), rows, square, false)
-	}
+	g.kernels.turnColumns(l.turned, stride, from, g.s.inner, kc, rows)
 	return l.turned
 }
 
@@ -151,7 +149,7 @@ func (s *sparseCall) run(lane, lo, hi int) {
 		for k0 := 0; k0 < g.k; k0 += g.kBlock {
 			kc := min(g.kBlock, g.k-k0)
 			panel := scratch.packed[:kc*width]
-			g.pack(panel, p, k0, kc)
+			g.packPanels(panel, p, 1, k0, kc)
 			s.panel(rows, p, k0, panel)
 		}
 	}

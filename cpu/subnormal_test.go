@@ -20,6 +20,14 @@ func vectorKernels(t *testing.T, test func(t *testing.T, k *kernels)) {
 	})
 }
 
+// usualScalars are those of an Adam long after its first step.
+func usualScalars() ruleScalars {
+	return ruleScalars{
+		scalarClip: 1, scalarShrink: 1, scalarBeta1: 0.9, scalarGain1: 0.1,
+		scalarBeta2: 0.999, scalarGain2: 0.001, scalarRate: 0.1, scalarUnbias2: 1, scalarEpsilon: 1e-8,
+	}
+}
+
 // halved is half of a number that the compiler does not know.
 //
 //go:noinline
@@ -30,7 +38,7 @@ func halved(x float32) float32 { return x / 2 }
 // and that Go computes with such numbers as before afterwards.
 func TestMomentsDoNotStaySubnormal(t *testing.T) {
 	vectorKernels(t, func(t *testing.T, k *kernels) {
-		scalars := ruleScalars{scalarClip: 1, scalarShrink: 1, scalarBeta1: 0.9, scalarGain1: 0.1, scalarBeta2: 0.999, scalarGain2: 0.001, scalarRate: 0.1, scalarUnbias2: 1, scalarEpsilon: 1e-8}
+		scalars := usualScalars()
 		for name, update := range map[string]func(theta, g, moment []float32){
 			"sgd":             func(theta, g, m []float32) { k.sgd(theta, g, m, &scalars) },
 			"nesterov":        func(theta, g, m []float32) { k.nesterov(theta, g, m, &scalars) },
@@ -93,7 +101,7 @@ func allZero(t *testing.T, what string, c []float32) {
 func BenchmarkIdleMoments(b *testing.B) {
 	const n = 20832
 	k := supportedKernels()[0]
-	scalars := ruleScalars{scalarClip: 1, scalarShrink: 1, scalarBeta1: 0.9, scalarGain1: 0.1, scalarBeta2: 0.999, scalarGain2: 0.001, scalarRate: 0.1, scalarUnbias2: 1, scalarEpsilon: 1e-8}
+	scalars := usualScalars()
 	theta, g, first, second := alignedFloats(n), alignedFloats(n), alignedFloats(n), alignedFloats(n)
 	fill(first, subnormal)
 	fill(second, 1)

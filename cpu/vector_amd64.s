@@ -2618,11 +2618,11 @@ done:
 TEXT ·transposeAVX2(SB), NOSPLIT, $0-89
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  dstStride+24(FP), CX
+	SHLQ  $0x02, CX
 	MOVQ  src_base+32(FP), DX
 	MOVQ  srcStride+56(FP), BX
-	MOVQ  columns+72(FP), SI
-	SHLQ  $0x02, CX
 	SHLQ  $0x02, BX
+	MOVQ  columns+72(FP), SI
 	MOVQ  rows+64(FP), DI
 	CMPQ  DI, $0x08
 	JNE   square
@@ -5955,8 +5955,8 @@ TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-64
 	MOVQ sums_base+0(FP), AX
 	MOVQ x_base+24(FP), CX
 	MOVQ stride+48(FP), DX
-	MOVQ sums_len+8(FP), BX
 	SHLQ $0x02, DX
+	MOVQ sums_len+8(FP), BX
 	XORQ SI, SI
 
 loop:
@@ -6085,8 +6085,8 @@ done:
 TEXT ·prefetchRowsAVX2(SB), NOSPLIT, $0-40
 	MOVQ x_base+0(FP), AX
 	MOVQ stride+24(FP), CX
-	MOVQ rows+32(FP), DX
 	SHLQ $0x02, CX
+	MOVQ rows+32(FP), DX
 
 row:
 	PREFETCHT0 (AX)
@@ -8861,8 +8861,8 @@ TEXT ·columnMomentsAVX2(SB), NOSPLIT, $0-96
 	MOVQ variance_base+24(FP), CX
 	MOVQ x_base+48(FP), DX
 	MOVQ stride+72(FP), BX
-	MOVQ mean_len+8(FP), SI
 	SHLQ $0x02, BX
+	MOVQ mean_len+8(FP), SI
 	XORQ DI, DI
 
 loop:
@@ -31859,8 +31859,8 @@ TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-64
 	MOVQ panel_base+0(FP), AX
 	MOVQ from_base+24(FP), CX
 	MOVQ stride+48(FP), DX
-	MOVQ terms+56(FP), BX
 	SHLQ $0x02, DX
+	MOVQ terms+56(FP), BX
 
 term:
 	LEAQ      (CX)(DX*1), SI
@@ -31898,8 +31898,8 @@ TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-64
 	MOVQ panel_base+0(FP), AX
 	MOVQ from_base+24(FP), CX
 	MOVQ stride+48(FP), DX
-	MOVQ terms+56(FP), BX
 	SHLQ $0x02, DX
+	MOVQ terms+56(FP), BX
 
 term:
 	LEAQ      (CX)(DX*1), SI
@@ -32151,11 +32151,11 @@ done:
 TEXT ·transposeAVX512(SB), NOSPLIT, $0-89
 	MOVQ dst_base+0(FP), AX
 	MOVQ dstStride+24(FP), CX
+	SHLQ $0x02, CX
 	MOVQ src_base+32(FP), DX
 	MOVQ srcStride+56(FP), BX
-	MOVQ columns+72(FP), SI
-	SHLQ $0x02, CX
 	SHLQ $0x02, BX
+	MOVQ columns+72(FP), SI
 
 square:
 	MOVQ       SI, DI
@@ -34009,8 +34009,8 @@ TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-64
 	MOVQ sums_base+0(FP), AX
 	MOVQ x_base+24(FP), CX
 	MOVQ stride+48(FP), DX
-	MOVQ sums_len+8(FP), BX
 	SHLQ $0x02, DX
+	MOVQ sums_len+8(FP), BX
 	XORQ SI, SI
 
 loop:
@@ -34113,8 +34113,8 @@ done:
 TEXT ·prefetchRowsAVX512(SB), NOSPLIT, $0-40
 	MOVQ x_base+0(FP), AX
 	MOVQ stride+24(FP), CX
-	MOVQ rows+32(FP), DX
 	SHLQ $0x02, CX
+	MOVQ rows+32(FP), DX
 
 row:
 	PREFETCHT0 (AX)
@@ -35703,8 +35703,8 @@ TEXT ·columnMomentsAVX512(SB), NOSPLIT, $0-96
 	MOVQ variance_base+24(FP), CX
 	MOVQ x_base+48(FP), DX
 	MOVQ stride+72(FP), BX
-	MOVQ mean_len+8(FP), SI
 	SHLQ $0x02, BX
+	MOVQ mean_len+8(FP), SI
 	XORQ DI, DI
 
 loop:

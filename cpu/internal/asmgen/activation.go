@@ -96,8 +96,7 @@ func (v vector) sums() {
 
 	v.function("addRows", "func(y []float32, stride, rows int, x []float32)", "%s adds x to rows of y that begin stride elements apart.")
 	y, x, n = base("y"), base("x"), length("x")
-	stride := argument("stride")
-	SHLQ(Imm(2), stride)
+	stride := strideOf("stride")
 	v.elements(n, func(at position) {
 		addend, row, rows, next := at.element(x), GP64(), argument("rows"), label("row")
 		MOVQ(y, row)

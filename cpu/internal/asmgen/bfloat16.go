@@ -77,8 +77,7 @@ func (v vector) pairs() {
 func (v vector) packPairs(columns int) {
 	v.function(fmt.Sprintf("packPairs%d", columns*v.lanes), "func(panel, from []float32, stride, terms int)",
 		fmt.Sprintf("%%s rounds %d elements from each of 2·terms rows, those of two to pairs: see packPairs.", columns*v.lanes))
-	to, from, stride, terms := base("panel"), base("from"), argument("stride"), argument("terms")
-	SHLQ(Imm(2), stride)
+	to, from, stride, terms := base("panel"), base("from"), strideOf("stride"), argument("terms")
 	Label("term")
 	second := GP64()
 	LEAQ(Mem{Base: from, Index: stride, Scale: 1}, second)

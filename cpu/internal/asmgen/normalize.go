@@ -63,8 +63,7 @@ func (v vector) deviations() {
 func (v vector) columnMoments() {
 	v.function("columnMoments", "func(mean, variance, x []float32, stride, rows int, count float64)",
 		"%s computes the means and the biased variances of columns of count rows, that begin stride elements apart.")
-	mean, variance, x, stride, n := base("mean"), base("variance"), base("x"), argument("stride"), length("mean")
-	SHLQ(Imm(2), stride)
+	mean, variance, x, stride, n := base("mean"), base("variance"), base("x"), strideOf("stride"), length("mean")
 	v.elements(n, func(at position) {
 		sum, squares := v.newTotal(), v.newTotal()
 		v.downRows(stride, []reg.GPVirtual{x}, func(rows []reg.GPVirtual) { sum.add(at.element(rows[0])) })
@@ -136,8 +135,7 @@ func (t total) singles() reg.VecVirtual {
 // of columns.
 func (v vector) normalSums(name, doc string, ofRows bool) {
 	v.function(name, "func(dGain, dBias, x, dy, mean, invStd []float32, stride, rows int)", doc)
-	dGain, dBias, n, stride := base("dGain"), base("dBias"), length("dGain"), argument("stride")
-	SHLQ(Imm(2), stride)
+	dGain, dBias, n, stride := base("dGain"), base("dBias"), length("dGain"), strideOf("stride")
 	x, dy := base("x"), base("dy")
 	v.elements(n, func(at position) {
 		gain, bias := v.newTotal(), v.newTotal()

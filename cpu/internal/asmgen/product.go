@@ -96,13 +96,6 @@ func moveOn(slice string, by reg.GPVirtual) {
 	Store(at, Param(slice).Base())
 }
 
-// strideOf loads a parameter that counts elements as a number of bytes.
-func strideOf(name string) reg.GPVirtual {
-	r := argument(name)
-	SHLQ(Imm(2), r)
-	return r
-}
-
 // tile is the registers of a micro-kernel: the sums of rows of vectors, a
 // vector of the panel for each of them, and a scalar.
 type tile struct {

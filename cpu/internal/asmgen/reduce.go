@@ -111,8 +111,7 @@ func (v vector) pairsOfSquares(x, n reg.GPVirtual, t total) {
 // all rows.
 func (v vector) columnSums() {
 	v.function("columnSums", "func(sums, x []float32, stride, rows int)", "%s sums rows of x that begin stride elements apart.")
-	sums, x, stride, n := base("sums"), base("x"), argument("stride"), length("sums")
-	SHLQ(Imm(2), stride)
+	sums, x, stride, n := base("sums"), base("x"), strideOf("stride"), length("sums")
 	v.elements(n, func(at position) {
 		sum, row, rows, next := v.zero(), GP64(), argument("rows"), label("row")
 		MOVQ(x, row)
@@ -164,8 +163,7 @@ func (v vector) prefetch() {
 // prefetchRows writes the kernel that asks for one cache line of each of some rows.
 func (v vector) prefetchRows() {
 	v.function("prefetchRows", "func(x []float32, stride, rows int)", "%s asks for the lines at which rows that begin stride elements apart begin.")
-	row, stride, rows := base("x"), argument("stride"), argument("rows")
-	SHLQ(Imm(2), stride)
+	row, stride, rows := base("x"), strideOf("stride"), argument("rows")
 	Label("row")
 	PREFETCHT0(Mem{Base: row})
 	ADDQ(stride, row)

@@ -20,8 +20,7 @@ func (v vector) sparseProduct() {
 		"%s computes some rows of a sparse product: see sparseFunc.")
 	mode := flushSubnormals()
 	counts, rows, offsets, values := base("counts"), length("counts"), base("offsets"), base("values")
-	panel, c, ld := base("panel"), base("c"), argument("ld")
-	SHLQ(Imm(2), ld)
+	panel, c, ld := base("panel"), base("c"), strideOf("ld")
 	var sums []reg.VecVirtual
 	for range vectors {
 		sums = append(sums, v.new())

@@ -11,10 +11,8 @@ import (
 func (v vector) transposition() {
 	v.function("transpose", "func(dst []float32, dstStride int, src []float32, srcStride, rows, columns, keep int, add bool)",
 		"%s transposes a few rows: see transposeFunc.")
-	dst, dstStride, src, srcStride := base("dst"), argument("dstStride"), base("src"), argument("srcStride")
+	dst, dstStride, src, srcStride := base("dst"), strideOf("dstStride"), base("src"), strideOf("srcStride")
 	columns := argument("columns")
-	SHLQ(Imm(2), dstStride)
-	SHLQ(Imm(2), srcStride)
 
 	if !v.wide() {
 		v.wholeSquares(dst, dstStride, src, srcStride, columns)

@@ -216,6 +216,13 @@ func argument(name string) reg.GPVirtual {
 	return r
 }
 
+// strideOf loads a parameter that counts elements as a number of bytes.
+func strideOf(name string) reg.GPVirtual {
+	r := argument(name)
+	SHLQ(Imm(2), r)
+	return r
+}
+
 // base loads the address of a slice's first element.
 func base(name string) reg.GPVirtual {
 	r := GP64()

@@ -15,7 +15,7 @@ type activateCall struct {
 // Activate computes Y = act(X).
 func (d *Device) Activate(a device.ActivateArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Activate) {
 		return
 	}
 	d.activate = activateCall{kernels: d.kernels, act: a.Act, from: floatsOf(a.X), to: floatsOf(a.Y)}
@@ -25,7 +25,7 @@ func (d *Device) Activate(a device.ActivateArgs) {
 // ActivateBackward computes DX = DY ⊙ act'(X).
 func (d *Device) ActivateBackward(a device.ActivateBackwardArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).ActivateBackward) {
 		return
 	}
 	from := a.Y

@@ -200,6 +200,11 @@ func BenchmarkStep(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/threads=%d", w.name, threads), func(b *testing.B) {
 				dev := openAsUsed(b, threads)
 				e := newAutoEncoder(b, dev, w.batch, w.widths, device.ReLU, w.noise, w.loss)
+				e.clip = 0
+				step, err := dev.Record(e.step)
+				if err != nil {
+					b.Fatal(err)
+				}
 				b.ReportAllocs()
 				steps := 0
 				best := fastest(b, func() {
@@ -208,11 +213,59 @@ func BenchmarkStep(b *testing.B) {
 							b.Fatal(err)
 						}
 					}
-					e.step()
+					if err := step(); err != nil {
+						b.Fatal(err)
+					}
 					steps++
 				})
 				b.ReportMetric(float64(w.batch)/best.Seconds(), "examples/s")
 			})
+		}
+	}
+}
+
+// BenchmarkEndOfStep times the gradients of two layers' weights, their norm and Adam: one
+// operation after the other, and recorded, where the gradient is taken as it is made.
+func BenchmarkEndOfStep(b *testing.B) {
+	const layers = 2
+	for _, shape := range [][3]int{{128, 784, 1000}, {256, 784, 1000}, {1024, 784, 1000}, {256, 500, 1000}, {512, 2048, 4096}, {32, 64, 128}, {32, 128, 16}} {
+		for _, recorded := range []bool{false, true} {
+			for _, threads := range []int{1, 2} {
+				batch, in, out := shape[0], shape[1], shape[2]
+				b.Run(fmt.Sprintf("%dx%dx%d/recorded=%t/threads=%d", batch, in, out, recorded, threads), func(b *testing.B) {
+					dev := openAsUsed(b, threads)
+					random := rand.New(rand.NewPCG(1, 1))
+					x, da := upload(b, dev, batch, in, randomMatrix(random, batch, in)), upload(b, dev, batch, out, randomMatrix(random, batch, out))
+					arena := func() device.View { return upload(b, dev, 1, layers*in*out, make([]float32, layers*in*out)) }
+					params, grads, first, second := arena(), arena(), arena(), arena()
+					clock, err := dev.Alloc(device.Word, device.ClockWords)
+					if err != nil {
+						b.Fatal(err)
+					}
+					gradSq := upload(b, dev, 1, 1, []float32{0})
+					update := device.UpdateArgs{Kind: device.Adam, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, Rates: upload(b, dev, 1, 1, []float32{1e-3}),
+						Clock: device.WordsOf(clock, 0, device.ClockWords), GradSq: gradSq, Params: params, Grads: grads, First: first, Second: second}
+					step := func() {
+						for i := range layers {
+							dev.DenseBackward(device.DenseBackwardArgs{DA: da, X: x, W: device.MatrixOf(params.Memory, i*in*out, out, in), DW: device.MatrixOf(grads.Memory, i*in*out, out, in)})
+						}
+						dev.Reduce(device.ReduceArgs{Kind: device.SumSquares, X: grads, Out: gradSq})
+						dev.Update(update)
+					}
+					run := func() error { step(); return nil }
+					if recorded {
+						if run, err = dev.Record(step); err != nil {
+							b.Fatal(err)
+						}
+					}
+					best := fastest(b, func() {
+						if err := run(); err != nil {
+							b.Fatal(err)
+						}
+					})
+					b.ReportMetric(float64(best.Nanoseconds())/1e3, "µs")
+				})
+			}
 		}
 	}
 }

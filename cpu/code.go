@@ -28,7 +28,7 @@ type codeCall struct {
 // SampleCode draws h ~ q(h|x̃) and computes its divergence from the prior.
 func (d *Device) SampleCode(a device.SampleCodeArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).SampleCode) {
 		return
 	}
 	d.code = codeCall{
@@ -137,7 +137,7 @@ type codeBackwardCall struct {
 // SampleCodeBackward computes the gradients of SampleCode.
 func (d *Device) SampleCodeBackward(a device.SampleCodeBackwardArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).SampleCodeBackward) {
 		return
 	}
 	d.codeBackward = codeBackwardCall{
@@ -241,7 +241,7 @@ type importanceCall struct {
 // Importance computes the importance-weighted bound and its weights.
 func (d *Device) Importance(a device.ImportanceArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Importance) {
 		return
 	}
 	d.importance = importanceCall{a.Replicates, floatsOf(a.Terms), floatsOf(a.Bounds), floatsOf(a.Weights)}
@@ -280,7 +280,7 @@ type scaleRowsCall struct {
 // ScaleRows multiplies each row by a number of its own.
 func (d *Device) ScaleRows(a device.ScaleRowsArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).ScaleRows) {
 		return
 	}
 	d.scaleRows = scaleRowsCall{d.kernels, floatsOf(a.Scale), floatsOf(a.X), floatsOf(a.Y), a.X.Columns}

@@ -33,7 +33,7 @@ type noiseLane struct {
 // Corrupt draws one stage of the corruption.
 func (d *Device) Corrupt(a device.CorruptArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Corrupt) {
 		return
 	}
 	index := wordsOf(a.Index)

@@ -12,7 +12,7 @@ import (
 // are packed.
 func (d *Device) Dense(a device.DenseArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Dense) {
 		return
 	}
 	x, w := floatsOf(a.X), floatsOf(a.W)
@@ -102,14 +102,20 @@ func runs(columns, r0, r1, c0, c1 int) iter.Seq2[int, int] {
 // DenseBackward computes the gradients of Dense before its activation.
 func (d *Device) DenseBackward(a device.DenseBackwardArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).DenseBackward) {
 		return
 	}
+	d.backward(&a, nil)
+}
+
+// backward is DenseBackward. What end, unless it is nil, does with the gradient of the weights follows
+// that of the input, which needs them as they are.
+func (d *Device) backward(a *device.DenseBackwardArgs, end *layerEnd) {
 	if !a.DX.IsZero() {
-		d.inputGradient(&a)
+		d.inputGradient(a)
 	}
 	if !a.DW.IsZero() {
-		d.weightGradient(&a)
+		d.weightGradient(a, end)
 	}
 	if !a.DBias.IsZero() {
 		d.columns = columnSumsCall{kernels: d.kernels, x: floatsOf(a.DA), rows: a.DA.Rows, columns: a.DA.Columns, sums: floatsOf(a.DBias)}
@@ -163,8 +169,8 @@ func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
 	}
 }
 
-// weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed.
-func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
+// weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed, and hands it to end.
+func (d *Device) weightGradient(a *device.DenseBackwardArgs, end *layerEnd) {
 	sparse := d.sparse(a.X, a.DA.Columns)
 	left, right := a.DA, a.X
 	if sparse || a.Transposed {
@@ -175,10 +181,18 @@ func (d *Device) weightGradient(a *device.DenseBackwardArgs) {
 	g.v, g.n = columnMajor(floatsOf(right), right.Columns), right.Columns
 	g.c, g.ld, g.k = floatsOf(a.DW), a.DW.Columns, left.Rows
 	g.flipped, g.accumulate, g.epilogue = sparse && !a.Transposed, a.Accumulate, nil
+	g.end = end
+	if end != nil {
+		end.squares = end.squares[:0]
+	}
 	if sparse {
 		d.multiplySparse(g)
 	} else {
 		d.multiply(g)
+	}
+	g.end = nil
+	if end != nil && len(end.squares) == 0 {
+		d.takeStored(end, g.c)
 	}
 }
 

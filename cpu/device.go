@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	"gpudae/device"
+	"gpudae/device/tape"
 )
 
 // maxThreads bounds what New accepts: far more than any machine has cores.
@@ -22,13 +23,16 @@ type Device struct {
 	kernels *kernels
 	pairs   *pairProducts // of bfloat16; nil: products are of float32
 	slab    slab
-	err     error // first failure; the operations after it do nothing
+	tape    *tape.Tape // of the operations that are being recorded; nil: none are
+	err     error      // first failure; the operations after it do nothing
 
 	// The operation in progress, one record an operation, so that handing it to
 	// the workers allocates nothing.
 	gather        gatherCall
 	corrupt       corruptCall
 	gemm          gemmCall
+	taking        gradientCall
+	stored        storedCall
 	pairing       pairCall
 	sparseProduct sparseCall
 	columns       columnSumsCall
@@ -94,17 +98,6 @@ func (d *Device) Close() error {
 
 // Sync returns the first failure: the operations themselves have run at their calls.
 func (d *Device) Sync() error { return d.err }
-
-// Record returns a program that calls body.
-func (d *Device) Record(body func()) (device.Program, error) {
-	if d.err != nil {
-		return nil, d.err
-	}
-	return func() error {
-		body()
-		return d.err
-	}, nil
-}
 
 // Info describes the machine.
 func (d *Device) Info() device.Info {
@@ -194,7 +187,7 @@ func (d *Device) DownloadWords(dst []uint32, src device.Words) error {
 // Tick logs the step's values and advances the clock and what is known of the losses.
 func (d *Device) Tick(a device.TickArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Tick) {
 		return
 	}
 	clock := device.ClockFromWords(wordsOf(a.Clock))

@@ -23,7 +23,7 @@ type drawCall struct {
 // Draw draws x ~ p(x|h).
 func (d *Device) Draw(a device.DrawArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Draw) {
 		return
 	}
 	d.draw = drawCall{

@@ -19,7 +19,7 @@ type dropoutCall struct {
 // Dropout zeroes units and rescales the others.
 func (d *Device) Dropout(a device.DropoutArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Dropout) {
 		return
 	}
 	d.dropout = dropoutCall{

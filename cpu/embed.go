@@ -12,7 +12,7 @@ type embedCall struct {
 // Embed makes the network's input of the columns of a table.
 func (d *Device) Embed(a device.EmbedArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Embed) {
 		return
 	}
 	d.embed = embedCall{
@@ -79,7 +79,7 @@ type embedBackwardCall struct {
 // EmbedBackward computes the gradient of Embed's vectors.
 func (d *Device) EmbedBackward(a device.EmbedBackwardArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).EmbedBackward) {
 		return
 	}
 	d.embedBackward = embedBackwardCall{

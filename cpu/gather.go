@@ -23,7 +23,7 @@ type gatherCall struct {
 // Gather makes a minibatch.
 func (d *Device) Gather(a device.GatherArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Gather) {
 		return
 	}
 	clock := device.ClockFromWords(wordsOf(a.Clock))

@@ -17,6 +17,7 @@ const (
 	longestK         = 1024    // k in one run of the micro-kernel
 	panelsPerPacking = 4       // least panels for which copying the rows of S pays
 	packedTogether   = 8       // panels that are packed side by side: writing to more pages takes longer than reading a row in pieces
+	askedOfRun       = 8       // lines, of a run of single terms, as the micro-kernels have it
 	rowOfTiles       = 2048    // elements of tiles of C that are turned at a time
 	directBytes      = 1 << 16 // of a V that is read where it lies
 	cachedBytes      = 1 << 17 // of the three matrices of a product whose lines need not be asked for
@@ -40,10 +41,11 @@ type gemmCall struct {
 	s, v       operand
 	m, n, k    int
 	c          []float32
-	ld         int      // elements from a row of C to the next
-	flipped    bool     // C is stored [n, m]
-	accumulate bool     // add to C
-	epilogue   epilogue // nil: none
+	ld         int       // elements from a row of C to the next
+	flipped    bool      // C is stored [n, m]
+	accumulate bool      // add to C
+	epilogue   epilogue  // nil: none
+	end        *layerEnd // takes C as it is made, if that is in rows and in one block of k; nil: nothing does
 	forward    forwardEpilogue
 	backward   backwardEpilogue
 
@@ -77,6 +79,7 @@ type gemmLane struct {
 	scalars []float32 // some rows of S in bfloat16
 	tile    []float32
 	sums    []float32 // of tiles in matrix registers, between blocks of k
+	part    []float32 // of C, which is taken and not stored
 }
 
 // epilogue is what is done to a finished part of C while it is in the cache.
@@ -95,6 +98,7 @@ func (d *Device) multiply(g *gemmCall) {
 	}
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	d.plan(g, lanes)
+	g.byRows = g.byRows || g.taken()
 	g.turned = g.crowdedTile() && g.panels >= panelsPerPacking
 	if g.turned {
 		g.scalars = grown(g.scalars, ceilDiv(g.k, g.kBlock)*g.m*spacious(g.kBlock))
@@ -107,9 +111,15 @@ func (d *Device) multiply(g *gemmCall) {
 		d.pool.split(g, g.panels, min(lanes, g.panels), piecesPerLane)
 		return
 	}
-	g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
-	g.packStage.gemmCall = g
-	d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
+	if !g.direct {
+		g.packed = grown(g.packed, g.panels*g.tile.columns*g.k)
+		g.packStage.gemmCall = g
+		d.pool.split(&g.packStage, g.panels*ceilDiv(g.k, g.kBlock), lanes, piecesPerLane)
+	}
+	if g.taken() {
+		d.multiplyTaken(g, lanes)
+		return
+	}
 	d.pool.split(g, g.tiles, min(lanes, g.tiles), piecesPerLane)
 }
 
@@ -140,7 +150,7 @@ func (d *Device) plan(g *gemmCall, lanes int) {
 // readsDirectly reports whether V is read where it lies: if its columns lie side
 // by side in whole tiles, and so few that they stay in the cache.
 func (g *gemmCall) readsDirectly() bool {
-	return !g.tile.packed && !g.byRows && g.v.outer == 1 && g.n%g.tile.columns == 0 && g.n*g.k*wordBytes <= directBytes
+	return !g.tile.packed && (!g.byRows || g.taken()) && g.v.outer == 1 && g.n%g.tile.columns == 0 && g.n*g.k*wordBytes <= directBytes
 }
 
 // splitsByRows reports whether the threads share out the rows of tiles rather
@@ -215,7 +225,7 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
 				continue
 			}
-			g.multiplyRow(scratch.tile, s, i, rows, p0, chunk, kc, k0 > 0, v, g.ahead(t, t0, t1, p0, p1, chunk, k0, kc))
+			g.multiplyRow(scratch.tile, g.part(i, p0*g.tile.columns), s, rows, p0, chunk, kc, k0 > 0, v, g.ahead(t, t0, t1, p0, p1, chunk, k0, kc))
 		}
 	}
 }
@@ -309,8 +319,22 @@ func (g *gemmCall) turnedRows(i, k0 int) operand {
 	return operand{g.scalars[(k0/g.kBlock*g.m+i)*stride:], stride, 1}
 }
 
+// part is a part of C as it is stored, from one of its elements on.
+type part struct {
+	data []float32
+	ld   int
+}
+
+// part is C from row i, column j of the product on.
+func (g *gemmCall) part(i, j int) part {
+	if g.flipped {
+		i, j = j, i
+	}
+	return part{g.c[i*g.ld+j:], g.ld}
+}
+
 // multiplyRow adds kc terms to a row of tiles of C, those of so many panels from p on, or to zero.
-func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, kc int, add bool, v panels, next lines) {
+func (g *gemmCall) multiplyRow(scratch []float32, c part, s operand, rows, p, count, kc int, add bool, v panels, next lines) {
 	width := g.tile.columns
 	add = add || g.accumulate
 	multiply := g.tile.multiply[rows-1]
@@ -319,11 +343,11 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 		if !g.cached {
 			every = max(1, kc/rows&^3)
 		}
-		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, add, every, next.from, next.step, next.jump)
+		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, c.data, c.ld, add, every, next.from, next.step, next.jump)
 		if whole == count {
 			return
 		}
-		p, count, v.data = p+whole, count-whole, v.data[whole*v.across:]
+		p, count, v.data, c.data = p+whole, count-whole, v.data[whole*v.across:], c.data[whole*width:]
 	}
 	for done := 0; done < count; {
 		tiles := min(count-done, len(scratch)/(rows*width))
@@ -332,18 +356,18 @@ func (g *gemmCall) multiplyRow(scratch []float32, s operand, i, rows, p, count, 
 		j := (p + done) * width
 		columns := min(tiles*width, g.n-j)
 		if g.flipped {
-			g.kernels.transpose(g.c[j*g.ld+i:], g.ld, scratch, tiles*width, rows, columns, rows, add)
+			g.kernels.transpose(c.data[done*width*c.ld:], c.ld, scratch, tiles*width, rows, columns, rows, add)
 		} else {
-			g.store(g.c[i*g.ld+j:], scratch, tiles*width, rows, columns, add)
+			g.store(part{c.data[done*width:], c.ld}, scratch, tiles*width, rows, columns, add)
 		}
 		done += tiles
 	}
 }
 
 // store copies or adds a part of a tile of that width to C.
-func (g *gemmCall) store(c, tile []float32, width, rows, columns int, add bool) {
+func (g *gemmCall) store(c part, tile []float32, width, rows, columns int, add bool) {
 	for i := range rows {
-		to, from := c[i*g.ld:i*g.ld+columns], tile[i*width:]
+		to, from := c.data[i*c.ld:][:columns], tile[i*width:]
 		if add {
 			g.kernels.add(to, from)
 		} else {

@@ -31,6 +31,7 @@ type kernels struct {
 	flopsPerLane, elementsPerLane int
 
 	packedBytes int // of panels that a thread packs at a time, which ever more rows of S are then multiplied by
+	takenBytes  int // of all panels, so that each row of tiles of a gradient can be finished before the next
 
 	activate         []func(y, x []float32)         // by device.Activation: y = act(x); y may be x
 	activateBackward []func(dx, dy, from []float32) // dx = dy ⊙ act'(from); dx may be dy
@@ -137,7 +138,8 @@ func (t *tile) rows() int { return len(t.multiply) }
 // panel[t·across]: Σ_k s[i·outer + k·inner]·panel[t·across + k·down + j] over kc
 // terms, which it stores in c[i·ld + t·columns + j], or adds. Of a packed panel
 // down is the number of columns. While it computes, it asks for the lines of a row
-// of c every so many terms, and for others at each: see lines.
+// of c every so many terms, and for others at each, or, where S does not lie in rows, for
+// askedOfRun of them: see lines.
 type tilesFunc func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, every int, next []float32, step, jump int)
 
 // packRowsFunc packs so many panels whose columns lie side by side in memory: of each of kc

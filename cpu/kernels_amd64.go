@@ -60,7 +60,7 @@ func (k *kernels) suitCaches() {
 	if cpuid.CPU.VendorID != cpuid.Intel || cpuid.CPU.Cache.L2 <= 0 {
 		return
 	}
-	k.packedBytes = cpuid.CPU.Cache.L2 / 4
+	k.packedBytes, k.takenBytes = cpuid.CPU.Cache.L2/4, cpuid.CPU.Cache.L2/2
 	k.scattered = 32
 }
 
@@ -72,7 +72,7 @@ var avx2Kernels = kernels{
 	},
 	transpose: transposeAVX2,
 	square:    8,
-	scattered: 64, packedBytes: ofLastLevel,
+	scattered: 64, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
 
@@ -113,7 +113,7 @@ var avx512Kernels = kernels{
 	pairsInRow: pairsInRowAVX512, pairsOfRows: pairsOfRowsAVX512,
 	transpose: transposeAVX512,
 	square:    16,
-	scattered: 256, packedBytes: ofLastLevel,
+	scattered: 256, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 	thin: 14,
 
 	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,

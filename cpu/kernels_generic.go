@@ -17,7 +17,7 @@ var genericKernels = kernels{
 
 	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsGeneric(sparseGenericColumns)}, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
 
-	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13, packedBytes: ofLastLevel,
+	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 
 	activate: []func(y, x []float32){
 		copyGeneric,

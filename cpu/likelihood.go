@@ -26,7 +26,7 @@ type likelihoodCall struct {
 // Likelihood computes -log p(x|h) of each example and its gradient.
 func (d *Device) Likelihood(a device.LikelihoodArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Likelihood) {
 		return
 	}
 	d.loss = likelihoodCall{
@@ -265,7 +265,7 @@ type meanCall struct {
 // Mean computes the reconstruction E[x|h] from the decoder's output.
 func (d *Device) Mean(a device.MeanArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Mean) {
 		return
 	}
 	d.mean = meanCall{

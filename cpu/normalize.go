@@ -39,7 +39,7 @@ const (
 // Normalize computes layer or batch normalisation.
 func (d *Device) Normalize(a device.NormalizeArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Normalize) {
 		return
 	}
 	d.normalize = normalizeCall{
@@ -58,7 +58,7 @@ func (d *Device) Normalize(a device.NormalizeArgs) {
 // NormalizeBackward computes the gradients of Normalize in training mode.
 func (d *Device) NormalizeBackward(a device.NormalizeBackwardArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).NormalizeBackward) {
 		return
 	}
 	d.normalize = normalizeCall{

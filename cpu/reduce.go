@@ -22,7 +22,7 @@ type reduceCall struct {
 // Reduce sums, per row or in all.
 func (d *Device) Reduce(a device.ReduceArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Reduce) {
 		return
 	}
 	c := &d.reduce
@@ -32,16 +32,33 @@ func (d *Device) Reduce(a device.ReduceArgs) {
 		d.pool.run(c, a.X.Rows, d.perLane(a.X.Columns))
 		return
 	}
+	c.out[0] = float32(d.total(c))
+}
+
+// total folds all elements.
+func (d *Device) total(c *reduceCall) float64 {
 	n := ceilDiv(len(c.x), reduceBlock)
 	if n > len(c.blocks) {
 		c.blocks = make([]float64, n)
 	}
 	d.pool.run(c, n, d.perLane(reduceBlock))
+	return sumOf(c.blocks[:n])
+}
+
+// squares sums the squares of x.
+func (d *Device) squares(x []float32) float64 {
+	c := &d.reduce
+	c.kernels, c.kind, c.perRow, c.x = d.kernels, device.SumSquares, false, x
+	return d.total(c)
+}
+
+// sumOf adds in order.
+func sumOf(terms []float64) float64 {
 	var sum float64
-	for _, s := range c.blocks[:n] {
-		sum += s
+	for _, t := range terms {
+		sum += t
 	}
-	c.out[0] = float32(sum)
+	return sum
 }
 
 func (c *reduceCall) run(_, lo, hi int) {
@@ -82,7 +99,7 @@ type combineCall struct {
 // Combine computes Dst = α·A + β·B.
 func (d *Device) Combine(a device.CombineArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Combine) {
 		return
 	}
 	d.combine = combineCall{d.kernels, a.Alpha, a.Beta, floatsOf(a.A), floatsOf(a.B), floatsOf(a.Dst)}

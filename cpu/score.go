@@ -20,7 +20,7 @@ type diffuseCall struct {
 // Diffuse draws a noise level for each row, and then x̃ ~ N(x, σ²I).
 func (d *Device) Diffuse(a device.DiffuseArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Diffuse) {
 		return
 	}
 	d.diffuse = diffuseCall{
@@ -75,7 +75,7 @@ type conditionCall struct {
 // Condition computes [Scale_l·X | Embedding_l].
 func (d *Device) Condition(a device.ConditionArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Condition) {
 		return
 	}
 	d.condition = conditionCall{
@@ -109,7 +109,7 @@ type blendCall struct {
 // Blend computes α·X + β·Y with coefficients of the row's level.
 func (d *Device) Blend(a device.BlendArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Blend) {
 		return
 	}
 	d.blend = blendCall{
@@ -163,7 +163,7 @@ type scoreCall struct {
 // ScoreMatch computes the loss of denoising score matching and its gradient.
 func (d *Device) ScoreMatch(a device.ScoreMatchArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).ScoreMatch) {
 		return
 	}
 	d.score = scoreCall{

@@ -74,6 +74,9 @@ func (d *Device) multiplySparse(g *gemmCall) {
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
 	s.lists.size(g)
+	if s.taken() {
+		g.end.expect(g.panels)
+	}
 	lanes := min(d.pool.threads(), max(1, 2*g.m*g.n*g.k/mostlyZeroPer/g.kernels.flopsPerLane))
 	s.listing.sparseCall = s
 	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
@@ -146,11 +149,15 @@ func (s *sparseCall) run(lane, lo, hi int) {
 	s.lanes[lane].rows = rows
 	scratch.packed = grown(scratch.packed, g.kBlock*width)
 	for p := lo; p < hi; p++ {
+		c := s.partOf(scratch, p)
 		for k0 := 0; k0 < g.k; k0 += g.kBlock {
 			kc := min(g.kBlock, g.k-k0)
 			panel := scratch.packed[:kc*width]
 			g.packPanels(panel, p, 1, k0, kc)
-			s.panel(rows, p, k0, panel)
+			s.panel(rows, c, p, k0, panel)
+		}
+		if s.taken() {
+			g.end.take(g.kernels, p, p*width*g.m, c.data[:min(width, g.n-p*width)*g.m])
 		}
 	}
 	if g.epilogue != nil {
@@ -158,33 +165,44 @@ func (s *sparseCall) run(lane, lo, hi int) {
 	}
 }
 
-// panel adds the terms of a block to the columns of one panel.
-func (s *sparseCall) panel(scratch []float32, p, k0 int, panel []float32) {
+// taken reports whether C is taken by panels.
+func (s *sparseCall) taken() bool { return s.end != nil && s.flipped }
+
+// partOf is where the columns of a panel are stored.
+func (s *sparseCall) partOf(scratch *gemmLane, p int) part {
+	if s.taken() && s.end.applied {
+		scratch.part = grown(scratch.part, s.tile.columns*s.m)
+		return part{scratch.part, s.m}
+	}
+	return s.part(0, p*s.tile.columns)
+}
+
+// panel adds the terms of a block to the columns of one panel, which c is a part for.
+func (s *sparseCall) panel(scratch []float32, c part, p, k0 int, panel []float32) {
 	g := s.gemmCall
 	square, width := g.kernels.square, g.tile.columns
-	j := p * width
-	columns := min(width, g.n-j)
+	columns := min(width, g.n-p*width)
 	add := k0 > 0 || g.accumulate
 	together := s.groupsTogether()
 	for first := 0; first < s.lists.groups; first += together {
 		last := min(first+together, s.lists.groups)
 		if g.flipped {
-			g.kernels.prefetchRows(g.c[j*g.ld+first*square:], g.ld, columns)
+			g.kernels.prefetchRows(c.data[first*square:], c.ld, columns)
 		}
 		for group := first; group < last; group++ {
 			i := group * square
 			counts, offsets, values := s.lists.of(k0/g.kBlock, group, min(square, g.m-i), square)
 			if !g.flipped && columns == width && !add {
-				g.kernels.multiplySparse(counts, offsets, values, panel, g.c[i*g.ld+j:], g.ld)
+				g.kernels.multiplySparse(counts, offsets, values, panel, c.data[i*c.ld:], c.ld)
 			} else {
 				g.kernels.multiplySparse(counts, offsets, values, panel, scratch[(group-first)*square*width:], width)
 			}
 		}
 		switch rows := min(last*square, g.m) - first*square; {
 		case g.flipped:
-			s.turnBack(g.c[j*g.ld+first*square:], scratch, rows, columns, add)
+			s.turnBack(part{c.data[first*square:], c.ld}, scratch, rows, columns, add)
 		case columns < width || add:
-			g.store(g.c[first*square*g.ld+j:], scratch, width, rows, columns, add)
+			g.store(part{c.data[first*square*c.ld:], c.ld}, scratch, width, rows, columns, add)
 		}
 	}
 }
@@ -199,10 +217,10 @@ func (s *sparseCall) groupsTogether() int {
 }
 
 // turnBack stores the columns of so many rows of C in rows of c, or adds them.
-func (s *sparseCall) turnBack(c, rows []float32, count, columns int, add bool) {
+func (s *sparseCall) turnBack(c part, rows []float32, count, columns int, add bool) {
 	square, width := s.kernels.square, s.tile.columns
 	for i := 0; i < count; i += square {
 		n := min(square, count-i)
-		s.kernels.transpose(c[i:], s.ld, rows[i*width:], width, n, columns, n, add)
+		s.kernels.transpose(c.data[i:], c.ld, rows[i*width:], width, n, columns, n, add)
 	}
 }

@@ -113,7 +113,7 @@ func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0
 func (g *gemmCall) finishTiles(sums []float32, ld, i, rows, j, columns int) {
 	columns = min(columns, g.n-j)
 	if !g.flipped {
-		g.store(g.c[i*g.ld+j:], sums, ld, rows, columns, g.accumulate)
+		g.store(g.part(i, j), sums, ld, rows, columns, g.accumulate)
 		return
 	}
 	square := g.kernels.square

@@ -23,16 +23,17 @@ const (
 	scalarEpsilon        // ε
 )
 
-// updateCall is an Update in progress; its items are parameters.
+// updateCall is an Update in progress; its items are parameters, from the first on.
 type updateCall struct {
-	kernels                *kernels
-	kind                   device.Optimizer
-	nesterov               bool
-	scalars, plain         ruleScalars // with weight decay and without
-	decayed                int
-	keep                   float32 // d of the moving average
-	params, grads          []float32
-	first, second, average []float32
+	first                   int
+	kernels                 *kernels
+	kind                    device.Optimizer
+	nesterov                bool
+	scalars, plain          ruleScalars // with weight decay and without
+	decayed                 int
+	keep                    float32 // d of the moving average
+	params, grads           []float32
+	moment, second, average []float32
 }
 
 // updateBlock is the number of parameters that are updated before their moving
@@ -42,28 +43,39 @@ const updateBlock = 4096
 // Update applies an optimiser to all parameters in one pass over their memory.
 func (d *Device) Update(a device.UpdateArgs) {
 	a.Check()
-	if d.err != nil {
+	if d.err != nil || note(d, a, (*Device).Update) {
 		return
 	}
-	gradSq := floatsOf(a.GradSq)[0]
-	if !finite(gradSq) || !a.Loss.IsZero() && !finite(floatsOf(a.Loss)[0]) {
+	if !finite(floatsOf(a.GradSq)[0]) || !allowed(&a) {
 		return
 	}
-	if spikes := floatsOf(a.Spikes); spikes != nil && device.SpikesFromValues(spikes).Exceeds(floatsOf(a.Loss)[0], a.SpikeLimit) {
-		return
+	d.update = d.updateBy(&a)
+	d.pool.run(&d.update, a.Params.Len(), d.perLane(updateCost))
+}
+
+// allowed reports whether the step's loss lets it be applied.
+func allowed(a *device.UpdateArgs) bool {
+	if a.Loss.IsZero() {
+		return true
 	}
+	loss, spikes := floatsOf(a.Loss)[0], floatsOf(a.Spikes)
+	return finite(loss) && (spikes == nil || !device.SpikesFromValues(spikes).Exceeds(loss, a.SpikeLimit))
+}
+
+// updateBy is the update of the step at hand. Without clipping it does not look at GradSq.
+func (d *Device) updateBy(a *device.UpdateArgs) updateCall {
 	clock := device.ClockFromWords(wordsOf(a.Clock))
 	t := clock.Step + 1
-	d.update = updateCall{
+	c := updateCall{
 		kernels: d.kernels, kind: a.Kind, nesterov: a.Nesterov, decayed: a.Decayed,
-		scalars: scalarsOf(&a, t, floatsOf(a.Rates)[clock.Index], gradSq),
+		scalars: scalarsOf(a, t, floatsOf(a.Rates)[clock.Index], floatsOf(a.GradSq)[0]),
 		keep:    min(a.Decay, float32((1+float64(t))/(10+float64(t)))),
 		params:  floatsOf(a.Params), grads: floatsOf(a.Grads),
-		first: floatsOf(a.First), second: floatsOf(a.Second), average: floatsOf(a.EMA),
+		moment: floatsOf(a.First), second: floatsOf(a.Second), average: floatsOf(a.EMA),
 	}
-	d.update.plain = d.update.scalars
-	d.update.plain[scalarDecay], d.update.plain[scalarShrink] = 0, 1
-	d.pool.run(&d.update, a.Params.Len(), d.perLane(updateCost))
+	c.plain = c.scalars
+	c.plain[scalarDecay], c.plain[scalarShrink] = 0, 1
+	return c
 }
 
 // scalarsOf computes the constants of step t.
@@ -94,16 +106,23 @@ func unbiased(beta float32, t uint64) float64 {
 }
 
 func (c *updateCall) run(_, lo, hi int) {
-	border := min(max(c.decayed, lo), hi)
-	c.apply(lo, border, &c.scalars)
-	c.apply(border, hi, &c.plain)
+	lo, hi = c.first+lo, c.first+hi
+	c.apply(lo, hi, c.grads[lo:hi])
 }
 
-// apply updates the parameters lo to hi, and their moving average.
-func (c *updateCall) apply(lo, hi int, scalars *ruleScalars) {
+// apply updates the parameters lo to hi by their gradient.
+func (c *updateCall) apply(lo, hi int, g []float32) {
+	border := min(max(c.decayed, lo), hi)
+	c.blocks(lo, border, g[:border-lo], &c.scalars)
+	c.blocks(border, hi, g[border-lo:], &c.plain)
+}
+
+// blocks updates the parameters lo to hi, and their moving average.
+func (c *updateCall) blocks(lo, hi int, g []float32, scalars *ruleScalars) {
 	for ; lo < hi; lo += updateBlock {
 		end := min(lo+updateBlock, hi)
-		c.rule(lo, end, scalars)
+		c.rule(lo, end, g, scalars)
+		g = g[end-lo:]
 		if c.average != nil {
 			average := c.average[lo:end]
 			c.kernels.combine(average, c.keep, average, 1-c.keep, c.params[lo:end])
@@ -111,17 +130,18 @@ func (c *updateCall) apply(lo, hi int, scalars *ruleScalars) {
 	}
 }
 
-func (c *updateCall) rule(lo, hi int, scalars *ruleScalars) {
-	theta, g := c.params[lo:hi], c.grads[lo:hi]
+func (c *updateCall) rule(lo, hi int, g []float32, scalars *ruleScalars) {
+	theta := c.params[lo:hi]
+	g = g[:hi-lo]
 	switch c.kind {
 	case device.SGD:
 		if c.nesterov {
-			c.kernels.nesterov(theta, g, c.first[lo:hi], scalars)
+			c.kernels.nesterov(theta, g, c.moment[lo:hi], scalars)
 		} else {
-			c.kernels.sgd(theta, g, c.first[lo:hi], scalars)
+			c.kernels.sgd(theta, g, c.moment[lo:hi], scalars)
 		}
 	case device.Adam, device.AdamW:
-		c.kernels.adam(theta, g, c.first[lo:hi], c.second[lo:hi], scalars)
+		c.kernels.adam(theta, g, c.moment[lo:hi], c.second[lo:hi], scalars)
 	case device.RMSprop, device.Adagrad:
 		c.kernels.rmsprop(theta, g, c.second[lo:hi], scalars)
 	}

@@ -37,9 +37,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -70,6 +70,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Y1
@@ -151,9 +166,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -192,6 +207,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Y2
@@ -280,9 +310,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -329,6 +359,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Y3
@@ -426,9 +471,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -484,6 +529,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y4
@@ -589,9 +649,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -655,6 +715,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y5
@@ -767,9 +842,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000020
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -841,6 +916,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y6
@@ -988,9 +1078,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -1029,6 +1119,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Y2
@@ -1116,9 +1221,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -1169,6 +1274,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Y4
@@ -1267,9 +1387,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -1332,6 +1452,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Y6
@@ -1443,9 +1578,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -1521,6 +1656,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y8
@@ -1644,9 +1794,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -1734,6 +1884,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y10
@@ -1868,9 +2033,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -1970,6 +2135,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Y12
@@ -9782,9 +9962,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -9815,6 +9995,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Z1
@@ -9895,9 +10090,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -9948,6 +10143,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Z1
@@ -10034,9 +10244,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -10075,6 +10285,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z2
@@ -10162,9 +10387,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -10243,6 +10468,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z2
@@ -10341,9 +10581,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -10390,6 +10630,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z3
@@ -10484,9 +10739,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -10593,6 +10848,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z3
@@ -10705,9 +10975,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -10763,6 +11033,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z4
@@ -10867,9 +11152,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -11005,6 +11290,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z4
@@ -11130,9 +11430,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -11196,6 +11496,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z5
@@ -11307,9 +11622,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -11473,6 +11788,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z5
@@ -11610,9 +11940,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -11684,6 +12014,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z6
@@ -11802,9 +12147,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -11996,6 +12341,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z6
@@ -12147,9 +12507,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -12230,6 +12590,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z7
@@ -12358,9 +12733,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -12581,6 +12956,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z7
@@ -12745,9 +13135,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -12836,6 +13226,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z8
@@ -12971,9 +13376,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -13222,6 +13627,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z8
@@ -13398,9 +13818,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -13497,6 +13917,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z9
@@ -13639,9 +14074,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -13918,6 +14353,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z9
@@ -14108,9 +14558,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -14216,6 +14666,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z10
@@ -14368,9 +14833,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -14676,6 +15141,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z10
@@ -14879,9 +15359,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -14995,6 +15475,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z11
@@ -15154,9 +15649,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -15490,6 +15985,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z11
@@ -15705,9 +16215,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -15829,6 +16339,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z12
@@ -15995,9 +16520,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -16359,6 +16884,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z12
@@ -16588,9 +17128,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -16721,6 +17261,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z13
@@ -16897,9 +17452,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -17290,6 +17845,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z13
@@ -17532,9 +18102,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -17673,6 +18243,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z14
@@ -17856,9 +18441,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000040
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -18277,6 +18862,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z14
@@ -18545,9 +19145,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -18586,6 +19186,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Z2
@@ -18671,9 +19286,9 @@ run:
 	CMOVQLT    SI, R10
 	SUBQ       R10, SI
 	CMPQ       AX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       CX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R10, R11
 	ANDQ       $0x03, R10
 	SHRQ       $0x02, R11
@@ -18752,6 +19367,21 @@ fours:
 	JNZ          fours
 	TESTQ        R10, R10
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
+	PREFETCHT1 (R9)
+	PREFETCHT1 (R9)(DX*1)
+	LEAQ       (R9)(DX*2), R9
 
 term:
 	VMOVUPS      (DI), Z2
@@ -18849,9 +19479,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -18902,6 +19532,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z4
@@ -18998,9 +19643,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -19131,6 +19776,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z4
@@ -19249,9 +19909,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -19314,6 +19974,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z6
@@ -19421,9 +20096,9 @@ run:
 	CMOVQLT    DI, R11
 	SUBQ       R11, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R11, R12
 	ANDQ       $0x03, R11
 	SHRQ       $0x02, R12
@@ -19606,6 +20281,21 @@ fours:
 	JNZ          fours
 	TESTQ        R11, R11
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 (R10)(BX*1)
+	LEAQ       (R10)(BX*2), R10
 
 term:
 	VMOVUPS      (R8), Z6
@@ -19747,9 +20437,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -19825,6 +20515,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z8
@@ -19946,9 +20651,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -20184,6 +20889,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z8
@@ -20347,9 +21067,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -20437,6 +21157,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z10
@@ -20569,9 +21304,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -20859,6 +21594,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z10
@@ -21043,9 +21793,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -21145,6 +21895,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z12
@@ -21288,9 +22053,9 @@ run:
 	CMOVQLT    DI, R12
 	SUBQ       R12, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R12, R13
 	ANDQ       $0x03, R12
 	SHRQ       $0x02, R13
@@ -21630,6 +22395,21 @@ fours:
 	JNZ          fours
 	TESTQ        R12, R12
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 (R11)(BX*1)
+	LEAQ       (R11)(BX*2), R11
 
 term:
 	VMOVUPS      (R8), Z12
@@ -21837,9 +22617,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -21952,6 +22732,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z14
@@ -22109,9 +22904,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -22504,6 +23299,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z14
@@ -22733,9 +23543,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -22860,6 +23670,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z16
@@ -23028,9 +23853,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -23475,6 +24300,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z16
@@ -23725,9 +24565,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -23864,6 +24704,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z18
@@ -24043,9 +24898,9 @@ run:
 	CMOVQLT    DI, R13
 	SUBQ       R13, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R13, R14
 	ANDQ       $0x03, R13
 	SHRQ       $0x02, R14
@@ -24542,6 +25397,21 @@ fours:
 	JNZ          fours
 	TESTQ        R13, R13
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
+	PREFETCHT1 (R12)
+	PREFETCHT1 (R12)(BX*1)
+	LEAQ       (R12)(BX*2), R12
 
 term:
 	VMOVUPS      (R8), Z18
@@ -24815,9 +25685,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -24967,6 +25837,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z20
@@ -25160,9 +26045,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -25712,6 +26597,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z20
@@ -26007,9 +26907,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -26171,6 +27071,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z22
@@ -26375,9 +27290,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -26979,6 +27894,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z22
@@ -27295,9 +28225,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -27471,6 +28401,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z24
@@ -27686,9 +28631,9 @@ run:
 	CMOVQLT    DI, R14
 	SUBQ       R14, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R14, R15
 	ANDQ       $0x03, R14
 	SHRQ       $0x02, R15
@@ -28342,6 +29287,21 @@ fours:
 	JNZ          fours
 	TESTQ        R14, R14
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
+	PREFETCHT1 (R13)
+	PREFETCHT1 (R13)(BX*1)
+	LEAQ       (R13)(BX*2), R13
 
 term:
 	VMOVUPS      (R8), Z24
@@ -28681,9 +29641,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -28870,6 +29830,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z26
@@ -29099,9 +30074,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -29808,6 +30783,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z26
@@ -30169,9 +31159,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -30370,6 +31360,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z28
@@ -30610,9 +31615,9 @@ run:
 	CMOVQLT    DI, R15
 	SUBQ       R15, DI
 	CMPQ       CX, $0x04
-	JNE        term
+	JNE        singly
 	CMPQ       DX, $0x00000080
-	JNE        term
+	JNE        singly
 	MOVQ       R15, BP
 	ANDQ       $0x03, R15
 	SHRQ       $0x02, BP
@@ -31371,6 +32376,21 @@ fours:
 	JNZ          fours
 	TESTQ        R15, R15
 	JZ           ran
+	JMP          term
+
+singly:
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
+	PREFETCHT1 (R14)
+	PREFETCHT1 (R14)(BX*1)
+	LEAQ       (R14)(BX*2), R14
 
 term:
 	VMOVUPS      (R8), Z28

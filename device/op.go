@@ -472,8 +472,8 @@ func (a *CombineArgs) Check() {
 // nothing is changed: a diverged step is never applied. Nor is one whose Loss
 // exceeds SpikeLimit by Spikes, if they are given. In a recorded step without clipping
 // a device may apply each element of the gradient as it is made, when GradSq is not known:
-// then what GradSq forbids is left out element by element, parameters and moments
-// whose g is not finite keep their values, and the others change.
+// then what GradSq forbids is left out in parts: parameters and moments whose g is not
+// finite keep their values, as those beside them may, and the others change.
 // Afterwards EMA ← d·EMA + (1-d)·θ with d = min(Decay, (1+t)/(10+t)).
 type UpdateArgs struct {
 	Kind                  Optimizer

@@ -26,27 +26,18 @@ import (
 	"slices"
 
 	"gpudae/device"
+	"gpudae/device/tape"
 )
 
-// Tape keeps the operations of a program, and how each is issued by itself.
+// Tape is a program's operations, and what the device asks of their plan.
 type Tape struct {
 	// Narrows lists the operands of an operation of which it wants copies in bfloat16; nil: none of any.
 	Narrows func(operation any) []device.View
 	// Apart says that what makes gradients updates no parameters.
 	Apart bool
 
-	operations []any
-	issue      []func()
+	tape.Tape
 }
-
-// Put adds an operation, given by its argument struct of package device.
-func (t *Tape) Put(args any, issue func()) {
-	t.operations = append(t.operations, args)
-	t.issue = append(t.issue, issue)
-}
-
-// Operations returns the argument structs, in the order of the calls.
-func (t *Tape) Operations() []any { return t.operations }
 
 // Plan is a program: its parts in their order, of which the first and the last may be
 // absent.
@@ -64,13 +55,13 @@ func (p *Plan) Overlaps() bool {
 	}
 	b, e := p.Begin, p.End
 	for _, made := range b.makes() {
-		if touches(e.Update, made) || touches(e.Tick, made) || overlap(e.Losses, made) {
+		if tape.Touches(e.Update, made) || tape.Touches(e.Tick, made) || tape.Overlap(e.Losses, made) {
 			return false
 		}
 	}
 	for _, s := range b.Stages {
 		for _, made := range []device.View{e.Update.Params, e.Update.First, e.Update.Second, e.Update.EMA, e.Update.Spikes, e.Tick.Log, e.Loss, e.GradSq} {
-			if touches(s, made) {
+			if tape.Touches(s, made) {
 				return false
 			}
 		}
@@ -141,11 +132,11 @@ type Ending struct {
 
 // Plan makes the plan of the program.
 func (t *Tape) Plan() *Plan {
-	p := &Plan{}
+	p, operations := &Plan{}, t.Operations()
 	var first, used int
-	p.Begin, first = beginning(t.operations)
-	p.End, used = ending(t.operations[first:])
-	middle := t.operations[first : len(t.operations)-used]
+	p.Begin, first = beginning(operations)
+	p.End, used = ending(operations[first:])
+	middle := operations[first : len(operations)-used]
 	squared, gradient := false, device.View{}
 	if p.End != nil && onlyByLayers(middle, p.End.Squares) {
 		squared, gradient, p.End.Squares = true, p.End.Squares, device.View{}
@@ -167,7 +158,7 @@ func (t *Tape) Plan() *Plan {
 		} else if b, ok := middle[i].(device.DenseBackwardArgs); ok && squared {
 			step.Backward = &b
 		} else {
-			step.Issue = t.issue[first+i]
+			step.Issue = t.Issue(first + i)
 		}
 		if !result.IsZero() {
 			made.results[result] = len(p.Middle)
@@ -188,7 +179,7 @@ func (b *Beginning) leaveOut(operations []any, narrows func(operation any) []dev
 		return
 	}
 	for _, v := range []device.View{b.Stages[0].To, b.Stages[0].Mask} {
-		if !slices.ContainsFunc(operations, func(o any) bool { return touches(o, v) && !readsCopy(o, v, narrows) }) {
+		if !slices.ContainsFunc(operations, func(o any) bool { return tape.Touches(o, v) && !readsCopy(o, v, narrows) }) {
 			b.Unread = append(b.Unread, v)
 		}
 	}
@@ -203,8 +194,8 @@ func (p *Plan) applies(operations []any, gradient device.View) bool {
 	}
 	var updated []device.View
 	for _, o := range operations {
-		kept := slices.ContainsFunc([]device.View{u.First, u.Second, u.EMA, u.Rates, u.Spikes}, func(v device.View) bool { return touches(o, v) })
-		if kept || slices.ContainsFunc(updated, func(v device.View) bool { return touches(o, v) }) {
+		kept := slices.ContainsFunc([]device.View{u.First, u.Second, u.EMA, u.Rates, u.Spikes}, func(v device.View) bool { return tape.Touches(o, v) })
+		if kept || slices.ContainsFunc(updated, func(v device.View) bool { return tape.Touches(o, v) }) {
 			return false
 		}
 		b, ok := o.(device.DenseBackwardArgs)
@@ -214,7 +205,7 @@ func (p *Plan) applies(operations []any, gradient device.View) bool {
 		weights, biases := p.parameters(b.DW), p.parameters(b.DBias)
 		others := b
 		others.W = device.View{} // which is read before it is written
-		if b.Accumulate || touches(others, weights) || touches(b, biases) {
+		if b.Accumulate || tape.Touches(others, weights) || tape.Touches(b, biases) {
 			return false
 		}
 		updated = append(updated, weights, biases)
@@ -273,7 +264,7 @@ func (b *Beginning) takes(s *device.CorruptArgs) bool {
 		}
 	}
 	return s.From == from && s.Mask == mask && s.Accumulate == (len(b.Stages) > 0) &&
-		!overlap(s.To, g.X) && !overlap(s.Mask, g.X) && !overlap(s.Mask, s.To) &&
+		!tape.Overlap(s.To, g.X) && !tape.Overlap(s.Mask, g.X) && !tape.Overlap(s.Mask, s.To) &&
 		s.Index == g.Index && s.Clock == g.Clock && s.Replicates == g.Replicates &&
 		(!s.Kind.Swaps() || s.Data == g.Data && s.Part == g.Part)
 }
@@ -308,7 +299,7 @@ func ending(operations []any) (*Ending, int) {
 // and one record of spikes.
 func (e *Ending) closed() bool {
 	u, t := &e.Update, &e.Tick
-	return u.GradSq == e.GradSq && (u.Loss.IsZero() || u.Loss == e.Loss) && u.Clock == t.Clock && !overlap(e.Loss, e.GradSq) &&
+	return u.GradSq == e.GradSq && (u.Loss.IsZero() || u.Loss == e.Loss) && u.Clock == t.Clock && !tape.Overlap(e.Loss, e.GradSq) &&
 		u.Spikes == t.Spikes && (u.Spikes.IsZero() || u.SpikeLimit == t.SpikeLimit && t.Loss == e.Loss) && u.Params.Len() > 0
 }
 
@@ -346,14 +337,14 @@ func lossAt(operations []any, i int, end *Ending) *Loss {
 		return nil // a parameter's gradient depends on others
 	}
 	if l.Params != d.Y || l.DParams != d.Y || d.Act != device.Identity || !d.Pre.IsZero() || !l.ByColumn.IsZero() || l.MaskHead != 0 ||
-		overlap(l.Target, d.Y) || overlap(l.Mask, d.Y) || overlap(l.Weights, d.Y) {
+		tape.Overlap(l.Target, d.Y) || tape.Overlap(l.Mask, d.Y) || tape.Overlap(l.Weights, d.Y) {
 		return nil
 	}
-	if !same(l.Losses, end.Losses) {
+	if !tape.Same(l.Losses, end.Losses) {
 		return nil
 	}
 	for j, o := range operations {
-		if j != i+1 && touches(o, l.Losses) {
+		if j != i+1 && tape.Touches(o, l.Losses) {
 			return nil
 		}
 	}
@@ -367,7 +358,7 @@ func onlyByLayers(operations []any, gradient device.View) bool {
 	for _, o := range operations {
 		b, ok := o.(device.DenseBackwardArgs)
 		if !ok {
-			if touches(o, gradient) {
+			if tape.Touches(o, gradient) {
 				return false
 			}
 			continue
@@ -380,11 +371,11 @@ func onlyByLayers(operations []any, gradient device.View) bool {
 	}
 	length := 0
 	for i, v := range stored {
-		if !within(v, gradient) {
+		if !tape.Within(v, gradient) {
 			return false
 		}
 		for _, other := range stored[:i] {
-			if overlap(v, other) {
+			if tape.Overlap(v, other) {
 				return false
 			}
 		}

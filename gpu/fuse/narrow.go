@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gpudae/device"
+	"gpudae/device/tape"
 )
 
 // Factors are the operands of an operation's matrix products, if isBig says of one of its products,
@@ -39,11 +40,11 @@ func readsCopy(operation any, v device.View, narrows func(operation any) []devic
 	switch a := operation.(type) {
 	case device.DenseArgs:
 		a.X = device.View{}
-		return !touches(a, v)
+		return !tape.Touches(a, v)
 	case device.DenseBackwardArgs:
 		byDerivative := !a.DX.IsZero() // which may be one of X
 		a.X = device.View{}
-		return !byDerivative && !touches(a, v)
+		return !byDerivative && !tape.Touches(a, v)
 	}
 	return false
 }
@@ -99,7 +100,7 @@ func (p *Plan) keep(operations []any) {
 	for i := range p.Middle {
 		s := &p.Middle[i]
 		s.Narrow = slices.DeleteFunc(s.Narrow, func(v device.View) bool {
-			if !within(v, p.End.Update.Params) || slices.ContainsFunc(operations, func(o any) bool { return writes(o, v) }) || !p.leave(v) {
+			if !tape.Within(v, p.End.Update.Params) || slices.ContainsFunc(operations, func(o any) bool { return writes(o, v) }) || !p.leave(v) {
 				return false
 			}
 			s.Kept = append(s.Kept, v)
@@ -141,9 +142,9 @@ func (c *copies) result(operation any) device.View {
 func writes(operation any, v device.View) bool {
 	switch a := operation.(type) {
 	case device.DenseArgs:
-		return overlap(a.Pre, v) || overlap(a.Y, v)
+		return tape.Overlap(a.Pre, v) || tape.Overlap(a.Y, v)
 	case device.DenseBackwardArgs:
-		return overlap(a.DX, v) || overlap(a.DW, v) || overlap(a.DBias, v)
+		return tape.Overlap(a.DX, v) || tape.Overlap(a.DW, v) || tape.Overlap(a.DBias, v)
 	}
-	return touches(operation, v)
+	return tape.Touches(operation, v)
 }

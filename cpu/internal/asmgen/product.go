@@ -63,6 +63,9 @@ func (v vector) rowOfTiles(name string, rows, columns int, term func(a, b, sum r
 	JNZ(LabelRef("fours"))
 	TESTQ(run, run)
 	JZ(LabelRef("ran"))
+	JMP(LabelRef("term"))
+	Label("singly")
+	askForRun(next, step)
 	Label("term")
 	t.term(at, 0)
 	for _, b := range at.bases {
@@ -160,13 +163,26 @@ func (t tile) beginRun(row, left reg.GPVirtual) (run reg.GPVirtual) {
 	return run
 }
 
+// askedOfRun is the number of lines that a run of single terms asks for: see tilesFunc.
+const askedOfRun = 8
+
+// askForRun asks for the lines of a run of single terms, which are as many as their burst leaves
+// room for.
+func askForRun(next, step reg.GPVirtual) {
+	for range askedOfRun / 2 {
+		PREFETCHT1(Mem{Base: next})
+		PREFETCHT1(Mem{Base: next, Index: step, Scale: 1})
+		LEAQ(Mem{Base: next, Index: step, Scale: 2}, next)
+	}
+}
+
 // wholeFours takes the fours from a run of terms, none and on to single terms if the
 // strides are not those of rows and packed panels.
 func (t tile) wholeFours(fours, run, inner, down reg.GPVirtual) {
 	CMPQ(inner, Imm(4))
-	JNE(LabelRef("term"))
+	JNE(LabelRef("singly"))
 	CMPQ(down, U32(uint32(t.width())))
-	JNE(LabelRef("term"))
+	JNE(LabelRef("singly"))
 	MOVQ(run, fours)
 	ANDQ(Imm(3), run)
 	SHRQ(Imm(2), fours)

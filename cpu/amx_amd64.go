@@ -14,8 +14,9 @@ var amxProducts = pairProducts{
 		{columns: 16, matrix: true, packed: true, packPairs: packPairs16AVX512, multiply: rowsOfTiles(multiplyTiles1x1AMX, multiplyTiles2x1AMX)},
 		{columns: 32, matrix: true, packed: true, packPairs: packPairs32AVX512, multiply: rowsOfTiles(multiplyTiles1x2AMX, multiplyTiles2x2AMX)},
 	},
-	terms: rowsOfTile,
-	most:  256,
+	terms:  rowsOfTile,
+	most:   256,
+	sparse: 1. / 16, // by the throughputs of both; not measured
 }
 
 // rowsOfTile is the number of rows of a tile register, and of the pairs that an

@@ -131,7 +131,7 @@ func TestSparseKernelsStayInBounds(t *testing.T) {
 				}
 				counts[1] = uint32(k.compress(offsets, values, x, width))
 				k.sparseTile.packRows(1, panel, 0, atPageEnd[float32](t, n*width), width, n)
-				k.multiplySparse(counts, offsets[:n], values[:n], panel, c, width)
+				k.multiplySparse(counts, offsets[:n], values[:n], panel, c, width, n%2 == 1)
 			})
 		}
 	})

@@ -18,7 +18,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 	x, w := floatsOf(a.X), floatsOf(a.W)
 	g := &d.gemm
 	g.c, g.ld, g.k, g.accumulate = floatsOf(a.Y), a.Y.Columns, a.X.Columns, false
-	sparse := d.sparse(a.X, a.Y.Columns)
+	share, sparse := d.sparse(a.X, a.Y.Columns)
 	switch {
 	case a.Transposed:
 		g.s, g.m = rowMajor(x, a.X.Columns), a.Y.Rows
@@ -38,7 +38,7 @@ func (d *Device) Dense(a device.DenseArgs) {
 	}
 	g.epilogue = &g.forward
 	if sparse {
-		d.multiplySparse(g)
+		d.multiplySparse(g, share)
 	} else {
 		d.multiply(g)
 	}
@@ -123,13 +123,15 @@ func (d *Device) backward(a *device.DenseBackwardArgs, end *layerEnd) {
 	}
 }
 
-// inputGradient computes DX = (DA·W) ⊙ act'(X), or DA·Wᵀ with Transposed.
+// inputGradient computes DX = (DA·W) ⊙ act'(X), or DA·Wᵀ with Transposed. Derivatives of
+// ReLU make zeros of DA.
 func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 	da, w := floatsOf(a.DA), floatsOf(a.W)
+	share, sparse := d.sparse(a.DA, a.DX.Columns)
 	g := &d.gemm
 	g.c, g.ld, g.k, g.accumulate = floatsOf(a.DX), a.DX.Columns, a.DA.Columns, false
 	switch {
-	case a.Transposed && a.DX.Rows <= d.thin():
+	case a.Transposed && (sparse || a.DX.Rows <= d.thin()):
 		g.s, g.m = rowMajor(da, a.DA.Columns), a.DX.Rows
 		g.v, g.n = rowMajor(w, a.W.Columns), a.DX.Columns
 		g.flipped = false
@@ -151,7 +153,11 @@ func (d *Device) inputGradient(a *device.DenseBackwardArgs) {
 		g.backward = backwardEpilogue{kernels: d.kernels, columns: a.DX.Columns, act: a.InAct, from: floatsOf(from), dx: g.c}
 		g.epilogue = &g.backward
 	}
-	d.multiply(g)
+	if sparse {
+		d.multiplySparse(g, share)
+	} else {
+		d.multiply(g)
+	}
 }
 
 // backwardEpilogue multiplies by the derivative of the activation that made X.
@@ -169,24 +175,28 @@ func (e *backwardEpilogue) finish(r0, r1, c0, c1 int) {
 	}
 }
 
-// weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed, and hands it to end.
+// weightGradient computes DW = DAᵀ·X, or Xᵀ·DA with Transposed, and hands it to end. The factor that
+// is sparse comes first: X, whose columns are then turned to rows of DW as end takes them, or DA.
 func (d *Device) weightGradient(a *device.DenseBackwardArgs, end *layerEnd) {
-	sparse := d.sparse(a.X, a.DA.Columns)
+	share, sparse := d.sparse(a.X, a.DA.Columns)
 	left, right := a.DA, a.X
 	if sparse || a.Transposed {
 		left, right = right, left
+	}
+	if !sparse && !a.Transposed {
+		share, sparse = d.sparse(a.DA, a.X.Columns)
 	}
 	g := &d.gemm
 	g.s, g.m = columnMajor(floatsOf(left), left.Columns), left.Columns
 	g.v, g.n = columnMajor(floatsOf(right), right.Columns), right.Columns
 	g.c, g.ld, g.k = floatsOf(a.DW), a.DW.Columns, left.Rows
-	g.flipped, g.accumulate, g.epilogue = sparse && !a.Transposed, a.Accumulate, nil
+	g.flipped, g.accumulate, g.epilogue = left == a.X && !a.Transposed, a.Accumulate, nil
 	g.end = end
 	if end != nil {
 		end.squares = end.squares[:0]
 	}
 	if sparse {
-		d.multiplySparse(g)
+		d.multiplySparse(g, share)
 	} else {
 		d.multiply(g)
 	}

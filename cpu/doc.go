@@ -11,8 +11,11 @@
 // round differently, except in Gather, Corrupt and Dropout, whose results are
 // fixed to the bit by package device.
 //
-// A dense layer whose input is mostly zeros, by masking or by nature, leaves
-// them out, forward and in the gradient of its weights (sparse.go).
+// A dense layer leaves out the zeros of its input, by masking, by nature or by ReLU, and of
+// its gradient, where they are many enough for that to be quicker (sparse.go).
+//
+// A recorded step adds up the norm of the gradient as the layers make it and, without clipping, updates
+// their weights then (record.go, end.go).
 //
 // The innermost loops (type kernels) exist in plain Go, for any machine, and for
 // amd64 as assembly for AVX2 and for AVX-512, which New chooses by what the

@@ -65,7 +65,8 @@ func (l *layerEnd) expect(parts int) {
 	l.squares = l.squares[:parts]
 }
 
-// take takes part of the gradient, whose first element is one of so many of the layer's weights.
+// take squares a part of the gradient, the elements from first on, and updates their weights. Of a block
+// that is not finite it leaves them as they are.
 func (l *layerEnd) take(k *kernels, number, first int, gradient []float32) {
 	var sum float64
 	for at := 0; at < len(gradient); at += updateBlock {
@@ -122,7 +123,7 @@ func (d *Device) finishUpdate(e *stepEnd) {
 
 // taken reports whether C is taken by rows of tiles, for each of which all of V is read.
 func (g *gemmCall) taken() bool {
-	return g.end != nil && g.kBlock >= g.k && !g.flipped && !g.tile.matrix && g.n*g.k*wordBytes <= g.kernels.takenBytes
+	return g.end != nil && g.k > 0 && g.kBlock >= g.k && !g.flipped && !g.tile.matrix && g.n*g.k*wordBytes <= g.kernels.takenBytes
 }
 
 // gradientCall is a product whose C is taken as it is made; its items are rows of tiles, as many

@@ -61,10 +61,11 @@ func NewBFloat16With(threads int, name string) (*Device, error) {
 	return d, nil
 }
 
-// eager returns kernels for which hardly any work is too little for another thread, or
-// any panels too few to be packed in several turns.
+// eager returns kernels for which hardly any work is too little for another thread, any
+// panels too few to be packed in several turns, or any sparse product too small for parts.
 func eager(k *kernels) *kernels {
 	e := *k
 	e.flopsPerLane, e.elementsPerLane, e.packedBytes = 1<<10, 1<<8, 1<<15
+	e.sparse, e.sparseTerms = 0.6, 64
 	return &e
 }

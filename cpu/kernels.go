@@ -23,6 +23,8 @@ type kernels struct {
 
 	sparseTile     tile // of products whose S is mostly zeros
 	multiplySparse sparseFunc
+	sparse         float64 // the largest share of S that may not be zero for that to be quicker
+	sparseTerms    int     // of a panel that stays in the first-level cache
 	compress       compressFunc
 	nonzeros       func(x []float32) int // how many there are
 
@@ -114,7 +116,11 @@ type pairProducts struct {
 	terms   int // pairs, of which k is made a multiple by zeros
 	most    int // pairs in one run of the micro-kernel, a multiple of terms
 	thin    int // as of kernels
+	sparse  float64
 }
+
+// ofFirstLevel is the room for a panel in the first-level cache.
+const ofFirstLevel = 28 << 10
 
 // ofLastLevel is the room for panels in a thread's share of the last-level cache.
 const ofLastLevel = 1 << 21

@@ -25,7 +25,7 @@ var avx512Products = pairProducts{
 	},
 	terms: 1,
 	most:  longestK,
-	thin:  14,
+	thin:  14, sparse: 0.3,
 }
 
 // supportedKernels returns the kernels that this machine can run, best first.
@@ -62,6 +62,7 @@ func (k *kernels) suitCaches() {
 	}
 	k.packedBytes, k.takenBytes = cpuid.CPU.Cache.L2/4, cpuid.CPU.Cache.L2/2
 	k.scattered = 32
+	k.sparse, k.sparseTerms = 1./3, longestK
 }
 
 var avx2Kernels = kernels{
@@ -74,7 +75,7 @@ var avx2Kernels = kernels{
 	square:    8,
 	scattered: 64, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 
-	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
+	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
 
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 
@@ -116,7 +117,7 @@ var avx512Kernels = kernels{
 	scattered: 256, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 	thin: 14,
 
-	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
+	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
 
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 

@@ -62,7 +62,7 @@ func TestRecordedSteps(t *testing.T) {
 						compareNetworks(t, fmt.Sprint(threads, " threads, clip ", clip, ": "), got, want)
 						dw, _, _, _, _, _, _, _ := got.layers(got.grads)
 						stored := slices.ContainsFunc(download(t, got.dev, dw), func(g float32) bool { return g != 0 })
-						inOneBlock := size.batch <= 45 && name != "AMX-BF16"
+						inOneBlock := size.batch <= 45 && name != "AMX-BF16" && k.act != device.ReLU // whose zeros are left out
 						if stored && clip == 0 && inOneBlock {
 							t.Error("the gradient of weights was stored")
 						}

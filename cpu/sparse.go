@@ -2,10 +2,12 @@ package cpu
 
 import "gpudae/device"
 
-// A product C = S·Vᵀ whose S is mostly zeros, masked or sparse inputs and what
-// ReLU leaves of an activation, is a sum over the elements of S that are not
+// A product C = S·Vᵀ whose S has many zeros, masked or sparse inputs and what
+// ReLU leaves of an activation and of its gradient, is a sum over the elements of S that are not
 // zero: for each of them a row of V's packed panel, times the element, is added
-// to a row of C in registers. S is listed first, a group of rows at a time.
+// to a row of C in registers. S is listed first, a group of rows at a time. Where a row has
+// enough elements, k is cut into parts whose panels stay in the first-level cache, and the sums go on
+// from one to the next.
 //
 // The terms that are left out are zeros, and the others are added by the same
 // operations in the same order as in the dense product: the bits are the same,
@@ -13,16 +15,18 @@ import "gpudae/device"
 // safe to choose by a look at a few rows.
 
 const (
-	sampledRows   = 8  // rows of S that are looked at
-	listSlack     = 16 // elements that compress may write beyond a list's end
-	leastBatch    = 32 // rows of a minibatch whose zeros are worth listing
-	leastWidth    = 64 // units on either side for which they are
-	mostlyZeroPer = 3  // S is sparse if at most one in so many elements is not zero
+	sampledRows = 8  // rows of S that are looked at
+	listSlack   = 16 // elements that compress may write beyond a list's end
+	leastBatch  = 32 // rows of a minibatch whose zeros are worth listing
+	leastWidth  = 64 // units on either side for which they are
+	leastRun    = 12 // elements in a part of a row that pay for the way of its sums from the cache and back
+	leastRow    = 80 // elements in a row that do if C is flipped, and all sums wait
 )
 
 // sparseFunc computes rows of C: for each row counts[i] elements of S, whose
-// values and whose rows' offsets in the panel are the next ones of the lists.
-type sparseFunc func(counts, offsets []uint32, values, panel, c []float32, ld int)
+// values and whose rows' offsets in the panel are the next ones of the lists. It begins
+// with zeros, or goes on from what C holds.
+type sparseFunc func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)
 
 // compressFunc lists the elements of x that are not zero and their indices
 // times step, and returns how many there are. It may write listSlack elements
@@ -32,15 +36,16 @@ type compressFunc func(offsets []uint32, values, x []float32, step int) int
 // sparseCall is a product in progress whose S is listed; its items are panels of V.
 type sparseCall struct {
 	*gemmCall
-	lists   sparseLists
-	listing listCall
-	lanes   []sparseLane
+	perPart, parts int // terms of a part of a block of k, whose panel stays in the first-level cache, and parts of a block
+	lists          sparseLists
+	listing        listCall
+	lanes          []sparseLane
 }
 
-// sparseLists are the elements of S that are not zero: [k block][group of rows].
+// sparseLists are the elements of S that are not zero: [part of k][group of rows].
 type sparseLists struct {
 	groups   int // of rows
-	groupLen int // room for a group's elements in a block
+	groupLen int // room for a group's elements in a part
 	counts   []uint32
 	offsets  []uint32
 	values   []float32
@@ -52,44 +57,53 @@ type sparseLane struct {
 	rows   []float32 // a group of rows of C
 }
 
-// sparse reports whether x is mostly zeros, by a look at some of its rows, and
-// large enough, as is its layer's other side, for that to matter.
-func (d *Device) sparse(x device.View, others int) bool {
+// sparse reports whether enough of x is zeros, by a look at some of its rows, and it is
+// large enough, as is its layer's other side, for that to matter; and which share is not zero.
+func (d *Device) sparse(x device.View, others int) (share float64, yes bool) {
 	if x.Rows < leastBatch || min(x.Columns, others) < leastWidth {
-		return false
+		return 0, false
 	}
 	values, found, looked := floatsOf(x), 0, 0
 	for i := 0; i < x.Rows; i += ceilDiv(x.Rows, sampledRows) {
 		found += d.kernels.nonzeros(values[i*x.Columns : (i+1)*x.Columns])
 		looked += x.Columns
 	}
-	return mostlyZeroPer*found <= looked
+	share = float64(found) / float64(looked)
+	if d.pairs != nil {
+		return share, share <= d.pairs.sparse
+	}
+	return share, share <= d.kernels.sparse
 }
 
-// multiplySparse is multiply for an S that is mostly zeros.
-func (d *Device) multiplySparse(g *gemmCall) {
+// multiplySparse is multiply for an S of which that share is not zero.
+func (d *Device) multiplySparse(g *gemmCall, share float64) {
 	s := &d.sparseProduct
 	s.gemmCall = g
 	g.tile, g.byRows, g.roundV = &g.kernels.sparseTile, false, false
 	g.panels = ceilDiv(g.n, g.tile.columns)
 	g.kBlock = balanced(g.k, longestK)
-	s.lists.size(g)
+	s.perPart = g.kBlock
+	part := balanced(g.kBlock, g.kernels.sparseTerms)
+	if g.flipped && share*float64(g.k) >= leastRow || !g.flipped && share*float64(part) >= leastRun {
+		s.perPart = part
+	}
+	s.parts = ceilDiv(g.kBlock, s.perPart)
+	s.size()
 	if s.taken() {
 		g.end.expect(g.panels)
 	}
-	lanes := min(d.pool.threads(), max(1, 2*g.m*g.n*g.k/mostlyZeroPer/g.kernels.flopsPerLane))
+	lanes := min(d.pool.threads(), max(1, int(2*share*float64(g.m*g.n*g.k))/g.kernels.flopsPerLane))
 	s.listing.sparseCall = s
 	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
 	d.pool.split(s, g.panels, min(lanes, g.panels), piecesPerLane)
 }
 
 // size makes room for the lists of a product.
-func (l *sparseLists) size(g *gemmCall) {
-	square := g.kernels.square
-	blocks := ceilDiv(g.k, g.kBlock)
-	l.groups = ceilDiv(g.m, square)
-	l.groupLen = square*g.kBlock + listSlack
-	n := blocks * l.groups
+func (s *sparseCall) size() {
+	l, square := &s.lists, s.kernels.square
+	l.groups = ceilDiv(s.m, square)
+	l.groupLen = square*s.perPart + listSlack
+	n := s.partCount() * l.groups
 	if n*square > len(l.counts) {
 		l.counts = make([]uint32, n*square)
 	}
@@ -99,9 +113,19 @@ func (l *sparseLists) size(g *gemmCall) {
 	l.values = grown(l.values, n*l.groupLen)
 }
 
-// of returns the lists of a group's rows in a block.
-func (l *sparseLists) of(block, group, rows, square int) (counts, offsets []uint32, values []float32) {
-	i := block*l.groups + group
+// partCount is the number of parts of all blocks, of which some of the last one's may be empty.
+func (s *sparseCall) partCount() int { return ceilDiv(s.k, s.kBlock) * s.parts }
+
+// terms are those of a part.
+func (s *sparseCall) terms(part int) (k0, kc int) {
+	block := part / s.parts * s.kBlock
+	k0 = block + part%s.parts*s.perPart
+	return k0, max(0, min(k0+s.perPart, block+s.kBlock, s.k)-k0)
+}
+
+// of returns the lists of a group's rows in a part.
+func (l *sparseLists) of(part, group, rows, square int) (counts, offsets []uint32, values []float32) {
+	i := part*l.groups + group
 	at := i * l.groupLen
 	return l.counts[i*square : i*square+rows], l.offsets[at : at+l.groupLen], l.values[at : at+l.groupLen]
 }
@@ -116,14 +140,16 @@ func (s *listCall) run(lane, lo, hi int) {
 	for group := lo; group < hi; group++ {
 		i := group * square
 		rows := min(square, g.m-i)
-		for block := 0; block*g.kBlock < g.k; block++ {
-			k0 := block * g.kBlock
-			kc := min(g.kBlock, g.k-k0)
+		for part := range s.partCount() {
+			k0, kc := s.terms(part)
+			if kc == 0 {
+				continue
+			}
 			from, stride := g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer
 			if g.s.inner != 1 {
 				from, stride = scratch.turn(g, from, rows, kc), ceilDiv(kc, square)*square
 			}
-			counts, offsets, values := s.lists.of(block, group, rows, square)
+			counts, offsets, values := s.lists.of(part, group, rows, square)
 			for r := range counts {
 				n := g.kernels.compress(offsets, values, from[r*stride:r*stride+kc], step)
 				counts[r] = uint32(n)
@@ -145,16 +171,17 @@ func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) []float32 {
 func (s *sparseCall) run(lane, lo, hi int) {
 	g := s.gemmCall
 	scratch, width := &g.lanes[lane], g.tile.columns
-	rows := grown(s.lanes[lane].rows, s.groupsTogether()*g.kernels.square*width)
+	rows := grown(s.lanes[lane].rows, s.rowsTogether()*width)
 	s.lanes[lane].rows = rows
-	scratch.packed = grown(scratch.packed, g.kBlock*width)
+	scratch.packed = grown(scratch.packed, s.perPart*width)
 	for p := lo; p < hi; p++ {
 		c := s.partOf(scratch, p)
-		for k0 := 0; k0 < g.k; k0 += g.kBlock {
-			kc := min(g.kBlock, g.k-k0)
-			panel := scratch.packed[:kc*width]
-			g.packPanels(panel, p, 1, k0, kc)
-			s.panel(rows, c, p, k0, panel)
+		for part := range s.partCount() {
+			if k0, kc := s.terms(part); kc > 0 {
+				panel := scratch.packed[:kc*width]
+				g.packPanels(panel, p, 1, k0, kc)
+				s.panel(rows, c, p, part, panel)
+			}
 		}
 		if s.taken() {
 			g.end.take(g.kernels, p, p*width*g.m, c.data[:min(width, g.n-p*width)*g.m])
@@ -177,43 +204,55 @@ func (s *sparseCall) partOf(scratch *gemmLane, p int) part {
 	return s.part(0, p*s.tile.columns)
 }
 
-// panel adds the terms of a block to the columns of one panel, which c is a part for.
-func (s *sparseCall) panel(scratch []float32, c part, p, k0 int, panel []float32) {
+// panel adds the terms of a part to the columns of one panel, which c is a part for.
+func (s *sparseCall) panel(scratch []float32, c part, p, number int, panel []float32) {
 	g := s.gemmCall
 	square, width := g.kernels.square, g.tile.columns
 	columns := min(width, g.n-p*width)
-	add := k0 > 0 || g.accumulate
-	together := s.groupsTogether()
+	k0, kc := s.terms(number)
+	begun, done := number%s.parts > 0, k0+kc == min(ceilDiv(k0+kc, g.kBlock)*g.kBlock, g.k)
+	add := k0 >= g.kBlock || g.accumulate
+	direct := !g.flipped && columns == width && !add
+	together := s.rowsTogether() / square
 	for first := 0; first < s.lists.groups; first += together {
 		last := min(first+together, s.lists.groups)
-		if g.flipped {
+		if g.flipped && done {
 			g.kernels.prefetchRows(c.data[first*square:], c.ld, columns)
 		}
 		for group := first; group < last; group++ {
 			i := group * square
-			counts, offsets, values := s.lists.of(k0/g.kBlock, group, min(square, g.m-i), square)
-			if !g.flipped && columns == width && !add {
-				g.kernels.multiplySparse(counts, offsets, values, panel, c.data[i*c.ld:], c.ld)
+			counts, offsets, values := s.lists.of(number, group, min(square, g.m-i), square)
+			if direct {
+				g.kernels.multiplySparse(counts, offsets, values, panel, c.data[i*c.ld:], c.ld, begun)
 			} else {
-				g.kernels.multiplySparse(counts, offsets, values, panel, scratch[(group-first)*square*width:], width)
+				g.kernels.multiplySparse(counts, offsets, values, panel, scratch[(group-first)*square*width:], width, begun)
 			}
 		}
-		switch rows := min(last*square, g.m) - first*square; {
-		case g.flipped:
-			s.turnBack(part{c.data[first*square:], c.ld}, scratch, rows, columns, add)
-		case columns < width || add:
-			g.store(part{c.data[first*square*c.ld:], c.ld}, scratch, width, rows, columns, add)
+		if direct || !done {
+			continue
+		}
+		to, rows := c, min(last*square, g.m)-first*square
+		if g.flipped {
+			to.data = c.data[first*square:]
+			s.turnBack(to, scratch, rows, columns, add)
+		} else {
+			to.data = c.data[first*square*c.ld:]
+			g.store(to, scratch, width, rows, columns, add)
 		}
 	}
 }
 
-// groupsTogether is the number of groups of rows of C that are turned together:
-// those whose elements share cache lines of a C that is flipped.
-func (s *sparseCall) groupsTogether() int {
-	if !s.flipped {
-		return 1
+// rowsTogether is the number of rows of C, in whole groups, whose sums are in scratch memory together: all, if they wait there for
+// the next part; otherwise those that share cache lines of a C that is flipped.
+func (s *sparseCall) rowsTogether() int {
+	square := s.kernels.square
+	switch {
+	case s.parts > 1:
+		return s.lists.groups * square
+	case s.flipped:
+		return max(square, cacheLine/wordBytes)
 	}
-	return max(1, cacheLine/wordBytes/s.kernels.square)
+	return square
 }
 
 // turnBack stores the columns of so many rows of C in rows of c, or adds them.

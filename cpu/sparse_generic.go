@@ -6,11 +6,13 @@ import "math"
 const sparseGenericColumns = 64
 
 // multiplySparseGeneric is the portable sparseFunc.
-func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32, ld int) {
+func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool) {
 	at := 0
 	for i, count := range counts {
 		row := (*[sparseGenericColumns]float32)(c[i*ld:])
-		clear(row[:])
+		if !goOn {
+			clear(row[:])
+		}
 		for e := at; e < at+int(count); e++ {
 			a, v := values[e], (*[sparseGenericColumns]float32)(panel[offsets[e]:])
 			for j := range row {

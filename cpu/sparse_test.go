@@ -25,8 +25,8 @@ func sparseMatrix(random *rand.Rand, rows, columns int, density float64) []float
 // input; the dense product is that of density 1, and the times are those of the
 // fastest run.
 func BenchmarkSparse(b *testing.B) {
-	for _, shape := range [][3]int{{128, 784, 1000}, {32, 784, 1000}, {256, 2000, 128}} {
-		for _, density := range []float64{0.01, 0.15, 0.3, 1} {
+	for _, shape := range [][3]int{{128, 784, 1000}, {32, 784, 1000}, {256, 784, 1000}, {1024, 784, 1000}, {256, 2000, 128}} {
+		for _, density := range []float64{0.01, 0.15, 0.3, 0.5, 1} {
 			batch, in, out := shape[0], shape[1], shape[2]
 			dev := openAsUsed(b, 1)
 			random := rand.New(rand.NewPCG(1, 1))
@@ -53,21 +53,24 @@ func BenchmarkSparse(b *testing.B) {
 // bit: what is left out are zeros, and the order of the rest does not change.
 func TestSparseProducts(t *testing.T) {
 	t.Parallel()
-	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}} { // batch, in, out
+	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}, {40, 70, 1300}} { // batch, in, out
 		for _, kernels := range cpu.KernelNames() {
 			for _, threads := range []int{1, 3} {
 				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {
-					checkSparseProducts(t, openWith(t, threads, kernels), shape[0], shape[1], shape[2])
+					dev := openWith(t, threads, kernels)
+					checkSparseProducts(t, dev, shape[0], shape[1], shape[2])
+					checkSparseGradients(t, dev, shape[0], shape[1], shape[2])
 				})
 			}
 		}
 	}
 }
 
+// checkSparseProducts checks the products of an X that is mostly zeros.
 func checkSparseProducts(t *testing.T, dev device.Device, batch, in, out int) {
 	random := rand.New(rand.NewPCG(uint64(batch), uint64(in*out)))
 	x, w, wt := sparseMatrix(random, batch, in, 0.2), randomMatrix(random, out, in), randomMatrix(random, in, out)
-	da, dw, bias := randomMatrix(random, batch, out), randomMatrix(random, out, in), randomMatrix(random, 1, out)
+	da, bias := randomMatrix(random, batch, out), randomMatrix(random, 1, out)
 	clear(x[in : 2*in]) // an example without anything
 	for i := range batch {
 		x[i*in+3] = 0 // a feature that is always zero
@@ -84,7 +87,36 @@ func checkSparseProducts(t *testing.T, dev device.Device, batch, in, out int) {
 		}
 		sameBits(t, fmt.Sprint("forward, transposed ", forward.Transposed), download(t, dev, Y), download(t, dev, slice))
 	}
+	checkWeightGradients(t, dev, x, da, batch, in, out)
+}
 
+// checkSparseGradients checks the products of gradients that are mostly zeros, as behind ReLU.
+func checkSparseGradients(t *testing.T, dev device.Device, batch, in, out int) {
+	random := rand.New(rand.NewPCG(uint64(batch), uint64(in+out)))
+	x, w, wt := randomMatrix(random, batch, in), randomMatrix(random, out, in), randomMatrix(random, in, out)
+	da := sparseMatrix(random, batch, out, 0.4)
+	clear(da[out : 2*out])
+	X, DA, W, WT := upload(t, dev, batch, in, x), upload(t, dev, batch, out, da), upload(t, dev, out, in, w), upload(t, dev, in, out, wt)
+	DX, slice := upload(t, dev, batch, in, make([]float32, batch*in)), upload(t, dev, batch, in, make([]float32, batch*in))
+	for _, backward := range []device.DenseBackwardArgs{{W: W}, {W: WT, Transposed: true}} {
+		backward.InAct = device.Tanh
+		backward.X, backward.DA, backward.DX = X, DA, DX
+		dev.DenseBackward(backward)
+		for i := range batch {
+			backward.X, backward.DA = device.MatrixOf(X.Memory, i*in, 1, in), device.MatrixOf(DA.Memory, i*out, 1, out)
+			backward.DX = device.MatrixOf(slice.Memory, i*in, 1, in)
+			dev.DenseBackward(backward)
+		}
+		sameBits(t, fmt.Sprint("input gradient, transposed ", backward.Transposed), download(t, dev, DX), download(t, dev, slice))
+	}
+	checkWeightGradients(t, dev, x, da, batch, in, out)
+}
+
+// checkWeightGradients compares gradients of weights with those of one unit after the other.
+func checkWeightGradients(t *testing.T, dev device.Device, x, da []float32, batch, in, out int) {
+	random := rand.New(rand.NewPCG(uint64(in), uint64(out)))
+	dw := randomMatrix(random, out, in)
+	X, W, WT := upload(t, dev, batch, in, x), upload(t, dev, out, in, dw), upload(t, dev, in, out, dw)
 	for _, accumulate := range []bool{false, true} {
 		DW, DWT := upload(t, dev, out, in, dw), upload(t, dev, in, out, dw)
 		dev.DenseBackward(device.DenseBackwardArgs{DA: upload(t, dev, batch, out, da), X: X, W: W, DW: DW, Accumulate: accumulate})

@@ -79,7 +79,7 @@ func TestProductsTakeSubnormalsForZeros(t *testing.T) {
 			width := k.sparseTile.columns
 			panel, c := make([]float32, width), make([]float32, width)
 			fill(panel, factors[1])
-			k.multiplySparse([]uint32{1}, []uint32{0}, []float32{factors[0]}, panel, c, width)
+			k.multiplySparse([]uint32{1}, []uint32{0}, []float32{factors[0]}, panel, c, width, false)
 			allZero(t, fmt.Sprintf("sparse, %g·%g", factors[0], factors[1]), c)
 			if got := halved(subnormal); got != subnormal/2 {
 				t.Fatalf("half of %g is %g afterwards", subnormal, got)

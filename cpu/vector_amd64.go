@@ -80,7 +80,7 @@ func packRows64AVX2(count int, panels []float32, across int, from []float32, str
 // multiplySparseAVX2 computes some rows of a sparse product: see sparseFunc.
 //
 //go:noescape
-func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 
 // compressAVX2 lists the elements that are not zero: see compressFunc.
 //
@@ -680,7 +680,7 @@ func packRows64AVX512(count int, panels []float32, across int, from []float32, s
 // multiplySparseAVX512 computes some rows of a sparse product: see sparseFunc.
 //
 //go:noescape
-func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 
 // compressAVX512 lists the elements that are not zero: see compressFunc.
 //

@@ -2334,9 +2334,9 @@ panel:
 	VZEROUPPER
 	RET
 
-// func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+// func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 // Requires: AVX, FMA3, SSE
-TEXT ·multiplySparseAVX2(SB), NOSPLIT, $8-128
+TEXT ·multiplySparseAVX2(SB), NOSPLIT, $8-129
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
@@ -2352,6 +2352,9 @@ TEXT ·multiplySparseAVX2(SB), NOSPLIT, $8-128
 	SHLQ    $0x02, R8
 
 row:
+	MOVB   goOn+128(FP), R9
+	TESTB  R9, R9
+	JNZ    goOn
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2360,9 +2363,22 @@ row:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVL   (AX), R9
-	TESTL  R9, R9
-	JZ     store
+	JMP    list
+
+goOn:
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+
+list:
+	MOVL  (AX), R9
+	TESTL R9, R9
+	JZ    store
 
 element:
 	MOVL         (DX), R10
@@ -33016,9 +33032,9 @@ panel:
 	VZEROUPPER
 	RET
 
-// func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int)
+// func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 // Requires: AVX, AVX512DQ, AVX512F, SSE
-TEXT ·multiplySparseAVX512(SB), NOSPLIT, $8-128
+TEXT ·multiplySparseAVX512(SB), NOSPLIT, $8-129
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
@@ -33034,13 +33050,25 @@ TEXT ·multiplySparseAVX512(SB), NOSPLIT, $8-128
 	SHLQ    $0x02, R8
 
 row:
+	MOVB   goOn+128(FP), R9
+	TESTB  R9, R9
+	JNZ    goOn
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
-	MOVL   (AX), R9
-	TESTL  R9, R9
-	JZ     store
+	JMP    list
+
+goOn:
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+
+list:
+	MOVL  (AX), R9
+	TESTL R9, R9
+	JZ    store
 
 element:
 	MOVL         (DX), R10

@@ -16,7 +16,7 @@ const sparseColumns = 64
 func (v vector) sparseProduct() {
 	vectors := sparseColumns / v.lanes
 	v.packRows(vectors)
-	v.function("multiplySparse", "func(counts, offsets []uint32, values, panel, c []float32, ld int)",
+	v.function("multiplySparse", "func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)",
 		"%s computes some rows of a sparse product: see sparseFunc.")
 	mode := flushSubnormals()
 	counts, rows, offsets, values := base("counts"), length("counts"), base("offsets"), base("values")
@@ -27,9 +27,19 @@ func (v vector) sparseProduct() {
 	}
 
 	Label("row")
+	goingOn := GP8()
+	Load(Param("goOn"), goingOn)
+	TESTB(goingOn, goingOn)
+	JNZ(LabelRef("goOn"))
 	for _, s := range sums {
 		VXORPS(s, s, s)
 	}
+	JMP(LabelRef("list"))
+	Label("goOn")
+	for j, s := range sums {
+		VMOVUPS(Mem{Base: c, Disp: j * v.bytes()}, s)
+	}
+	Label("list")
 	count, at := GP32(), GP64()
 	MOVL(Mem{Base: counts}, count)
 	TESTL(count, count)

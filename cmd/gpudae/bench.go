@@ -166,6 +166,7 @@ func (p *program) predictBench(c *cli.Context, chosen []workload) error {
 func (p *program) benchAll(ctx context.Context, o *benchOptions, chosen []workload, asJSON bool) error {
 	results := grid{{"workload", "samples/s", "best", "GFLOP/s", "of SGEMM", "allocs/step", "peak MB", "start s", "loss"}}
 	began := p.began
+	collectEarly()
 	for _, w := range chosen {
 		r, err := o.measure(ctx, w, began)
 		if err != nil {

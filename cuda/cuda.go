@@ -61,7 +61,6 @@ func Open(ordinal int) (*Context, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c := &Context{}
-	c.launch.init()
 	if c.device, err = cu.GetDevice(ordinal); err != nil {
 		return nil, failed("cuDeviceGet", err, "device %d", ordinal)
 	}

@@ -4,6 +4,18 @@ package cuda
 
 /*
 #include <cuda.h>
+
+enum { mostArguments = 64 }; // more than any kernel of this project takes
+
+// launch queues a kernel. The driver wants a pointer to each word: they are made here, on C's stack. Go
+// must not store pointers in memory of C that is not zeroed, as cu.Function.Launch does: while garbage is being collected,
+// what lay there before is taken for a pointer of Go.
+static CUresult launch(CUfunction f, unsigned grid, unsigned block, unsigned shared, CUstream stream, cuuint64_t *words, int count) {
+	void *pointers[mostArguments];
+	for (int i = 0; i < count; i++)
+		pointers[i] = words + i;
+	return cuLaunchKernel(f, grid, 1, 1, block, 1, 1, shared, stream, pointers, NULL);
+}
 */
 import "C"
 
@@ -15,21 +27,9 @@ import (
 	"gorgonia.org/cu"
 )
 
-// mostArguments is more than any kernel of this project takes.
-const mostArguments = 64
-
-// arguments are the words of a launch and the pointers to them that the driver
-// wants, made once so that a launch allocates nothing here.
-type arguments struct {
-	words    [mostArguments]uint64
-	pointers [mostArguments]unsafe.Pointer
-}
-
-func (a *arguments) init() {
-	for i := range a.words {
-		a.pointers[i] = unsafe.Pointer(&a.words[i])
-	}
-}
+// arguments are the words of a launch, in memory of their own so that a launch allocates
+// nothing.
+type arguments [C.mostArguments]C.cuuint64_t
 
 // Function is a kernel of the loaded module.
 type Function struct {
@@ -110,17 +110,19 @@ func (c *Context) Launch(f Function, grid, block int, words ...uint64) error {
 // LaunchShared is Launch with so many bytes of dynamic shared memory a block, which
 // beyond 48 KiB the attribute MaxDynamicShared must allow.
 func (c *Context) LaunchShared(f Function, grid, block, shared int, words ...uint64) error {
-	if len(words) > mostArguments {
+	if len(words) > len(c.launch) {
 		panic(fmt.Sprintf("cuda: %s takes %d arguments", f.name, len(words)))
 	}
 	defer runtime.UnlockOSThread()
 	if err := c.enter(); err != nil {
 		return err
 	}
-	copy(c.launch.words[:], words)
-	err := f.function.Launch(grid, 1, 1, block, 1, 1, shared, c.stream, c.launch.pointers[:len(words)])
-	if err == nil {
+	for i, w := range words {
+		c.launch[i] = C.cuuint64_t(w)
+	}
+	result := C.launch(f.handle(), C.uint(grid), C.uint(block), C.uint(shared), c.handle(), &c.launch[0], C.int(len(words)))
+	if result == C.CUDA_SUCCESS {
 		return nil
 	}
-	return failed("cuLaunchKernel", err, "%s, %d blocks of %d threads", f.name, grid, block)
+	return check("cuLaunchKernel", result, "%s, %d blocks of %d threads", f.name, grid, block)
 }

@@ -127,8 +127,7 @@ func newStepPlan(operations []any) *stepPlan {
 func (p *stepPlan) findEnd(update *device.UpdateArgs) bool {
 	norms, updates := 0, 0
 	for i, o := range p.operations {
-		switch a := o.(type) {
-		case device.UpdateArgs:
+		if a, ok := o.(device.UpdateArgs); ok {
 			updates++
 			p.update, *update = i, a
 		}
@@ -165,13 +164,9 @@ func (p *stepPlan) knowsFirst(update *device.UpdateArgs) bool {
 	if update.Clip != 0 || p.touched(p.first, p.update, update.First, update.Second, update.EMA, update.Rates, update.Spikes) {
 		return false
 	}
-	for i := p.first; i < p.update; i++ {
-		if _, ok := p.operations[i].(device.TickArgs); ok {
-			return false
-		}
-	}
-	if update.Loss.IsZero() {
-		return true
+	between := p.operations[p.first:p.update]
+	if slices.ContainsFunc(between, func(o any) bool { _, ok := o.(device.TickArgs); return ok }) {
+		return false
 	}
 	for i := p.first; i < p.update; i++ {
 		if p.touched(i, i+1, update.Loss) {

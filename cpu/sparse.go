@@ -222,11 +222,11 @@ func (s *sparseCall) panel(scratch []float32, c part, p, number int, panel []flo
 		for group := first; group < last; group++ {
 			i := group * square
 			counts, offsets, values := s.lists.of(number, group, min(square, g.m-i), square)
+			sums := part{scratch[(group-first)*square*width:], width}
 			if direct {
-				g.kernels.multiplySparse(counts, offsets, values, panel, c.data[i*c.ld:], c.ld, begun)
-			} else {
-				g.kernels.multiplySparse(counts, offsets, values, panel, scratch[(group-first)*square*width:], width, begun)
+				sums = part{c.data[i*c.ld:], c.ld}
 			}
+			g.kernels.multiplySparse(counts, offsets, values, panel, sums.data, sums.ld, begun)
 		}
 		if direct || !done {
 			continue

@@ -6032,32 +6032,29 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	MOVQ   x_len+8(FP), CX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
 
-pair:
-	CMPQ         CX, $0x10
+group:
+	CMPQ         CX, $0x20
 	JLT          single
-	VMOVUPS      (AX), Y4
-	VCVTPS2PD    X4, Y5
-	VEXTRACTF128 $0x01, Y4, X4
-	VCVTPS2PD    X4, Y4
-	VFMADD231PD  Y5, Y5, Y0
-	VFMADD231PD  Y4, Y4, Y1
-	VMOVUPS      32(AX), Y4
-	VCVTPS2PD    X4, Y5
-	VEXTRACTF128 $0x01, Y4, X4
-	VCVTPS2PD    X4, Y4
-	VFMADD231PD  Y5, Y5, Y2
-	VFMADD231PD  Y4, Y4, Y3
-	ADDQ         $0x40, AX
-	SUBQ         $0x10, CX
-	JMP          pair
+	VMOVUPS      (AX), Y2
+	VMULPS       Y2, Y2, Y2
+	VMOVUPS      32(AX), Y3
+	VFMADD231PS  Y3, Y3, Y2
+	VMOVUPS      64(AX), Y3
+	VFMADD231PS  Y3, Y3, Y2
+	VMOVUPS      96(AX), Y3
+	VFMADD231PS  Y3, Y3, Y2
+	VCVTPS2PD    X2, Y3
+	VEXTRACTF128 $0x01, Y2, X2
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x20, CX
+	JMP          group
 
 single:
-	VADDPD Y2, Y0, Y0
-	VADDPD Y3, Y1, Y1
-	XORQ   DX, DX
+	XORQ DX, DX
 
 loop:
 	CMPQ         CX, $0x08
@@ -34959,7 +34956,29 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	MOVQ   x_len+8(FP), CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
-	XORQ   DX, DX
+
+group:
+	CMPQ          CX, $0x40
+	JLT           single
+	VMOVUPS       (AX), Z2
+	VMULPS        Z2, Z2, Z2
+	VMOVUPS       64(AX), Z3
+	VFMADD231PS   Z3, Z3, Z2
+	VMOVUPS       128(AX), Z3
+	VFMADD231PS   Z3, Z3, Z2
+	VMOVUPS       192(AX), Z3
+	VFMADD231PS   Z3, Z3, Z2
+	VCVTPS2PD     Y2, Z3
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z3, Z0, Z0
+	VADDPD        Z2, Z1, Z1
+	ADDQ          $0x00000100, AX
+	SUBQ          $0x40, CX
+	JMP           group
+
+single:
+	XORQ DX, DX
 
 loop:
 	CMPQ          CX, $0x10

@@ -73,9 +73,7 @@ func (v vector) reductions() {
 
 	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x².")
 	x, n, t = base("x"), length("x"), v.newTotal()
-	if !v.wide() {
-		v.pairsOfSquares(x, n, t)
-	}
+	v.groupsOfSquares(x, n, t)
 	v.elements(n, func(at position) { t.addSquares(at.element(x)) })
 	t.result(0)
 	end()
@@ -88,23 +86,30 @@ func (v vector) reductions() {
 	end()
 }
 
-// pairsOfSquares adds the squares of pairs of vectors, the second ones to a
-// total of their own: one addition waits for the one before it, which takes twice as
-// long as to widen a vector. It leaves n and x at what remains.
-func (v vector) pairsOfSquares(x, n reg.GPVirtual, t total) {
-	second := v.newTotal()
-	Label("pair")
-	CMPQ(n, Imm(uint64(2*v.lanes)))
+// squaresTogether is the number of vectors whose squares are added in float32 before they are
+// widened, which takes longer than to square them: the sum is off by as many roundings
+// at most, and by far less than one on average.
+const squaresTogether = 4
+
+// groupsOfSquares adds the squares of some vectors at a time. It leaves n and x at what remains.
+func (v vector) groupsOfSquares(x, n reg.GPVirtual, t total) {
+	Label("group")
+	CMPQ(n, Imm(uint64(squaresTogether*v.lanes)))
 	JLT(LabelRef("single"))
-	t.addSquares(v.load(Mem{Base: x}))
-	second.addSquares(v.load(Mem{Base: x, Disp: v.bytes()}))
-	ADDQ(Imm(uint64(2*v.bytes())), x)
-	SUBQ(Imm(uint64(2*v.lanes)), n)
-	JMP(LabelRef("pair"))
-	Label("single")
-	for i, half := range second.halves {
-		VADDPD(half, t.halves[i], t.halves[i])
+	squares := v.new()
+	for i := range squaresTogether {
+		e := v.load(Mem{Base: x, Disp: i * v.bytes()})
+		if i == 0 {
+			VMULPS(e, e, squares)
+		} else {
+			VFMADD231PS(e, e, squares)
+		}
 	}
+	t.add(squares)
+	ADDQ(U32(squaresTogether*uint32(v.bytes())), x)
+	SUBQ(Imm(uint64(squaresTogether*v.lanes)), n)
+	JMP(LabelRef("group"))
+	Label("single")
 }
 
 // columnSums writes the sums of columns: a vector of columns at a time, down

@@ -119,19 +119,19 @@ func TestSparseKernelsStayInBounds(t *testing.T) {
 	everyKernel(t, func(t *testing.T, k *kernels) {
 		width := k.sparseTile.columns
 		for _, n := range []int{1, 7, 8, 16, 29} {
-			x := atPageEnd[float32](t, n)
+			x := atPageEnd[float32](t, 2*n)
 			for i := range x {
 				x[i] = 1
 			}
-			offsets, values := atPageEnd[uint32](t, n+listSlack), atPageEnd[float32](t, n+listSlack)
+			offsets, values := atPageEnd[uint32](t, 2*n+listSlack), atPageEnd[float32](t, 2*n+listSlack)
 			panel, c, counts := atPageEnd[float32](t, n*width), atPageEnd[float32](t, 2*width), atPageEnd[uint32](t, 2)
 			inBounds(t, fmt.Sprintf("sparse row of %d", n), func() {
-				if found := k.nonzeros(x); found != n {
+				if found := k.nonzeros(x[n:]); found != n {
 					t.Errorf("%d of %d ones are not zero", found, n)
 				}
-				counts[1] = uint32(k.compress(offsets, values, x, width))
+				k.compress(counts, offsets, values, x, n, n, width)
 				k.sparseTile.packRows(1, panel, 0, atPageEnd[float32](t, n*width), width, n)
-				k.multiplySparse(counts, offsets[:n], values[:n], panel, c, width, n%2 == 1)
+				k.multiplySparse(counts, offsets[:2*n], values[:2*n], panel, c, width, n%2 == 1)
 			})
 		}
 	})

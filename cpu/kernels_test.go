@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gpudae/device"
@@ -359,28 +360,40 @@ func cut(t *testing.T, name string, at int, operation func(y []float32, lo, hi i
 	return y
 }
 
-// TestCompress lists the elements of slices of every length and tells zeros,
+// TestCompress lists the elements of rows of every length and tells zeros,
 // of either sign, from the smallest numbers and NaN.
 func TestCompress(t *testing.T) {
+	const rows, between, step = 3, 5, 3
 	smallest, nan := float32(math.SmallestNonzeroFloat32), float32(math.NaN())
 	everyKernel(t, func(t *testing.T, k *kernels) {
 		for n := range 70 {
-			x := make([]float32, n)
-			var offsets []uint32
+			stride := n + between
+			x := make([]float32, rows*stride)
 			for i := range x {
 				x[i] = []float32{0, 1, float32(math.Copysign(0, -1)), smallest, -2, 0, nan}[i*i%7]
-				if x[i] != 0 {
-					offsets = append(offsets, uint32(3*i))
+			}
+			var counts, offsets []uint32
+			var values []float32
+			for r := range rows {
+				row, before := x[r*stride:r*stride+n], len(offsets)
+				for i, v := range row {
+					if v != 0 {
+						offsets, values = append(offsets, uint32(step*i)), append(values, v)
+					}
+				}
+				counts = append(counts, uint32(len(offsets)-before))
+				if found := k.nonzeros(row); found != len(offsets)-before {
+					t.Fatalf("%d of %d elements counted, want %d", found, n, len(offsets)-before)
 				}
 			}
-			gotOffsets, gotValues := make([]uint32, n+listSlack), make([]float32, n+listSlack)
-			found := k.compress(gotOffsets, gotValues, x, 3)
-			if found != len(offsets) || k.nonzeros(x) != found {
-				t.Fatalf("%d of %d elements listed and %d counted, want %d", found, n, k.nonzeros(x), len(offsets))
+			gotCounts, gotOffsets, gotValues := make([]uint32, rows), make([]uint32, rows*n+listSlack), make([]float32, rows*n+listSlack)
+			k.compress(gotCounts, gotOffsets, gotValues, x, stride, n, step)
+			if !slices.Equal(gotCounts, counts) || !slices.Equal(gotOffsets[:len(offsets)], offsets) {
+				t.Fatalf("rows of %d: counts %d, offsets %d, want %d, %d", n, gotCounts, gotOffsets[:len(offsets)], counts, offsets)
 			}
-			for i, offset := range offsets {
-				if gotOffsets[i] != offset || math.Float32bits(gotValues[i]) != math.Float32bits(x[offset/3]) {
-					t.Fatalf("entry %d is (%d, %g), want (%d, %g)", i, gotOffsets[i], gotValues[i], offset, x[offset/3])
+			for i, v := range values {
+				if math.Float32bits(gotValues[i]) != math.Float32bits(v) {
+					t.Fatalf("rows of %d: value %d is %g, want %g", n, i, gotValues[i], v)
 				}
 			}
 		}

@@ -28,10 +28,10 @@ const (
 // with zeros, or goes on from what C holds.
 type sparseFunc func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)
 
-// compressFunc lists the elements of x that are not zero and their indices
-// times step, and returns how many there are. It may write listSlack elements
-// more.
-type compressFunc func(offsets []uint32, values, x []float32, step int) int
+// compressFunc lists the elements of rows of n elements that are not zero, one row behind the
+// other, and their columns times step. There are as many rows as counts, at least one, and they begin stride
+// elements apart. It may write listSlack elements more.
+type compressFunc func(counts, offsets []uint32, values, x []float32, stride, n, step int)
 
 // sparseCall is a product in progress whose S is listed; its items are panels of V.
 type sparseCall struct {
@@ -150,11 +150,7 @@ func (s *listCall) run(lane, lo, hi int) {
 				from, stride = scratch.turn(g, from, rows, kc), ceilDiv(kc, square)*square
 			}
 			counts, offsets, values := s.lists.of(part, group, rows, square)
-			for r := range counts {
-				n := g.kernels.compress(offsets, values, from[r*stride:r*stride+kc], step)
-				counts[r] = uint32(n)
-				offsets, values = offsets[n:], values[n:]
-			}
+			g.kernels.compress(counts, offsets, values, from, stride, kc, step)
 		}
 	}
 }

@@ -24,15 +24,18 @@ func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32,
 }
 
 // compressGeneric is the portable compressFunc, without branches.
-func compressGeneric(offsets []uint32, values, x []float32, step int) int {
-	n := 0
-	for i, v := range x {
-		offsets[n], values[n] = uint32(i*step), v
-		if notZero(v) {
-			n++
+func compressGeneric(counts, offsets []uint32, values, x []float32, stride, n, step int) {
+	at := 0
+	for r := range counts {
+		begun := at
+		for i, v := range x[r*stride : r*stride+n] {
+			offsets[at], values[at] = uint32(i*step), v
+			if notZero(v) {
+				at++
+			}
 		}
+		counts[r] = uint32(at - begun)
 	}
-	return n
 }
 
 // nonzerosGeneric counts the elements that are not zero.

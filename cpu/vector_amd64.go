@@ -82,10 +82,10 @@ func packRows64AVX2(count int, panels []float32, across int, from []float32, str
 //go:noescape
 func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 
-// compressAVX2 lists the elements that are not zero: see compressFunc.
+// compressAVX2 lists the elements of rows that are not zero: see compressFunc.
 //
 //go:noescape
-func compressAVX2(offsets []uint32, values []float32, x []float32, step int) int
+func compressAVX2(counts []uint32, offsets []uint32, values []float32, x []float32, stride int, n int, step int)
 
 // nonzerosAVX2 counts the elements that are not zero.
 //
@@ -682,10 +682,10 @@ func packRows64AVX512(count int, panels []float32, across int, from []float32, s
 //go:noescape
 func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 
-// compressAVX512 lists the elements that are not zero: see compressFunc.
+// compressAVX512 lists the elements of rows that are not zero: see compressFunc.
 //
 //go:noescape
-func compressAVX512(offsets []uint32, values []float32, x []float32, step int) int
+func compressAVX512(counts []uint32, offsets []uint32, values []float32, x []float32, stride int, n int, step int)
 
 // nonzerosAVX512 counts the elements that are not zero.
 //

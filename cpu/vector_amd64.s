@@ -2414,65 +2414,78 @@ store:
 	VZEROUPPER
 	RET
 
-// func compressAVX2(offsets []uint32, values []float32, x []float32, step int) int
+// func compressAVX2(counts []uint32, offsets []uint32, values []float32, x []float32, stride int, n int, step int)
 // Requires: AVX, AVX2, POPCNT
-TEXT ·compressAVX2(SB), NOSPLIT, $0-88
-	MOVQ         offsets_base+0(FP), AX
-	MOVQ         values_base+24(FP), CX
-	MOVQ         x_base+48(FP), DX
-	MOVQ         x_len+56(FP), BX
-	XORQ         SI, SI
-	MOVQ         step+72(FP), DI
-	VMOVD        DI, X0
+TEXT ·compressAVX2(SB), NOSPLIT, $0-120
+	MOVQ         counts_base+0(FP), AX
+	MOVQ         counts_len+8(FP), CX
+	MOVQ         offsets_base+24(FP), DX
+	MOVQ         values_base+48(FP), BX
+	MOVQ         x_base+72(FP), SI
+	MOVQ         stride+96(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         step+112(FP), R8
+	VMOVD        R8, X0
 	VPBROADCASTD X0, Y0
 	VPMULLD      laneNumbers<>+0(SB), Y0, Y1
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y0, Y0, Y0
-	XORQ         R8, R8
+
+row:
+	MOVQ    n+104(FP), R8
+	XORQ    R9, R9
+	VMOVUPS Y1, Y2
+	XORQ    R11, R11
 
 loop:
-	CMPQ      BX, $0x08
+	CMPQ      R8, $0x08
 	JLT       tail
-	VMOVUPS   (DX)(R8*4), Y2
-	VXORPS    Y3, Y3, Y3
-	VCMPPS    $0x04, Y3, Y2, Y3
-	VMOVMSKPS Y3, DI
-	LEAQ      fronts<>+0(SB), R9
-	VPMOVZXBD (R9)(DI*8), Y3
-	VPERMPS   Y2, Y3, Y2
-	VPERMD    Y1, Y3, Y3
-	VMOVUPS   Y2, (CX)(SI*4)
-	VMOVUPS   Y3, (AX)(SI*4)
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	VPADDD    Y0, Y1, Y1
-	ADDQ      $0x08, R8
-	SUBQ      $0x08, BX
+	VMOVUPS   (SI)(R11*4), Y3
+	VXORPS    Y4, Y4, Y4
+	VCMPPS    $0x04, Y4, Y3, Y4
+	VMOVMSKPS Y4, R10
+	LEAQ      fronts<>+0(SB), R12
+	VPMOVZXBD (R12)(R10*8), Y4
+	VPERMPS   Y3, Y4, Y3
+	VPERMD    Y2, Y4, Y4
+	VMOVUPS   Y3, (BX)(R9*4)
+	VMOVUPS   Y4, (DX)(R9*4)
+	POPCNTL   R10, R10
+	ADDQ      R10, R9
+	VPADDD    Y0, Y2, Y2
+	ADDQ      $0x08, R11
+	SUBQ      $0x08, R8
 	JMP       loop
 
 tail:
-	TESTQ      BX, BX
+	TESTQ      R8, R8
 	JZ         done
-	LEAQ       firstLanes<>+32(SB), DI
-	NEGQ       BX
-	VMOVUPS    (DI)(BX*4), Y2
-	VMASKMOVPS (DX)(R8*4), Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VCMPPS     $0x04, Y3, Y2, Y3
-	VMOVMSKPS  Y3, DI
-	LEAQ       fronts<>+0(SB), DX
-	VPMOVZXBD  (DX)(DI*8), Y3
-	VPERMPS    Y2, Y3, Y2
-	VPERMD     Y1, Y3, Y3
-	VMOVUPS    Y2, (CX)(SI*4)
-	VMOVUPS    Y3, (AX)(SI*4)
-	POPCNTL    DI, DI
-	ADDQ       DI, SI
-	VPADDD     Y0, Y1, Y1
+	LEAQ       firstLanes<>+32(SB), R10
+	NEGQ       R8
+	VMOVUPS    (R10)(R8*4), Y3
+	VMASKMOVPS (SI)(R11*4), Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VCMPPS     $0x04, Y4, Y3, Y4
+	VMOVMSKPS  Y4, R10
+	LEAQ       fronts<>+0(SB), R8
+	VPMOVZXBD  (R8)(R10*8), Y4
+	VPERMPS    Y3, Y4, Y3
+	VPERMD     Y2, Y4, Y4
+	VMOVUPS    Y3, (BX)(R9*4)
+	VMOVUPS    Y4, (DX)(R9*4)
+	POPCNTL    R10, R10
+	ADDQ       R10, R9
+	VPADDD     Y0, Y2, Y2
 
 done:
-	MOVQ SI, ret+80(FP)
+	MOVL R9, (AX)
+	LEAQ (BX)(R9*4), BX
+	LEAQ (DX)(R9*4), DX
+	ADDQ DI, SI
+	ADDQ $0x04, AX
+	DECQ CX
+	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -33093,62 +33106,75 @@ store:
 	VZEROUPPER
 	RET
 
-// func compressAVX512(offsets []uint32, values []float32, x []float32, step int) int
+// func compressAVX512(counts []uint32, offsets []uint32, values []float32, x []float32, stride int, n int, step int)
 // Requires: AVX, AVX512F, BMI2, POPCNT
-TEXT ·compressAVX512(SB), NOSPLIT, $0-88
-	MOVQ         offsets_base+0(FP), AX
-	MOVQ         values_base+24(FP), CX
-	MOVQ         x_base+48(FP), DX
-	MOVQ         x_len+56(FP), BX
-	XORQ         SI, SI
-	MOVQ         step+72(FP), DI
-	VMOVD        DI, X0
+TEXT ·compressAVX512(SB), NOSPLIT, $0-120
+	MOVQ         counts_base+0(FP), AX
+	MOVQ         counts_len+8(FP), CX
+	MOVQ         offsets_base+24(FP), DX
+	MOVQ         values_base+48(FP), BX
+	MOVQ         x_base+72(FP), SI
+	MOVQ         stride+96(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         step+112(FP), R8
+	VMOVD        R8, X0
 	VPBROADCASTD X0, Z0
 	VPMULLD      laneNumbers<>+0(SB), Z0, Z3
 	VPADDD       Z0, Z0, Z0
 	VPADDD       Z0, Z0, Z0
 	VPADDD       Z0, Z0, Z0
 	VPADDD       Z0, Z0, Z0
-	XORQ         R8, R8
+
+row:
+	MOVQ    n+104(FP), R8
+	XORQ    R9, R9
+	VMOVUPS Z3, Z4
+	XORQ    R11, R11
 
 loop:
-	CMPQ          BX, $0x10
+	CMPQ          R8, $0x10
 	JLT           tail
-	VMOVUPS       (DX)(R8*4), Z4
+	VMOVUPS       (SI)(R11*4), Z5
 	VPXORD        Z1, Z1, Z1
-	VCMPPS        $0x04, Z1, Z4, K1
-	KMOVW         K1, DI
-	VCOMPRESSPS.Z Z4, K1, Z4
-	VPCOMPRESSD.Z Z3, K1, Z5
-	VMOVUPS       Z4, (CX)(SI*4)
-	VMOVUPS       Z5, (AX)(SI*4)
-	POPCNTL       DI, DI
-	ADDQ          DI, SI
-	VPADDD        Z0, Z3, Z3
-	ADDQ          $0x10, R8
-	SUBQ          $0x10, BX
+	VCMPPS        $0x04, Z1, Z5, K1
+	KMOVW         K1, R10
+	VCOMPRESSPS.Z Z5, K1, Z5
+	VPCOMPRESSD.Z Z4, K1, Z6
+	VMOVUPS       Z5, (BX)(R9*4)
+	VMOVUPS       Z6, (DX)(R9*4)
+	POPCNTL       R10, R10
+	ADDQ          R10, R9
+	VPADDD        Z0, Z4, Z4
+	ADDQ          $0x10, R11
+	SUBQ          $0x10, R8
 	JMP           loop
 
 tail:
-	TESTQ         BX, BX
+	TESTQ         R8, R8
 	JZ            done
-	MOVL          $-1, DI
-	BZHIL         BX, DI, DI
-	KMOVW         DI, K1
-	VMOVUPS.Z     (DX)(R8*4), K1, Z1
+	MOVL          $-1, R10
+	BZHIL         R8, R10, R10
+	KMOVW         R10, K1
+	VMOVUPS.Z     (SI)(R11*4), K1, Z5
 	VPXORD        Z2, Z2, Z2
-	VCMPPS        $0x04, Z2, Z1, K1
-	KMOVW         K1, DI
-	VCOMPRESSPS.Z Z1, K1, Z1
-	VPCOMPRESSD.Z Z3, K1, Z2
-	VMOVUPS       Z1, (CX)(SI*4)
-	VMOVUPS       Z2, (AX)(SI*4)
-	POPCNTL       DI, DI
-	ADDQ          DI, SI
-	VPADDD        Z0, Z3, Z3
+	VCMPPS        $0x04, Z2, Z5, K1
+	KMOVW         K1, R10
+	VCOMPRESSPS.Z Z5, K1, Z5
+	VPCOMPRESSD.Z Z4, K1, Z6
+	VMOVUPS       Z5, (BX)(R9*4)
+	VMOVUPS       Z6, (DX)(R9*4)
+	POPCNTL       R10, R10
+	ADDQ          R10, R9
+	VPADDD        Z0, Z4, Z4
 
 done:
-	MOVQ SI, ret+80(FP)
+	MOVL R9, (AX)
+	LEAQ (BX)(R9*4), BX
+	LEAQ (DX)(R9*4), DX
+	ADDQ DI, SI
+	ADDQ $0x04, AX
+	DECQ CX
+	JNZ  row
 	VZEROUPPER
 	RET
 

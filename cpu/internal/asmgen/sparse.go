@@ -66,29 +66,38 @@ func (v vector) sparseProduct() {
 	mode.end()
 }
 
-// compress writes the kernel that lists the elements that are not zero.
+// compress writes the kernel that lists the elements of rows that are not zero. One row's list is
+// begun in the slack that the one before has left.
 func (v vector) compress() {
-	v.function("compress", "func(offsets []uint32, values, x []float32, step int) int",
-		"%s lists the elements that are not zero: see compressFunc.")
-	offsets, values, x, n := base("offsets"), base("values"), base("x"), length("x")
-	total, found := GP64(), GP32()
-	XORQ(total, total)
-	step, narrow, stride, index := argument("step"), XMM(), v.new(), v.new()
+	v.function("compress", "func(counts, offsets []uint32, values, x []float32, stride, n, step int)",
+		"%s lists the elements of rows that are not zero: see compressFunc.")
+	counts, rows, offsets, values, x, stride := base("counts"), length("counts"), base("offsets"), base("values"), base("x"), strideOf("stride")
+	step, narrow, apart, first, index := argument("step"), XMM(), v.new(), v.new(), v.new()
 	VMOVD(step.As32(), narrow)
-	VPBROADCASTD(narrow, stride)
-	VPMULLD(laneNumbers(), stride, index)
+	VPBROADCASTD(narrow, apart)
+	VPMULLD(laneNumbers(), apart, first)
 	for n := 1; n < v.lanes; n *= 2 {
-		VPADDD(stride, stride, stride)
+		VPADDD(apart, apart, apart)
 	}
+	Label("row")
+	n, total, found := argument("n"), GP64(), GP32()
+	XORQ(total, total)
+	VMOVUPS(first, index)
 	v.elements(n, func(at position) {
 		value, where := v.compressed(at.element(x), index, found)
 		VMOVUPS(value, Mem{Base: values, Index: total, Scale: 4})
 		VMOVUPS(where, Mem{Base: offsets, Index: total, Scale: 4})
 		POPCNTL(found, found)
 		ADDQ(found.As64(), total)
-		VPADDD(stride, index, index)
+		VPADDD(apart, index, index)
 	})
-	Store(total, ReturnIndex(0))
+	MOVL(total.As32(), Mem{Base: counts})
+	LEAQ(Mem{Base: values, Index: total, Scale: 4}, values)
+	LEAQ(Mem{Base: offsets, Index: total, Scale: 4}, offsets)
+	ADDQ(stride, x)
+	ADDQ(Imm(4), counts)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
 	end()
 }
 

@@ -102,7 +102,7 @@ func mustBeTiles(t *testing.T, what string, c, start []float32, m, n, k int, a, 
 	pairsOf := func(o operand, i int) []uint32 {
 		row := make([]uint32, pairs)
 		for p := range k {
-			row[p/2] |= bfloat16(o.data[i*o.outer+p*o.inner]) << (16 * (p % 2))
+			row[p/2] |= bfloat16(o.at(i, p)[0]) << (16 * (p % 2))
 		}
 		return row
 	}

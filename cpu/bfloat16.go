@@ -92,9 +92,9 @@ func (d *Device) roundToPairs(memory *[]float32, from operand, n, k int, inRows 
 	c.pairs = *memory
 	d.pool.split(c, items, min(lanes, items), piecesPerLane)
 	if from.inner != 1 && !c.turned {
-		return operand{c.pairs, 1, c.stride}
+		return columnMajor(c.pairs, c.stride)
 	}
-	return operand{c.pairs, c.stride, 1}
+	return rowMajor(c.pairs, c.stride)
 }
 
 // multiple is the least multiple of m that is not below n.
@@ -126,7 +126,7 @@ func (c *pairCall) run(lane, lo, hi int) {
 
 // row rounds row i.
 func (c *pairCall) row(i int) {
-	c.kernels.roundRow(c.pairs[i*c.stride:][:c.terms], c.from.data[i*c.from.outer:][:c.k])
+	c.kernels.roundRow(c.pairs[i*c.stride:][:c.terms], c.from.at(i, 0)[:c.k])
 }
 
 // roundRow rounds a row, whose neighbours make pairs, with zeros after the last.
@@ -143,9 +143,9 @@ func (c *pairCall) term(pairs []float32, i, column int) {
 		clear(pairs)
 		return
 	}
-	first, second := c.from.data[2*i*c.from.inner+column:], c.zeros
+	first, second := c.from.at(column, 2*i), c.zeros
 	if 2*i+1 < c.k {
-		second = c.from.data[(2*i+1)*c.from.inner+column:]
+		second = c.from.at(column, 2*i+1)
 	}
 	c.kernels.pairsOfRows(pairs, first, second)
 }

@@ -23,6 +23,9 @@ type corruptCall struct {
 	lanes          []noiseLane
 }
 
+// normalsTogether is the number of deviates that are drawn at a time, if rows are shorter.
+const normalsTogether = 1024
+
 // noiseLane is a thread's scratch memory: random numbers for one row.
 type noiseLane struct {
 	decisions, choices []uint32
@@ -67,14 +70,15 @@ func (c *corruptCall) run(lane, lo, hi int) {
 	if destroysAll(c.Kind) && !spares {
 		fill(c.mask[lo*n:hi*n], 1)
 	}
+	if c.Kind == device.CorruptGaussian && !spares {
+		c.gaussian(&c.lanes[lane], lo, hi)
+		return
+	}
 	for i := lo; i < hi; i++ {
 		row := corruptRow{
 			corruptCall: c, scratch: &c.lanes[lane],
 			x: c.from[i*n : (i+1)*n], y: c.to[i*n : (i+1)*n], m: c.mask[i*n : (i+1)*n],
-			at: philox.Coordinates{
-				Stream: c.Stream, Index: c.Stage, Replicate: uint32(i % c.Replicates), Row: c.rowNumbers[i], Step: c.step,
-			},
-			position: c.inPart[i],
+			at: c.blocksOf(i), position: c.inPart[i],
 		}
 		if spares {
 			row.corruptSome()
@@ -82,6 +86,48 @@ func (c *corruptCall) run(lane, lo, hi int) {
 			row.corrupt()
 		}
 	}
+}
+
+// blocksOf is where the random blocks of a row begin.
+func (c *corruptCall) blocksOf(row int) philox.Coordinates {
+	return philox.Coordinates{
+		Stream: c.Stream, Index: c.Stage, Replicate: uint32(row % c.Replicates), Row: c.rowNumbers[row], Step: c.step,
+	}
+}
+
+// gaussian adds noise to the rows lo to hi, to short ones several at a time.
+func (c *corruptCall) gaussian(scratch *noiseLane, lo, hi int) {
+	n := c.From.Columns
+	wide := ceilDiv(n, wordsMultiple) * wordsMultiple
+	together := max(1, normalsTogether/wide)
+	for ; lo < hi; lo += together {
+		rows := min(together, hi-lo)
+		z := scratch.normalsOfRows(c, lo, rows, wide)
+		if wide == n {
+			c.kernels.addNoise(c.to[lo*n:(lo+rows)*n], c.from[lo*n:(lo+rows)*n], z, c.Amount)
+			continue
+		}
+		for r := range rows {
+			at := (lo + r) * n
+			c.kernels.addNoise(c.to[at:at+n], c.from[at:at+n], z[r*wide:], c.Amount)
+		}
+	}
+}
+
+// normalsOfRows draws standard normals for some rows from first on, wide apart.
+func (s *noiseLane) normalsOfRows(c *corruptCall, first, rows, wide int) []float32 {
+	if n := rows * wide; n > len(s.decisions) {
+		s.decisions = make([]uint32, n)
+	}
+	words := s.decisions[:rows*wide]
+	counter := c.blocksOf(first).Counter()
+	for r := range rows {
+		counter.MoveTo(c.rowNumbers[first+r], uint32((first+r)%c.Replicates))
+		c.kernels.words(words[r*wide:(r+1)*wide], counter, c.key)
+	}
+	s.normals = grown(s.normals, len(words))
+	c.kernels.normals(s.normals[:len(words)], words)
+	return s.normals
 }
 
 // corruptRow is one row on its way from x to y, with its mask m.

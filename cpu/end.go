@@ -187,8 +187,7 @@ func (g *gradientCall) rowOfTiles(scratch *gemmLane, c part, t int, v panels) {
 			asked = askedOfRun * rows
 		}
 		step := min(cacheLine, ceilDiv(rows*g.n*wordBytes, (end-p)*asked))
-		from := panels{v.data[p*v.across:], v.across, v.down}
-		g.multiplyRow(scratch.tile, part{c.data[p*g.tile.columns:], c.ld}, s, rows, p, end-p, g.k, false, from, lines{arrays[a], step, step * asked})
+		g.multiplyRow(scratch.tile, part{c.data[p*g.tile.columns:], c.ld}, s, rows, p, end-p, g.k, false, v.after(p), lines{arrays[a], int32(step), int32(step * asked)})
 	}
 }
 

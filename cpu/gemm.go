@@ -23,17 +23,22 @@ const (
 	cachedBytes      = 1 << 17 // of the three matrices of a product whose lines need not be asked for
 )
 
-// operand is a factor of a product: element (i, k) is data[i·outer + k·inner].
+// operand is a factor of a product: element (i, k) is data[i·outer + k·inner]. Here and below
+// strides have 32 bits, enough for two thousand million columns: what has more than
+// four words is passed through memory, and in a small net the waiting for it shows.
 type operand struct {
 	data         []float32
-	outer, inner int
+	outer, inner int32
 }
 
+// at is the operand's memory from element (i, k) on.
+func (s operand) at(i, k int) []float32 { return s.data[i*int(s.outer)+k*int(s.inner):] }
+
 // rowMajor is a matrix whose k runs along its rows.
-func rowMajor(data []float32, columns int) operand { return operand{data, columns, 1} }
+func rowMajor(data []float32, columns int) operand { return operand{data, int32(columns), 1} }
 
 // columnMajor is a matrix whose k runs along its columns.
-func columnMajor(data []float32, columns int) operand { return operand{data, 1, columns} }
+func columnMajor(data []float32, columns int) operand { return operand{data, 1, int32(columns)} }
 
 // gemmCall is a product in progress. Its items are columns of tiles (panels of
 // V), each thread packing its own, or rows of tiles, with V packed beforehand.
@@ -234,7 +239,7 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 // term, step bytes behind the last, those of a tile jump bytes behind those of the tile before.
 type lines struct {
 	from       []float32
-	step, jump int
+	step, jump int32
 }
 
 // ahead are lines that will be read soon: of the panels that are packed next, as many
@@ -245,11 +250,11 @@ func (g *gemmCall) ahead(t, t0, t1, p0, p1, chunk, k0, kc int) lines {
 	}
 	const perLine = cacheLine / wordBytes
 	width := g.tile.columns
-	if !g.byRows && !g.direct && g.v.outer == 1 && !conflicting(g.v.inner) {
+	if !g.byRows && !g.direct && g.v.outer == 1 && !conflicting(int(g.v.inner)) {
 		line := (t - t0) * chunk
 		column := (p0+chunk)*width + line*perLine
 		if line*perLine < chunk*width && column < min(p1*width, g.n) {
-			return lines{g.v.data[column+k0*g.v.inner:], g.v.inner * wordBytes, cacheLine}
+			return lines{g.v.at(column, k0), g.v.inner * wordBytes, cacheLine}
 		}
 	}
 	next := t + 1
@@ -262,14 +267,20 @@ func (g *gemmCall) ahead(t, t0, t1, p0, p1, chunk, k0, kc int) lines {
 		return lines{from: s.data}
 	}
 	step := (g.row(next+1) - i) * wordBytes / chunk
-	return lines{s.data, step, step * kc}
+	return lines{s.data, int32(step), int32(step * kc)}
 }
 
 // panels are adjacent panels of V, which begin across elements apart and their
 // terms down apart.
 type panels struct {
 	data         []float32
-	across, down int
+	across, down int32
+}
+
+// after are the panels behind so many of them.
+func (v panels) after(count int) panels {
+	v.data = v.data[count*int(v.across):]
+	return v
 }
 
 // panelsFrom returns kc terms from k0 on of so many panels: packed beforehand, packed
@@ -279,13 +290,13 @@ func (g *gemmCall) panelsFrom(scratch *gemmLane, p0, count, k0, kc int) panels {
 	panel := width * kc
 	switch {
 	case g.direct:
-		return panels{g.v.data[p0*width+k0*g.v.inner:], width, g.v.inner}
+		return panels{g.v.at(p0*width, k0), int32(width), g.v.inner}
 	case g.byRows:
-		return panels{g.packed[g.panels*width*k0+p0*panel:], panel, width}
+		return panels{g.packed[g.panels*width*k0+p0*panel:], int32(panel), int32(width)}
 	}
 	scratch.packed = grown(scratch.packed, count*panel)
 	g.packPanels(scratch.packed, p0, count, k0, kc)
-	return panels{scratch.packed, panel, width}
+	return panels{scratch.packed, int32(panel), int32(width)}
 }
 
 // crowded reports whether the rows of a tile drive each other out of the
@@ -294,9 +305,9 @@ func (g *gemmCall) panelsFrom(scratch *gemmLane, p0, count, k0, kc int) panels {
 // line, and a page.
 func (s operand) crowded(kc, lines int) bool {
 	if s.outer == 1 {
-		return kc > lines || conflicting(s.inner)
+		return kc > lines || conflicting(int(s.inner))
 	}
-	return conflicting(s.outer)
+	return conflicting(int(s.outer))
 }
 
 // conflicting reports whether rows so many elements apart lie in a few sets of the cache.
@@ -310,13 +321,13 @@ func (g *gemmCall) rowsFrom(i, k0 int) operand {
 	if g.turned {
 		return g.turnedRows(i, k0)
 	}
-	return operand{g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer, g.s.inner}
+	return operand{g.s.at(i, k0), g.s.outer, g.s.inner}
 }
 
 // turnedRows are the rows of S from i on, those terms from k0 on that are copied together.
 func (g *gemmCall) turnedRows(i, k0 int) operand {
 	stride := spacious(g.kBlock)
-	return operand{g.scalars[(k0/g.kBlock*g.m+i)*stride:], stride, 1}
+	return operand{g.scalars[(k0/g.kBlock*g.m+i)*stride:], int32(stride), 1}
 }
 
 // part is a part of C as it is stored, from one of its elements on.
@@ -343,16 +354,16 @@ func (g *gemmCall) multiplyRow(scratch []float32, c part, s operand, rows, p, co
 		if !g.cached {
 			every = max(1, kc/rows&^3)
 		}
-		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, c.data, c.ld, add, every, next.from, next.step, next.jump)
+		multiply(whole, kc, s.data, int(s.outer), int(s.inner), v.data, int(v.across), int(v.down), c.data, c.ld, add, every, next.from, int(next.step), int(next.jump))
 		if whole == count {
 			return
 		}
-		p, count, v.data, c.data = p+whole, count-whole, v.data[whole*v.across:], c.data[whole*width:]
+		p, count, v, c.data = p+whole, count-whole, v.after(whole), c.data[whole*width:]
 	}
 	for done := 0; done < count; {
 		tiles := min(count-done, len(scratch)/(rows*width))
-		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, scratch, tiles*width, false, kc, next.from, next.step, next.jump)
-		next.from = next.from[min(len(next.from), next.jump*tiles/wordBytes):]
+		multiply(tiles, kc, s.data, int(s.outer), int(s.inner), v.after(done).data, int(v.across), int(v.down), scratch, tiles*width, false, kc, next.from, int(next.step), int(next.jump))
+		next.from = next.from[min(len(next.from), int(next.jump)*tiles/wordBytes):]
 		j := (p + done) * width
 		columns := min(tiles*width, g.n-j)
 		if g.flipped {
@@ -385,14 +396,14 @@ func (g *turnCall) run(_, lo, hi int) {
 	for k0 := 0; k0 < g.k; k0 += g.kBlock {
 		kc := min(g.kBlock, g.k-k0)
 		to := g.turnedRows(i, k0)
-		from := g.s.data[i*g.s.outer+k0*g.s.inner:]
+		from := g.s.at(i, k0)
 		if g.s.outer != 1 {
 			for r := range end - i {
-				copy(to.data[r*to.outer:][:kc], from[r*g.s.outer:])
+				copy(to.at(r, 0)[:kc], g.s.at(i+r, k0))
 			}
 			continue
 		}
-		g.kernels.turnColumns(to.data, to.outer, from, g.s.inner, kc, end-i)
+		g.kernels.turnColumns(to.data, int(to.outer), from, int(g.s.inner), kc, end-i)
 	}
 }
 
@@ -420,7 +431,7 @@ func (g *gemmCall) packPanels(dst []float32, p, count, k0, kc int) {
 		whole = min(count, g.n/width-p)
 	}
 	for done := 0; done < whole; done += packedTogether {
-		g.tile.packRows(min(packedTogether, whole-done), dst[done*panel:], panel, g.v.data[(p+done)*width+k0*g.v.inner:], g.v.inner, kc)
+		g.tile.packRows(min(packedTogether, whole-done), dst[done*panel:], panel, g.v.at((p+done)*width, k0), int(g.v.inner), kc)
 	}
 	for i := whole; i < count; i++ {
 		g.pack(dst[i*panel:(i+1)*panel], p+i, k0, kc)
@@ -437,16 +448,15 @@ func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
 	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)
-	from := g.v.data[j*g.v.outer+k0*g.v.inner:]
 	switch {
 	case g.v.outer != 1:
 		for c := 0; c < columns; c += g.kernels.square {
 			rows := min(g.kernels.square, columns-c)
-			g.kernels.transpose(panel[c:], width, from[c*g.v.outer:], g.v.outer, rows, kc, g.kernels.square, false)
+			g.kernels.transpose(panel[c:], width, g.v.at(j+c, k0), int(g.v.outer), rows, kc, g.kernels.square, false)
 		}
 	default:
 		for k := range kc {
-			copy(panel[k*width:k*width+columns], from[k*g.v.inner:])
+			copy(panel[k*width:k*width+columns], g.v.at(j, k0+k))
 		}
 	}
 }

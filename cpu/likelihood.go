@@ -65,10 +65,9 @@ func fieldCount(offsets []uint32, columns int) int {
 
 func (c *likelihoodCall) run(lane, lo, hi int) {
 	n, width := c.Target.Columns, c.Params.Columns
+	row := lossRow{likelihoodCall: c, scratch: &c.lanes[lane]}
 	for i := lo; i < hi; i++ {
-		row := lossRow{
-			likelihoodCall: c, scratch: &c.lanes[lane], a: c.params[i*width : (i+1)*width], x: c.target[i*n : (i+1)*n],
-		}
+		row.a, row.x = c.params[i*width:(i+1)*width], c.target[i*n:(i+1)*n]
 		if c.gradient != nil {
 			row.d = c.gradient[i*width : (i+1)*width]
 		}

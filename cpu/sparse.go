@@ -145,7 +145,7 @@ func (s *listCall) run(lane, lo, hi int) {
 			if kc == 0 {
 				continue
 			}
-			from, stride := g.s.data[i*g.s.outer+k0*g.s.inner:], g.s.outer
+			from, stride := g.s.at(i, k0), int(g.s.outer)
 			if g.s.inner != 1 {
 				from, stride = scratch.turn(g, from, rows, kc), ceilDiv(kc, square)*square
 			}
@@ -160,7 +160,7 @@ func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) []float32 {
 	square := g.kernels.square
 	stride := ceilDiv(kc, square) * square
 	l.turned = grown(l.turned, square*stride)
-	g.kernels.turnColumns(l.turned, stride, from, g.s.inner, kc, rows)
+	g.kernels.turnColumns(l.turned, stride, from, int(g.s.inner), kc, rows)
 	return l.turned
 }
 

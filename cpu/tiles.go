@@ -23,16 +23,16 @@ func (g *gemmCall) roundedRows(scratch *gemmLane, i, rows, k0, kc int) operand {
 	stride := spacious(kc)
 	scratch.scalars = grown(scratch.scalars, rows*stride)
 	for r := range rows {
-		row := g.s.data[(i+r)*g.s.outer:][:g.terms]
+		row := g.s.at(i+r, 0)[:g.terms]
 		g.kernels.roundRow(scratch.scalars[r*stride:][:kc], row[2*k0:min(2*(k0+kc), g.terms)])
 	}
-	return operand{scratch.scalars, stride, 1}
+	return operand{scratch.scalars, int32(stride), 1}
 }
 
 // packPairs rounds the pairs k0 to k0+kc of one panel of V, whose columns lie side by
 // side; of the last column as in pack.
 func (g *gemmCall) packPairs(panel []float32, p, k0, kc int) {
-	width, stride := g.tile.columns, g.v.inner
+	width, stride := g.tile.columns, int(g.v.inner)
 	columns := min(width, g.n-p*width)
 	from := g.v.data[2*k0*stride+p*width:]
 	terms := min(2*kc, g.terms-2*k0)
@@ -89,11 +89,11 @@ func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0
 	width := g.tile.columns
 	multiply := g.tile.multiply[rows-1]
 	if whole := min(count, g.n/width-p); !g.flipped && !g.accumulate && whole > 0 {
-		multiply(whole, kc, s.data, s.outer, s.inner, v.data, v.across, v.down, g.c[i*g.ld+p*width:], g.ld, k0 > 0, kc, nil, 0, 0)
+		multiply(whole, kc, s.data, int(s.outer), int(s.inner), v.data, int(v.across), int(v.down), g.c[i*g.ld+p*width:], g.ld, k0 > 0, kc, nil, 0, 0)
 		if whole == count {
 			return
 		}
-		p, count, v.data = p+whole, count-whole, v.data[whole*v.across:]
+		p, count, v = p+whole, count-whole, v.after(whole)
 	}
 	together := min(count, tilesTogether)
 	for done := 0; done < count; done += together {
@@ -102,7 +102,7 @@ func (g *gemmCall) multiplyTiles(sums tileSums, s operand, i, rows, p, count, k0
 		if g.cut() {
 			to = to[(i-sums.row)*sums.ld+(p+done-sums.panel)*width:]
 		}
-		multiply(tiles, kc, s.data, s.outer, s.inner, v.data[done*v.across:], v.across, v.down, to, sums.ld, k0 > 0, kc, nil, 0, 0)
+		multiply(tiles, kc, s.data, int(s.outer), int(s.inner), v.after(done).data, int(v.across), int(v.down), to, sums.ld, k0 > 0, kc, nil, 0, 0)
 		if k0+kc == g.k {
 			g.finishTiles(to, sums.ld, i, rows, (p+done)*width, tiles*width)
 		}

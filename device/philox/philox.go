@@ -87,3 +87,9 @@ func (at Coordinates) Counter() Counter {
 	return Counter{at.Block, at.Row, at.Step,
 		uint32(at.Stream)<<28 | (at.Index&0xFF)<<20 | (at.Replicate&0xFFF)<<8 | at.Draw&0xFF}
 }
+
+// MoveTo changes the row and the replicate of the coordinates that are packed.
+func (c *Counter) MoveTo(row, replicate uint32) {
+	c[1] = row
+	c[3] = c[3]&^(0xFFF<<8) | (replicate&0xFFF)<<8
+}

@@ -21,12 +21,13 @@ type kernels struct {
 	pairsInRow  func(pairs, x []float32)
 	pairsOfRows func(pairs, x, y []float32)
 
-	sparseTile     tile // of products whose S is mostly zeros
-	multiplySparse sparseFunc
-	sparse         float64 // the largest share of S that may not be zero for that to be quicker
-	sparseTerms    int     // of a panel that stays in the first-level cache
-	compress       compressFunc
-	nonzeros       func(x []float32) int // how many there are
+	sparseTile      tile // of products whose S is mostly zeros
+	multiplySparse  sparseFunc
+	multiplyScanned scannedFunc
+	sparse          float64 // the largest share of S that may not be zero for that to be quicker
+	sparseTerms     int     // of a panel that stays in the first-level cache
+	compress        compressFunc
+	nonzeros        func(x []float32) int // how many there are
 
 	// The least work worth handing to another thread, some ten microseconds:
 	// that of a product, and the cheap elements of anything else.

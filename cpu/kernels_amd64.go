@@ -33,7 +33,7 @@ var avx512Products = pairProducts{
 func supportedKernels() []*kernels {
 	var all []*kernels
 	x := &cpu.X86
-	if x.HasAVX2 && x.HasFMA && x.HasBMI2 {
+	if x.HasAVX2 && x.HasFMA && x.HasBMI1 && x.HasBMI2 {
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
 			best := avx512Kernels
 			if x.HasAMXTile && x.HasAMXBF16 {
@@ -75,7 +75,7 @@ var avx2Kernels = kernels{
 	square:    8,
 	scattered: 64, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 
-	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
+	sparseTile: tile{columns: 64, packRows: packRows64AVX2}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX2, multiplyScanned: multiplyScannedAVX2, compress: compressAVX2, nonzeros: nonzerosAVX2,
 
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 
@@ -117,7 +117,7 @@ var avx512Kernels = kernels{
 	scattered: 256, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 	thin: 14,
 
-	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
+	sparseTile: tile{columns: 64, packRows: packRows64AVX512}, sparse: 0.6, sparseTerms: ofFirstLevel / 256, multiplySparse: multiplySparseAVX512, multiplyScanned: multiplyScannedAVX512, compress: compressAVX512, nonzeros: nonzerosAVX512,
 
 	flopsPerLane: 1 << 21, elementsPerLane: 1 << 17,
 

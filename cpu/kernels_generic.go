@@ -15,7 +15,7 @@ var genericKernels = kernels{
 	square:    genericColumns,
 	scattered: 256,
 
-	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsGeneric(sparseGenericColumns)}, sparse: 1. / 3, sparseTerms: longestK, multiplySparse: multiplySparseGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
+	sparseTile: tile{columns: sparseGenericColumns, packRows: packRowsGeneric(sparseGenericColumns)}, sparse: 1. / 3, sparseTerms: longestK, multiplySparse: multiplySparseGeneric, multiplyScanned: multiplyScannedGeneric, compress: compressGeneric, nonzeros: nonzerosGeneric,
 
 	flopsPerLane: 1 << 16, elementsPerLane: 1 << 13, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,
 

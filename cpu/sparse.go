@@ -28,6 +28,10 @@ const (
 // with zeros, or goes on from what C holds.
 type sparseFunc func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)
 
+// scannedFunc computes rows of C from rows of n elements of S, which begin stride apart: at
+// least one row, and one element.
+type scannedFunc func(rows, n int, x []float32, stride int, panel, c []float32, ld int)
+
 // compressFunc lists the elements of rows of n elements that are not zero, one row behind the
 // other, and their columns times step. There are as many rows as counts, at least one, and they begin stride
 // elements apart. It may write listSlack elements more.
@@ -40,6 +44,7 @@ type sparseCall struct {
 	lists          sparseLists
 	listing        listCall
 	lanes          []sparseLane
+	scanning       scanCall
 }
 
 // sparseLists are the elements of S that are not zero: [part of k][group of rows].
@@ -88,11 +93,15 @@ func (d *Device) multiplySparse(g *gemmCall, share float64) {
 		s.perPart = part
 	}
 	s.parts = ceilDiv(g.kBlock, s.perPart)
-	s.size()
+	lanes := min(d.pool.threads(), max(1, int(2*share*float64(g.m*g.n*g.k))/g.kernels.flopsPerLane))
 	if s.taken() {
 		g.end.expect(g.panels)
 	}
-	lanes := min(d.pool.threads(), max(1, int(2*share*float64(g.m*g.n*g.k))/g.kernels.flopsPerLane))
+	if g.panels == 1 && g.k <= g.kernels.sparseTerms {
+		d.scan(s, lanes)
+		return
+	}
+	s.size()
 	s.listing.sparseCall = s
 	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
 	d.pool.split(s, g.panels, min(lanes, g.panels), piecesPerLane)
@@ -115,6 +124,63 @@ func (s *sparseCall) size() {
 
 // partCount is the number of parts of all blocks, of which some of the last one's may be empty.
 func (s *sparseCall) partCount() int { return ceilDiv(s.k, s.kBlock) * s.parts }
+
+// rowsOfScan are scanned, and lie in scratch memory, together.
+const rowsOfScan = 128
+
+// scan computes a product of one panel without listing S: nobody would read the lists again.
+func (d *Device) scan(s *sparseCall, lanes int) {
+	g := s.gemmCall
+	width := g.tile.columns
+	shared := &g.lanes[0]
+	c := s.partOf(shared, 0)
+	s.scanning = scanCall{sparseCall: s, panel: g.v.data, c: c}
+	if g.v.outer != 1 || int(g.v.inner) != width {
+		shared.packed = grown(shared.packed, g.k*width)
+		g.packPanels(shared.packed, 0, 1, 0, g.k)
+		s.scanning.panel = shared.packed
+	}
+	groups := ceilDiv(g.m, rowsOfScan)
+	d.pool.split(&s.scanning, groups, min(lanes, groups), piecesPerLane)
+	if s.taken() {
+		g.end.take(g.kernels, 0, 0, c.data[:g.n*g.m])
+	}
+}
+
+// scanCall is a product whose S is scanned; its items are groups of rowsOfScan rows.
+type scanCall struct {
+	*sparseCall
+	panel []float32
+	c     part
+}
+
+func (s *scanCall) run(lane, lo, hi int) {
+	g := s.gemmCall
+	scratch, width := &s.lanes[lane], g.tile.columns
+	direct := !g.flipped && g.n == width && !g.accumulate
+	for group := lo; group < hi; group++ {
+		i := group * rowsOfScan
+		rows := min(rowsOfScan, g.m-i)
+		from, stride := g.s.at(i, 0), int(g.s.outer)
+		if g.s.inner != 1 {
+			from, stride = scratch.turn(g, from, rows, g.k)
+		}
+		if direct {
+			g.kernels.multiplyScanned(rows, g.k, from, stride, s.panel, s.c.data[i*s.c.ld:], s.c.ld)
+			continue
+		}
+		scratch.rows = grown(scratch.rows, rowsOfScan*width)
+		g.kernels.multiplyScanned(rows, g.k, from, stride, s.panel, scratch.rows, width)
+		if g.flipped {
+			s.turnBack(part{s.c.data[i:], s.c.ld}, scratch.rows, rows, g.n, g.accumulate)
+		} else {
+			g.store(part{s.c.data[i*s.c.ld:], s.c.ld}, scratch.rows, width, rows, g.n, g.accumulate)
+		}
+	}
+	if g.epilogue != nil {
+		g.epilogue.finish(lo*rowsOfScan, min(hi*rowsOfScan, g.m), 0, g.n)
+	}
+}
 
 // terms are those of a part.
 func (s *sparseCall) terms(part int) (k0, kc int) {
@@ -147,7 +213,7 @@ func (s *listCall) run(lane, lo, hi int) {
 			}
 			from, stride := g.s.at(i, k0), int(g.s.outer)
 			if g.s.inner != 1 {
-				from, stride = scratch.turn(g, from, rows, kc), ceilDiv(kc, square)*square
+				from, stride = scratch.turn(g, from, rows, kc)
 			}
 			counts, offsets, values := s.lists.of(part, group, rows, square)
 			g.kernels.compress(counts, offsets, values, from, stride, kc, step)
@@ -156,12 +222,11 @@ func (s *listCall) run(lane, lo, hi int) {
 }
 
 // turn copies kc terms of rows of S that are columns in memory.
-func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) []float32 {
-	square := g.kernels.square
-	stride := ceilDiv(kc, square) * square
-	l.turned = grown(l.turned, square*stride)
+func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) (turned []float32, stride int) {
+	stride = multiple(kc, g.kernels.square)
+	l.turned = grown(l.turned, multiple(rows, g.kernels.square)*stride)
 	g.kernels.turnColumns(l.turned, stride, from, int(g.s.inner), kc, rows)
-	return l.turned
+	return l.turned, stride
 }
 
 func (s *sparseCall) run(lane, lo, hi int) {

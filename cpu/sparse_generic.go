@@ -23,6 +23,23 @@ func multiplySparseGeneric(counts, offsets []uint32, values, panel, c []float32,
 	}
 }
 
+// multiplyScannedGeneric is the portable scannedFunc.
+func multiplyScannedGeneric(rows, n int, x []float32, stride int, panel, c []float32, ld int) {
+	for i := range rows {
+		row := (*[sparseGenericColumns]float32)(c[i*ld:])
+		clear(row[:])
+		for k, a := range x[i*stride : i*stride+n] {
+			if !notZero(a) {
+				continue
+			}
+			v := (*[sparseGenericColumns]float32)(panel[k*sparseGenericColumns:])
+			for j := range row {
+				row[j] += a * v[j]
+			}
+		}
+	}
+}
+
 // compressGeneric is the portable compressFunc, without branches.
 func compressGeneric(counts, offsets []uint32, values, x []float32, stride, n, step int) {
 	at := 0

@@ -82,6 +82,11 @@ func packRows64AVX2(count int, panels []float32, across int, from []float32, str
 //go:noescape
 func multiplySparseAVX2(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
 
+// multiplyScannedAVX2 computes some rows of a sparse product: see scannedFunc.
+//
+//go:noescape
+func multiplyScannedAVX2(rows int, n int, x []float32, stride int, panel []float32, c []float32, ld int)
+
 // compressAVX2 lists the elements of rows that are not zero: see compressFunc.
 //
 //go:noescape
@@ -681,6 +686,11 @@ func packRows64AVX512(count int, panels []float32, across int, from []float32, s
 //
 //go:noescape
 func multiplySparseAVX512(counts []uint32, offsets []uint32, values []float32, panel []float32, c []float32, ld int, goOn bool)
+
+// multiplyScannedAVX512 computes some rows of a sparse product: see scannedFunc.
+//
+//go:noescape
+func multiplyScannedAVX512(rows int, n int, x []float32, stride int, panel []float32, c []float32, ld int)
 
 // compressAVX512 lists the elements of rows that are not zero: see compressFunc.
 //

@@ -2414,6 +2414,128 @@ store:
 	VZEROUPPER
 	RET
 
+// func multiplyScannedAVX2(rows int, n int, x []float32, stride int, panel []float32, c []float32, ld int)
+// Requires: AVX, BMI, BMI2, FMA3, SSE
+TEXT ·multiplyScannedAVX2(SB), NOSPLIT, $8-104
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    rows+0(FP), AX
+	MOVQ    x_base+16(FP), CX
+	MOVQ    stride+40(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    panel_base+48(FP), BX
+	MOVQ    c_base+72(FP), SI
+	MOVQ    ld+96(FP), DI
+	SHLQ    $0x02, DI
+
+row:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, R8
+	MOVQ   BX, R9
+	MOVQ   n+8(FP), R10
+
+word:
+	XORQ R11, R11
+	XORQ R12, R12
+
+vector:
+	CMPQ      R10, $0x08
+	JLT       rest
+	VMOVUPS   (R8)(R12*4), Y8
+	VXORPS    Y9, Y9, Y9
+	VCMPPS    $0x04, Y9, Y8, Y8
+	VMOVMSKPS Y8, R13
+	SHLXQ     R12, R13, R13
+	ORQ       R13, R11
+	SUBQ      $0x08, R10
+	ADDQ      $0x08, R12
+	CMPQ      R12, $0x40
+	JLT       vector
+	JMP       listed
+
+rest:
+	TESTQ      R10, R10
+	JZ         listed
+	LEAQ       firstLanes<>+32(SB), R13
+	NEGQ       R10
+	VMOVUPS    (R13)(R10*4), Y8
+	VMASKMOVPS (R8)(R12*4), Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VCMPPS     $0x04, Y9, Y8, Y8
+	VMOVMSKPS  Y8, R10
+	SHLXQ      R12, R10, R10
+	ORQ        R10, R11
+	XORQ       R10, R10
+
+listed:
+	TESTQ R11, R11
+	JZ    next
+
+element:
+	TZCNTQ       R11, R12
+	VBROADCASTSS (R8)(R12*4), Y8
+	SHLQ         $0x08, R12
+	LEAQ         (R9)(R12*1), R12
+	VFMADD231PS  (R12), Y8, Y0
+	VFMADD231PS  32(R12), Y8, Y1
+	VFMADD231PS  64(R12), Y8, Y2
+	VFMADD231PS  96(R12), Y8, Y3
+	VFMADD231PS  128(R12), Y8, Y4
+	VFMADD231PS  160(R12), Y8, Y5
+	VFMADD231PS  192(R12), Y8, Y6
+	VFMADD231PS  224(R12), Y8, Y7
+	BLSRQ        R11, R11
+	JNZ          element
+
+next:
+	ADDQ    $0x00000100, R8
+	ADDQ    $0x00004000, R9
+	TESTQ   R10, R10
+	JNZ     word
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    DX, CX
+	ADDQ    DI, SI
+	DECQ    AX
+	JNZ     row
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+DATA firstLanes<>+0(SB)/4, $0xffffffff
+DATA firstLanes<>+4(SB)/4, $0xffffffff
+DATA firstLanes<>+8(SB)/4, $0xffffffff
+DATA firstLanes<>+12(SB)/4, $0xffffffff
+DATA firstLanes<>+16(SB)/4, $0xffffffff
+DATA firstLanes<>+20(SB)/4, $0xffffffff
+DATA firstLanes<>+24(SB)/4, $0xffffffff
+DATA firstLanes<>+28(SB)/4, $0xffffffff
+DATA firstLanes<>+32(SB)/4, $0x00000000
+DATA firstLanes<>+36(SB)/4, $0x00000000
+DATA firstLanes<>+40(SB)/4, $0x00000000
+DATA firstLanes<>+44(SB)/4, $0x00000000
+DATA firstLanes<>+48(SB)/4, $0x00000000
+DATA firstLanes<>+52(SB)/4, $0x00000000
+DATA firstLanes<>+56(SB)/4, $0x00000000
+DATA firstLanes<>+60(SB)/4, $0x00000000
+GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
+
 // func compressAVX2(counts []uint32, offsets []uint32, values []float32, x []float32, stride int, n int, step int)
 // Requires: AVX, AVX2, POPCNT
 TEXT ·compressAVX2(SB), NOSPLIT, $0-120
@@ -2764,24 +2886,6 @@ DATA fronts<>+2024(SB)/8, $0x0007060504030200
 DATA fronts<>+2032(SB)/8, $0x0007060504030201
 DATA fronts<>+2040(SB)/8, $0x0706050403020100
 GLOBL fronts<>(SB), RODATA|NOPTR, $2048
-
-DATA firstLanes<>+0(SB)/4, $0xffffffff
-DATA firstLanes<>+4(SB)/4, $0xffffffff
-DATA firstLanes<>+8(SB)/4, $0xffffffff
-DATA firstLanes<>+12(SB)/4, $0xffffffff
-DATA firstLanes<>+16(SB)/4, $0xffffffff
-DATA firstLanes<>+20(SB)/4, $0xffffffff
-DATA firstLanes<>+24(SB)/4, $0xffffffff
-DATA firstLanes<>+28(SB)/4, $0xffffffff
-DATA firstLanes<>+32(SB)/4, $0x00000000
-DATA firstLanes<>+36(SB)/4, $0x00000000
-DATA firstLanes<>+40(SB)/4, $0x00000000
-DATA firstLanes<>+44(SB)/4, $0x00000000
-DATA firstLanes<>+48(SB)/4, $0x00000000
-DATA firstLanes<>+52(SB)/4, $0x00000000
-DATA firstLanes<>+56(SB)/4, $0x00000000
-DATA firstLanes<>+60(SB)/4, $0x00000000
-GLOBL firstLanes<>(SB), RODATA|NOPTR, $64
 
 // func nonzerosAVX2(x []float32) int
 // Requires: AVX, POPCNT
@@ -33101,6 +33205,98 @@ store:
 	ADDQ    R8, DI
 	ADDQ    $0x04, AX
 	DECQ    CX
+	JNZ     row
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func multiplyScannedAVX512(rows int, n int, x []float32, stride int, panel []float32, c []float32, ld int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI, BMI2, SSE
+TEXT ·multiplyScannedAVX512(SB), NOSPLIT, $8-104
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    rows+0(FP), AX
+	MOVQ    x_base+16(FP), CX
+	MOVQ    stride+40(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    panel_base+48(FP), BX
+	MOVQ    c_base+72(FP), SI
+	MOVQ    ld+96(FP), DI
+	SHLQ    $0x02, DI
+
+row:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   CX, R8
+	MOVQ   BX, R9
+	MOVQ   n+8(FP), R10
+
+word:
+	XORQ R11, R11
+	XORQ R12, R12
+
+vector:
+	CMPQ    R10, $0x10
+	JLT     rest
+	VMOVUPS (R8)(R12*4), Z4
+	VPXORD  Z5, Z5, Z5
+	VCMPPS  $0x04, Z5, Z4, K1
+	KMOVW   K1, R13
+	SHLXQ   R12, R13, R13
+	ORQ     R13, R11
+	SUBQ    $0x10, R10
+	ADDQ    $0x10, R12
+	CMPQ    R12, $0x40
+	JLT     vector
+	JMP     listed
+
+rest:
+	TESTQ     R10, R10
+	JZ        listed
+	MOVL      $-1, R13
+	BZHIL     R10, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (R8)(R12*4), K1, Z4
+	VPXORD    Z6, Z6, Z6
+	VCMPPS    $0x04, Z6, Z4, K1
+	KMOVW     K1, R10
+	SHLXQ     R12, R10, R10
+	ORQ       R10, R11
+	XORQ      R10, R10
+
+listed:
+	TESTQ R11, R11
+	JZ    next
+
+element:
+	TZCNTQ       R11, R12
+	VBROADCASTSS (R8)(R12*4), Z4
+	SHLQ         $0x08, R12
+	LEAQ         (R9)(R12*1), R12
+	VFMADD231PS  (R12), Z4, Z0
+	VFMADD231PS  64(R12), Z4, Z1
+	VFMADD231PS  128(R12), Z4, Z2
+	VFMADD231PS  192(R12), Z4, Z3
+	BLSRQ        R11, R11
+	JNZ          element
+
+next:
+	ADDQ    $0x00000100, R8
+	ADDQ    $0x00004000, R9
+	TESTQ   R10, R10
+	JNZ     word
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    DX, CX
+	ADDQ    DI, SI
+	DECQ    AX
 	JNZ     row
 	LDMXCSR (SP)
 	VZEROUPPER

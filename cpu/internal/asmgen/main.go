@@ -22,6 +22,7 @@ func main() {
 			v.pairs()
 		}
 		v.sparseProduct()
+		v.scannedProduct()
 		v.compress()
 		v.nonzeros()
 		v.transposition()

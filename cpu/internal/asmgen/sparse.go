@@ -66,6 +66,79 @@ func (v vector) sparseProduct() {
 	mode.end()
 }
 
+// scannedProduct writes the micro-kernel of sparse products whose left factor is not listed: 64 elements
+// of a row are compared with zero and make a word, from whose bits their numbers are read off.
+func (v vector) scannedProduct() {
+	const word = 64
+	vectors := sparseColumns / v.lanes
+	v.function("multiplyScanned", "func(rows, n int, x []float32, stride int, panel, c []float32, ld int)",
+		"%s computes some rows of a sparse product: see scannedFunc.")
+	mode := flushSubnormals()
+	rows, x, stride, panel, c, ld := argument("rows"), base("x"), strideOf("stride"), base("panel"), base("c"), strideOf("ld")
+	var sums []reg.VecVirtual
+	for range vectors {
+		sums = append(sums, v.new())
+	}
+	elements, terms, left, found, shift, number, at := GP64(), GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
+
+	Label("row")
+	for _, s := range sums {
+		VXORPS(s, s, s)
+	}
+	MOVQ(x, elements)
+	MOVQ(panel, terms)
+	Load(Param("n"), left)
+	Label("word")
+	XORQ(found, found)
+	XORQ(shift, shift)
+	add := func(x reg.VecVirtual) {
+		bits := GP32()
+		v.nonzero(x, bits)
+		SHLXQ(shift, bits.As64(), bits.As64())
+		ORQ(bits.As64(), found)
+	}
+	Label("vector")
+	CMPQ(left, Imm(uint64(v.lanes)))
+	JLT(LabelRef("rest"))
+	add(v.load(Mem{Base: elements, Index: shift, Scale: 4}))
+	SUBQ(Imm(uint64(v.lanes)), left)
+	ADDQ(Imm(uint64(v.lanes)), shift)
+	CMPQ(shift, Imm(word))
+	JLT(LabelRef("vector"))
+	JMP(LabelRef("listed"))
+	Label("rest")
+	TESTQ(left, left)
+	JZ(LabelRef("listed"))
+	add(v.loadFirst(Mem{Base: elements, Index: shift, Scale: 4}, v.firstLanes(left)))
+	XORQ(left, left)
+	Label("listed")
+	TESTQ(found, found)
+	JZ(LabelRef("next"))
+	Label("element")
+	TZCNTQ(found, number)
+	a := v.spread(Mem{Base: elements, Index: number, Scale: 4})
+	SHLQ(Imm(8), number) // bytes of as many rows of the panel
+	LEAQ(Mem{Base: terms, Index: number, Scale: 1}, at)
+	for j, s := range sums {
+		VFMADD231PS(Mem{Base: at, Disp: j * v.bytes()}, a, s)
+	}
+	BLSRQ(found, found)
+	JNZ(LabelRef("element"))
+	Label("next")
+	ADDQ(U32(4*word), elements)
+	ADDQ(U32(4*word*sparseColumns), terms)
+	TESTQ(left, left)
+	JNZ(LabelRef("word"))
+	for j, s := range sums {
+		VMOVUPS(s, Mem{Base: c, Disp: j * v.bytes()})
+	}
+	ADDQ(stride, x)
+	ADDQ(ld, c)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	mode.end()
+}
+
 // compress writes the kernel that lists the elements of rows that are not zero. One row's list is
 // begun in the slack that the one before has left.
 func (v vector) compress() {

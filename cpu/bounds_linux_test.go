@@ -57,7 +57,7 @@ func TestKernelsStayInBounds(t *testing.T) {
 				inBounds(t, fmt.Sprint(name, " of ", n), func() { operation(y, 0, n) })
 			}
 			rows := atPageEnd[float32](t, 3*n)
-			inBounds(t, fmt.Sprint("rows of ", n), func() { k.addRows(rows, n, 3, o.a) })
+			inBounds(t, fmt.Sprint("rows of ", n), func() { k.addRows(rows, n, 3, o.a, 0) })
 			memory := atPageEnd[uint8](t, 100*n)
 			inBounds(t, fmt.Sprint("prefetch of ", n), func() {
 				k.prefetch(memory)

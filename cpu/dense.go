@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"iter"
+	"math"
 
 	"gpudae/device"
 )
@@ -69,16 +70,24 @@ type forwardEpilogue struct {
 }
 
 func (e *forwardEpilogue) finish(r0, r1, c0, c1 int) {
+	act := e.act
 	if e.bias != nil {
-		e.kernels.addRows(e.y[r0*e.columns+c0:], e.columns, r1-r0, e.bias[c0:c1])
+		least := float32(math.Inf(-1))
+		if act == device.ReLU && e.pre == nil {
+			act, least = device.Identity, 0
+		}
+		e.kernels.addRows(e.y[r0*e.columns+c0:], e.columns, r1-r0, e.bias[c0:c1], least)
+	}
+	if act == device.Identity && e.pre == nil {
+		return
 	}
 	for lo, hi := range runs(e.columns, r0, r1, c0, c1) {
 		y := e.y[lo:hi]
 		if e.pre != nil {
 			copy(e.pre[lo:hi], y)
 		}
-		if e.act != device.Identity {
-			e.kernels.activate[e.act](y, y)
+		if act != device.Identity {
+			e.kernels.activate[act](y, y)
 		}
 	}
 }

@@ -41,7 +41,7 @@ type kernels struct {
 
 	exp     func(y, x []float32)                                                       // y = exp x; y may be x
 	add     func(y, x []float32)                                                       // y += x
-	addRows func(y []float32, stride, rows int, x []float32)                           // rows of y, at least one, += x; they begin stride elements apart
+	addRows func(y []float32, stride, rows int, x []float32, least float32)            // y = max(y + x, least) of rows of y, at least one, that begin stride elements apart
 	scale   func(dst []float32, alpha float32, a []float32)                            // dst = α·a
 	combine func(dst []float32, alpha float32, a []float32, beta float32, b []float32) // dst = α·a + β·b
 

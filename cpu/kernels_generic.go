@@ -207,10 +207,15 @@ func gaussianLearnedGeneric(a, s, x, mask, d, ds []float32, destroyed, untouched
 	return sum
 }
 
-// addRowsGeneric adds x to every row.
-func addRowsGeneric(y []float32, stride, rows int, x []float32) {
+// addRowsGeneric adds x to every row, and takes least for what is less.
+func addRowsGeneric(y []float32, stride, rows int, x []float32, least float32) {
 	for i := range rows {
-		addGeneric(y[i*stride:][:len(x)], x)
+		row := y[i*stride:][:len(x)]
+		for j, v := range x {
+			if row[j] += v; row[j] <= least {
+				row[j] = least
+			}
+		}
 	}
 }
 

@@ -192,10 +192,10 @@ func expAVX2(y []float32, x []float32)
 //go:noescape
 func addAVX2(y []float32, x []float32)
 
-// addRowsAVX2 adds x to rows of y that begin stride elements apart.
+// addRowsAVX2 computes max(y+x, least) of rows of y that begin stride elements apart.
 //
 //go:noescape
-func addRowsAVX2(y []float32, stride int, rows int, x []float32)
+func addRowsAVX2(y []float32, stride int, rows int, x []float32, least float32)
 
 // scaleAVX2 computes dst = alpha·a.
 //
@@ -797,10 +797,10 @@ func expAVX512(y []float32, x []float32)
 //go:noescape
 func addAVX512(y []float32, x []float32)
 
-// addRowsAVX512 adds x to rows of y that begin stride elements apart.
+// addRowsAVX512 computes max(y+x, least) of rows of y that begin stride elements apart.
 //
 //go:noescape
-func addRowsAVX512(y []float32, stride int, rows int, x []float32)
+func addRowsAVX512(y []float32, stride int, rows int, x []float32, least float32)
 
 // scaleAVX512 computes dst = alpha·a.
 //

@@ -5895,27 +5895,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func addRowsAVX2(y []float32, stride int, rows int, x []float32)
+// func addRowsAVX2(y []float32, stride int, rows int, x []float32, least float32)
 // Requires: AVX
-TEXT ·addRowsAVX2(SB), NOSPLIT, $0-64
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+40(FP), CX
-	MOVQ x_len+48(FP), DX
-	MOVQ stride+24(FP), BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-68
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+40(FP), CX
+	MOVQ         x_len+48(FP), DX
+	MOVQ         stride+24(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS least+64(FP), Y0
+	XORQ         SI, SI
 
 loop:
 	CMPQ    DX, $0x08
 	JLT     tail
-	VMOVUPS (CX)(SI*4), Y0
+	VMOVUPS (CX)(SI*4), Y1
 	MOVQ    rows+32(FP), R8
 	MOVQ    AX, DI
 
 row105:
-	VMOVUPS (DI)(SI*4), Y1
-	VADDPS  Y1, Y0, Y1
-	VMOVUPS Y1, (DI)(SI*4)
+	VMOVUPS (DI)(SI*4), Y2
+	VADDPS  Y2, Y1, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMOVUPS Y2, (DI)(SI*4)
 	ADDQ    BX, DI
 	DECQ    R8
 	JNZ     row105
@@ -5929,38 +5931,39 @@ tail:
 	LEAQ       firstLanes<>+32(SB), DI
 	MOVQ       DX, R8
 	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (CX)(SI*4), Y0, Y1
+	VMOVUPS    (DI)(R8*4), Y1
+	VMASKMOVPS (CX)(SI*4), Y1, Y2
 	MOVQ       rows+32(FP), CX
 
 row106:
-	VMASKMOVPS   (AX)(SI*4), Y0, Y2
-	VADDPS       Y2, Y1, Y2
+	VMASKMOVPS   (AX)(SI*4), Y1, Y3
+	VADDPS       Y3, Y2, Y3
+	VMAXPS       Y3, Y0, Y3
 	LEAQ         (AX)(SI*4), DI
-	VMOVAPS      X2, X3
+	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, DX
 	JNZ          whole107
 	TESTQ        $0x00000004, DX
 	JZ           two108
-	VMOVUPS      X3, (DI)
-	VEXTRACTF128 $0x01, Y2, X3
+	VMOVUPS      X4, (DI)
+	VEXTRACTF128 $0x01, Y3, X4
 	ADDQ         $0x10, DI
 
 two108:
 	TESTQ     $0x00000002, DX
 	JZ        last109
-	VMOVLPS   X3, (DI)
-	VPERMILPS $0x0e, X3, X3
+	VMOVLPS   X4, (DI)
+	VPERMILPS $0x0e, X4, X4
 	ADDQ      $0x08, DI
 
 last109:
 	TESTQ  $0x00000001, DX
 	JZ     end110
-	VMOVSS X3, (DI)
+	VMOVSS X4, (DI)
 	JMP    end110
 
 whole107:
-	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, (DI)
 
 end110:
 	ADDQ BX, AX
@@ -35001,27 +35004,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func addRowsAVX512(y []float32, stride int, rows int, x []float32)
+// func addRowsAVX512(y []float32, stride int, rows int, x []float32, least float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·addRowsAVX512(SB), NOSPLIT, $0-64
-	MOVQ y_base+0(FP), AX
-	MOVQ x_base+40(FP), CX
-	MOVQ x_len+48(FP), DX
-	MOVQ stride+24(FP), BX
-	SHLQ $0x02, BX
-	XORQ SI, SI
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-68
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+40(FP), CX
+	MOVQ         x_len+48(FP), DX
+	MOVQ         stride+24(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS least+64(FP), Z0
+	XORQ         SI, SI
 
 loop:
 	CMPQ    DX, $0x10
 	JLT     tail
-	VMOVUPS (CX)(SI*4), Z0
+	VMOVUPS (CX)(SI*4), Z1
 	MOVQ    rows+32(FP), R8
 	MOVQ    AX, DI
 
 row277:
-	VMOVUPS (DI)(SI*4), Z1
-	VADDPS  Z1, Z0, Z1
-	VMOVUPS Z1, (DI)(SI*4)
+	VMOVUPS (DI)(SI*4), Z2
+	VADDPS  Z2, Z1, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMOVUPS Z2, (DI)(SI*4)
 	ADDQ    BX, DI
 	DECQ    R8
 	JNZ     row277
@@ -35035,13 +35040,14 @@ tail:
 	MOVL      $-1, DI
 	BZHIL     DX, DI, DI
 	KMOVW     DI, K1
-	VMOVUPS.Z (CX)(SI*4), K1, Z0
+	VMOVUPS.Z (CX)(SI*4), K1, Z1
 	MOVQ      rows+32(FP), CX
 
 row278:
-	VMOVUPS.Z (AX)(SI*4), K1, Z1
-	VADDPS    Z1, Z0, Z1
-	VMOVUPS   Z1, K1, (AX)(SI*4)
+	VMOVUPS.Z (AX)(SI*4), K1, Z2
+	VADDPS    Z2, Z1, Z2
+	VMAXPS    Z2, Z0, Z2
+	VMOVUPS   Z2, K1, (AX)(SI*4)
 	ADDQ      BX, AX
 	DECQ      CX
 	JNZ       row278

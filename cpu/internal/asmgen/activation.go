@@ -94,14 +94,17 @@ func (v vector) sums() {
 	v.elements(n, func(at position) { at.put(v.add(at.element(y), at.element(x)), y) })
 	end()
 
-	v.function("addRows", "func(y []float32, stride, rows int, x []float32)", "%s adds x to rows of y that begin stride elements apart.")
+	v.function("addRows", "func(y []float32, stride, rows int, x []float32, least float32)",
+		"%s computes max(y+x, least) of rows of y that begin stride elements apart.")
 	y, x, n = base("y"), base("x"), length("x")
-	stride := strideOf("stride")
+	stride, least := strideOf("stride"), v.scalar("least")
 	v.elements(n, func(at position) {
 		addend, row, rows, next := at.element(x), GP64(), argument("rows"), label("row")
 		MOVQ(y, row)
 		Label(next)
-		at.put(v.add(addend, at.element(row)), row)
+		sum := v.add(addend, at.element(row))
+		VMAXPS(sum, least, sum) // NaN if the sum is
+		at.put(sum, row)
 		ADDQ(stride, row)
 		DECQ(rows)
 		JNZ(LabelRef(next))

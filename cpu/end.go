@@ -21,7 +21,7 @@ type stepEnd struct {
 	allowed   bool // is the update, by the loss of the step at hand
 }
 
-// span is the parameters lo to hi.
+// span is what lies from lo to hi.
 type span struct{ lo, hi int }
 
 // applies reports whether a layer updates its weights.

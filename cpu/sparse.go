@@ -21,6 +21,10 @@ const (
 	leastWidth  = 64 // units on either side for which they are
 	leastRun    = 12 // elements in a part of a row that pay for the way of its sums from the cache and back
 	leastRow    = 80 // elements in a row that do if C is flipped, and all sums wait
+
+	leastBand   = 64  // rows of S that are worth the packing of a panel
+	mostScanned = 128 // elements of rows that are not listed if there is one panel
+	rowsOfScan  = 128 // that are in scratch memory together
 )
 
 // sparseFunc computes rows of C: for each row counts[i] elements of S, whose
@@ -37,10 +41,12 @@ type scannedFunc func(rows, n int, x []float32, stride int, panel, c []float32, 
 // elements apart. It may write listSlack elements more.
 type compressFunc func(counts, offsets []uint32, values, x []float32, stride, n, step int)
 
-// sparseCall is a product in progress whose S is listed; its items are panels of V.
+// sparseCall is a product in progress whose S is listed; its items are panels of V or, where there are fewer
+// of them than threads, bands of rows of S with each.
 type sparseCall struct {
 	*gemmCall
 	perPart, parts int // terms of a part of a block of k, whose panel stays in the first-level cache, and parts of a block
+	bands          int // of groups of rows
 	lists          sparseLists
 	listing        listCall
 	lanes          []sparseLane
@@ -97,14 +103,19 @@ func (d *Device) multiplySparse(g *gemmCall, share float64) {
 	if s.taken() {
 		g.end.expect(g.panels)
 	}
-	if g.panels == 1 && g.k <= g.kernels.sparseTerms {
+	if g.panels == 1 && g.k <= mostScanned {
 		d.scan(s, lanes)
 		return
 	}
 	s.size()
 	s.listing.sparseCall = s
 	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
-	d.pool.split(s, g.panels, min(lanes, g.panels), piecesPerLane)
+	s.bands = 1
+	if !s.taken() {
+		s.bands = max(1, min(ceilDiv(lanes, g.panels), g.m/leastBand))
+	}
+	items := g.panels * s.bands
+	d.pool.split(s, items, min(lanes, items), piecesPerLane)
 }
 
 // size makes room for the lists of a product.
@@ -124,9 +135,6 @@ func (s *sparseCall) size() {
 
 // partCount is the number of parts of all blocks, of which some of the last one's may be empty.
 func (s *sparseCall) partCount() int { return ceilDiv(s.k, s.kBlock) * s.parts }
-
-// rowsOfScan are scanned, and lie in scratch memory, together.
-const rowsOfScan = 128
 
 // scan computes a product of one panel without listing S: nobody would read the lists again.
 func (d *Device) scan(s *sparseCall, lanes int) {
@@ -235,22 +243,32 @@ func (s *sparseCall) run(lane, lo, hi int) {
 	rows := grown(s.lanes[lane].rows, s.rowsTogether()*width)
 	s.lanes[lane].rows = rows
 	scratch.packed = grown(scratch.packed, s.perPart*width)
-	for p := lo; p < hi; p++ {
+	for item := lo; item < hi; item++ {
+		p, groups := item/s.bands, s.band(item%s.bands)
 		c := s.partOf(scratch, p)
 		for part := range s.partCount() {
 			if k0, kc := s.terms(part); kc > 0 {
 				panel := scratch.packed[:kc*width]
 				g.packPanels(panel, p, 1, k0, kc)
-				s.panel(rows, c, p, part, panel)
+				s.panel(rows, c, p, groups, part, panel)
 			}
 		}
 		if s.taken() {
 			g.end.take(g.kernels, p, p*width*g.m, c.data[:min(width, g.n-p*width)*g.m])
 		}
+		if g.epilogue != nil && s.bands > 1 {
+			square := g.kernels.square
+			g.epilogue.finish(groups.lo*square, min(groups.hi*square, g.m), p*width, min((p+1)*width, g.n))
+		}
 	}
-	if g.epilogue != nil {
+	if g.epilogue != nil && s.bands == 1 {
 		g.epilogue.finish(0, g.m, lo*width, min(hi*width, g.n))
 	}
+}
+
+// band is the groups of a band of rows.
+func (s *sparseCall) band(number int) span {
+	return span{number * s.lists.groups / s.bands, (number + 1) * s.lists.groups / s.bands}
 }
 
 // taken reports whether C is taken by panels.
@@ -265,8 +283,8 @@ func (s *sparseCall) partOf(scratch *gemmLane, p int) part {
 	return s.part(0, p*s.tile.columns)
 }
 
-// panel adds the terms of a part to the columns of one panel, which c is a part for.
-func (s *sparseCall) panel(scratch []float32, c part, p, number int, panel []float32) {
+// panel adds the terms of a part to the columns of one panel, which c is a part for, and the rows of those groups.
+func (s *sparseCall) panel(scratch []float32, c part, p int, groups span, number int, panel []float32) {
 	g := s.gemmCall
 	square, width := g.kernels.square, g.tile.columns
 	columns := min(width, g.n-p*width)
@@ -275,8 +293,8 @@ func (s *sparseCall) panel(scratch []float32, c part, p, number int, panel []flo
 	add := k0 >= g.kBlock || g.accumulate
 	direct := !g.flipped && columns == width && !add
 	together := s.rowsTogether() / square
-	for first := 0; first < s.lists.groups; first += together {
-		last := min(first+together, s.lists.groups)
+	for first := groups.lo; first < groups.hi; first += together {
+		last := min(first+together, groups.hi)
 		if g.flipped && done {
 			g.kernels.prefetchRows(c.data[first*square:], c.ld, columns)
 		}

@@ -53,7 +53,7 @@ func BenchmarkSparse(b *testing.B) {
 // bit: what is left out are zeros, and the order of the rest does not change.
 func TestSparseProducts(t *testing.T) {
 	t.Parallel()
-	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}, {40, 70, 1300}} { // batch, in, out
+	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}, {40, 70, 1300}, {300, 100, 64}, {300, 200, 64}} { // batch, in, out
 		for _, kernels := range cpu.KernelNames() {
 			for _, threads := range []int{1, 3} {
 				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {

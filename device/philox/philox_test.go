@@ -38,6 +38,18 @@ func TestCoordinatesDoNotCollide(t *testing.T) {
 	}
 }
 
+// TestMoveTo: a counter that is moved is that of the row and the replicate it is moved to.
+func TestMoveTo(t *testing.T) {
+	at := Coordinates{Stream: 5, Index: 200, Replicate: 4000, Draw: 130, Step: 7, Row: 8, Block: 9}
+	moved := at.Counter()
+	moved.MoveTo(1<<32-1, 4095)
+	moved.MoveTo(3, 17)
+	at.Row, at.Replicate = 3, 17
+	if want := at.Counter(); moved != want {
+		t.Errorf("moved to %x, want %x", moved, want)
+	}
+}
+
 // TestStreamsFit: a stream has four bits in the counter.
 func TestStreamsFit(t *testing.T) {
 	if StreamSweep >= 16 {

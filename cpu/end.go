@@ -66,7 +66,7 @@ func (l *layerEnd) expect(parts int) {
 }
 
 // take squares a part of the gradient, the elements from first on, and updates their weights. Of a block
-// that is not finite it leaves them as they are.
+// whose squares are not finite it leaves them as they are.
 func (l *layerEnd) take(k *kernels, number, first int, gradient []float32) {
 	var sum float64
 	for at := 0; at < len(gradient); at += updateBlock {

@@ -23,12 +23,15 @@ func sparseMatrix(random *rand.Rand, rows, columns int, density float64) []float
 
 // BenchmarkSparse times the products of a first layer by the density of its
 // input; the dense product is that of density 1, and the times are those of the
-// fastest run.
+// fastest run. The narrow layers at the end are one panel, read as it lies and shared by threads.
 func BenchmarkSparse(b *testing.B) {
-	for _, shape := range [][3]int{{128, 784, 1000}, {32, 784, 1000}, {256, 784, 1000}, {1024, 784, 1000}, {256, 2000, 128}} {
+	for _, c := range []struct{ batch, in, out, threads int }{
+		{128, 784, 1000, 1}, {32, 784, 1000, 1}, {256, 784, 1000, 1}, {1024, 784, 1000, 1}, {256, 2000, 128, 1},
+		{32, 128, 64, 1}, {1024, 784, 64, 1}, {1024, 784, 64, 2},
+	} {
 		for _, density := range []float64{0.01, 0.15, 0.3, 0.5, 1} {
-			batch, in, out := shape[0], shape[1], shape[2]
-			dev := openAsUsed(b, 1)
+			batch, in, out := c.batch, c.in, c.out
+			dev := openAsUsed(b, c.threads)
 			random := rand.New(rand.NewPCG(1, 1))
 			x, w := upload(b, dev, batch, in, sparseMatrix(random, batch, in, density)), upload(b, dev, out, in, randomMatrix(random, out, in))
 			y, dw := upload(b, dev, batch, out, make([]float32, batch*out)), upload(b, dev, out, in, make([]float32, out*in))
@@ -39,7 +42,7 @@ func BenchmarkSparse(b *testing.B) {
 				{"forward", func() { dev.Dense(device.DenseArgs{X: x, W: w, Y: y}) }},
 				{"weight grad", func() { dev.DenseBackward(device.DenseBackwardArgs{DA: y, X: x, W: w, DW: dw}) }},
 			} {
-				b.Run(fmt.Sprintf("%dx%dx%d/density=%g/%s", batch, in, out, density, product.name), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%dx%dx%d/threads=%d/density=%g/%s", batch, in, out, c.threads, density, product.name), func(b *testing.B) {
 					best := fastest(b, product.run)
 					b.ReportMetric(float64(best.Microseconds()), "µs")
 				})

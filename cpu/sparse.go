@@ -25,6 +25,8 @@ const (
 	leastBand   = 64  // rows of S that are worth the packing of a panel
 	mostScanned = 128 // elements of rows that are not listed if there is one panel
 	rowsOfScan  = 128 // that are in scratch memory together
+
+	listCost = 12 // operations of a product in whose time an element is listed, or packed
 )
 
 // sparseFunc computes rows of C: for each row counts[i] elements of S, whose
@@ -99,7 +101,8 @@ func (d *Device) multiplySparse(g *gemmCall, share float64) {
 		s.perPart = part
 	}
 	s.parts = ceilDiv(g.kBlock, s.perPart)
-	lanes := min(d.pool.threads(), max(1, int(2*share*float64(g.m*g.n*g.k))/g.kernels.flopsPerLane))
+	work := int(2*share*float64(g.m*g.n*g.k)) + listCost*g.k*(g.m+g.n)
+	lanes := min(d.pool.threads(), max(1, work/g.kernels.flopsPerLane))
 	if s.taken() {
 		g.end.expect(g.panels)
 	}

@@ -27,6 +27,7 @@ func sparseMatrix(random *rand.Rand, rows, columns int, density float64) []float
 func BenchmarkSparse(b *testing.B) {
 	for _, c := range []struct{ batch, in, out, threads int }{
 		{128, 784, 1000, 1}, {32, 784, 1000, 1}, {256, 784, 1000, 1}, {1024, 784, 1000, 1}, {256, 2000, 128, 1},
+		{128, 784, 1000, 2}, {256, 2000, 128, 2},
 		{32, 128, 64, 1}, {1024, 784, 64, 1}, {1024, 784, 64, 2},
 	} {
 		for _, density := range []float64{0.01, 0.15, 0.3, 0.5, 1} {

@@ -132,6 +132,7 @@ func TestSparseKernelsStayInBounds(t *testing.T) {
 				k.compress(counts, offsets, values, x, n, n, width)
 				k.sparseTile.packRows(1, panel, 0, atPageEnd[float32](t, n*width), width, n)
 				k.multiplySparse(counts, offsets[:2*n], values[:2*n], panel, c, width, n%2 == 1)
+				k.multiplyScanned(len(counts), n, x, n, panel, c, width)
 			})
 		}
 	})

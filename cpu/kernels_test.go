@@ -399,3 +399,35 @@ func TestCompress(t *testing.T) {
 		}
 	})
 }
+
+// TestScannedAsListed compares the product of rows of every length, read off as bits, with that of
+// their lists, bit for bit: rows without anything, rows of which all is taken, and any between.
+func TestScannedAsListed(t *testing.T) {
+	const rows, between = 3, 5
+	random := rand.New(rand.NewPCG(3, 4))
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		width := k.sparseTile.columns
+		for n := 1; n <= 2*mostScanned+1; n++ {
+			stride := n + between
+			x, panel := make([]float32, rows*stride), make([]float32, n*width)
+			for i := range x {
+				if share := float64(i/stride) / (rows - 1); random.Float64() < share {
+					x[i] = float32(random.NormFloat64())
+				}
+			}
+			for i := range panel {
+				panel[i] = float32(random.NormFloat64())
+			}
+			counts, offsets, values := make([]uint32, rows), make([]uint32, rows*n+listSlack), make([]float32, rows*n+listSlack)
+			listed, scanned := make([]float32, rows*(width+between)), make([]float32, rows*(width+between))
+			k.compress(counts, offsets, values, x, stride, n, width)
+			k.multiplySparse(counts, offsets, values, panel, listed, width+between, false)
+			k.multiplyScanned(rows, n, x, stride, panel, scanned, width+between)
+			for i, want := range listed {
+				if math.Float32bits(scanned[i]) != math.Float32bits(want) {
+					t.Fatalf("rows of %d: element %d is %g, want %g", n, i, scanned[i], want)
+				}
+			}
+		}
+	})
+}

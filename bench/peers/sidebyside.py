@@ -71,14 +71,15 @@ class Plan:
 
 
 class Bench:
-    """A comparison: the plan, and what came of it."""
+    """A comparison: the plan, and what came of it. tests is the test binary of package cpu, for products and hand-overs."""
 
-    def __init__(self, plan, python_of):
-        self.plan = plan
+    def __init__(self, plan, python_of, tests=None):
+        self.plan, self.tests = plan, tests
         self.pythons = {name: python_of(name) for name in {p.environment for p in plan.peers if p.environment}}
         self.gpudae = build("gpudae", ["go", "build", "-trimpath"], "./cmd/gpudae")
         self.images = plan.data or synthetic_images(self.pythons)
         self.steps, self.products, self.loads, self.failures = [], [], [], []
+        self.hand_overs = []  # nanoseconds
 
     def command(self, program):
         if program.family == report.OURS:
@@ -108,7 +109,17 @@ class Bench:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             self.failures.append(f"{name}, {threads} threads: {last}")
             return [], 0
-        return done.stdout.splitlines(), load.foreign()
+        foreign = load.foreign()
+        if self.tests and threads > 1:
+            self.hand_over(cpus)
+        return done.stdout.splitlines(), foreign
+
+    def hand_over(self, cpus):
+        """Times how long an operation takes from one processor to another: those of a virtual machine move apart
+        and together again, and runs on several of them slow down and speed up with that."""
+        command = [self.tests, "-test.run=^$", "-test.bench=^BenchmarkHandOver$", "-test.benchtime=20ms"]
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+        self.hand_overs += [float(ns) for ns in re.findall(r"([\d.]+) ns/op", done.stdout)]
 
     def train(self, round_):
         """A round of training steps."""
@@ -139,13 +150,13 @@ class Bench:
     def flags(self, threads):
         return ["--threads", str(threads), "--seconds", str(self.plan.seconds)]
 
-    def multiply(self, binary):
-        """A round of matrix products, ours by the test binary of package cpu."""
+    def multiply(self):
+        """A round of matrix products."""
         libraries = [p for p in LIBRARIES if p.environment in self.pythons]
         for threads in self.plan.threads:
             for row in products():
                 shape = f"^{row['batch']}x{row['in']}x{row['out']}$"
-                command = [binary, "-test.run=^$", f"-test.benchtime={self.plan.seconds}s",
+                command = [self.tests, "-test.run=^$", f"-test.benchtime={self.plan.seconds}s",
                            f"-test.bench=^BenchmarkDense$/{shape}/./^threads={threads}$"]
                 for line in self.run("BenchmarkDense", threads, command):
                     self.product(benchmark(line), OURS, threads, 0)

@@ -225,17 +225,24 @@ func BenchmarkStep(b *testing.B) {
 }
 
 // BenchmarkEndOfStep times the gradients of two layers' weights, their norm and Adam: one
-// operation after the other, and recorded, where the gradient is taken as it is made.
+// operation after the other, and recorded, where the gradient is taken as it is made. The last layers' input is
+// mostly zeros, and one panel wide.
 func BenchmarkEndOfStep(b *testing.B) {
 	const layers = 2
-	for _, shape := range [][3]int{{128, 784, 1000}, {256, 784, 1000}, {1024, 784, 1000}, {256, 500, 1000}, {512, 2048, 4096}, {32, 64, 128}, {32, 128, 16}} {
+	for _, c := range []struct {
+		batch, in, out int
+		density        float64
+	}{
+		{128, 784, 1000, 1}, {256, 784, 1000, 1}, {1024, 784, 1000, 1}, {256, 500, 1000, 1}, {512, 2048, 4096, 1}, {32, 64, 128, 1}, {32, 128, 16, 1},
+		{1024, 784, 64, 0.2}, {256, 784, 64, 0.2},
+	} {
 		for _, recorded := range []bool{false, true} {
 			for _, threads := range []int{1, 2} {
-				batch, in, out := shape[0], shape[1], shape[2]
-				b.Run(fmt.Sprintf("%dx%dx%d/recorded=%t/threads=%d", batch, in, out, recorded, threads), func(b *testing.B) {
+				batch, in, out := c.batch, c.in, c.out
+				b.Run(fmt.Sprintf("%dx%dx%d/density=%g/recorded=%t/threads=%d", batch, in, out, c.density, recorded, threads), func(b *testing.B) {
 					dev := openAsUsed(b, threads)
 					random := rand.New(rand.NewPCG(1, 1))
-					x, da := upload(b, dev, batch, in, randomMatrix(random, batch, in)), upload(b, dev, batch, out, randomMatrix(random, batch, out))
+					x, da := upload(b, dev, batch, in, sparseMatrix(random, batch, in, c.density)), upload(b, dev, batch, out, randomMatrix(random, batch, out))
 					arena := func() device.View { return upload(b, dev, 1, layers*in*out, make([]float32, layers*in*out)) }
 					params, grads, first, second := arena(), arena(), arena(), arena()
 					clock, err := dev.Alloc(device.Word, device.ClockWords)

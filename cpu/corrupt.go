@@ -26,7 +26,7 @@ type corruptCall struct {
 // normalsTogether is the number of deviates that are drawn at a time, if rows are shorter.
 const normalsTogether = 1024
 
-// noiseLane is a thread's scratch memory: random numbers for one row.
+// noiseLane is a thread's scratch memory: random numbers for a row, or for several short ones.
 type noiseLane struct {
 	decisions, choices []uint32
 	normals            []float32
@@ -98,7 +98,10 @@ func (c *corruptCall) blocksOf(row int) philox.Coordinates {
 // gaussian adds noise to the rows lo to hi, to short ones several at a time.
 func (c *corruptCall) gaussian(scratch *noiseLane, lo, hi int) {
 	n := c.From.Columns
-	wide := ceilDiv(n, wordsMultiple) * wordsMultiple
+	if n == 0 {
+		return
+	}
+	wide := multiple(n, wordsMultiple)
 	together := max(1, normalsTogether/wide)
 	for ; lo < hi; lo += together {
 		rows := min(together, hi-lo)

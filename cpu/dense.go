@@ -59,7 +59,7 @@ func (d *Device) turnsWeights(batch, in, out int) bool {
 	return in*out < batch*(in+2*out) || d.pairs == nil && conflicting(in)
 }
 
-// forwardEpilogue adds the bias and applies the activation.
+// forwardEpilogue adds the bias and applies the activation: ReLU in the same pass, unless what is before it is wanted.
 type forwardEpilogue struct {
 	kernels *kernels
 	columns int

@@ -21,7 +21,7 @@ type stepEnd struct {
 	allowed   bool // is the update, by the loss of the step at hand
 }
 
-// span is what lies from lo to hi.
+// span is a range of numbers, lo among them and hi not.
 type span struct{ lo, hi int }
 
 // applies reports whether a layer updates its weights.
@@ -66,14 +66,14 @@ func (l *layerEnd) expect(parts int) {
 }
 
 // take squares a part of the gradient, the elements from first on, and updates their weights. Of a block
-// whose squares are not finite it leaves them as they are.
+// whose squares have no finite sum in float32, as its norm then, it leaves them as they are.
 func (l *layerEnd) take(k *kernels, number, first int, gradient []float32) {
 	var sum float64
 	for at := 0; at < len(gradient); at += updateBlock {
 		g := gradient[at:min(at+updateBlock, len(gradient))]
 		squares := k.sumSquares(g)
 		sum += squares
-		if l.applied && l.end.allowed && squares-squares == 0 {
+		if l.applied && l.end.allowed && finite(float32(squares)) {
 			lo := l.first + first + at
 			l.end.call.apply(lo, lo+len(g), g)
 		}

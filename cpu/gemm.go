@@ -24,7 +24,7 @@ const (
 )
 
 // operand is a factor of a product: element (i, k) is data[i·outer + k·inner]. Here and below
-// strides have 32 bits, enough for two thousand million columns: what has more than
+// strides have 32 bits, enough for five hundred million columns: what has more than
 // four words is passed through memory, and in a small net the waiting for it shows.
 type operand struct {
 	data         []float32

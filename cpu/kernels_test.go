@@ -177,11 +177,48 @@ func TestNotANumberStays(t *testing.T) {
 				t.Errorf("%v of NaN is %g", device.Activation(act), x[0])
 			}
 		}
+		for _, least := range []float32{0, float32(math.Inf(-1))} {
+			y := []float32{nan, 0}
+			k.addRows(y, 2, 1, []float32{0, nan}, least)
+			if y[0] == y[0] || y[1] == y[1] {
+				t.Errorf("sums with NaN and at least %g are %g", least, y)
+			}
+		}
 		for name, loss := range map[string]float64{
 			"bernoulli": k.bernoulli([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1), "gaussian": k.gaussian([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1, 1, 0),
 		} {
 			if loss == loss {
 				t.Errorf("%s of NaN is %g", name, loss)
+			}
+		}
+	})
+}
+
+// TestBiasAndReLU compares what is added and rectified in one pass with what is in two, bit for bit but for the kind of NaN.
+func TestBiasAndReLU(t *testing.T) {
+	special := []float32{0, float32(math.Copysign(0, -1)), 1, -1, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 2, -2}
+	everyKernel(t, func(t *testing.T, k *kernels) {
+		for n := range 40 {
+			const rows, between = 3, 2
+			stride := n + between
+			x, once := make([]float32, n), make([]float32, rows*stride)
+			for i := range x {
+				x[i] = special[i*i%len(special)]
+			}
+			for i := range once {
+				once[i] = special[i%len(special)]
+			}
+			twice := slices.Clone(once)
+			k.addRows(once, stride, rows, x, 0)
+			k.addRows(twice, stride, rows, x, float32(math.Inf(-1)))
+			for r := range rows {
+				row := twice[r*stride:][:n]
+				k.activate[device.ReLU](row, row)
+			}
+			for i, want := range twice {
+				if bothNaN := once[i] != once[i] && want != want; !bothNaN && math.Float32bits(once[i]) != math.Float32bits(want) {
+					t.Fatalf("%d columns: element %d is %g, want %g", n, i, once[i], want)
+				}
 			}
 		}
 	})

@@ -33,7 +33,7 @@ func run(t testing.TB, program device.Program, times int) {
 // TestRecordedSteps compares training steps with the same operations one by one: parameters,
 // averages and moments bit for bit, where clipping does not use the norm, whose sum has another order. Without
 // clipping the weights' gradients are not stored. The batches are such that gradients come by rows of tiles, of k in
-// two blocks, from panels too large to be read for each row, and in bfloat16.
+// two blocks, from panels too large to be read for each row, from one panel of zeros left out, and in bfloat16.
 func TestRecordedSteps(t *testing.T) {
 	t.Parallel()
 	devices := map[string]func(threads int) *cpu.Device{}
@@ -43,34 +43,45 @@ func TestRecordedSteps(t *testing.T) {
 	for _, name := range cpu.BFloat16Names() {
 		devices[name] = func(threads int) *cpu.Device { return openBFloat16(t, threads, name) }
 	}
-	const hardly = 1e30
 	for name, open := range devices {
 		for i, k := range variants() {
 			size := sizes{rows: 1200, features: 101, hidden: 133, batch: []int{45, 1100, 33, 600}[i%4]}
 			if size.batch > 45 && name == "generic" {
 				size.batch = 45
 			}
-			t.Run(fmt.Sprint(name, " ", size.batch, " ", k), func(t *testing.T) {
-				for _, clip := range []float32{0, hardly} {
-					want := newNetwork(t, open(1), size, k)
-					want.clip = clip
-					run(t, func() error { want.step(); return nil }, 3)
-					for _, threads := range []int{1, 3} {
-						got := newNetwork(t, open(threads), size, k)
-						got.clip = clip
-						run(t, recorded(t, got.dev, got.step), 3)
-						compareNetworks(t, fmt.Sprint(threads, " threads, clip ", clip, ": "), got, want)
-						dw, _, _, _, _, _, _, _ := got.layers(got.grads)
-						stored := slices.ContainsFunc(download(t, got.dev, dw), func(g float32) bool { return g != 0 })
-						inOneBlock := size.batch <= 45 && name != "AMX-BF16" && k.act != device.ReLU // whose zeros are left out
-						if stored && clip == 0 && inOneBlock {
-							t.Error("the gradient of weights was stored")
-						}
-					}
+			// ReLU's zeros are left out, and their gradients stored.
+			stores := size.batch > 45 || name == "AMX-BF16" || k.act == device.ReLU
+			compareSteps(t, name, open, size, k, stores)
+			if k.act == device.ReLU || k.corruption == device.CorruptMasking {
+				for _, narrow := range []sizes{{400, 300, 64, 45}, {400, 300, 64, 300}, {400, 64, 64, 40}} {
+					compareSteps(t, name, open, narrow, k, true)
 				}
-			})
+			}
 		}
 	}
+}
+
+// compareSteps compares recorded steps with the same operations one by one, by devices of so many threads.
+func compareSteps(t *testing.T, name string, open func(threads int) *cpu.Device, size sizes, k kinds, stores bool) {
+	const hardly = 1e30
+	t.Run(fmt.Sprint(name, " ", size, " ", k), func(t *testing.T) {
+		for _, clip := range []float32{0, hardly} {
+			want := newNetwork(t, open(1), size, k)
+			want.clip = clip
+			run(t, func() error { want.step(); return nil }, 3)
+			for _, threads := range []int{1, 3} {
+				got := newNetwork(t, open(threads), size, k)
+				got.clip = clip
+				run(t, recorded(t, got.dev, got.step), 3)
+				compareNetworks(t, fmt.Sprint(threads, " threads, clip ", clip, ": "), got, want)
+				dw, _, _, _, _, _, _, _ := got.layers(got.grads)
+				stored := slices.ContainsFunc(download(t, got.dev, dw), func(g float32) bool { return g != 0 })
+				if stored && clip == 0 && !stores {
+					t.Error("the gradient of weights was stored")
+				}
+			}
+		}
+	})
 }
 
 // compareNetworks compares the bits of what training changes, and the norms.
@@ -124,10 +135,10 @@ type twoLayers struct {
 
 const twoLayersIn, twoLayersOut, twoLayersBatch = 70, 90, 40
 
-func newTwoLayers(t *testing.T) *twoLayers {
+func newTwoLayers(t *testing.T, dev *cpu.Device) *twoLayers {
 	t.Helper()
 	const in, out, batch, count = twoLayersIn, twoLayersOut, twoLayersBatch, 2 * twoLayersIn * twoLayersOut
-	p := &twoLayers{dev: open(t, 2)}
+	p := &twoLayers{dev: dev}
 	random := rand.New(rand.NewPCG(1, 2))
 	matrix := func(rows, columns int) device.View {
 		return upload(t, p.dev, rows, columns, randomMatrix(random, rows, columns))
@@ -252,7 +263,7 @@ func TestRecordedAsIssued(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			want, got := newTwoLayers(t), newTwoLayers(t)
+			want, got := newTwoLayers(t, open(t, 2)), newTwoLayers(t, open(t, 2))
 			body(want)
 			run(t, recorded(t, got.dev, func() { body(got) }), 1)
 			sameBits(t, "what it leaves", got.all(t), want.all(t))
@@ -264,44 +275,57 @@ func TestRecordedAsIssued(t *testing.T) {
 	}
 }
 
-// TestRecordedStepsThatDiverge: a loss that is not finite leaves everything as it was; of a gradient that is not, parameters and
-// moments stay, and those of the other layer change.
+// TestRecordedStepsThatDiverge: a loss that is not finite leaves everything as it was; of a gradient that is not, or has no
+// square in float32, parameters and moments stay, and those of the other layer change.
 func TestRecordedStepsThatDiverge(t *testing.T) {
 	t.Parallel()
-	inf := float32(math.Inf(1))
-	for _, c := range []struct {
-		loss, element float32
-	}{{float32(math.NaN()), 0}, {inf, 0}, {1, inf}, {1, float32(math.NaN())}} {
-		p := newTwoLayers(t)
-		if err := p.dev.Upload(p.loss, []float32{c.loss}); err != nil {
-			t.Fatal(err)
-		}
-		if c.element != 0 {
-			if err := p.dev.Upload(device.MatrixOf(p.da.Memory, 3*twoLayersOut+5, 1, 1), []float32{c.element}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		before := download(t, p.dev, p.params)
-		run(t, recorded(t, p.dev, func() {
-			p.dev.DenseBackward(p.backward(0))
-			p.dev.DenseBackward(p.backward(1))
-			p.finish()
-		}), 1)
-		after, moments := download(t, p.dev, p.params), download(t, p.dev, p.second)
-		changed := func(i int) bool { return after[i] != before[i] || moments[i] != 0 }
-		for i := range before {
-			row := i / twoLayersIn
-			switch {
-			case c.element == 0 && changed(i):
-				t.Fatalf("loss %g: parameter %d changed", c.loss, i)
-			case c.element != 0 && row == 5 && changed(i):
-				t.Fatalf("gradient %g: parameter %d has no finite gradient and changed", c.element, i)
-			case c.element != 0 && row >= twoLayersOut && !changed(i):
-				t.Fatalf("gradient %g: parameter %d of the other layer did not change", c.element, i)
-			}
-		}
-		if norm := download(t, p.dev, p.norms)[0]; c.element != 0 && norm-norm == 0 {
-			t.Errorf("gradient %g: the squared norm is %g", c.element, norm)
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, kernels := range cpu.KernelNames() {
+		for _, c := range []struct {
+			loss, element float32 // of a unit's gradient; 0: all are as they were
+			unit          int
+			last          bool // only the unit's last weight has it
+		}{
+			{nan, 0, 0, false}, {inf, 0, 0, false}, {1, inf, 5, false}, {1, nan, 5, false}, {1, 1e20, 5, false},
+			{1, 1e20, twoLayersOut - 1, true},
+		} {
+			t.Run(fmt.Sprintf("%s %+v", kernels, c), func(t *testing.T) {
+				p := newTwoLayers(t, openWith(t, 2, kernels))
+				set := func(v device.View, at int, values ...float32) {
+					if err := p.dev.Upload(device.MatrixOf(v.Memory, at, 1, len(values)), values); err != nil {
+						t.Fatal(err)
+					}
+				}
+				set(p.loss, 0, c.loss)
+				if c.element != 0 {
+					set(p.da, 3*twoLayersOut+c.unit, c.element)
+				}
+				if c.last {
+					set(p.x, 3*twoLayersIn, append(make([]float32, twoLayersIn-1), 1)...)
+				}
+				before := download(t, p.dev, p.params)
+				run(t, recorded(t, p.dev, func() {
+					p.dev.DenseBackward(p.backward(0))
+					p.dev.DenseBackward(p.backward(1))
+					p.finish()
+				}), 1)
+				after, moments := download(t, p.dev, p.params), download(t, p.dev, p.second)
+				changed := func(i int) bool { return after[i] != before[i] || moments[i] != 0 }
+				for i := range before {
+					unit, column := i/twoLayersIn, i%twoLayersIn
+					switch {
+					case c.element == 0 && changed(i):
+						t.Fatalf("parameter %d changed", i)
+					case c.element != 0 && unit == c.unit && (!c.last || column == twoLayersIn-1) && changed(i):
+						t.Fatalf("parameter %d has such a gradient and changed", i)
+					case c.element != 0 && unit >= twoLayersOut && !changed(i):
+						t.Fatalf("parameter %d of the other layer did not change", i)
+					}
+				}
+				if norm := download(t, p.dev, p.norms)[0]; c.element != 0 && norm-norm == 0 {
+					t.Errorf("the squared norm is %g", norm)
+				}
+			})
 		}
 	}
 }

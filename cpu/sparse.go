@@ -5,7 +5,8 @@ import "gpudae/device"
 // A product C = S·Vᵀ whose S has many zeros, masked or sparse inputs and what
 // ReLU leaves of an activation and of its gradient, is a sum over the elements of S that are not
 // zero: for each of them a row of V's packed panel, times the element, is added
-// to a row of C in registers. S is listed first, a group of rows at a time. Where a row has
+// to a row of C in registers. S is listed first, a group of rows at a time, or, where there is one panel
+// and nobody would read the lists again, read as it lies. Where a row has
 // enough elements, k is cut into parts whose panels stay in the first-level cache, and the sums go on
 // from one to the next.
 //
@@ -18,13 +19,14 @@ const (
 	sampledRows = 8  // rows of S that are looked at
 	listSlack   = 16 // elements that compress may write beyond a list's end
 	leastBatch  = 32 // rows of a minibatch whose zeros are worth listing
-	leastWidth  = 64 // units on either side for which they are
+	leastWidth  = 64 // units on either side for which they are, so that a panel is full if there is no other
 	leastRun    = 12 // elements in a part of a row that pay for the way of its sums from the cache and back
 	leastRow    = 80 // elements in a row that do if C is flipped, and all sums wait
 
-	leastBand   = 64  // rows of S that are worth the packing of a panel
-	mostScanned = 128 // elements of rows that are not listed if there is one panel
-	rowsOfScan  = 128 // that are in scratch memory together
+	leastBand   = 64      // rows of S that are worth the packing of a panel
+	mostScanned = 128     // elements of rows that are not listed if there is one panel
+	rowsOfScan  = 128     // that are scanned by one call
+	mostTaken   = 1 << 22 // operations, zeros counted, of a gradient of one panel that one thread takes
 
 	listCost = 12 // operations of a product in whose time an element is listed, or packed
 )
@@ -35,7 +37,7 @@ const (
 type sparseFunc func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)
 
 // scannedFunc computes rows of C from rows of n elements of S, which begin stride apart: at
-// least one row, and one element.
+// least one row, and one element. Subnormal elements are zeros to it.
 type scannedFunc func(rows, n int, x []float32, stride int, panel, c []float32, ld int)
 
 // compressFunc lists the elements of rows of n elements that are not zero, one row behind the
@@ -43,8 +45,8 @@ type scannedFunc func(rows, n int, x []float32, stride int, panel, c []float32, 
 // elements apart. It may write listSlack elements more.
 type compressFunc func(counts, offsets []uint32, values, x []float32, stride, n, step int)
 
-// sparseCall is a product in progress whose S is listed; its items are panels of V or, where there are fewer
-// of them than threads, bands of rows of S with each.
+// sparseCall is a product in progress that leaves out zeros of S. Where S is listed its items are panels of V or, if
+// those do not keep the threads busy, bands of rows of S with each.
 type sparseCall struct {
 	*gemmCall
 	perPart, parts int // terms of a part of a block of k, whose panel stays in the first-level cache, and parts of a block
@@ -66,8 +68,8 @@ type sparseLists struct {
 
 // sparseLane is a thread's scratch memory.
 type sparseLane struct {
-	turned []float32 // a group of rows of S that are columns in memory
-	rows   []float32 // a group of rows of C
+	turned []float32 // some rows of S that are columns in memory
+	rows   []float32 // some rows of C
 }
 
 // sparse reports whether enough of x is zeros, by a look at some of its rows, and it is
@@ -113,12 +115,25 @@ func (d *Device) multiplySparse(g *gemmCall, share float64) {
 	s.size()
 	s.listing.sparseCall = s
 	d.pool.split(&s.listing, s.lists.groups, min(lanes, s.lists.groups), piecesPerLane)
-	s.bands = 1
-	if !s.taken() {
-		s.bands = max(1, min(ceilDiv(lanes, g.panels), g.m/leastBand))
-	}
+	s.bands = s.bandsFor(lanes)
 	items := g.panels * s.bands
 	d.pool.split(s, items, min(lanes, items), piecesPerLane)
+}
+
+// bandsFor is the number of bands of rows that keep so many threads busy: the least that do so noticeably better than
+// fewer would.
+func (s *sparseCall) bandsFor(lanes int) int {
+	const noticeable = 0.1
+	if s.taken() {
+		return 1
+	}
+	best := 1
+	for bands := 2; bands <= min(lanes, s.m/leastBand); bands++ {
+		if evenness(s.panels*bands, lanes) > evenness(s.panels*best, lanes)+noticeable {
+			best = bands
+		}
+	}
+	return best
 }
 
 // size makes room for the lists of a product.
@@ -168,7 +183,7 @@ type scanCall struct {
 func (s *scanCall) run(lane, lo, hi int) {
 	g := s.gemmCall
 	scratch, width := &s.lanes[lane], g.tile.columns
-	direct := !g.flipped && g.n == width && !g.accumulate
+	direct := !g.flipped && !g.accumulate
 	for group := lo; group < hi; group++ {
 		i := group * rowsOfScan
 		rows := min(rowsOfScan, g.m-i)
@@ -274,8 +289,11 @@ func (s *sparseCall) band(number int) span {
 	return span{number * s.lists.groups / s.bands, (number + 1) * s.lists.groups / s.bands}
 }
 
-// taken reports whether C is taken by panels.
-func (s *sparseCall) taken() bool { return s.end != nil && s.flipped }
+// taken reports whether C is taken by panels, which depends on shapes alone, as the order of its squares' sum does.
+func (s *sparseCall) taken() bool {
+	shared := s.panels == 1 && 2*s.m*s.n*s.k > mostTaken
+	return s.end != nil && s.flipped && !shared
+}
 
 // partOf is where the columns of a panel are stored.
 func (s *sparseCall) partOf(scratch *gemmLane, p int) part {

@@ -57,7 +57,10 @@ func BenchmarkSparse(b *testing.B) {
 // bit: what is left out are zeros, and the order of the rest does not change.
 func TestSparseProducts(t *testing.T) {
 	t.Parallel()
-	for _, shape := range [][3]int{{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}, {40, 70, 1300}, {300, 100, 64}, {300, 200, 64}} { // batch, in, out
+	for _, shape := range [][3]int{
+		{32, 64, 64}, {67, 130, 75}, {45, 1500, 129}, {1100, 70, 66}, {40, 70, 1300}, {300, 100, 64},
+		{32, 200, 64}, {128, 300, 64}, {40, 64, 300}, {100, 64, 140}, {420, 130, 64}, {1100, 130, 64}, // of one panel, of bands, and of bands in parts
+	} { // batch, in, out
 		for _, kernels := range cpu.KernelNames() {
 			for _, threads := range []int{1, 3} {
 				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {

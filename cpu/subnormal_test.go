@@ -81,9 +81,35 @@ func TestProductsTakeSubnormalsForZeros(t *testing.T) {
 			fill(panel, factors[1])
 			k.multiplySparse([]uint32{1}, []uint32{0}, []float32{factors[0]}, panel, c, width, false)
 			allZero(t, fmt.Sprintf("sparse, %g·%g", factors[0], factors[1]), c)
+			fill(c, 1)
+			k.multiplyScanned(1, 1, []float32{factors[0]}, 1, panel, c, width)
+			allZero(t, fmt.Sprintf("scanned, %g·%g", factors[0], factors[1]), c)
 			if got := halved(subnormal); got != subnormal/2 {
 				t.Fatalf("half of %g is %g afterwards", subnormal, got)
 			}
+		}
+	})
+}
+
+// TestSquaresThatAreSubnormalDoNotCount, wherever they stand, and do not slow the others down.
+func TestSquaresThatAreSubnormalDoNotCount(t *testing.T) {
+	vectorKernels(t, func(t *testing.T, k *kernels) {
+		for n := range 200 {
+			x := make([]float32, n)
+			fill(x, 0x1p-70)
+			if n > 0 {
+				x[n/2] = 3
+			}
+			want := 0.0
+			if n > 0 {
+				want = 9
+			}
+			if got := k.sumSquares(x); got != want {
+				t.Fatalf("%d elements: %g, want %g", n, got, want)
+			}
+		}
+		if got := halved(subnormal); got != subnormal/2 {
+			t.Fatalf("half of %g is %g afterwards", subnormal, got)
 		}
 	})
 }

@@ -212,7 +212,7 @@ func combineAVX2(dst []float32, alpha float32, a []float32, beta float32, b []fl
 //go:noescape
 func sumAVX2(x []float32) float64
 
-// sumSquaresAVX2 is Σ x².
+// sumSquaresAVX2 is Σ x², of squares in float32.
 //
 //go:noescape
 func sumSquaresAVX2(x []float32) float64
@@ -817,7 +817,7 @@ func combineAVX512(dst []float32, alpha float32, a []float32, beta float32, b []
 //go:noescape
 func sumAVX512(x []float32) float64
 
-// sumSquaresAVX512 is Σ x².
+// sumSquaresAVX512 is Σ x², of squares in float32.
 //
 //go:noescape
 func sumSquaresAVX512(x []float32) float64

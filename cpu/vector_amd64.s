@@ -6146,12 +6146,17 @@ done:
 	RET
 
 // func sumSquaresAVX2(x []float32) float64
-// Requires: AVX, FMA3, SSE2
-TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
-	MOVQ   x_base+0(FP), AX
-	MOVQ   x_len+8(FP), CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+// Requires: AVX, FMA3, SSE, SSE2
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 group:
 	CMPQ         CX, $0x20
@@ -6180,11 +6185,12 @@ loop:
 	CMPQ         CX, $0x08
 	JLT          tail
 	VMOVUPS      (AX)(DX*4), Y2
+	VMULPS       Y2, Y2, Y2
 	VCVTPS2PD    X2, Y3
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X2, Y2
-	VFMADD231PD  Y3, Y3, Y0
-	VFMADD231PD  Y2, Y2, Y1
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
 	JMP          loop
@@ -6196,11 +6202,12 @@ tail:
 	NEGQ         CX
 	VMOVUPS      (BX)(CX*4), Y2
 	VMASKMOVPS   (AX)(DX*4), Y2, Y2
+	VMULPS       Y2, Y2, Y2
 	VCVTPS2PD    X2, Y3
 	VEXTRACTF128 $0x01, Y2, X2
 	VCVTPS2PD    X2, Y2
-	VFMADD231PD  Y3, Y3, Y0
-	VFMADD231PD  Y2, Y2, Y1
+	VADDPD       Y3, Y0, Y0
+	VADDPD       Y2, Y1, Y1
 
 done:
 	VADDPD       Y1, Y0, Y0
@@ -6209,6 +6216,7 @@ done:
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
 	MOVSD        X0, ret+24(FP)
+	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
@@ -35178,12 +35186,17 @@ done:
 	RET
 
 // func sumSquaresAVX512(x []float32) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
-	MOVQ   x_base+0(FP), AX
-	MOVQ   x_len+8(FP), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE, SSE2
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 group:
 	CMPQ          CX, $0x40
@@ -35212,11 +35225,12 @@ loop:
 	CMPQ          CX, $0x10
 	JLT           tail
 	VMOVUPS       (AX)(DX*4), Z2
+	VMULPS        Z2, Z2, Z2
 	VCVTPS2PD     Y2, Z3
 	VEXTRACTF32X8 $0x01, Z2, Y2
 	VCVTPS2PD     Y2, Z2
-	VFMADD231PD   Z3, Z3, Z0
-	VFMADD231PD   Z2, Z2, Z1
+	VADDPD        Z3, Z0, Z0
+	VADDPD        Z2, Z1, Z1
 	ADDQ          $0x10, DX
 	SUBQ          $0x10, CX
 	JMP           loop
@@ -35228,11 +35242,12 @@ tail:
 	BZHIL         CX, BX, BX
 	KMOVW         BX, K1
 	VMOVUPS.Z     (AX)(DX*4), K1, Z2
+	VMULPS        Z2, Z2, Z2
 	VCVTPS2PD     Y2, Z3
 	VEXTRACTF32X8 $0x01, Z2, Y2
 	VCVTPS2PD     Y2, Z2
-	VFMADD231PD   Z3, Z3, Z0
-	VFMADD231PD   Z2, Z2, Z1
+	VADDPD        Z3, Z0, Z0
+	VADDPD        Z2, Z1, Z1
 
 done:
 	VADDPD        Z1, Z0, Z0
@@ -35243,6 +35258,7 @@ done:
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
 	MOVSD         X0, ret+24(FP)
+	LDMXCSR       (SP)
 	VZEROUPPER
 	RET
 

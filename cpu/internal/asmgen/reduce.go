@@ -71,12 +71,16 @@ func (v vector) reductions() {
 	t.result(0)
 	end()
 
-	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x².")
+	v.function("sumSquares", "func(x []float32) float64", "%s is Σ x², of squares in float32.")
+	mode := flushSubnormals()
 	x, n, t = base("x"), length("x"), v.newTotal()
 	v.groupsOfSquares(x, n, t)
-	v.elements(n, func(at position) { t.addSquares(at.element(x)) })
+	v.elements(n, func(at position) {
+		e := at.element(x)
+		t.add(v.mul(e, e))
+	})
 	t.result(0)
-	end()
+	mode.end()
 
 	v.function("sumSquaredDifferences", "func(x, y []float32) float64", "%s is Σ (x-y)², the differences rounded to float32.")
 	x, n, t = base("x"), length("x"), v.newTotal()
@@ -88,7 +92,8 @@ func (v vector) reductions() {
 
 // squaresTogether is the number of vectors whose squares are added in float32 before they are
 // widened, which takes longer than to square them: the sum is off by as many roundings
-// at most, and by far less than one on average.
+// at most, and by far less than one on average. Squares below 2⁻¹²⁶ do not count, and those that
+// float32 does not hold are infinite.
 const squaresTogether = 4
 
 // groupsOfSquares adds the squares of some vectors at a time. It leaves n and x at what remains.

@@ -53,8 +53,10 @@ func TestRecordedSteps(t *testing.T) {
 			stores := size.batch > 45 || name == "AMX-BF16" || k.act == device.ReLU
 			compareSteps(t, name, open, size, k, stores)
 			if k.act == device.ReLU || k.corruption == device.CorruptMasking {
-				for _, narrow := range []sizes{{400, 300, 64, 45}, {400, 300, 64, 300}, {400, 64, 64, 40}} {
-					compareSteps(t, name, open, narrow, k, true)
+				for _, narrow := range []sizes{{400, 300, 64, 45}, {400, 64, 64, 40}, {400, 300, 64, 300}} {
+					if narrow.batch <= 45 || name != "generic" {
+						compareSteps(t, name, open, narrow, k, true)
+					}
 				}
 			}
 		}

@@ -199,7 +199,7 @@ func (r *corruptRow) draw(scratch *[]uint32, n int, draw uint32) []uint32 {
 // drawWords returns at least n words of the blocks from at on, in scratch if it
 // is large enough.
 func drawWords(k *kernels, scratch []uint32, n int, at philox.Coordinates, key philox.Key) []uint32 {
-	n = ceilDiv(n, wordsMultiple) * wordsMultiple
+	n = multiple(n, wordsMultiple)
 	if len(scratch) < n {
 		scratch = make([]uint32, n)
 	}
@@ -367,13 +367,7 @@ func (r *corruptRow) saltAndPepper() {
 
 // normals returns a standard normal draw for each column.
 func (r *corruptRow) normals() []float32 {
-	n := ceilDiv(len(r.x), wordsMultiple) * wordsMultiple
-	words := r.draw(&r.scratch.decisions, n, 0)
-	r.scratch.normals = grown(r.scratch.normals, n)
-	if n > 0 {
-		r.kernels.normals(r.scratch.normals[:n], words)
-	}
-	return r.scratch.normals
+	return r.scratch.standardNormals(r.kernels, len(r.x), r.at, r.key)
 }
 
 func (r *corruptRow) speckle() {

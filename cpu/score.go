@@ -54,7 +54,7 @@ func stepOf(clock device.Words) uint32 {
 // standardNormals returns at least n standard normal draws, those of the blocks
 // from at on.
 func (s *noiseLane) standardNormals(k *kernels, n int, at philox.Coordinates, key philox.Key) []float32 {
-	n = ceilDiv(n, wordsMultiple) * wordsMultiple
+	n = multiple(n, wordsMultiple)
 	s.decisions = drawWords(k, s.decisions, n, at, key)
 	s.normals = grown(s.normals, n)
 	if n > 0 {

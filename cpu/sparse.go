@@ -187,21 +187,14 @@ func (s *scanCall) run(lane, lo, hi int) {
 	for group := lo; group < hi; group++ {
 		i := group * rowsOfScan
 		rows := min(rowsOfScan, g.m-i)
-		from, stride := g.s.at(i, 0), int(g.s.outer)
-		if g.s.inner != 1 {
-			from, stride = scratch.turn(g, from, rows, g.k)
-		}
+		from, stride := scratch.rowsOf(g, i, rows, 0, g.k)
 		if direct {
 			g.kernels.multiplyScanned(rows, g.k, from, stride, s.panel, s.c.data[i*s.c.ld:], s.c.ld)
 			continue
 		}
 		scratch.rows = grown(scratch.rows, rowsOfScan*width)
 		g.kernels.multiplyScanned(rows, g.k, from, stride, s.panel, scratch.rows, width)
-		if g.flipped {
-			s.turnBack(part{s.c.data[i:], s.c.ld}, scratch.rows, rows, g.n, g.accumulate)
-		} else {
-			g.store(part{s.c.data[i*s.c.ld:], s.c.ld}, scratch.rows, width, rows, g.n, g.accumulate)
-		}
+		s.putRows(s.c, i, scratch.rows, rows, g.n, g.accumulate)
 	}
 	if g.epilogue != nil {
 		g.epilogue.finish(lo*rowsOfScan, min(hi*rowsOfScan, g.m), 0, g.n)
@@ -237,21 +230,21 @@ func (s *listCall) run(lane, lo, hi int) {
 			if kc == 0 {
 				continue
 			}
-			from, stride := g.s.at(i, k0), int(g.s.outer)
-			if g.s.inner != 1 {
-				from, stride = scratch.turn(g, from, rows, kc)
-			}
+			from, stride := scratch.rowsOf(g, i, rows, k0, kc)
 			counts, offsets, values := s.lists.of(part, group, rows, square)
 			g.kernels.compress(counts, offsets, values, from, stride, kc, step)
 		}
 	}
 }
 
-// turn copies kc terms of rows of S that are columns in memory.
-func (l *sparseLane) turn(g *gemmCall, from []float32, rows, kc int) (turned []float32, stride int) {
+// rowsOf returns kc terms from k0 on of rows of S from i on, where they lie or, if they are columns in memory, turned.
+func (l *sparseLane) rowsOf(g *gemmCall, i, rows, k0, kc int) (from []float32, stride int) {
+	if g.s.inner == 1 {
+		return g.s.at(i, k0), int(g.s.outer)
+	}
 	stride = multiple(kc, g.kernels.square)
 	l.turned = grown(l.turned, multiple(rows, g.kernels.square)*stride)
-	g.kernels.turnColumns(l.turned, stride, from, int(g.s.inner), kc, rows)
+	g.kernels.turnColumns(l.turned, stride, g.s.at(i, k0), int(g.s.inner), kc, rows)
 	return l.turned, stride
 }
 
@@ -331,14 +324,7 @@ func (s *sparseCall) panel(scratch []float32, c part, p int, groups span, number
 		if direct || !done {
 			continue
 		}
-		to, rows := c, min(last*square, g.m)-first*square
-		if g.flipped {
-			to.data = c.data[first*square:]
-			s.turnBack(to, scratch, rows, columns, add)
-		} else {
-			to.data = c.data[first*square*c.ld:]
-			g.store(to, scratch, width, rows, columns, add)
-		}
+		s.putRows(c, first*square, scratch, min(last*square, g.m)-first*square, columns, add)
 	}
 }
 
@@ -353,6 +339,15 @@ func (s *sparseCall) rowsTogether() int {
 		return max(square, cacheLine/wordBytes)
 	}
 	return square
+}
+
+// putRows stores so many rows of C, from row i on, in c, or adds them.
+func (s *sparseCall) putRows(c part, i int, rows []float32, count, columns int, add bool) {
+	if s.flipped {
+		s.turnBack(part{c.data[i:], c.ld}, rows, count, columns, add)
+	} else {
+		s.store(part{c.data[i*c.ld:], c.ld}, rows, s.tile.columns, count, columns, add)
+	}
 }
 
 // turnBack stores the columns of so many rows of C in rows of c, or adds them.

@@ -9,34 +9,62 @@ import (
 // sparseColumns is the number of elements in a row of a panel of sparse products.
 const sparseColumns = 64
 
+// sumsOfRow are the registers of a row of C in a sparse product.
+type sumsOfRow struct {
+	vector
+	vectors []reg.VecVirtual
+}
+
+func (v vector) newRow() sumsOfRow {
+	row := sumsOfRow{vector: v}
+	for range sparseColumns / v.lanes {
+		row.vectors = append(row.vectors, v.new())
+	}
+	return row
+}
+
+// clear sets the sums to zero.
+func (r sumsOfRow) clear() {
+	for _, s := range r.vectors {
+		VXORPS(s, s, s)
+	}
+}
+
+// add adds a times the row of a panel.
+func (r sumsOfRow) add(a reg.VecVirtual, row reg.GPVirtual) {
+	for j, s := range r.vectors {
+		VFMADD231PS(Mem{Base: row, Disp: j * r.bytes()}, a, s)
+	}
+}
+
+func (r sumsOfRow) store(c reg.GPVirtual) {
+	for j, s := range r.vectors {
+		VMOVUPS(s, Mem{Base: c, Disp: j * r.bytes()})
+	}
+}
+
 // sparseProduct writes the micro-kernel of products whose left factor is a
 // list of the elements that are not zero. A row of C stays in registers while
 // the kernel runs down the row's list; each element costs a broadcast and, a
 // vector of the panel, one multiply-add from memory.
 func (v vector) sparseProduct() {
-	vectors := sparseColumns / v.lanes
-	v.packRows(vectors)
+	v.packRows(sparseColumns / v.lanes)
 	v.function("multiplySparse", "func(counts, offsets []uint32, values, panel, c []float32, ld int, goOn bool)",
 		"%s computes some rows of a sparse product: see sparseFunc.")
 	mode := flushSubnormals()
 	counts, rows, offsets, values := base("counts"), length("counts"), base("offsets"), base("values")
 	panel, c, ld := base("panel"), base("c"), strideOf("ld")
-	var sums []reg.VecVirtual
-	for range vectors {
-		sums = append(sums, v.new())
-	}
+	sums := v.newRow()
 
 	Label("row")
 	goingOn := GP8()
 	Load(Param("goOn"), goingOn)
 	TESTB(goingOn, goingOn)
 	JNZ(LabelRef("goOn"))
-	for _, s := range sums {
-		VXORPS(s, s, s)
-	}
+	sums.clear()
 	JMP(LabelRef("list"))
 	Label("goOn")
-	for j, s := range sums {
+	for j, s := range sums.vectors {
 		VMOVUPS(Mem{Base: c, Disp: j * v.bytes()}, s)
 	}
 	Label("list")
@@ -48,17 +76,13 @@ func (v vector) sparseProduct() {
 	MOVL(Mem{Base: offsets}, at.As32())
 	LEAQ(Mem{Base: panel, Index: at, Scale: 4}, at)
 	a := v.spread(Mem{Base: values})
-	for j, s := range sums {
-		VFMADD231PS(Mem{Base: at, Disp: j * v.bytes()}, a, s)
-	}
+	sums.add(a, at)
 	ADDQ(Imm(4), offsets)
 	ADDQ(Imm(4), values)
 	DECL(count)
 	JNZ(LabelRef("element"))
 	Label("store")
-	for j, s := range sums {
-		VMOVUPS(s, Mem{Base: c, Disp: j * v.bytes()})
-	}
+	sums.store(c)
 	ADDQ(ld, c)
 	ADDQ(Imm(4), counts)
 	DECQ(rows)
@@ -70,21 +94,15 @@ func (v vector) sparseProduct() {
 // of a row are compared with zero and make a word, from whose bits their numbers are read off.
 func (v vector) scannedProduct() {
 	const word = 64
-	vectors := sparseColumns / v.lanes
 	v.function("multiplyScanned", "func(rows, n int, x []float32, stride int, panel, c []float32, ld int)",
 		"%s computes some rows of a sparse product: see scannedFunc.")
 	mode := flushSubnormals()
 	rows, x, stride, panel, c, ld := argument("rows"), base("x"), strideOf("stride"), base("panel"), base("c"), strideOf("ld")
-	var sums []reg.VecVirtual
-	for range vectors {
-		sums = append(sums, v.new())
-	}
+	sums := v.newRow()
 	elements, terms, left, found, shift, number, at := GP64(), GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
 
 	Label("row")
-	for _, s := range sums {
-		VXORPS(s, s, s)
-	}
+	sums.clear()
 	MOVQ(x, elements)
 	MOVQ(panel, terms)
 	Load(Param("n"), left)
@@ -119,9 +137,7 @@ func (v vector) scannedProduct() {
 	a := v.spread(Mem{Base: elements, Index: number, Scale: 4})
 	SHLQ(Imm(8), number) // bytes of as many rows of the panel
 	LEAQ(Mem{Base: terms, Index: number, Scale: 1}, at)
-	for j, s := range sums {
-		VFMADD231PS(Mem{Base: at, Disp: j * v.bytes()}, a, s)
-	}
+	sums.add(a, at)
 	BLSRQ(found, found)
 	JNZ(LabelRef("element"))
 	Label("next")
@@ -129,9 +145,7 @@ func (v vector) scannedProduct() {
 	ADDQ(U32(4*word*sparseColumns), terms)
 	TESTQ(left, left)
 	JNZ(LabelRef("word"))
-	for j, s := range sums {
-		VMOVUPS(s, Mem{Base: c, Disp: j * v.bytes()})
-	}
+	sums.store(c)
 	ADDQ(stride, x)
 	ADDQ(ld, c)
 	DECQ(rows)

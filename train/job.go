@@ -58,6 +58,7 @@ type Provenance struct {
 // run on the training goroutine, between two steps.
 type Observer struct {
 	Start      func(Plan)           // before the first step, with the size of things
+	Resumed    func(Row)            // after Start, with the last epoch that earlier sessions ended, if they ended one
 	Step       func(Progress)       // a few times a second at most, and at the end of an epoch
 	Epoch      func(Row)            // when an epoch has been validated
 	Weights    func(Row, []float32) // after Epoch, with the weights of its end, laid out as the model's arena and not to be kept

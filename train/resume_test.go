@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"gpudae/device"
@@ -68,6 +69,32 @@ func TestInterruption(t *testing.T) {
 	if _, err := Run(ctx, job); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled from the start: error %v", err)
 	}
+}
+
+// A run that goes on tells which epoch it has, and can be ended right there, which
+// leaves its folder as it was.
+func TestResumedRunsTellTheirLastEpoch(t *testing.T) {
+	job := folderJob(t, 80, 4) // 5 steps of an epoch
+	want := mustRun(t, job)
+	job.Dir = t.TempDir()
+	var told []int
+	ctx, cancel := context.WithCancel(context.Background())
+	job.Observer.Resumed = func(row Row) {
+		told = append(told, row.Epoch)
+		cancel()
+	}
+	for _, steps := range []int{3, 4} { // to within the first epoch and the second
+		job.Resume = steps > 3
+		if _, err := interrupt(t, job, steps); !errors.Is(err, context.Canceled) || told != nil {
+			t.Fatalf("after %d steps more: %v, told %v", steps, err, told)
+		}
+	}
+	var interrupted *InterruptedError
+	if _, err := Run(ctx, job); !errors.As(err, &interrupted) || interrupted.Step != 7 || !slices.Equal(told, []int{1}) {
+		t.Fatalf("%v, told %v", err, told)
+	}
+	job.Observer.Resumed = nil
+	same(t, "ended at once", job, mustRun(t, job), want)
 }
 
 // same compares a resumed run with one that was never interrupted.

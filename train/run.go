@@ -30,6 +30,9 @@ func Run(ctx context.Context, job Job) (*Result, error) {
 	if job.Observer.Start != nil {
 		job.Observer.Start(r.plan())
 	}
+	if ended := len(r.history); ended > 0 && job.Observer.Resumed != nil {
+		job.Observer.Resumed(r.history[ended-1])
+	}
 	for {
 		if reason, ended := r.ended(); ended {
 			return r.result(reason)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -138,6 +140,48 @@ func TestInterruptedSweepsGoOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSweepsGoOnWithoutTheirRecord: a trial of which only the run is left, as when the
+// sweep was killed before it wrote down what had come of it, is not trained past
+// the rung where the others were better.
+func TestSweepsGoOnWithoutTheirRecord(t *testing.T) {
+	path, out := writeSweep(t, "halving: {epochs: 1, eta: 2}\n"+sweepConfig), filepath.Join(t.TempDir(), "out")
+	common := []string{"-q", "--device", "cpu", "--no-events", "--no-report"}
+	if code := runCommand(t, t.Context(), append([]string{"sweep", path, "-o", out}, common...)...); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	weights, states := trainedWeights(t, out), sweepStates(t, out)
+	if err := os.Remove(filepath.Join(out, sweepJSONFile)); err != nil {
+		t.Fatal(err)
+	}
+	if code := runCommand(t, t.Context(), append([]string{"sweep", "--resume", "-o", out}, common...)...); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if again := sweepStates(t, out); !slices.Equal(again, states) || !slices.Contains(states, stateStopped) {
+		t.Errorf("states %q, before %q", again, states)
+	}
+	if !reflect.DeepEqual(trainedWeights(t, out), weights) {
+		t.Error("other weights")
+	}
+}
+
+// sweepStates are the states of a sweep's trials, as it recorded them.
+func sweepStates(t *testing.T, dir string) []state {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, sweepJSONFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded sweepJSON
+	if err := json.Unmarshal(text, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	var states []state
+	for _, r := range recorded.Trials {
+		states = append(states, r.State)
+	}
+	return states
 }
 
 // TestPanicsOfTrialsAreFailures: the others go on.

@@ -298,14 +298,12 @@ func (s *search) runTrial(ctx context.Context, t *trial, epochs int, last bool, 
 	}()
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := train.Observer{
-		Step: func(p train.Progress) { bar.step(t, p) },
-		Epoch: func(row train.Row) {
-			if !last && row.Epoch == epochs {
-				cancel(errPaused)
-			}
-		},
+	reached := func(row train.Row) {
+		if !last && row.Epoch >= epochs {
+			cancel(errPaused)
+		}
 	}
+	watch := train.Observer{Step: func(p train.Progress) { bar.step(t, p) }, Epoch: reached, Resumed: reached}
 	err := s.trainTrial(inner, t, watch, bar)
 	var diverged *train.DivergedError
 	switch {

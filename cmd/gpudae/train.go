@@ -472,6 +472,7 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	job.Observer = train.Observer{
 		Step:       together(log.step, r.watch.Step),
 		Epoch:      together(func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) }, r.watch.Epoch),
+		Resumed:    r.watch.Resumed,
 		Weights:    r.events.epoch,
 		RolledBack: func(b train.Rollback) { log.logf("%s", rollbackLine(b)) },
 		FellBack: func(b train.FellBack) {

@@ -92,30 +92,43 @@ func (t *table) next() ([]string, error) {
 // start learns the columns from the first record.
 func (t *table) start(record []string, o Options) error {
 	t.width = len(record)
-	if o.LabelColumn != "" {
-		if t.label = slices.Index(record, o.LabelColumn); t.label < 0 {
-			number, err := strconv.Atoi(o.LabelColumn)
-			absent := err != nil || number < 1 || number > len(record)
-			if absent && !o.LabelOptional {
-				return &Error{Path: t.in.path, Line: t.line, ColumnName: o.LabelColumn, Problem: "there is no such column for the labels", Remedy: "use a name of the first line, or a number from 1"}
-			}
-			if !absent {
-				t.label = number - 1
-			}
-		}
+	names := make([]string, len(record))
+	for c, name := range record {
+		names[c] = strings.TrimSpace(name)
+	}
+	if err := t.findLabel(names, o); err != nil {
+		return err
 	}
 	if t.count() == 0 {
 		return &Error{Path: t.in.path, Line: t.line, Problem: "there is no column of numbers"}
 	}
-	names, err := t.isHeader(record, o.Header)
-	if names {
-		t.names = make([]string, len(record))
-		for c, name := range record {
-			t.names[c] = strings.TrimSpace(name)
-		}
-		t.text.names = t.names
+	named, err := t.isHeader(record, o.Header)
+	if named {
+		t.names, t.text.names = names, names
+		return nil
+	}
+	if err := t.findLabel(nil, o); err != nil { // a cell that looks like the label is no name
+		return err
+	}
+	if err != nil { // perhaps because of such a cell
+		_, err = t.isHeader(record, o.Header)
 	}
 	return err
+}
+
+// findLabel looks for the column of labels by its name, if there are names, and by its number.
+func (t *table) findLabel(names []string, o Options) error {
+	if o.LabelColumn == "" {
+		return nil
+	}
+	t.label = slices.Index(names, o.LabelColumn)
+	if number, err := strconv.Atoi(o.LabelColumn); t.label < 0 && err == nil && number >= 1 && number <= t.width {
+		t.label = number - 1
+	}
+	if t.label < 0 && !o.LabelOptional {
+		return &Error{Path: t.in.path, Line: t.line, ColumnName: o.LabelColumn, Problem: "there is no such column for the labels", Remedy: "use a name of the first line, or a number from 1"}
+	}
+	return nil
 }
 
 // isHeader says whether the first record holds names; see Header.

@@ -80,6 +80,18 @@ func TestCSVLabels(t *testing.T) {
 	if got := other.Labels().Names; !reflect.DeepEqual(got, []string{"-5", "5"}) {
 		t.Errorf("classes %q", got)
 	}
+	first := open(t, save(t, "first.csv", []byte("4,1.5,2.5,0\n3,1.5,2.5,1\n")), Options{LabelColumn: "4"})
+	sameRows(t, first, []float32{4, 1.5, 2.5, 3, 1.5, 2.5}) // a cell like the number is no name
+	if got := first.Labels().Names; !reflect.DeepEqual(got, []string{"0", "1"}) {
+		t.Errorf("classes %q", got)
+	}
+	words := open(t, save(t, "words.csv", []byte("3,1.5,a\n4,2.5,b\n")), Options{LabelColumn: "3"})
+	sameRows(t, words, []float32{3, 1.5, 4, 2.5})
+	years := open(t, save(t, "years.csv", []byte("a,2,b\n1,2,3\n")), Options{LabelColumn: "2", Header: HeaderNames})
+	sameRows(t, years, []float32{1, 3})
+	spaced := open(t, save(t, "spaced.csv", []byte("a, b, label\n1,2,0\n")), Options{LabelColumn: "label"})
+	sameRows(t, spaced, []float32{1, 2})
+	refused(t, "none.csv", []byte("x,1\ny,2\n"), Options{LabelColumn: "x", Header: HeaderNone}, "no such column")
 	refused(t, "e.csv", []byte("1,2\n3,4\n"), Options{Labels: file, LabelColumn: "1"}, "name one of the two")
 	refused(t, "f.csv", []byte("a,b\n3,4\n"), Options{LabelColumn: "c"}, "line 1, column c: there is no such column")
 	refused(t, "g.csv", []byte("a,b\n3,4\n"), Options{LabelColumn: "3"}, "no such column")

@@ -62,7 +62,7 @@ func (r *frameReader) start(o Options) error {
 		if number, err := strconv.Atoi(o.LabelColumn); r.label < 0 && err == nil && number >= 1 && number <= len(r.info.Columns) {
 			r.label = number - 1
 		}
-		if r.label < 0 {
+		if r.label < 0 && !o.LabelOptional {
 			return &Error{Path: r.info.Path, ColumnName: o.LabelColumn, Problem: "there is no such column for the labels", Remedy: "use the name of a column, or a number from 1"}
 		}
 	}

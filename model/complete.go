@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gpudae/device"
 	"gpudae/device/philox"
@@ -149,13 +150,22 @@ func (n *Net) Restore(ctx context.Context, out, x []float32) error {
 		if err := n.reconstructRows(to, rows, rows, nil); err != nil {
 			return fmt.Errorf("filling in: %w", err)
 		}
-		for i, v := range rows {
-			if v == v {
-				to[i] = v
-			}
-		}
+		restoreCells(to, rows, n.Features())
 		return nil
 	})
+}
+
+// restoreCells puts the cells that are there back. The absent ones of a row of which
+// the model makes no numbers stay absent, categories too.
+func restoreCells(to, rows []float32, width int) {
+	for from := 0; from < len(rows); from += width {
+		lost := slices.ContainsFunc(to[from:from+width], func(v float32) bool { return v != v })
+		for i := from; i < from+width; i++ {
+			if lost || rows[i] == rows[i] {
+				to[i] = rows[i]
+			}
+		}
+	}
 }
 
 // Losses writes, for each cell of x, its -log p in nats to losses, NaN where it is

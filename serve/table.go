@@ -152,7 +152,7 @@ func (s *Server) computeTable(ctx context.Context, op *TableOperation, request *
 	}
 	answer, err := request.Answer(rows, y)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fromCells(err)
 	}
 	text, err = answer.text(wanted, kind)
 	return text, count, err

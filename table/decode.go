@@ -102,10 +102,15 @@ func cellType(c *Column) data.CellType {
 		return c.Type
 	case c.Kind == Time:
 		return data.Time
-	case c.Kind == Integer && c.Type != data.Number:
+	case c.Kind == Integer && c.Type != data.Number && c.fitsInteger():
 		return data.Integer
 	}
 	return data.Number
+}
+
+// fitsInteger reports whether an int64 holds the column's numbers.
+func (c *Column) fitsInteger() bool {
+	return c.Type == data.Integer || c.Fit.Low >= math.MinInt64 && c.Fit.High < math.MaxInt64
 }
 
 // bounds are those of what is written back.

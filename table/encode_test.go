@@ -393,6 +393,26 @@ func TestDecodeOfEncodeOfTypedCells(t *testing.T) {
 	}
 }
 
+// Whole numbers of a text become integers of a typed file if those hold them.
+func TestWholeNumbersThatNoIntegerHolds(t *testing.T) {
+	frame := texts("small,large,huge", "1,9000000000000000000,40000000000000000000", "2,5,50000000000000000000", "4,6,60000000000000000000", "2,6,60000000000000000000")
+	s, _ := infer(t, frame, Options{})
+	store := encoded(t, frame, s, StoreOptions{})
+	d, err := s.NewDecoder(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := d.Decode(values(store))
+	for j, want := range []data.CellType{data.Integer, data.Integer, data.Number} {
+		if got := d.Columns()[j].Type; s.Columns[j].Kind != Integer || got != want {
+			t.Errorf("column %d is %s and is written as %v, not %v", j, s.Columns[j].Kind, got, want)
+		}
+	}
+	for i, want := range []float64{4e19, 5e19, 6e19} {
+		near(t, "a huge number", cells.Columns[2].Numbers[i], want, want*1e-5)
+	}
+}
+
 // An Encoder gives the numbers that a Store holds.
 func TestEncoderAgreesWithStore(t *testing.T) {
 	frame := mixed(3000)

@@ -245,7 +245,7 @@ type tally struct {
 
 	notation   notation   // the most decimals, any exponent
 	least      int        // decimals
-	fractional bool       // whether a number is not whole
+	fractional bool       // whether a number is not whole, or a float64 of its size never is anything else
 	inexact    bool       // whether a whole number is beyond 2^53
 	infinite   *cellError // the first such cell, if the column is not given
 	garbled    *cellError // the first text that is not UTF-8
@@ -447,7 +447,11 @@ func (t *tally) spell(x float64, how notation) {
 	t.notation.decimals = max(t.notation.decimals, how.decimals)
 	t.notation.exponent = t.notation.exponent || how.exponent
 	t.least = min(t.least, how.decimals)
-	if math.Abs(x) >= maxExactInteger {
+	switch {
+	case math.Abs(x) < maxExactInteger:
+	case how.exponent:
+		t.fractional = true // a magnitude, which only looks whole
+	default:
 		t.inexact = true
 	}
 }
@@ -529,7 +533,11 @@ func (t *tally) finishTexts() (notices []string) {
 	}
 	categories, counts := t.texts.common(t.limits.MinCount, t.limits.Categories)
 	if len(categories) == 0 {
-		return t.drop(ReasonIdentifier, fmt.Sprintf("no text is in %d training rows", t.limits.MinCount))
+		why := fmt.Sprintf("no text is in %d training rows", t.limits.MinCount)
+		if f.Estimated {
+			why = fmt.Sprintf("about %d different texts, none of which is more common than the others", f.Distinct)
+		}
+		return t.drop(ReasonIdentifier, why)
 	}
 	c.Kind = Categorical
 	f.Kind, f.Categories, f.Counts = Categorical, categories, counts

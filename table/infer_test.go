@@ -23,6 +23,9 @@ func TestKindsOfTextColumns(t *testing.T) {
 		{"decimals", []string{"1.5", "2.25", "-3", "1.5"}, Numeric, "0.##", nil},
 		{"fixed decimals", []string{"1.50", "2.25", "3.00", "1.50"}, Numeric, "0.00", nil},
 		{"exponents", []string{"1e5", "2.5e-3", "7", "8"}, Numeric, "e", nil},
+		{"magnitudes", []string{"1.6e31", "2e30", "3.25e29", "5"}, Numeric, "e", nil},
+		{"magnitudes that are all different", magnitudes(50), Numeric, "e", nil},
+		{"whole numbers of R", []string{"1e+05", "100001", "7", "7"}, Integer, "e", nil},
 		{"blanks", []string{" 1.5", "2.5 ", "\t3.5", "9.5"}, Numeric, "0.0", nil},
 		{"integers", []string{"3", "1", "4", "1", "5"}, Integer, "0", nil},
 		{"whole numbers of pandas", []string{"3.0", "", "4.0", "1.0"}, Integer, "0.0", nil},
@@ -86,6 +89,27 @@ func squares(n int) (cells []string) {
 		cells = append(cells, fmt.Sprint(i*i))
 	}
 	return cells
+}
+
+func magnitudes(n int) (cells []string) {
+	for i := range n {
+		cells = append(cells, fmt.Sprintf("%d.5e%d", i+1, 28+i%4))
+	}
+	return cells
+}
+
+// A column of many texts, each as common as the others, is left out, and the
+// notice does not say that they are rare.
+func TestNoTextIsMoreCommon(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second")
+	}
+	tall := column(repeat(2, numbered(mostTexts+5000, "firm %d")...)...)
+	s, notices := infer(t, tall, Options{})
+	if c := &s.Columns[0]; c.Kind != Drop || c.Reason != ReasonIdentifier {
+		t.Fatalf("is %s (%s)", c.Kind, c.Reason)
+	}
+	wantNotice(t, notices, "different texts, none of which is more common than the others")
 }
 
 func TestKindsOfTypedColumns(t *testing.T) {

@@ -406,6 +406,9 @@ func (c *Column) check() error {
 	if b := c.Bounds; b != nil && b.Low != nil && b.High != nil && *b.Low > *b.High {
 		return formErrorf("exchange them", "its lower bound %g is above the upper one, %g", *b.Low, *b.High)
 	}
+	if b := c.Bounds; b != nil && b.Low != nil && b.High != nil && c.Kind == Integer && math.Ceil(*b.Low) > math.Floor(*b.High) {
+		return formErrorf("set them apart", "there is no whole number from its lower bound %g to %g", *b.Low, *b.High)
+	}
 	if c.Fit != nil {
 		return c.Fit.check()
 	}

@@ -38,6 +38,7 @@ func TestSchemaErrorsNameTheColumnAndTheMend(t *testing.T) {
 		{"a weight that is none", of(`{"name": "age", "kind": "numeric", "weight": "big"}`), []string{"column age: ", "write a number"}},
 		{"null", of(`{"name": "age", "kind": null}`), []string{"column age: ", `"kind" cannot be "null"`}},
 		{"bounds", of(`{"name": "age", "kind": "numeric", "bounds": {"low": 5, "high": 4}}`), []string{"column age: ", "lower bound 5"}},
+		{"bounds around no whole number", of(`{"name": "age", "kind": "integer", "bounds": {"low": 0.2, "high": 0.7}}`), []string{"column age: ", "no whole number from its lower bound 0.2 to 0.7"}},
 		{"a bound", of(`{"name": "age", "kind": "numeric", "bounds": {"lo": 5}}`), []string{"column age: ", "bounds", `did you mean "low"?`}},
 		{"missing", of(`{"name": "age", "kind": "numeric", "missing": "NA"}`), []string{"column age: ", "list of texts"}},
 		{"a format of numbers", of(`{"name": "age", "kind": "numeric", "format": "%d"}`), []string{"column age: ", `"%d"`, "0.00"}},

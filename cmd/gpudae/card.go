@@ -101,7 +101,7 @@ func dataFacts(s *train.Saved) []string {
 		facts[len(facts)-1] = "columns: " + code(train.SchemaFile) + ", also within the model file"
 	}
 	if info.Columns != nil {
-		facts = append(facts, "columns: "+columnsText(info.Columns))
+		facts = append(facts, "columns: "+code(columnsText(info.Columns)))
 	}
 	if info.Licence != "" {
 		facts = append(facts, "licence of the data: "+info.Licence)
@@ -152,7 +152,7 @@ func (m *modelCard) tableLimits() []string {
 	}
 	if m.quality != nil {
 		if worse := m.worseColumns(); len(worse) > 0 {
-			list = append(list, "On destroyed cells the mean or the most frequent value is at least as good in "+columnsText(worse)+".")
+			list = append(list, "On destroyed cells the mean or the most frequent value is at least as good in "+code(columnsText(worse))+".")
 		}
 	}
 	if s.Split.Held > 0 && s.Split.Held < fewRows {

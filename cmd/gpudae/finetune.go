@@ -163,7 +163,15 @@ func (r *finetuneRun) prepare(ctx context.Context) (err error) {
 	if r.from, err = train.LoadModel(s.From); err != nil {
 		return err
 	}
-	if s.base.Label != "" && slices.Contains(r.from.Schema.Columns, s.base.Label) {
+	label := s.base.Label
+	if r.from.Columns != nil {
+		schema, err := schemaOf(r.from)
+		if err != nil {
+			return err
+		}
+		label = namedColumn(schema, label)
+	}
+	if label != "" && slices.Contains(r.from.Schema.Columns, label) {
 		return usage(origin(r.origins, "label"), fmt.Sprintf("the model was trained with %q as a feature, and would see what it is to predict", s.base.Label),
 			"train it with --label "+s.base.Label)
 	}

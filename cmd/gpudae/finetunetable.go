@@ -43,7 +43,7 @@ func (p *program) readMixed(ctx context.Context, saved *train.Saved, nameOrPath 
 // labelsOf reads the column of labels of a frame, nil without one.
 func labelsOf(ctx context.Context, frame data.Frame, o inputOptions) (*data.Labels, error) {
 	info := frame.Info()
-	column := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool { return c.Name == o.label })
+	column := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool { return info.Named && c.Name == o.label })
 	if number, err := strconv.Atoi(o.label); column < 0 && err == nil && number <= len(info.Columns) {
 		column = number - 1
 	}

@@ -219,6 +219,9 @@ func (in *imputation) block(ctx context.Context, net *model.Net, b tableBlock, w
 		if err != nil {
 			return err
 		}
+		if err := checkFinite(in.input, b.from, len(in.filled), y); err != nil {
+			return err
+		}
 		if in.pool != nil {
 			for j, column := range in.pool {
 				column.add(draw, y[j:], len(in.pool))

@@ -76,9 +76,9 @@ func (p *program) inference(c *cli.Context) (*inferenceOptions, *train.Saved, er
 	if err != nil {
 		return nil, nil, err
 	}
-	o.reading = inputOptions{label: trained.Label, header: trained.Header}
+	o.reading = inputOptions{label: trained.Label, header: trained.Header, optional: true}
 	if c.IsSet("label") {
-		o.reading.label = c.String("label")
+		o.reading.label, o.reading.optional = c.String("label"), false
 	}
 	if c.IsSet("header") {
 		o.reading.header = c.String("header")
@@ -139,6 +139,17 @@ func outputFile(c *cli.Context) (string, error) {
 	return path, nil
 }
 
+// checkFinite refuses a row with a result that is no number. y is [rows, width], and
+// before is the number of rows before them.
+func checkFinite(path string, before, width int, y []float32) error {
+	i := slices.IndexFunc(y, func(v float32) bool { return v-v != 0 })
+	if i < 0 {
+		return nil
+	}
+	return &data.Error{Path: path, Row: before + i/width + 1, Problem: "the result leaves the range of float32",
+		Remedy: "such a row is far from the data of training: remove its outliers, or list them as missing"}
+}
+
 // stream sends the rows of d through compute, a range at a time, and writes what
 // comes back, in the form of array, as it comes. The file is there at the end.
 func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset, out string, array data.ArrayInfo,
@@ -153,11 +164,17 @@ func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d dat
 		if err != nil {
 			return err
 		}
+		before := 0
 		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
 			y, err := compute(net, src, x)
 			if err != nil {
 				return err
 			}
+			rows, values := x.Shape()[0], data.Float32s(y)
+			if err := checkFinite(o.input, before, len(values)/max(1, rows), values); err != nil {
+				return err
+			}
+			before += rows
 			return w.Append(ctx, y)
 		})
 	})

@@ -71,7 +71,7 @@ func (p *program) predict(c *cli.Context) error {
 		return err
 	}
 	defer source.close()
-	rows, judged, err := p.predictTo(c.Context, saved.Target, source, out)
+	rows, judged, err := p.predictTo(c.Context, o, saved.Target, source, out)
 	if err != nil {
 		return err
 	}
@@ -160,14 +160,20 @@ func readingOfPredictor(c *cli.Context, saved *train.Saved) (inputOptions, error
 }
 
 // predictTo writes the predictions of all rows, and judges them where there are labels.
-func (p *program) predictTo(ctx context.Context, t train.Target, source *predictSource, out string) (rows int, judged *judgement, err error) {
+func (p *program) predictTo(ctx context.Context, o *inferenceOptions, t train.Target, source *predictSource, out string) (rows int, judged *judgement, err error) {
 	judge := judgeOf(t, source.labels)
+	if judge.odd != "" {
+		o.console.logf("%s: the label %s is none that the model predicts, so predictions are not judged", o.input, judge.odd)
+	}
 	w, text, err := createPredictions(out, t)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer w.Abort()
 	err = source.each(ctx, func(y []float32) error {
+		if err := checkFinite(o.input, rows, t.Width(), y); err != nil {
+			return err
+		}
 		var block [][]float32
 		for row := range slices.Chunk(y, t.Width()) {
 			block = append(block, predicted(t, row))
@@ -262,7 +268,8 @@ func shortest(v float32) float64 {
 type rowJudge struct {
 	predictions
 	labels *data.Labels
-	index  []int // of the labels' names: the class of the model
+	odd    string // a label that the model cannot predict, for which nothing is judged
+	index  []int  // of the labels' names: the class of the model
 	values []float64
 	at     int
 }
@@ -274,14 +281,14 @@ func judgeOf(t train.Target, labels *data.Labels) *rowJudge {
 	}
 	if t.Classes == nil {
 		if j.values, _ = parsedNumbers(j.labels.Names); j.values == nil {
-			j.labels = nil
+			j.labels, j.odd = nil, firstWord(j.labels.Names)
 		}
 		return j
 	}
 	for _, name := range j.labels.Names {
 		k := slices.Index(t.Classes, name)
 		if k < 0 {
-			j.labels = nil // of other classes, or none: there is nothing to judge by
+			j.labels, j.odd = nil, quoted(name)
 			return j
 		}
 		j.index = append(j.index, k)

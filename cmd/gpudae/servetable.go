@@ -139,7 +139,12 @@ func (s *servedTable) used() []*serve.Column {
 // bare is the request of an operation without parameters.
 func bare(answer func(y *tensor.Dense) *serve.Answer) func(url.Values) (*serve.Request, error) {
 	return func(url.Values) (*serve.Request, error) {
-		return &serve.Request{Copies: 1, Answer: func(_ *serve.Rows, y *tensor.Dense) (*serve.Answer, error) { return answer(y), nil }}, nil
+		return &serve.Request{Copies: 1, Answer: func(_ *serve.Rows, y *tensor.Dense) (*serve.Answer, error) {
+			if err := checkFinite("", 0, y.Shape()[1], data.Float32s(y)); err != nil {
+				return nil, err
+			}
+			return answer(y), nil
+		}}, nil
 	}
 }
 
@@ -263,6 +268,9 @@ func (s *servedTable) impute(ctx context.Context, x *tensor.Dense, numbers []int
 func (s *servedTable) filled(rows *serve.Rows, y *tensor.Dense, o drawing) (*serve.Answer, error) {
 	encoder, err := s.encoder.Of(rows.Info)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFinite("", 0, y.Shape()[1], data.Float32s(y)); err != nil {
 		return nil, err
 	}
 	cells := &cellFiller{text: s.decoder, places: encoder.Places(), columns: rows.Info.Columns, quote: rows.Quote}

@@ -95,6 +95,18 @@ func TestServeTableGivesTheAnswersOfTheCommands(t *testing.T) {
 		}
 	}
 	all.Wait()
+	for _, query := range []string{"denoise", "encode", "impute", "impute?m=1"} {
+		body := `{"rows": [[1e30, null, null, null, null, null]], "columns": ["age", "income", "city", "smoker", "joined", "bought"]}`
+		answer, err := http.Post(url+"/v1/"+query, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != 422 || !strings.Contains(string(text), "row 1") || !strings.Contains(string(text), "leaves the range of float32") {
+			t.Errorf("%s of a row far away: %d %s", query, answer.StatusCode, text)
+		}
+	}
 	if code := end(); code != 143 {
 		t.Errorf("after SIGTERM: exit code %d, want 143", code)
 	}

@@ -183,14 +183,27 @@ func (m *mixedTable) leaveOut(label string, origins settings.Origins) error {
 	}
 	var names []string
 	for i := range m.schema.Columns {
+		names = append(names, m.schema.Columns[i].Name)
+	}
+	i := slices.Index(names, namedColumn(m.schema, label))
+	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(names) {
+		i = number - 1
+	}
+	if i >= 0 {
 		c := &m.schema.Columns[i]
-		if number, err := strconv.Atoi(label); c.Name == label || err == nil && number == i+1 {
-			c.Kind, c.Reason, c.Scaling = table.Drop, table.ReasonUser, ""
-			return nil
-		}
-		names = append(names, c.Name)
+		c.Kind, c.Reason, c.Scaling = table.Drop, table.ReasonUser, ""
+		return nil
 	}
 	return usage(origin(origins, "label"), "there is no column "+quoted(label), settings.Suggest(label, names, "")+"columns are numbered from 1")
+}
+
+// namedColumn is the name of a column that is given by its name or number: of a file
+// without names, which counts them from 0, always by its number from 1.
+func namedColumn(schema *table.Schema, label string) string {
+	if number, err := strconv.Atoi(label); err == nil && nameless(schema) {
+		return strconv.Itoa(number - 1)
+	}
+	return label
 }
 
 // describeTable completes what is known of the data.

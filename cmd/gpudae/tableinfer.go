@@ -147,7 +147,11 @@ func (p *program) encodeTable(ctx context.Context, o *inferenceOptions, saved *t
 		if !all {
 			layers = layers[len(layers)-1:]
 		}
-		return to.append(ctx, numberCells(sideBySide(layers)))
+		y := sideBySide(layers)
+		if err := checkFinite(o.input, to.rows, to.columns, data.Float32s(y)); err != nil {
+			return err
+		}
+		return to.append(ctx, numberCells(y))
 	})
 	if err := to.end(err); err != nil {
 		return err
@@ -173,6 +177,9 @@ func (p *program) denoiseTable(ctx context.Context, o *inferenceOptions, saved *
 	err = p.eachTableBlock(ctx, saved, o, schema, func(net *model.Net, x *tensor.Dense) error {
 		y, err := net.Denoise(ctx, x)
 		if err != nil {
+			return err
+		}
+		if err := checkFinite(o.input, to.rows, to.columns, data.Float32s(y)); err != nil {
 			return err
 		}
 		return to.append(ctx, decoder.Decode(data.Float32s(y)))

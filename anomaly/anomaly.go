@@ -34,7 +34,7 @@ type Column struct {
 	Name      string  `json:"name"`
 	Mean      float64 `json:"mean"`      // of the loss, in nats
 	Deviation float64 `json:"deviation"` // of the loss, above 0
-	N         int     `json:"n"`         // rows in which the column has a value
+	N         int     `json:"n"`         // rows in which the column has a finite loss
 }
 
 // Calibration says what is ordinary: the losses by column, and the scores of
@@ -62,7 +62,9 @@ func Fit(names []string, losses []float32) (*Calibration, error) {
 	rows := len(losses) / width
 	z := make([]float64, width)
 	for i := range rows {
-		c.Z(z, losses[i*width:(i+1)*width])
+		for j, column := range c.Columns {
+			z[j] = column.without(float64(losses[i*width+j]))
+		}
 		for _, kind := range Kinds() {
 			c.Scores[kind] = append(c.Scores[kind], Score(kind, z))
 		}
@@ -79,7 +81,7 @@ func fitColumn(name string, losses []float32, width int) Column {
 	var squares float64
 	for i := 0; i < len(losses); i += width {
 		x := float64(losses[i])
-		if math.IsNaN(x) {
+		if math.IsNaN(x) || math.IsInf(x, 0) { // an infinite one would leave no mean
 			continue
 		}
 		c.N++
@@ -104,6 +106,19 @@ func (c *Calibration) Z(z []float64, losses []float32) {
 	}
 }
 
+// without is the z-score of a loss that is one of the column's own among the
+// others, as that of a row to come is among all: a loss that helped to make the
+// mean and the deviation it is measured by looks more ordinary than it is, and can
+// be no more than (n-1)/√n deviations from the mean.
+func (c Column) without(loss float64) float64 {
+	if !(c.N > 2) || math.IsNaN(loss) { // no deviation of the others
+		return (loss - c.Mean) / c.Deviation
+	}
+	n, delta := float64(c.N), loss-c.Mean
+	squares := max(c.Deviation*c.Deviation*(n-1)-n/(n-1)*delta*delta, 0)
+	return n / (n - 1) * delta / max(leastDeviation, math.Sqrt(squares/(n-2)))
+}
+
 // Score makes one number of a row's z-scores, NaN among them left out; it is 0
 // where there is nothing else.
 func Score(kind Kind, z []float64) float64 {
@@ -122,9 +137,11 @@ func Score(kind Kind, z []float64) float64 {
 	return sum / float64(n)
 }
 
-// P is the probability that an ordinary row scores at least as high, in the sense
-// of split conformal prediction: if a row is exchangeable with those of the
-// calibration, P(P ≤ α) ≤ α (Vovk et al. 2005, section 4.2; Bates et al. 2023).
+// P is the share of rows that score at least as high, the row itself and those of the
+// calibration, as in conformal prediction (Vovk et al. 2005, section 4.2; Bates et al.
+// 2023). Each row of the calibration is scored by the others alone, so that P(P ≤ α) is
+// about α if the row comes from where they come from, whatever the losses. It would be
+// at most α if the means and deviations were of yet other rows.
 func (c *Calibration) P(kind Kind, score float64) float64 {
 	sorted := c.Scores[kind]
 	below := sort.SearchFloat64s(sorted, score)

@@ -91,6 +91,76 @@ func TestFalsePositives(t *testing.T) {
 	}
 }
 
+// TestFalsePositivesOfHeavyTails: a row that helped to make the means and deviations is
+// no measure of one that did not. There are many columns and few rows, and the loss of
+// a cell may be a hundred deviations from the mean.
+func TestFalsePositivesOfHeavyTails(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	const calibrations, rows, fresh, width, rate = 200, 99, 100, 30, 0.05
+	draw := func(rows int) []float32 {
+		losses := make([]float32, width*rows)
+		for i := range losses {
+			losses[i] = float32(math.Exp(2 * random.NormFloat64()))
+		}
+		return losses
+	}
+	flagged := map[Kind]int{}
+	z := make([]float64, width)
+	for range calibrations {
+		c, err := Fit(make([]string, width), draw(rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for x := range slices.Chunk(draw(fresh), width) {
+			c.Z(z, x)
+			for _, kind := range Kinds() {
+				if c.P(kind, Score(kind, z)) <= rate+1e-12 {
+					flagged[kind]++
+				}
+			}
+		}
+	}
+	for _, kind := range Kinds() {
+		if got := float64(flagged[kind]) / (calibrations * fresh); got > 1.1*rate || got < 0.5*rate {
+			t.Errorf("%s: %v of ordinary rows have a P of at most %v", kind, got, rate)
+		}
+	}
+}
+
+// TestLossesWithoutTheOthers: the z-scores of a calibration's own rows are those by the
+// mean and the deviation of its other rows.
+func TestLossesWithoutTheOthers(t *testing.T) {
+	losses := []float32{1, 4, nan, 2, 9, 3}
+	c, err := Fit([]string{"a"}, losses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, loss := range losses {
+		rest, err := Fit([]string{"a"}, slices.Delete(slices.Clone(losses), i, i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := (float64(loss) - rest.Columns[0].Mean) / rest.Columns[0].Deviation
+		if got := c.Columns[0].without(float64(loss)); !(math.Abs(got-want) < 1e-12) && !(math.IsNaN(got) && math.IsNaN(want)) {
+			t.Errorf("%v: %v, want %v", loss, got, want)
+		}
+	}
+}
+
+// TestInfiniteLosses of a calibration say nothing of its other rows.
+func TestInfiniteLosses(t *testing.T) {
+	c, err := Fit([]string{"a"}, []float32{1, 2, 3, float32(math.Inf(1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Columns[0]; got.Mean != 2 || got.Deviation != 1 || got.N != 3 {
+		t.Errorf("%+v", got)
+	}
+	if last := c.Scores[MaxAbsZ][3]; !math.IsInf(last, 1) {
+		t.Errorf("the infinite loss scores %v", last)
+	}
+}
+
 func TestThresholdOfARateTooSmall(t *testing.T) {
 	c, err := Fit([]string{"a"}, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9})
 	if err != nil {

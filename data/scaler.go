@@ -93,7 +93,7 @@ func Fit(ctx context.Context, kind ScaleKind, d Dataset, keep func(row int) bool
 	}
 	s := &Scaler{Kind: kind, Low: make([]float32, info.Features), High: make([]float32, info.Features)}
 	s.setMap(m)
-	s.setExtremes(m, unit || kind == ScaleUnit || kind == ScaleMinMax)
+	s.setExtremes(m, unit && kind == ScaleNone || kind == ScaleUnit || kind == ScaleMinMax)
 	return s, nil
 }
 

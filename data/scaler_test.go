@@ -120,6 +120,15 @@ func TestScaleAuto(t *testing.T) {
 	}
 }
 
+// TestExtremesOfScaledImages: those of a column of numbers in [0, 1] are its own once
+// it has another scale.
+func TestExtremesOfScaledImages(t *testing.T) {
+	s := fit(t, ScaleStandard, open(t, save(t, "a.csv", []byte("0.25,1\n0.75,0\n")), Options{}), nil)
+	if s.Low[0] != -1 || s.High[0] != 1 || s.Low[1] != -1 || s.High[1] != 1 {
+		t.Errorf("from %v to %v", s.Low, s.High)
+	}
+}
+
 // TestStandardIsStable takes columns far from 0, where the difference of
 // squares loses every digit.
 func TestStandardIsStable(t *testing.T) {

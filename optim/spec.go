@@ -29,8 +29,19 @@ type Parameter struct {
 	Meaning   string
 }
 
-// accepts reports whether v lies in the interval.
-func (p Parameter) accepts(v float64) bool {
+// accepts reports whether v lies in the interval, also as the number that a device takes.
+func (p Parameter) accepts(v float64) bool { return p.holds(v) && p.holds(Single(v)) }
+
+// Single is v as a device takes it: in float32, where subnormal numbers count as 0.
+func Single(v float64) float64 {
+	const least = 0x1p-126
+	if single := float64(float32(v)); math.Abs(single) >= least {
+		return single
+	}
+	return 0
+}
+
+func (p Parameter) holds(v float64) bool {
 	return !math.IsInf(v, 0) && (v > p.Low || v == p.Low && !p.LowOpen) && (v < p.High || v == p.High && !p.HighOpen)
 }
 

@@ -22,9 +22,10 @@ func AnnealedLangevin(ctx context.Context, d Descent) ([]float32, error) {
 	if d.Inner < 1 || !(d.StepSize > 0 && d.StepSize < stableStep) {
 		return nil, fmt.Errorf("sampling: %d steps of size %gσ² at each level: one or more, of a size below %d, are needed", d.Inner, d.StepSize, stableStep)
 	}
+	d.stride = uint32(d.Inner)
 	return d.run(ctx, func(ctx context.Context, f *flock, from, to float64) error {
 		for i := range f.Inner {
-			step := f.move*uint32(f.Inner) + uint32(i)
+			step := f.step + uint32(i)
 			if i > 0 {
 				f.clamp(from, step)
 			}
@@ -39,7 +40,7 @@ func AnnealedLangevin(ctx context.Context, d Descent) ([]float32, error) {
 		if to > 0 {
 			return nil
 		}
-		f.clamp(from, f.move*uint32(f.Inner)+uint32(f.Inner))
+		f.clamp(from, f.step+uint32(f.Inner))
 		if err := f.denoise(ctx, f.x, from); err != nil {
 			return err
 		}

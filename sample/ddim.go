@@ -27,7 +27,7 @@ func DDIM(ctx context.Context, d Descent) ([]float32, error) {
 			f.x[k] = float32(float64(mean) + float64(keep*(float64(f.x[k])-float64(mean))))
 		}
 		if tau > 0 {
-			f.noise(indexDescent, f.move, tau)
+			f.noise(indexDescent, f.step, tau)
 		}
 		return nil
 	})

@@ -47,6 +47,8 @@ type Descent struct {
 	// same at all levels. AnnealedLangevin only.
 	Inner    int
 	StepSize float64
+
+	stride uint32 // steps of noise that a move takes, 0 for one
 }
 
 // Diffusion is a row of the table of diffusion samplers.
@@ -73,7 +75,7 @@ type flock struct {
 	x        []float32 // [rows, features]
 	denoised []float32 // [rows, features], of the last call of denoise
 	first    int       // chain
-	move     uint32    // number of the move
+	step     uint32    // of noise, the first that the move takes
 	*projection
 }
 
@@ -155,12 +157,12 @@ func (f *flock) descend(ctx context.Context, path []int, move mover) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		f.move = uint32(i)
+		f.step = uint32(i) * max(1, f.stride)
 		from, to := f.level(path[i]), f.level(level)
 		if to > from {
 			f.rise(from, to)
 		} else {
-			f.clamp(from, f.move)
+			f.clamp(from, f.step)
 			if err := move(ctx, f, from, to); err != nil {
 				return fmt.Errorf("sampling: %w", err)
 			}
@@ -191,7 +193,7 @@ func (f *flock) level(i int) float64 {
 
 // rise adds the noise between two levels.
 func (f *flock) rise(from, to float64) {
-	f.noise(indexDescent, f.move, math.Sqrt(to*to-from*from))
+	f.noise(indexDescent, f.step, math.Sqrt(to*to-from*from))
 }
 
 // noise adds amount·z.

@@ -246,6 +246,42 @@ func TestKarrasLevels(t *testing.T) {
 	}
 }
 
+// witness notes the first chain's given feature at each call, as noise.
+type witness struct {
+	*gaussianMixture
+	value float32
+	seen  map[float32]int
+}
+
+func (w witness) DenoiseAt(ctx context.Context, dst, x []float32, sigma float64) error {
+	w.seen[float32(float64(x[0]-w.value)/sigma)]++
+	return w.gaussianMixture.DenoiseAt(ctx, dst, x, sigma)
+}
+
+// TestGivenFeaturesAreDrawnAnew: no draw of noise is used twice. The noise levels are
+// powers of two, and the value 0, so that equal draws are equal numbers.
+func TestGivenFeaturesAreDrawnAnew(t *testing.T) {
+	for _, method := range Diffusions() {
+		w := witness{plane(), 0, map[float32]int{}}
+		d := descentOf(t, w.gaussianMixture, 1, 2)
+		d.Denoiser, d.Levels, d.Given, d.Replace = w, nil, &Given{[]bool{true, false}, []float32{0, 0}}, true
+		d.Inner, d.Resample, d.Jump = 3, 2, 2
+		for i := range 8 {
+			d.Levels = append(d.Levels, math.Ldexp(1, 2-i))
+		}
+		mustDescend(t, method.Run, d)
+		calls := 0
+		for z, n := range w.seen {
+			if calls += n; n > 1 && method.Name != "heun" { // which looks twice at a move
+				t.Errorf("%s: %d draws of the given feature are %v", method.Name, n, z)
+			}
+		}
+		if calls < d.Moves()/2 {
+			t.Errorf("%s: %d calls", method.Name, calls)
+		}
+	}
+}
+
 // broken is a denoiser that fails, or runs away.
 type broken struct {
 	*gaussianMixture

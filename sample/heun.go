@@ -43,7 +43,7 @@ func (d *Descent) solve(ctx context.Context, correct bool) ([]float32, error) {
 	var slopes []float64
 	return d.run(ctx, func(ctx context.Context, f *flock, from, to float64) error {
 		if gamma := c.gamma(from, len(f.Levels)); gamma > 0 {
-			f.noise(indexDescent, f.move, c.Noise*from*math.Sqrt(gamma*(2+gamma)))
+			f.noise(indexDescent, f.step, c.Noise*from*math.Sqrt(gamma*(2+gamma)))
 			from *= 1 + gamma
 		}
 		if err := f.denoise(ctx, f.x, from); err != nil {

@@ -91,8 +91,8 @@ type Diagnostics struct {
 	// ESS is the effective sample size: how many independent draws the
 	// Chains·Steps states are worth for estimating a mean.
 	ESS float64
-	// RHat compares the variance between the chains with that within them; 1
-	// where all have forgotten their starts. NaN for a single chain.
+	// RHat compares the variance between the halves of the chains with that within
+	// them; 1 where all have forgotten their starts. NaN for a single chain.
 	RHat float64
 	// Autocorrelation of the statistic with the least ESS at lags 1, 2, ..., 10.
 	Autocorrelation []float64
@@ -118,11 +118,23 @@ func (t *Trace) Diagnose() Diagnostics {
 				d.Autocorrelation = append(d.Autocorrelation, v.autocorrelation(lag))
 			}
 		}
-		if r := math.Sqrt(v.total / v.within); d.Chains > 1 && !(r <= d.RHat) {
+		h := newVariation(halves(t.values[s]))
+		if r := math.Sqrt(h.total / h.within); d.Chains > 1 && !(r <= d.RHat) {
 			d.RHat = r
 		}
 	}
 	return d
+}
+
+// halves are the first and the second half of each chain, between which a drift
+// that all chains have in common shows.
+func halves(chains [][]float32) [][]float32 {
+	var all [][]float32
+	for _, chain := range chains {
+		n := len(chain) / 2
+		all = append(all, chain[:n], chain[len(chain)-n:])
+	}
+	return all
 }
 
 // variation is that of one statistic over several chains of n steps.

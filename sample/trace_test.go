@@ -52,6 +52,17 @@ func TestStuckChainsShow(t *testing.T) {
 	}
 }
 
+// TestChainsThatDriftTogetherShow: they agree at every step, and are still on their way.
+func TestChainsThatDriftTogetherShow(t *testing.T) {
+	trace := NewTrace(64, 1, 0, 100, 1)
+	feed(trace, 64, 100, func(chain, step, feature int) float32 {
+		return 10*float32(math.Exp(-float64(step)/200)) + independent(chain, step, feature)
+	})
+	if d := trace.Diagnose(); !(d.RHat > 1.2) {
+		t.Errorf("R̂ %v of chains that drift", d.RHat)
+	}
+}
+
 // TestNothingToDiagnose in constant states, and in too few.
 func TestNothingToDiagnose(t *testing.T) {
 	still := NewTrace(3, 2, 0, 50, 1)

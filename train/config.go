@@ -65,6 +65,11 @@ type Config struct {
 	Keep int `yaml:"keep" json:"keep"`
 }
 
+// leastSpike is the least limit at which losses that stay high are soon no spikes: each
+// that counts as one at the limit must widen the deviation, w·(limit² - 1) > w²·limit²
+// for w = 1/device.SpikeWindow.
+const leastSpike = 1.01
+
 // maxEpochs keeps the number of steps of a run within 63 bits.
 const maxEpochs = 1e9
 
@@ -96,17 +101,17 @@ func (c Config) Validate() error {
 		{"epochs", fmt.Sprintf("%d epochs", c.Epochs), fmt.Sprintf("give 1 to %d", int(maxEpochs)), c.Epochs >= 1 && c.Epochs <= maxEpochs},
 		{"steps", fmt.Sprintf("%d steps", c.Steps), "give 0 for no limit, or a positive number", c.Steps >= 0},
 		{"batch", fmt.Sprintf("a batch of %d examples", c.Batch), "give at least 1", c.Batch >= 1},
-		{"lr", fmt.Sprintf("a learning rate of %g", c.LR), "give a positive number such as 0.001", float32(c.LR) > 0 && finite(float64(float32(c.LR)))},
+		{"lr", fmt.Sprintf("a learning rate of %g", c.LR), "give a positive number such as 0.001", optim.Single(c.LR) > 0 && finite(optim.Single(c.LR))},
 		{"warmup", fmt.Sprintf("a warm-up of %g epochs", c.Warmup), "give 0 or a positive number", c.Warmup >= 0 && c.Warmup <= maxEpochs},
-		{"weight_decay", fmt.Sprintf("a weight decay of %g", value(c.WeightDecay)), "give 0 or a positive number", value(c.WeightDecay) >= 0 && finite(value(c.WeightDecay))},
-		{"clip", fmt.Sprintf("a gradient norm of %g", c.Clip), "give 0 for no bound, or a positive number", c.Clip >= 0 && finite(c.Clip)},
-		{"ema", fmt.Sprintf("an EMA decay of %g", c.EMA), "give 0 for none, or a number below 1 such as 0.999", c.EMA >= 0 && c.EMA < 1},
+		{"weight_decay", fmt.Sprintf("a weight decay of %g", value(c.WeightDecay)), "give 0 or a positive number", value(c.WeightDecay) >= 0 && finite(optim.Single(value(c.WeightDecay)))},
+		{"clip", fmt.Sprintf("a gradient norm of %g", c.Clip), "give 0 for no bound, or a positive number", c.Clip == 0 || optim.Single(c.Clip) > 0 && finite(optim.Single(c.Clip))},
+		{"ema", fmt.Sprintf("an EMA decay of %g", c.EMA), "give 0 for none, or a number below 1 such as 0.999", c.EMA >= 0 && optim.Single(c.EMA) < 1},
 		{"val", fmt.Sprintf("a validation fraction of %g", c.Val), "give a number from 0 to below 1 such as 0.1", c.Val >= 0 && c.Val < 1},
 		{"patience", fmt.Sprintf("a patience of %d epochs", c.Patience), "give 0 for no early stopping, or a positive number", c.Patience >= 0},
 		{"min_delta", fmt.Sprintf("a minimal improvement of %g", c.MinDelta), "give 0 or a positive number of nats", c.MinDelta >= 0 && finite(c.MinDelta)},
 		{"retries", fmt.Sprintf("%d retries", c.Retries), "give 0 or a positive number", c.Retries >= 0},
 		{"blow_up", fmt.Sprintf("a blow-up factor of %g", c.BlowUp), "give 0 for no limit, or a positive number such as 100", c.BlowUp >= 0 && finite(c.BlowUp)},
-		{"skip_spikes", fmt.Sprintf("a limit of %g standard deviations", c.SkipSpikes), "give 0 for no limit, or a positive number such as 6", c.SkipSpikes >= 0 && finite(float64(float32(c.SkipSpikes)))},
+		{"skip_spikes", fmt.Sprintf("a limit of %g standard deviations", c.SkipSpikes), "give 0 for no limit, or a number above 1 such as 6", (c.SkipSpikes == 0 || c.SkipSpikes >= leastSpike) && finite(optim.Single(c.SkipSpikes))},
 		{"keep", fmt.Sprintf("%d older checkpoints", c.Keep), "give 0 to 1000", c.Keep >= 0 && c.Keep <= 1000},
 	} {
 		if !check.ok {

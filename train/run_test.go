@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"gpudae/cpu"
@@ -415,30 +416,36 @@ func TestARolledBackEpochIsRepeatedFromItsStart(t *testing.T) {
 }
 
 func TestConfigurationErrorsNameTheirKey(t *testing.T) {
+	decay := 1e39
 	for key, change := range map[string]func(*Job){
-		"epochs":       func(j *Job) { j.Config.Epochs = 0 },
-		"steps":        func(j *Job) { j.Config.Steps = -1 },
-		"batch":        func(j *Job) { j.Config.Batch = 0 },
-		"lr":           func(j *Job) { j.Config.LR = math.NaN() },
-		"warmup":       func(j *Job) { j.Config.Warmup = math.Inf(1) },
-		"optimizer":    func(j *Job) { j.Config.Optimizer = "adam:beta1=2" },
-		"weight_decay": func(j *Job) { x := -0.1; j.Config.WeightDecay = &x },
-		"clip":         func(j *Job) { j.Config.Clip = -1 },
-		"ema":          func(j *Job) { j.Config.EMA = 1 },
-		"val":          func(j *Job) { j.Config.Val = 0.999 },
-		"patience":     func(j *Job) { j.Config.Patience = -1 },
-		"min_delta":    func(j *Job) { j.Config.MinDelta = -1 },
-		"retries":      func(j *Job) { j.Config.Retries = -1 },
-		"blow_up":      func(j *Job) { j.Config.BlowUp = math.NaN() },
-		"checkpoint":   func(j *Job) { j.Config.Checkpoint = "-1" },
-		"keep":         func(j *Job) { j.Config.Keep = -1 },
-		"skip_spikes":  func(j *Job) { j.Config.SkipSpikes = math.NaN() },
-		"schedule":     func(j *Job) { j.Config.Schedule, j.Config.Val = "plateau", 0 },
-		"features":     func(j *Job) { j.Table.Columns, j.Table.Rows = 4, 2*j.Table.Rows },
+		"weight_decay in float32": func(j *Job) { j.Config.WeightDecay = &decay },
+		"clip in float32":         func(j *Job) { j.Config.Clip = 1e-40 },
+		"ema in float32":          func(j *Job) { j.Config.EMA = 0.99999999 },
+		"skip_spikes of nothing":  func(j *Job) { j.Config.SkipSpikes = 1 },
+		"epochs":                  func(j *Job) { j.Config.Epochs = 0 },
+		"steps":                   func(j *Job) { j.Config.Steps = -1 },
+		"batch":                   func(j *Job) { j.Config.Batch = 0 },
+		"lr":                      func(j *Job) { j.Config.LR = math.NaN() },
+		"warmup":                  func(j *Job) { j.Config.Warmup = math.Inf(1) },
+		"optimizer":               func(j *Job) { j.Config.Optimizer = "adam:beta1=2" },
+		"weight_decay":            func(j *Job) { x := -0.1; j.Config.WeightDecay = &x },
+		"clip":                    func(j *Job) { j.Config.Clip = -1 },
+		"ema":                     func(j *Job) { j.Config.EMA = 1 },
+		"val":                     func(j *Job) { j.Config.Val = 0.999 },
+		"patience":                func(j *Job) { j.Config.Patience = -1 },
+		"min_delta":               func(j *Job) { j.Config.MinDelta = -1 },
+		"retries":                 func(j *Job) { j.Config.Retries = -1 },
+		"blow_up":                 func(j *Job) { j.Config.BlowUp = math.NaN() },
+		"checkpoint":              func(j *Job) { j.Config.Checkpoint = "-1" },
+		"keep":                    func(j *Job) { j.Config.Keep = -1 },
+		"skip_spikes":             func(j *Job) { j.Config.SkipSpikes = math.NaN() },
+		"schedule":                func(j *Job) { j.Config.Schedule, j.Config.Val = "plateau", 0 },
+		"features":                func(j *Job) { j.Table.Columns, j.Table.Rows = 4, 2*j.Table.Rows },
 	} {
 		job := toyJob(t, 20, 1)
 		change(&job)
 		_, err := Run(context.Background(), job)
+		key, _, _ := strings.Cut(key, " ")
 		var config *model.ConfigError
 		if !errors.As(err, &config) || config.Key != key || config.Problem == "" || config.Remedy == "" {
 			t.Errorf("%s: error %v", key, err)

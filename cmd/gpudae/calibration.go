@@ -29,7 +29,7 @@ type calibrator struct {
 const calibrationSuffix = ".calibration.json"
 
 // calibrationVersion is that of the file's format.
-const calibrationVersion = 1
+const calibrationVersion = 2
 
 // calibrationFile is what is kept of the rows held out of training.
 type calibrationFile struct {

@@ -80,6 +80,7 @@ func TestProducts(t *testing.T) {
 		{1, 1, 1}, {2, 3, 5}, {4, 8, 16}, {7, 17, 31}, {15, 33, 29}, {16, 32, 48}, {33, 65, 14}, {64, 16, 128}, {5, 1030, 3}, {1, 40, 70}, {100, 2100, 2}, {1500, 5, 9}, {13, 48, 27}, {28, 96, 65},
 		{20, 150, 512}, {130, 512, 20}, {260, 129, 17}, // crowded in the cache
 		{70, 1100, 140}, {150, 131, 150}, // more than the nearest cache holds
+		{0, 200, 512}, {40, 0, 300}, {300, 0, 40}, {40, 300, 0}, // nothing to multiply
 	}
 	for _, kernels := range cpu.KernelNames() {
 		for _, threads := range []int{1, 3} {

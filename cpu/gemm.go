@@ -104,7 +104,7 @@ func (d *Device) multiply(g *gemmCall) {
 	lanes := max(1, min(d.pool.threads(), 2*g.m*g.n*g.k/g.kernels.flopsPerLane))
 	d.plan(g, lanes)
 	g.byRows = g.byRows || g.taken()
-	g.turned = g.crowdedTile() && g.panels >= panelsPerPacking
+	g.turned = g.k > 0 && g.crowdedTile() && g.panels >= panelsPerPacking
 	if g.turned {
 		g.scalars = grown(g.scalars, ceilDiv(g.k, g.kBlock)*g.m*spacious(g.kBlock))
 		g.turnStage.gemmCall = g

@@ -185,7 +185,8 @@ func TestNotANumberStays(t *testing.T) {
 			}
 		}
 		for name, loss := range map[string]float64{
-			"bernoulli": k.bernoulli([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1), "gaussian": k.gaussian([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1, 1, 0),
+			"learned variance": k.gaussianLearned([]float32{0}, []float32{nan}, []float32{0}, nil, nil, nil, 1, 1, 1, 1, 0),
+			"bernoulli":        k.bernoulli([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1), "gaussian": k.gaussian([]float32{nan}, []float32{0}, nil, nil, 1, 1, 1, 1, 0),
 		} {
 			if loss == loss {
 				t.Errorf("%s of NaN is %g", name, loss)

@@ -128,11 +128,24 @@ func (c *normalizeCall) batchForward(variance []float32, lo, hi int) {
 		copy(variance, c.runningVar[lo:hi])
 	}
 	for j, v := range variance {
-		invStd[j] = c.inverseRoot(float64(v))
+		wide := float64(v)
+		if c.training && wide > math.MaxFloat32 {
+			wide = c.wideVariance(lo+j, mean[j])
+		}
+		invStd[j] = c.inverseRoot(wide)
 	}
 	for i := range c.rows {
 		c.kernels.normalizeColumns(c.row(c.y, i, lo, hi), c.row(c.x, i, lo, hi), c.gain[lo:hi], c.bias[lo:hi], mean, invStd)
 	}
+}
+
+// wideVariance is the variance of a column that float32 does not hold.
+func (c *normalizeCall) wideVariance(column int, mean float32) (variance float64) {
+	for i := range c.rows {
+		e := float64(c.x[i*c.columns+column]) - float64(mean)
+		variance += e * e / float64(c.rows)
+	}
+	return variance
 }
 
 // moveRunning moves the running statistics of the columns from lo on towards

@@ -118,6 +118,9 @@ func newStepPlan(operations []any) *stepPlan {
 			layer.applied = p.leaves(i, layer)
 		}
 	}
+	if !end.applies() {
+		p.early = nil
+	}
 	end.unsquared = end.without(func(*layerEnd) bool { return true })
 	end.unapplied = end.without(func(l *layerEnd) bool { return l.applied })
 	return p
@@ -142,7 +145,8 @@ func (p *stepPlan) findEnd(update *device.UpdateArgs) bool {
 			p.norm = i
 		}
 	}
-	return norms == 1 && !p.touched(p.norm+1, p.update, update.Grads, update.GradSq)
+	return norms == 1 && !p.touched(p.norm+1, p.update, update.Grads, update.GradSq) &&
+		!p.touched(p.update+1, len(p.operations), update.Grads)
 }
 
 // touched reports whether an operation of from to end touches one of the views.
@@ -154,7 +158,7 @@ func (p *stepPlan) touched(from, end int, views ...device.View) bool {
 
 // takes reports whether operation i alone makes the gradient of weights that the update takes.
 func (p *stepPlan) takes(i int, b *device.DenseBackwardArgs, update *device.UpdateArgs) bool {
-	return !b.DW.IsZero() && !b.Accumulate && tape.Within(b.DW, update.Grads) &&
+	return b.DW.Len() > 0 && !b.Accumulate && tape.Within(b.DW, update.Grads) &&
 		!p.touched(0, i, b.DW) && !p.touched(i+1, p.norm, b.DW)
 }
 

@@ -186,6 +186,9 @@ func (p *twoLayers) all(t *testing.T) []float32 {
 	return all
 }
 
+// oneNumber is memory that a test may write a number to.
+func (p *twoLayers) oneNumber() device.View { return p.y.Top(1).Reshape(p.y.Columns, 1).Top(1) }
+
 // TestRecordedAsIssued: what a recorded program does early makes no difference where operations look at what it changes.
 func TestRecordedAsIssued(t *testing.T) {
 	t.Parallel()
@@ -250,6 +253,28 @@ func TestRecordedAsIssued(t *testing.T) {
 			p.dev.DenseBackward(p.backward(0))
 			p.dev.Tick(device.TickArgs{Clock: p.update.Clock})
 			p.dev.DenseBackward(p.backward(1))
+			p.finish()
+		},
+		"the loss comes late and no layer updates itself": func(p *twoLayers) {
+			p.dev.DenseBackward(p.backward(0))
+			p.dev.DenseBackward(p.backward(1))
+			p.dev.Combine(device.CombineArgs{Alpha: 0.5, A: p.loss, Dst: p.loss})
+			p.dev.Reduce(device.ReduceArgs{Kind: device.SumSquares, X: p.params, Out: p.oneNumber()})
+			p.finish()
+		},
+		"a gradient is read behind the update": func(p *twoLayers) {
+			p.dev.DenseBackward(p.backward(0))
+			p.dev.DenseBackward(p.backward(1))
+			p.finish()
+			p.dev.Reduce(device.ReduceArgs{Kind: device.Sum, X: p.weights(p.grads, 1), Out: p.oneNumber()})
+		},
+		"a layer has no units": func(p *twoLayers) {
+			empty := p.backward(1)
+			empty.DX, empty.DBias, empty.DA = device.View{}, device.View{}, device.MatrixOf(p.da.Memory, 0, p.x.Rows, 0)
+			empty.W, empty.DW = device.MatrixOf(p.params.Memory, p.params.Len(), 0, p.x.Columns), device.MatrixOf(p.grads.Memory, p.grads.Len(), 0, p.x.Columns)
+			p.dev.DenseBackward(p.backward(0))
+			p.dev.DenseBackward(p.backward(1))
+			p.dev.DenseBackward(empty)
 			p.finish()
 		},
 		"two updates": func(p *twoLayers) {

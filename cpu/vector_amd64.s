@@ -4091,46 +4091,48 @@ loop:
 	JLT          tail
 	VMOVUPS      (CX)(BX*4), Y0
 	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVAPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMULPS       Y2, Y2, Y1
+	VMOVAPS      Y1, Y3
+	VFMSUB231PS  Y2, Y2, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y1, Y1
 	VMOVUPS      lanesc2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VMAXPS       Y1, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y4, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y1
 	VMOVUPS      lanes3950196f<>+0(SB), Y5
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y6, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y6
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y6, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y2, Y2
+	VMULPS       Y5, Y1, Y1
 	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y1, Y1
 	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFMADD231PS  Y2, Y3, Y4
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y1
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
-	VDIVPS       Y3, Y2, Y1
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y3
+	VDIVPS       Y3, Y1, Y1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
@@ -4160,46 +4162,48 @@ tail:
 	VMOVUPS      (SI)(DI*4), Y0
 	VMASKMOVPS   (CX)(BX*4), Y0, Y0
 	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVAPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMULPS       Y2, Y2, Y1
+	VMOVAPS      Y1, Y3
+	VFMSUB231PS  Y2, Y2, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y1, Y1
 	VMOVUPS      lanesc2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VMAXPS       Y1, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y4, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y1
 	VMOVUPS      lanes3950196f<>+0(SB), Y5
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y6, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y6
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y6, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y2, Y2
+	VMULPS       Y5, Y1, Y1
 	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y1, Y1
 	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFMADD231PS  Y2, Y3, Y4
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y1
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
-	VDIVPS       Y3, Y2, Y1
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y3
+	VDIVPS       Y3, Y1, Y1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
@@ -4263,6 +4267,24 @@ DATA lanes7fffffff<>+52(SB)/4, $0x7fffffff
 DATA lanes7fffffff<>+56(SB)/4, $0x7fffffff
 DATA lanes7fffffff<>+60(SB)/4, $0x7fffffff
 GLOBL lanes7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA lanes4e6e6b28<>+0(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+4(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+8(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+12(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+16(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+20(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+24(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+28(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+32(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+36(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+40(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+44(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+48(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+52(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+56(SB)/4, $0x4e6e6b28
+DATA lanes4e6e6b28<>+60(SB)/4, $0x4e6e6b28
+GLOBL lanes4e6e6b28<>(SB), RODATA|NOPTR, $64
 
 DATA lanesbf000000<>+0(SB)/4, $0xbf000000
 DATA lanesbf000000<>+4(SB)/4, $0xbf000000
@@ -4530,46 +4552,48 @@ loop:
 	JLT          tail
 	VMOVUPS      (DX)(SI*4), Y0
 	VANDPS       lanes7fffffff<>+0(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y2
-	VMOVAPS      Y2, Y3
-	VFMSUB231PS  Y1, Y1, Y3
-	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y2
+	VMULPS       Y2, Y2, Y1
+	VMOVAPS      Y1, Y3
+	VFMSUB231PS  Y2, Y2, Y3
+	VMULPS       lanesbf000000<>+0(SB), Y1, Y1
 	VMOVUPS      lanesc2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y4
-	VMOVUPS      lanes42b20000<>+0(SB), Y2
-	VMINPS       Y4, Y2, Y2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VMAXPS       Y1, Y4, Y4
+	VMOVUPS      lanes42b20000<>+0(SB), Y1
+	VMINPS       Y4, Y1, Y1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y1, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y2, Y2
-	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y2
+	VMOVAPS      Y1, Y1
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y1
 	VMOVUPS      lanes3950196f<>+0(SB), Y5
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y5
-	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VMOVAPS      Y2, Y2
-	VFMADD231PS  Y5, Y6, Y2
-	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y1, Y5
+	VFMADD213PS  lanes3f000000<>+0(SB), Y1, Y5
+	VMULPS       Y1, Y1, Y6
+	VMOVAPS      Y1, Y1
+	VFMADD231PS  Y5, Y6, Y1
+	VADDPS       lanes3f800000<>+0(SB), Y1, Y1
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y5
 	VPSUBD       Y5, Y4, Y4
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y2, Y2
+	VMULPS       Y5, Y1, Y1
 	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y4, Y1, Y1
 	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
-	VMOVAPS      Y2, Y4
-	VFMADD231PS  Y2, Y3, Y4
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VMOVAPS      Y1, Y4
+	VFMADD231PS  Y1, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y1
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	VMOVAPS      Y3, Y3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Y1, Y3
-	VDIVPS       Y3, Y2, Y1
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y3
+	VDIVPS       Y3, Y1, Y1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Y2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Y1, Y2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y1, Y2
@@ -4603,46 +4627,48 @@ tail:
 	VMOVUPS      (DI)(R8*4), Y0
 	VMASKMOVPS   (DX)(SI*4), Y0, Y1
 	VANDPS       lanes7fffffff<>+0(SB), Y1, Y2
-	VMULPS       Y2, Y2, Y3
-	VMOVAPS      Y3, Y4
-	VFMSUB231PS  Y2, Y2, Y4
-	VMULPS       lanesbf000000<>+0(SB), Y3, Y3
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Y3
+	VMINPS       Y2, Y3, Y3
+	VMULPS       Y3, Y3, Y2
+	VMOVAPS      Y2, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       lanesbf000000<>+0(SB), Y2, Y2
 	VMOVUPS      lanesc2d00000<>+0(SB), Y5
-	VMAXPS       Y3, Y5, Y5
-	VMOVUPS      lanes42b20000<>+0(SB), Y3
-	VMINPS       Y5, Y3, Y3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y5
+	VMAXPS       Y2, Y5, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y2
+	VMINPS       Y5, Y2, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y3
+	VMOVAPS      Y2, Y2
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y2
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y2
 	VMOVUPS      lanes3950196f<>+0(SB), Y6
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y6
-	VMULPS       Y3, Y3, Y7
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y6, Y7, Y3
-	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y2, Y6
+	VMULPS       Y2, Y2, Y7
+	VMOVAPS      Y2, Y2
+	VFMADD231PS  Y6, Y7, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
 	VCVTPS2DQ    Y5, Y5
 	VPSRAD       $0x01, Y5, Y6
 	VPSUBD       Y6, Y5, Y5
 	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y3, Y3
+	VMULPS       Y6, Y2, Y2
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
+	VMULPS       Y5, Y2, Y2
 	VMULPS       lanesbf000000<>+0(SB), Y4, Y4
-	VMOVAPS      Y3, Y5
-	VFMADD231PS  Y3, Y4, Y5
-	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VMOVAPS      Y2, Y5
+	VFMADD231PS  Y2, Y4, Y5
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	VMOVUPS      lanes3f800000<>+0(SB), Y4
 	VMOVAPS      Y4, Y4
-	VFMADD231PS  lanes3eb33333<>+0(SB), Y2, Y4
-	VDIVPS       Y4, Y3, Y2
+	VFMADD231PS  lanes3eb33333<>+0(SB), Y3, Y4
+	VDIVPS       Y4, Y2, Y2
 	VMOVUPS      lanesbce5bf31<>+0(SB), Y3
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Y2, Y3
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Y2, Y3
@@ -6971,120 +6997,8 @@ loop:
 	VMOVUPS      (DX)(R9*4), Y3
 	VSUBPS       Y3, Y2, Y2
 	VMOVUPS      (CX)(R9*4), Y3
-	VMOVUPS      lanesc2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y4
-	VMOVUPS      lanes42b20000<>+0(SB), Y3
-	VMINPS       Y4, Y3, Y3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y4
-	VROUNDPS     $0x08, Y4, Y4
-	VMOVAPS      Y3, Y3
-	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y3
-	VMOVUPS      lanes3950196f<>+0(SB), Y5
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes3f000000<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VMOVAPS      Y3, Y3
-	VFMADD231PS  Y5, Y6, Y3
-	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
-	VCVTPS2DQ    Y4, Y4
-	VPSRAD       $0x01, Y4, Y5
-	VPSUBD       Y5, Y4, Y4
-	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y3, Y3
-	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y3, Y3
-	VBROADCASTSS floor+156(FP), Y4
-	VADDPS       Y4, Y3, Y4
-	VDIVPS       Y4, Y2, Y5
-	VMULPS       Y5, Y2, Y2
-	VPSRLD       $0x17, Y4, Y6
-	VPSUBD       lanes0000007e<>+0(SB), Y6, Y6
-	VANDPS       lanes007fffff<>+0(SB), Y4, Y7
-	VORPS        lanes3f000000<>+0(SB), Y7, Y7
-	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Y7, Y8
-	VCVTDQ2PS    Y6, Y6
-	VANDPS       Y8, Y7, Y9
-	VADDPS       Y9, Y7, Y7
-	VMOVUPS      lanes3f800000<>+0(SB), Y9
-	VANDPS       Y8, Y9, Y8
-	VSUBPS       Y8, Y6, Y6
-	VSUBPS       lanes3f800000<>+0(SB), Y7, Y7
-	VMULPS       Y7, Y7, Y8
-	VMOVUPS      lanes3d9021bb<>+0(SB), Y9
-	VFMADD213PS  lanesbdebd1b8<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes3def251a<>+0(SB), Y7, Y9
-	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes3e11e9bf<>+0(SB), Y7, Y9
-	VFMADD213PS  lanesbe2aae50<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes3e4cceac<>+0(SB), Y7, Y9
-	VFMADD213PS  lanesbe7ffffc<>+0(SB), Y7, Y9
-	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y7, Y9
-	VMULPS       Y7, Y9, Y9
-	VMULPS       Y8, Y9, Y9
-	VMOVAPS      Y9, Y9
-	VFMADD231PS  lanesb95e8083<>+0(SB), Y6, Y9
-	VMOVAPS      Y9, Y9
-	VFNMADD231PS lanes3f000000<>+0(SB), Y8, Y9
-	VADDPS       Y9, Y7, Y7
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  lanes3f318000<>+0(SB), Y6, Y7
-	VADDPS       Y7, Y2, Y6
-	VBROADCASTSS constant+160(FP), Y7
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  lanes3f000000<>+0(SB), Y6, Y7
-	VDIVPS       Y4, Y3, Y3
-	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
-	VMOVAPS      Y3, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMOVUPS      lanes3f800000<>+0(SB), Y2
-	TESTQ        BX, BX
-	JZ           plain149
-	VMOVUPS      (BX)(R9*4), Y2
-	VXORPS       Y3, Y3, Y3
-	VCMPPS       $0x04, Y3, Y2, Y2
-	VBROADCASTSS destroyed+144(FP), Y3
-	VBROADCASTSS untouched+148(FP), Y6
-	VBLENDVPS    Y2, Y3, Y6, Y2
-	VMOVAPS      Y2, Y2
-
-plain149:
-	VMULPS       Y2, Y7, Y3
-	VCVTPS2PD    X3, Y6
-	VEXTRACTF128 $0x01, Y3, X3
-	VCVTPS2PD    X3, Y3
-	VADDPD       Y6, Y0, Y0
-	VADDPD       Y3, Y1, Y1
-	TESTQ        DI, DI
-	JZ           summed150
-	VBROADCASTSS scale+152(FP), Y3
-	VMULPS       Y3, Y2, Y2
-	VMULPS       Y2, Y5, Y3
-	VMOVUPS      Y3, (DI)(R9*4)
-	VMULPS       Y2, Y4, Y2
-	VMOVUPS      Y2, (R8)(R9*4)
-
-summed150:
-	ADDQ $0x08, R9
-	SUBQ $0x08, SI
-	JMP  loop
-
-tail:
-	TESTQ        SI, SI
-	JZ           done
-	LEAQ         firstLanes<>+32(SB), R10
-	MOVQ         SI, R11
-	NEGQ         R11
-	VMOVUPS      (R10)(R11*4), Y2
-	VMASKMOVPS   (AX)(R9*4), Y2, Y3
-	VMASKMOVPS   (DX)(R9*4), Y2, Y4
-	VSUBPS       Y4, Y3, Y3
-	VMASKMOVPS   (CX)(R9*4), Y2, Y4
+	VMOVUPS      lanes42ae0000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y4
 	VMOVUPS      lanesc2d00000<>+0(SB), Y5
 	VMAXPS       Y4, Y5, Y5
 	VMOVUPS      lanes42b20000<>+0(SB), Y4
@@ -7115,8 +7029,8 @@ tail:
 	VMULPS       Y5, Y4, Y4
 	VBROADCASTSS floor+156(FP), Y5
 	VADDPS       Y5, Y4, Y5
-	VDIVPS       Y5, Y3, Y6
-	VMULPS       Y6, Y3, Y3
+	VDIVPS       Y5, Y2, Y6
+	VMULPS       Y6, Y2, Y2
 	VPSRLD       $0x17, Y5, Y7
 	VPSUBD       lanes0000007e<>+0(SB), Y7, Y7
 	VANDPS       lanes007fffff<>+0(SB), Y5, Y8
@@ -7148,11 +7062,129 @@ tail:
 	VADDPS       Y10, Y8, Y8
 	VMOVAPS      Y8, Y8
 	VFMADD231PS  lanes3f318000<>+0(SB), Y7, Y8
-	VADDPS       Y8, Y3, Y7
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y3, Y2, Y3
+	VBROADCASTSS constant+160(FP), Y7
+	VMOVAPS      Y7, Y7
+	VFMADD231PS  lanes3f000000<>+0(SB), Y3, Y7
+	VDIVPS       Y5, Y4, Y3
+	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
+	VMOVAPS      Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	TESTQ        BX, BX
+	JZ           plain149
+	VMOVUPS      (BX)(R9*4), Y2
+	VXORPS       Y3, Y3, Y3
+	VCMPPS       $0x04, Y3, Y2, Y2
+	VBROADCASTSS destroyed+144(FP), Y3
+	VBROADCASTSS untouched+148(FP), Y5
+	VBLENDVPS    Y2, Y3, Y5, Y2
+	VMOVAPS      Y2, Y2
+
+plain149:
+	VMULPS       Y2, Y7, Y3
+	VCVTPS2PD    X3, Y5
+	VEXTRACTF128 $0x01, Y3, X3
+	VCVTPS2PD    X3, Y3
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	TESTQ        DI, DI
+	JZ           summed150
+	VBROADCASTSS scale+152(FP), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y2, Y6, Y3
+	VMOVUPS      Y3, (DI)(R9*4)
+	VMULPS       Y2, Y4, Y2
+	VMOVUPS      Y2, (R8)(R9*4)
+
+summed150:
+	ADDQ $0x08, R9
+	SUBQ $0x08, SI
+	JMP  loop
+
+tail:
+	TESTQ        SI, SI
+	JZ           done
+	LEAQ         firstLanes<>+32(SB), R10
+	MOVQ         SI, R11
+	NEGQ         R11
+	VMOVUPS      (R10)(R11*4), Y2
+	VMASKMOVPS   (AX)(R9*4), Y2, Y3
+	VMASKMOVPS   (DX)(R9*4), Y2, Y4
+	VSUBPS       Y4, Y3, Y3
+	VMASKMOVPS   (CX)(R9*4), Y2, Y4
+	VMOVUPS      lanes42ae0000<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y5
+	VMOVUPS      lanesc2d00000<>+0(SB), Y6
+	VMAXPS       Y5, Y6, Y6
+	VMOVUPS      lanes42b20000<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y5, Y6
+	VROUNDPS     $0x08, Y6, Y6
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y6, Y5
+	VMOVUPS      lanes3950196f<>+0(SB), Y7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y7, Y8, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y5, Y5
+	VBROADCASTSS floor+156(FP), Y6
+	VADDPS       Y6, Y5, Y6
+	VDIVPS       Y6, Y3, Y7
+	VMULPS       Y7, Y3, Y3
+	VPSRLD       $0x17, Y6, Y8
+	VPSUBD       lanes0000007e<>+0(SB), Y8, Y8
+	VANDPS       lanes007fffff<>+0(SB), Y6, Y9
+	VORPS        lanes3f000000<>+0(SB), Y9, Y9
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Y9, Y10
+	VCVTDQ2PS    Y8, Y8
+	VANDPS       Y10, Y9, Y11
+	VADDPS       Y11, Y9, Y9
+	VMOVUPS      lanes3f800000<>+0(SB), Y11
+	VANDPS       Y10, Y11, Y10
+	VSUBPS       Y10, Y8, Y8
+	VSUBPS       lanes3f800000<>+0(SB), Y9, Y9
+	VMULPS       Y9, Y9, Y10
+	VMOVUPS      lanes3d9021bb<>+0(SB), Y11
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes3def251a<>+0(SB), Y9, Y11
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Y9, Y11
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Y9, Y11
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Y9, Y11
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Y9, Y11
+	VMULPS       Y9, Y11, Y11
+	VMULPS       Y10, Y11, Y11
+	VMOVAPS      Y11, Y11
+	VFMADD231PS  lanesb95e8083<>+0(SB), Y8, Y11
+	VMOVAPS      Y11, Y11
+	VFNMADD231PS lanes3f000000<>+0(SB), Y10, Y11
+	VADDPS       Y11, Y9, Y9
+	VMOVAPS      Y9, Y9
+	VFMADD231PS  lanes3f318000<>+0(SB), Y8, Y9
+	VMAXPS       Y4, Y9, Y4
+	VADDPS       Y4, Y3, Y4
 	VBROADCASTSS constant+160(FP), Y8
 	VMOVAPS      Y8, Y8
-	VFMADD231PS  lanes3f000000<>+0(SB), Y7, Y8
-	VDIVPS       Y5, Y4, Y4
+	VFMADD231PS  lanes3f000000<>+0(SB), Y4, Y8
+	VDIVPS       Y6, Y5, Y4
 	VMULPS       lanes3f000000<>+0(SB), Y4, Y4
 	VMOVAPS      Y4, Y5
 	VFNMADD231PS Y3, Y4, Y5
@@ -7163,8 +7195,8 @@ tail:
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
 	VBROADCASTSS destroyed+144(FP), Y4
-	VBROADCASTSS untouched+148(FP), Y7
-	VBLENDVPS    Y3, Y4, Y7, Y3
+	VBROADCASTSS untouched+148(FP), Y6
+	VBLENDVPS    Y3, Y4, Y6, Y3
 	VMOVAPS      Y3, Y3
 
 plain151:
@@ -7179,7 +7211,7 @@ plain151:
 	JZ           summed152
 	VBROADCASTSS scale+152(FP), Y2
 	VMULPS       Y2, Y3, Y2
-	VMULPS       Y2, Y6, Y3
+	VMULPS       Y2, Y7, Y3
 	LEAQ         (DI)(R9*4), AX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, SI
@@ -7245,6 +7277,24 @@ done:
 	MOVSD        X0, ret+168(FP)
 	VZEROUPPER
 	RET
+
+DATA lanes42ae0000<>+0(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+4(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+8(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+12(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+16(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+20(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+24(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+28(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+32(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+36(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+40(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+44(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+48(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+52(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+56(SB)/4, $0x42ae0000
+DATA lanes42ae0000<>+60(SB)/4, $0x42ae0000
+GLOBL lanes42ae0000<>(SB), RODATA|NOPTR, $64
 
 DATA lanes0000007e<>+0(SB)/4, $0x0000007e
 DATA lanes0000007e<>+4(SB)/4, $0x0000007e
@@ -34036,38 +34086,40 @@ loop:
 	JLT          tail
 	VMOVUPS      (CX)(BX*4), Z0
 	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVAPS      Z2, Z3
-	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z2
+	VMULPS       Z2, Z2, Z1
+	VMOVAPS      Z1, Z5
+	VFMSUB231PS  Z2, Z2, Z5
+	VMULPS       lanesbf000000<>+0(SB), Z1, Z1
 	VMOVUPS      lanesc2d00000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z6
-	VMOVUPS      lanes42b20000<>+0(SB), Z2
-	VMINPS       Z6, Z2, Z2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z6
+	VMAXPS       Z1, Z6, Z6
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z6, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z6
 	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVAPS      Z2, Z2
-	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z1
 	VMOVUPS      lanes3950196f<>+0(SB), Z7
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVAPS      Z2, Z2
-	VFMADD231PS  Z7, Z8, Z2
-	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z2, Z6
-	VFMADD231PS  Z2, Z3, Z6
-	VMOVUPS      lanes3f800000<>+0(SB), Z2
-	VMOVUPS      lanes3f800000<>+0(SB), Z3
-	VMOVAPS      Z3, Z3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z2, Z1
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z7
+	VMULPS       Z1, Z1, Z8
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z7, Z8, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z6, Z1, Z1
+	VMULPS       lanesbf000000<>+0(SB), Z5, Z5
+	VMOVAPS      Z1, Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z5
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z2, Z5
+	VDIVPS       Z5, Z1, Z1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
@@ -34082,8 +34134,8 @@ loop:
 	VPMOVD2M     Z0, K1
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z4
-	VMULPS       Z4, Z0, Z0
+	VBLENDMPS    Z1, Z2, K1, Z3
+	VMULPS       Z3, Z0, Z0
 	VMOVUPS      Z0, (AX)(BX*4)
 	ADDQ         $0x10, BX
 	SUBQ         $0x10, DX
@@ -34097,38 +34149,40 @@ tail:
 	KMOVW        SI, K1
 	VMOVUPS.Z    (CX)(BX*4), K1, Z0
 	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVAPS      Z2, Z3
-	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      lanesc2d00000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z4
-	VMOVUPS      lanes42b20000<>+0(SB), Z2
-	VMINPS       Z4, Z2, Z2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z4
-	VRNDSCALEPS  $0x08, Z4, Z4
-	VMOVAPS      Z2, Z2
-	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z2
+	VMULPS       Z2, Z2, Z1
+	VMOVAPS      Z1, Z3
+	VFMSUB231PS  Z2, Z2, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS       Z1, Z5, Z5
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z5, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z1
 	VMOVUPS      lanes3950196f<>+0(SB), Z6
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVAPS      Z2, Z2
-	VFMADD231PS  Z6, Z7, Z2
-	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z4, Z2, Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z6
+	VMULPS       Z1, Z1, Z7
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z6, Z7, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z5, Z1, Z1
 	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFMADD231PS  Z2, Z3, Z4
-	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVAPS      Z1, Z5
+	VFMADD231PS  Z1, Z3, Z5
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	VMOVAPS      Z3, Z3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z2, Z1
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z2, Z3
+	VDIVPS       Z3, Z1, Z1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
@@ -34139,12 +34193,12 @@ tail:
 	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
 	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
-	VMULPS       Z2, Z4, Z1
+	VMULPS       Z2, Z5, Z1
 	VPMOVD2M     Z0, K2
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VMULPS       Z5, Z0, Z0
+	VBLENDMPS    Z1, Z2, K2, Z4
+	VMULPS       Z4, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
 
 done:
@@ -34165,38 +34219,40 @@ loop:
 	JLT          tail
 	VMOVUPS      (DX)(SI*4), Z0
 	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVAPS      Z2, Z3
-	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z2
+	VMULPS       Z2, Z2, Z1
+	VMOVAPS      Z1, Z5
+	VFMSUB231PS  Z2, Z2, Z5
+	VMULPS       lanesbf000000<>+0(SB), Z1, Z1
 	VMOVUPS      lanesc2d00000<>+0(SB), Z6
-	VMAXPS       Z2, Z6, Z6
-	VMOVUPS      lanes42b20000<>+0(SB), Z2
-	VMINPS       Z6, Z2, Z2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z6
+	VMAXPS       Z1, Z6, Z6
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z6, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z6
 	VRNDSCALEPS  $0x08, Z6, Z6
-	VMOVAPS      Z2, Z2
-	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z2
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z6, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z6, Z1
 	VMOVUPS      lanes3950196f<>+0(SB), Z7
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z7
-	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z7
-	VMULPS       Z2, Z2, Z8
-	VMOVAPS      Z2, Z2
-	VFMADD231PS  Z7, Z8, Z2
-	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z6, Z2, Z2
-	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z2, Z6
-	VFMADD231PS  Z2, Z3, Z6
-	VMOVUPS      lanes3f800000<>+0(SB), Z2
-	VMOVUPS      lanes3f800000<>+0(SB), Z3
-	VMOVAPS      Z3, Z3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z2, Z1
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z7
+	VMULPS       Z1, Z1, Z8
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z7, Z8, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z6, Z1, Z1
+	VMULPS       lanesbf000000<>+0(SB), Z5, Z5
+	VMOVAPS      Z1, Z6
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
+	VMOVUPS      lanes3f800000<>+0(SB), Z5
+	VMOVAPS      Z5, Z5
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z2, Z5
+	VDIVPS       Z5, Z1, Z1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
@@ -34211,9 +34267,9 @@ loop:
 	VPMOVD2M     Z0, K1
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K1, Z4
+	VBLENDMPS    Z1, Z2, K1, Z3
 	VMULPS       Z6, Z0, Z0
-	VMOVAPS      Z4, Z1
+	VMOVAPS      Z3, Z1
 	VFMADD231PS  lanes3ecc422a<>+0(SB), Z0, Z1
 	VMOVUPS      (CX)(SI*4), Z0
 	VMULPS       Z0, Z1, Z0
@@ -34230,38 +34286,40 @@ tail:
 	KMOVW        DI, K1
 	VMOVUPS.Z    (DX)(SI*4), K1, Z0
 	VANDPS       lanes7fffffff<>+0(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z2
-	VMOVAPS      Z2, Z3
-	VFMSUB231PS  Z1, Z1, Z3
-	VMULPS       lanesbf000000<>+0(SB), Z2, Z2
-	VMOVUPS      lanesc2d00000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z4
-	VMOVUPS      lanes42b20000<>+0(SB), Z2
-	VMINPS       Z4, Z2, Z2
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z2, Z4
-	VRNDSCALEPS  $0x08, Z4, Z4
-	VMOVAPS      Z2, Z2
-	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z2
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z2
+	VMOVUPS      lanes4e6e6b28<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z2
+	VMULPS       Z2, Z2, Z1
+	VMOVAPS      Z1, Z3
+	VFMSUB231PS  Z2, Z2, Z3
+	VMULPS       lanesbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS       Z1, Z5, Z5
+	VMOVUPS      lanes42b20000<>+0(SB), Z1
+	VMINPS       Z5, Z1, Z1
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z1, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVAPS      Z1, Z1
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z1
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z1
 	VMOVUPS      lanes3950196f<>+0(SB), Z6
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z2, Z6
-	VFMADD213PS  lanes3f000000<>+0(SB), Z2, Z6
-	VMULPS       Z2, Z2, Z7
-	VMOVAPS      Z2, Z2
-	VFMADD231PS  Z6, Z7, Z2
-	VADDPS       lanes3f800000<>+0(SB), Z2, Z2
-	VSCALEFPS    Z4, Z2, Z2
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z1, Z6
+	VFMADD213PS  lanes3f000000<>+0(SB), Z1, Z6
+	VMULPS       Z1, Z1, Z7
+	VMOVAPS      Z1, Z1
+	VFMADD231PS  Z6, Z7, Z1
+	VADDPS       lanes3f800000<>+0(SB), Z1, Z1
+	VSCALEFPS    Z5, Z1, Z1
 	VMULPS       lanesbf000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z2, Z4
-	VFMADD231PS  Z2, Z3, Z4
-	VMOVUPS      lanes3f800000<>+0(SB), Z2
+	VMOVAPS      Z1, Z5
+	VFMADD231PS  Z1, Z3, Z5
+	VMOVUPS      lanes3f800000<>+0(SB), Z1
 	VMOVUPS      lanes3f800000<>+0(SB), Z3
 	VMOVAPS      Z3, Z3
-	VFMADD231PS  lanes3eb33333<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z2, Z1
+	VFMADD231PS  lanes3eb33333<>+0(SB), Z2, Z3
+	VDIVPS       Z3, Z1, Z1
 	VMOVUPS      lanesbce5bf31<>+0(SB), Z2
 	VFMADD213PS  lanes3e0d9311<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesbe78c5aa<>+0(SB), Z1, Z2
@@ -34272,13 +34330,13 @@ tail:
 	VFMADD213PS  lanes3e0ed32f<>+0(SB), Z1, Z2
 	VFMADD213PS  lanes3e0f03c8<>+0(SB), Z1, Z2
 	VFMADD213PS  lanesb5fd4254<>+0(SB), Z1, Z2
-	VMULPS       Z2, Z4, Z1
+	VMULPS       Z2, Z5, Z1
 	VPMOVD2M     Z0, K2
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	VSUBPS       Z1, Z2, Z2
-	VBLENDMPS    Z1, Z2, K2, Z5
-	VMULPS       Z4, Z0, Z0
-	VMOVAPS      Z5, Z1
+	VBLENDMPS    Z1, Z2, K2, Z4
+	VMULPS       Z5, Z0, Z0
+	VMOVAPS      Z4, Z1
 	VFMADD231PS  lanes3ecc422a<>+0(SB), Z0, Z1
 	VMOVUPS.Z    (CX)(SI*4), K1, Z0
 	VMULPS       Z0, Z1, Z0
@@ -35887,66 +35945,69 @@ loop:
 	VMOVUPS      (DX)(R9*4), Z3
 	VSUBPS       Z3, Z2, Z2
 	VMOVUPS      (CX)(R9*4), Z3
-	VMOVUPS      lanesc2d00000<>+0(SB), Z8
-	VMAXPS       Z3, Z8, Z8
-	VMOVUPS      lanes42b20000<>+0(SB), Z3
-	VMINPS       Z8, Z3, Z3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z3, Z8
-	VRNDSCALEPS  $0x08, Z8, Z8
-	VMOVAPS      Z3, Z3
-	VFNMADD231PS lanes3f318000<>+0(SB), Z8, Z3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z8, Z3
-	VMOVUPS      lanes3950196f<>+0(SB), Z9
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z3, Z9
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z3, Z9
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z3, Z9
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z3, Z9
-	VFMADD213PS  lanes3f000000<>+0(SB), Z3, Z9
-	VMULPS       Z3, Z3, Z10
-	VMOVAPS      Z3, Z3
-	VFMADD231PS  Z9, Z10, Z3
-	VADDPS       lanes3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS    Z8, Z3, Z3
-	VBROADCASTSS floor+156(FP), Z8
-	VADDPS       Z8, Z3, Z8
-	VDIVPS       Z8, Z2, Z9
-	VMULPS       Z9, Z2, Z2
-	VPSRLD       $0x17, Z8, Z10
-	VPSUBD       lanes0000007e<>+0(SB), Z10, Z10
-	VANDPS       lanes007fffff<>+0(SB), Z8, Z11
-	VORPS        lanes3f000000<>+0(SB), Z11, Z11
-	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z11, K1
-	VCVTDQ2PS    Z10, Z10
-	VMOVAPS.Z    Z11, K1, Z12
-	VADDPS       Z12, Z11, Z11
-	VMOVUPS      lanes3f800000<>+0(SB), Z12
-	VMOVAPS.Z    Z12, K1, Z12
-	VSUBPS       Z12, Z10, Z10
-	VSUBPS       lanes3f800000<>+0(SB), Z11, Z11
-	VMULPS       Z11, Z11, Z12
-	VMOVUPS      lanes3d9021bb<>+0(SB), Z13
-	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z11, Z13
-	VFMADD213PS  lanes3def251a<>+0(SB), Z11, Z13
-	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z11, Z13
-	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z11, Z13
-	VFMADD213PS  lanesbe2aae50<>+0(SB), Z11, Z13
-	VFMADD213PS  lanes3e4cceac<>+0(SB), Z11, Z13
-	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z11, Z13
-	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z11, Z13
-	VMULPS       Z11, Z13, Z13
-	VMULPS       Z12, Z13, Z13
-	VMOVAPS      Z13, Z13
-	VFMADD231PS  lanesb95e8083<>+0(SB), Z10, Z13
-	VMOVAPS      Z13, Z13
-	VFNMADD231PS lanes3f000000<>+0(SB), Z12, Z13
-	VADDPS       Z13, Z11, Z11
-	VMOVAPS      Z11, Z11
-	VFMADD231PS  lanes3f318000<>+0(SB), Z10, Z11
-	VADDPS       Z11, Z2, Z10
+	VMOVUPS      lanes42ae0000<>+0(SB), Z8
+	VMINPS       Z3, Z8, Z8
+	VMOVUPS      lanesc2d00000<>+0(SB), Z9
+	VMAXPS       Z8, Z9, Z9
+	VMOVUPS      lanes42b20000<>+0(SB), Z8
+	VMINPS       Z9, Z8, Z8
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z8, Z9
+	VRNDSCALEPS  $0x08, Z9, Z9
+	VMOVAPS      Z8, Z8
+	VFNMADD231PS lanes3f318000<>+0(SB), Z9, Z8
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z9, Z8
+	VMOVUPS      lanes3950196f<>+0(SB), Z10
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3f000000<>+0(SB), Z8, Z10
+	VMULPS       Z8, Z8, Z11
+	VMOVAPS      Z8, Z8
+	VFMADD231PS  Z10, Z11, Z8
+	VADDPS       lanes3f800000<>+0(SB), Z8, Z8
+	VSCALEFPS    Z9, Z8, Z8
+	VBROADCASTSS floor+156(FP), Z9
+	VADDPS       Z9, Z8, Z9
+	VDIVPS       Z9, Z2, Z10
+	VMULPS       Z10, Z2, Z2
+	VPSRLD       $0x17, Z9, Z11
+	VPSUBD       lanes0000007e<>+0(SB), Z11, Z11
+	VANDPS       lanes007fffff<>+0(SB), Z9, Z12
+	VORPS        lanes3f000000<>+0(SB), Z12, Z12
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z12, K1
+	VCVTDQ2PS    Z11, Z11
+	VMOVAPS.Z    Z12, K1, Z13
+	VADDPS       Z13, Z12, Z12
+	VMOVUPS      lanes3f800000<>+0(SB), Z13
+	VMOVAPS.Z    Z13, K1, Z13
+	VSUBPS       Z13, Z11, Z11
+	VSUBPS       lanes3f800000<>+0(SB), Z12, Z12
+	VMULPS       Z12, Z12, Z13
+	VMOVUPS      lanes3d9021bb<>+0(SB), Z14
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z12, Z14
+	VFMADD213PS  lanes3def251a<>+0(SB), Z12, Z14
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z12, Z14
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z12, Z14
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Z12, Z14
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Z12, Z14
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z12, Z14
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z12, Z14
+	VMULPS       Z12, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VMOVAPS      Z14, Z14
+	VFMADD231PS  lanesb95e8083<>+0(SB), Z11, Z14
+	VMOVAPS      Z14, Z14
+	VFNMADD231PS lanes3f000000<>+0(SB), Z13, Z14
+	VADDPS       Z14, Z12, Z12
+	VMOVAPS      Z12, Z12
+	VFMADD231PS  lanes3f318000<>+0(SB), Z11, Z12
+	VMAXPS       Z3, Z12, Z3
+	VADDPS       Z3, Z2, Z3
 	VBROADCASTSS constant+160(FP), Z11
 	VMOVAPS      Z11, Z11
-	VFMADD231PS  lanes3f000000<>+0(SB), Z10, Z11
-	VDIVPS       Z8, Z3, Z3
+	VFMADD231PS  lanes3f000000<>+0(SB), Z3, Z11
+	VDIVPS       Z9, Z8, Z3
 	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
 	VMOVAPS      Z3, Z8
 	VFNMADD231PS Z2, Z3, Z8
@@ -35963,16 +36024,16 @@ loop:
 
 plain293:
 	VMULPS        Z2, Z11, Z3
-	VCVTPS2PD     Y3, Z10
+	VCVTPS2PD     Y3, Z9
 	VEXTRACTF32X8 $0x01, Z3, Y3
 	VCVTPS2PD     Y3, Z3
-	VADDPD        Z10, Z0, Z0
+	VADDPD        Z9, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
 	JZ            summed294
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
-	VMULPS        Z2, Z9, Z3
+	VMULPS        Z2, Z10, Z3
 	VMOVUPS       Z3, (DI)(R9*4)
 	VMULPS        Z2, Z8, Z2
 	VMOVUPS       Z2, (R8)(R9*4)
@@ -35992,66 +36053,69 @@ tail:
 	VMOVUPS.Z    (DX)(R9*4), K1, Z3
 	VSUBPS       Z3, Z2, Z2
 	VMOVUPS.Z    (CX)(R9*4), K1, Z3
-	VMOVUPS      lanesc2d00000<>+0(SB), Z4
-	VMAXPS       Z3, Z4, Z4
-	VMOVUPS      lanes42b20000<>+0(SB), Z3
-	VMINPS       Z4, Z3, Z3
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z3, Z4
-	VRNDSCALEPS  $0x08, Z4, Z4
-	VMOVAPS      Z3, Z3
-	VFNMADD231PS lanes3f318000<>+0(SB), Z4, Z3
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z4, Z3
-	VMOVUPS      lanes3950196f<>+0(SB), Z5
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z3, Z5
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z3, Z5
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z3, Z5
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z3, Z5
-	VFMADD213PS  lanes3f000000<>+0(SB), Z3, Z5
-	VMULPS       Z3, Z3, Z8
-	VMOVAPS      Z3, Z3
-	VFMADD231PS  Z5, Z8, Z3
-	VADDPS       lanes3f800000<>+0(SB), Z3, Z3
-	VSCALEFPS    Z4, Z3, Z3
-	VBROADCASTSS floor+156(FP), Z4
-	VADDPS       Z4, Z3, Z4
-	VDIVPS       Z4, Z2, Z5
-	VMULPS       Z5, Z2, Z2
-	VPSRLD       $0x17, Z4, Z8
-	VPSUBD       lanes0000007e<>+0(SB), Z8, Z8
-	VANDPS       lanes007fffff<>+0(SB), Z4, Z9
-	VORPS        lanes3f000000<>+0(SB), Z9, Z9
-	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z9, K2
-	VCVTDQ2PS    Z8, Z8
-	VMOVAPS.Z    Z9, K2, Z10
-	VADDPS       Z10, Z9, Z9
-	VMOVUPS      lanes3f800000<>+0(SB), Z10
-	VMOVAPS.Z    Z10, K2, Z10
-	VSUBPS       Z10, Z8, Z8
-	VSUBPS       lanes3f800000<>+0(SB), Z9, Z9
-	VMULPS       Z9, Z9, Z10
-	VMOVUPS      lanes3d9021bb<>+0(SB), Z11
-	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes3def251a<>+0(SB), Z9, Z11
-	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z9, Z11
-	VFMADD213PS  lanesbe2aae50<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes3e4cceac<>+0(SB), Z9, Z11
-	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z9, Z11
-	VMULPS       Z9, Z11, Z11
-	VMULPS       Z10, Z11, Z11
-	VMOVAPS      Z11, Z11
-	VFMADD231PS  lanesb95e8083<>+0(SB), Z8, Z11
-	VMOVAPS      Z11, Z11
-	VFNMADD231PS lanes3f000000<>+0(SB), Z10, Z11
-	VADDPS       Z11, Z9, Z9
-	VMOVAPS      Z9, Z9
-	VFMADD231PS  lanes3f318000<>+0(SB), Z8, Z9
-	VADDPS       Z9, Z2, Z8
+	VMOVUPS      lanes42ae0000<>+0(SB), Z4
+	VMINPS       Z3, Z4, Z4
+	VMOVUPS      lanesc2d00000<>+0(SB), Z5
+	VMAXPS       Z4, Z5, Z5
+	VMOVUPS      lanes42b20000<>+0(SB), Z4
+	VMINPS       Z5, Z4, Z4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VMOVAPS      Z4, Z4
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      lanes3950196f<>+0(SB), Z8
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3f000000<>+0(SB), Z4, Z8
+	VMULPS       Z4, Z4, Z9
+	VMOVAPS      Z4, Z4
+	VFMADD231PS  Z8, Z9, Z4
+	VADDPS       lanes3f800000<>+0(SB), Z4, Z4
+	VSCALEFPS    Z5, Z4, Z4
+	VBROADCASTSS floor+156(FP), Z5
+	VADDPS       Z5, Z4, Z5
+	VDIVPS       Z5, Z2, Z8
+	VMULPS       Z8, Z2, Z2
+	VPSRLD       $0x17, Z5, Z9
+	VPSUBD       lanes0000007e<>+0(SB), Z9, Z9
+	VANDPS       lanes007fffff<>+0(SB), Z5, Z10
+	VORPS        lanes3f000000<>+0(SB), Z10, Z10
+	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z10, K2
+	VCVTDQ2PS    Z9, Z9
+	VMOVAPS.Z    Z10, K2, Z11
+	VADDPS       Z11, Z10, Z10
+	VMOVUPS      lanes3f800000<>+0(SB), Z11
+	VMOVAPS.Z    Z11, K2, Z11
+	VSUBPS       Z11, Z9, Z9
+	VSUBPS       lanes3f800000<>+0(SB), Z10, Z10
+	VMULPS       Z10, Z10, Z11
+	VMOVUPS      lanes3d9021bb<>+0(SB), Z12
+	VFMADD213PS  lanesbdebd1b8<>+0(SB), Z10, Z12
+	VFMADD213PS  lanes3def251a<>+0(SB), Z10, Z12
+	VFMADD213PS  lanesbdfe5d4f<>+0(SB), Z10, Z12
+	VFMADD213PS  lanes3e11e9bf<>+0(SB), Z10, Z12
+	VFMADD213PS  lanesbe2aae50<>+0(SB), Z10, Z12
+	VFMADD213PS  lanes3e4cceac<>+0(SB), Z10, Z12
+	VFMADD213PS  lanesbe7ffffc<>+0(SB), Z10, Z12
+	VFMADD213PS  lanes3eaaaaaa<>+0(SB), Z10, Z12
+	VMULPS       Z10, Z12, Z12
+	VMULPS       Z11, Z12, Z12
+	VMOVAPS      Z12, Z12
+	VFMADD231PS  lanesb95e8083<>+0(SB), Z9, Z12
+	VMOVAPS      Z12, Z12
+	VFNMADD231PS lanes3f000000<>+0(SB), Z11, Z12
+	VADDPS       Z12, Z10, Z10
+	VMOVAPS      Z10, Z10
+	VFMADD231PS  lanes3f318000<>+0(SB), Z9, Z10
+	VMAXPS       Z3, Z10, Z3
+	VADDPS       Z3, Z2, Z3
 	VBROADCASTSS constant+160(FP), Z9
 	VMOVAPS      Z9, Z9
-	VFMADD231PS  lanes3f000000<>+0(SB), Z8, Z9
-	VDIVPS       Z4, Z3, Z3
+	VFMADD231PS  lanes3f000000<>+0(SB), Z3, Z9
+	VDIVPS       Z5, Z4, Z3
 	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
 	VMOVAPS      Z3, Z4
 	VFNMADD231PS Z2, Z3, Z4
@@ -36069,16 +36133,16 @@ tail:
 plain295:
 	VMULPS        Z2, Z9, Z3
 	VMOVAPS.Z     Z3, K1, Z3
-	VCVTPS2PD     Y3, Z6
+	VCVTPS2PD     Y3, Z5
 	VEXTRACTF32X8 $0x01, Z3, Y3
 	VCVTPS2PD     Y3, Z3
-	VADDPD        Z6, Z0, Z0
+	VADDPD        Z5, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
 	JZ            summed296
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
-	VMULPS        Z2, Z5, Z3
+	VMULPS        Z2, Z8, Z3
 	VMOVUPS       Z3, K1, (DI)(R9*4)
 	VMULPS        Z2, Z4, Z2
 	VMOVUPS       Z2, K1, (R8)(R9*4)

@@ -29,6 +29,13 @@ func (v vector) min(x reg.VecVirtual, c Mem) reg.VecVirtual {
 	return r
 }
 
+// larger is the larger one of two numbers, and NaN if x is.
+func (v vector) larger(x, y reg.VecVirtual) reg.VecVirtual {
+	r := v.new()
+	VMAXPS(x, y, r)
+	return r
+}
+
 // fma is a·b + c in one rounding.
 func (v vector) fma(a reg.VecVirtual, b Op, c reg.VecVirtual) reg.VecVirtual {
 	r := v.copy(c)

@@ -139,7 +139,7 @@ func (v vector) tanh(x reg.VecVirtual) reg.VecVirtual {
 // with m a polynomial in 1/(1 + 0.35·t), relative error 2.7e-8; the part of t²
 // that is lost to rounding is put back into the exponential.
 func (v vector) normal(x reg.VecVirtual) (cdf, e reg.VecVirtual) {
-	t := v.and(x, bits(allButIt))
+	t := v.min(v.and(x, bits(allButIt)), constant(1e9)) // beyond it the square has no rounding error that is finite
 	square := v.mul(t, t)
 	lost := v.copy(square)
 	VFMSUB231PS(t, t, lost)

@@ -41,6 +41,9 @@ func (v vector) likelihoods() {
 	v.gaussianLearned()
 }
 
+// mostLogVariance bounds s where exp(s) is taken. Beyond, ln v is s, and e²/v next to 0.
+const mostLogVariance = 87
+
 // gaussianLearned writes the loss ½(ln v + e²/v) + constant with e = a - x and
 // v = exp(s) + floor, whose gradients are e/v and ½·exp(s)/v·(1 - e²/v).
 func (v vector) gaussianLearned() {
@@ -50,11 +53,12 @@ func (v vector) gaussianLearned() {
 	mean, logVariance, target := base("a"), base("s"), base("x")
 	v.loss("d, ds", func(at position) (reg.VecVirtual, []reg.VecVirtual) {
 		e := v.sub(at.element(mean), at.element(target))
-		learned := v.exp(at.element(logVariance))
+		s := at.element(logVariance)
+		learned := v.exp(v.min(s, constant(mostLogVariance)))
 		variance := v.add(learned, v.scalar("floor"))
 		slope := v.div(e, variance)
 		square := v.mul(e, slope)
-		loss := v.fma(v.add(square, v.log(variance)), constant(0.5), v.scalar("constant"))
+		loss := v.fma(v.add(square, v.larger(s, v.log(variance))), constant(0.5), v.scalar("constant"))
 		share := v.mul(v.div(learned, variance), constant(0.5))
 		return loss, []reg.VecVirtual{slope, v.fnma(share, square, share)}
 	})

@@ -197,6 +197,15 @@ func (d *DAE) tableColumns() []device.TableColumn {
 	return d.resolved.tableColumns(func(j int) int { return d.parameters[d.embeddings[j]].Offset })
 }
 
+// LeastBatch is the least number of examples of a minibatch that trains: batch norm of
+// a single row leaves nothing of it but the bias.
+func (d *DAE) LeastBatch() int {
+	if d.resolved.norm == normBatch && d.resolved.copies() < 2 {
+		return 2
+	}
+	return 1
+}
+
 // InitialBuffers returns running means of 0 and running variances of 1.
 func (d *DAE) InitialBuffers() []float32 {
 	values := make([]float32, d.BufferCount())

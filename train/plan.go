@@ -1,6 +1,8 @@
 package train
 
 import (
+	"fmt"
+
 	"gpudae/data"
 	"gpudae/model"
 	"gpudae/optim"
@@ -87,6 +89,9 @@ func newSetup(job Job) (*setup, error) {
 	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
+	if least := job.Model.LeastBatch(); s.batches.batch < least {
+		return nil, &model.ConfigError{Key: "batch", Problem: "batch norm of a minibatch of one example leaves nothing of it", Remedy: fmt.Sprintf("give at least %d, or choose layer norm", least)}
+	}
 	s.steps = c.Epochs * s.batches.count()
 	if c.Steps > 0 {
 		s.steps = min(s.steps, c.Steps)

@@ -152,7 +152,7 @@ func testResumedRuns(t *testing.T, dev device.Device, cases map[string][]int) {
 // A run that is killed leaves the folder as some Saved callback found it.
 func TestKilledRunsHaveTheSameBits(t *testing.T) {
 	job := folderJob(t, 80, 3)
-	job.Config.Batch, job.Config.Checkpoint = 1, "1ns" // a checkpoint at each look at the log, within epochs of 72 steps
+	job.Config.Batch, job.Config.Checkpoint = 2, "1ns" // a checkpoint at each look at the log, within epochs of 36 steps
 	var copies []string
 	job.Observer.Saved = func(string) {
 		dir := t.TempDir()

@@ -453,6 +453,16 @@ func TestConfigurationErrorsNameTheirKey(t *testing.T) {
 	}
 }
 
+// TestBatchNormNeedsTwoRows: of one it leaves nothing to learn from.
+func TestBatchNormNeedsTwoRows(t *testing.T) {
+	job := folderJob(t, 80, 1) // with batch norm
+	job.Config.Batch = 1
+	var config *model.ConfigError
+	if _, err := NewPlan(job); !errors.As(err, &config) || config.Key != "batch" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOverfitLearnsOneMinibatch(t *testing.T) {
 	job := toyJob(t, 200, 1)
 	job.Config.LR = 1e-2

@@ -203,6 +203,16 @@ func Floats(ctx context.Context, d Dataset, from, n int) (*tensor.Dense, error) 
 	return Widen(x, d.Info().Scale), nil
 }
 
+// Scaled is Floats as the scaler maps them. Its errors name the file and the row in it.
+func Scaled(ctx context.Context, d Dataset, s *Scaler, from, n int) (*tensor.Dense, error) {
+	x, err := Floats(ctx, d, from, n)
+	if err != nil {
+		return nil, err
+	}
+	x, err = s.Apply(x)
+	return x, located(err, d.Info().source(), from)
+}
+
 // blockElements is the number of elements that passes over a data set hold at a time.
 const blockElements = 1 << 18
 

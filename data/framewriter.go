@@ -11,10 +11,11 @@ import (
 // as a whole, after Commit. Whoever makes one calls Commit or Abort too. Its
 // memory does not grow with the rows.
 type FrameWriter struct {
-	columns []FrameColumn
-	rows    int
-	format  frameFormat
-	out     *output
+	columns  []FrameColumn
+	rows     int
+	finished bool
+	format   frameFormat
+	out      *output
 }
 
 // CreateFrame starts a file, whose suffix says the format:
@@ -90,14 +91,27 @@ func checkCells(columns []FrameColumn, cells *Cells) {
 	}
 }
 
-// Commit completes the file and puts it in its place.
-func (w *FrameWriter) Commit() error {
-	defer w.Abort()
+// Finish completes the file, on the disk but not yet in its place: of several files
+// all are to be there or none.
+func (w *FrameWriter) Finish() error {
+	if w.finished {
+		return nil
+	}
 	err := w.format.end(w.rows)
 	if err == nil {
-		err = w.out.commit()
+		err = w.out.finish()
 	}
+	w.finished = err == nil
 	return w.out.located(err)
+}
+
+// Commit completes the file, if Finish has not, and puts it in its place.
+func (w *FrameWriter) Commit() error {
+	defer w.Abort()
+	if err := w.Finish(); err != nil {
+		return err
+	}
+	return w.out.located(w.out.commit())
 }
 
 // Abort leaves everything as it was. After Commit it does nothing.

@@ -264,3 +264,35 @@ func TestEncodeText(t *testing.T) {
 		}
 	}
 }
+
+// TestFinishedFilesAreNotThereYet: those that could be completed take their place
+// together, or not at all.
+func TestFinishedFilesAreNotThereYet(t *testing.T) {
+	for _, name := range []string{"a.csv", "a.csv.gz", "a.parquet", "a.arrow", "a.npy"} {
+		path := filepath.Join(t.TempDir(), name)
+		w, err := CreateFrame(path, []FrameColumn{{Name: "x", Type: Number}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Append(t.Context(), &Cells{Rows: 2, Columns: []Values{{Numbers: []float64{1, 2}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is there before Commit", name)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFrame(t.Context(), path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cells, err := f.Next(t.Context(), 5); err != nil || cells.Rows != 2 {
+			t.Errorf("%s: %v, %v", name, cells, err)
+		}
+		f.Close()
+	}
+}

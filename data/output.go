@@ -109,8 +109,8 @@ func (o *output) patch(p []byte) error {
 	return o.file.Patch(p, 0)
 }
 
-func (o *output) commit() error {
-	defer o.abort()
+// finish puts all of the file on the disk.
+func (o *output) finish() error {
 	if err := o.buffer.Flush(); err != nil {
 		return err
 	}
@@ -120,6 +120,14 @@ func (o *output) commit() error {
 		if err := packed.Close(); err != nil {
 			return err
 		}
+	}
+	return o.file.Finish()
+}
+
+func (o *output) commit() error {
+	defer o.abort()
+	if err := o.finish(); err != nil {
+		return err
 	}
 	return o.file.Commit()
 }

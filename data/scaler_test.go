@@ -120,6 +120,21 @@ func TestScaleAuto(t *testing.T) {
 	}
 }
 
+// TestRowsThatCannotBeScaledAreNamed by the file and the row in it, wherever reading begins.
+func TestRowsThatCannotBeScaledAreNamed(t *testing.T) {
+	d := open(t, save(t, "a.csv", []byte("0.1\n0.2\n0.1\n3e38\n")), Options{})
+	s := fit(t, ScaleStandard, d, func(row int) bool { return row < 3 })
+	x, err := Scaled(t.Context(), d, s, 1, 2)
+	if err != nil || x.Shape()[0] != 2 {
+		t.Fatalf("%v, %v", x, err)
+	}
+	_, err = Scaled(t.Context(), d, s, 2, 2)
+	var bad *Error
+	if !errors.As(err, &bad) || bad.Row != 4 || bad.Column != 1 || bad.Path != d.Info().Path {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestExtremesOfScaledImages: those of a column of numbers in [0, 1] are its own once
 // it has another scale.
 func TestExtremesOfScaledImages(t *testing.T) {

@@ -67,7 +67,10 @@ func numbersOperation(t *Table) TableOperation {
 			}
 			return &Request{Shared: add, Copies: 1, Answer: func(_ *Rows, y *tensor.Dense) (*Answer, error) {
 				v := data.Values{}
-				for _, x := range data.Float32s(y) {
+				for i, x := range data.Float32s(y) {
+					if x == unanswered {
+						return nil, &data.Error{Row: i + 1, Problem: "there is no sum"}
+					}
 					v.Numbers = append(v.Numbers, float64(x))
 				}
 				return &Answer{Info: data.FrameInfo{Columns: []data.FrameColumn{{Name: "sum", Type: data.Number}}, Named: true}, Tables: []*data.Cells{{Rows: v.Len(), Columns: []data.Values{v}}}}, nil
@@ -109,6 +112,9 @@ func fillOperation(t *Table) TableOperation {
 		},
 		Compute: func(_ context.Context, x *tensor.Dense, _ []int, _ any) (*tensor.Dense, error) { return x, nil }}
 }
+
+// unanswered is a sum for which the operation has no answer.
+const unanswered = -776
 
 func tableConfig() Config {
 	return Config{Table: testTable(), About: json.RawMessage(`{}`), Version: "test", Limits: DefaultLimits()}
@@ -155,6 +161,7 @@ func TestTableMalformed(t *testing.T) {
 		want             string
 	}{
 		{"numbers", typeJSON, `{"rows":[[1,"a","b"],["2","a","b"]]}`, 422, `row 2, column 1 (age): "2" where a number or null is expected`},
+		{"numbers", typeJSON, `{"rows":[[1,"a","b"],[-777,"a","b"]]}`, 422, "row 2: there is no sum"},
 		{"numbers", typeJSON, `{"rows":[[true,"a","b"]]}`, 422, `row 1, column 1 (age): true where a number`},
 		{"numbers", typeJSON, `{"rows":[[1,"a",5]]}`, 422, `row 1, column 3 (since): 5 where a string`},
 		{"numbers", typeJSON, `{"rows":[[1,["a"],"b"]]}`, 400, `row 1, column 2: there is "["`},

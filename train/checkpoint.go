@@ -113,7 +113,7 @@ func (r *run) checkpoint() (*standing, error) {
 	}
 	var problem *FileError
 	if names[0] != CheckpointFile {
-		problem = &FileError{Path: filepath.Join(r.Dir, CheckpointFile), Problem: "does not exist"}
+		problem = &FileError{Path: filepath.Join(r.Dir, CheckpointFile), Problem: "does not exist", Damaged: true}
 	}
 	for _, name := range names {
 		s, err := r.readCheckpoint(filepath.Join(r.Dir, name))
@@ -157,6 +157,10 @@ func (r *run) readCheckpoint(path string) (*standing, error) {
 	if whole := uint64(at.Boundary.Clock.Epoch) * uint64(r.batches.count()); at.Boundary.Clock.Step < uint64(r.steps) && at.Boundary.Clock.Step != whole {
 		return nil, &model.ConfigError{Key: "steps", Problem: fmt.Sprintf("the run ended within an epoch, after step %d", at.Boundary.Clock.Step),
 			Remedy: "only a run that ended with an epoch can be given more steps: start a new run"}
+	}
+	if at.Boundary.Clock.Epoch == 0 && at.Now.Clock.Step > uint64(r.steps) {
+		return nil, &model.ConfigError{Key: "steps", Problem: fmt.Sprintf("the run has made %d steps, and no epoch has ended before them", at.Now.Clock.Step),
+			Remedy: "give as many or more, or start a new run"}
 	}
 	s, err := r.readStanding(path, file, at)
 	var format *safetensors.Error

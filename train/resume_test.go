@@ -97,6 +97,23 @@ func TestResumedRunsTellTheirLastEpoch(t *testing.T) {
 	same(t, "ended at once", job, mustRun(t, job), want)
 }
 
+// A run that was interrupted in its first epoch cannot end before what it has made.
+func TestResumedRunsEndNoEarlierThanTheirFirstEpoch(t *testing.T) {
+	job := folderJob(t, 80, 4) // 5 steps of an epoch
+	if _, err := interrupt(t, job, 3); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	job.Resume, job.Config.Steps = true, 2
+	var config *model.ConfigError
+	if _, err := Run(t.Context(), job); !errors.As(err, &config) || config.Key != "steps" {
+		t.Errorf("error %v", err)
+	}
+	job.Config.Steps = 3
+	if _, err := Run(t.Context(), job); err != nil {
+		t.Error(err)
+	}
+}
+
 // same compares a resumed run with one that was never interrupted.
 func same(t *testing.T, what string, job Job, got, want *Result) {
 	t.Helper()

@@ -34,6 +34,17 @@ func removeOld(path string) error {
 	return nil
 }
 
+// removeAllOld removes what an earlier session told of a run, which would become
+// untrue.
+func removeAllOld(dir string, names ...string) error {
+	for _, name := range names {
+		if err := removeOld(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // write writes the card of a run.
 func (m *modelCard) write(dir string) error {
 	return atomicfile.Write(filepath.Join(dir, cardFile), func(w io.Writer) error {

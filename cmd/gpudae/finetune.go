@@ -390,6 +390,9 @@ func (r *finetuneRun) do(ctx context.Context) error {
 		return r.printRunPlan(r.options.json, plan)
 	}
 	r.describe(plan)
+	if err := r.task(plan).onDevice(job, func(device.Device) error { return nil }); err != nil { // before anything is removed
+		return err
+	}
 	folder, err := r.openRun(&r.options)
 	if err != nil {
 		return err

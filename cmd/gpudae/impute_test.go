@@ -9,7 +9,34 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"gpudae/data"
 )
+
+// TestDrawsAreWrittenAllOrNone: where the last table of several finds no room, the
+// first is not left behind.
+func TestDrawsAreWrittenAllOrNone(t *testing.T) {
+	dir := t.TempDir()
+	path, full := filepath.Join(dir, "o.1.csv"), filepath.Join(dir, "o.2.csv")
+	if err := os.Symlink("/dev/full", full); err != nil {
+		t.Skip(err)
+	}
+	w := &fillWriters{}
+	defer w.abort()
+	for _, name := range []string{path, full} {
+		file, err := data.CreateFrame(name, []data.FrameColumn{{Name: "x", Type: data.Number}})
+		if err != nil {
+			t.Skip(err)
+		}
+		w.files = append(w.files, file)
+	}
+	if err := w.commit(); err == nil {
+		t.Error("a full disk takes all")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the first table was left")
+	}
+}
 
 // TestPresetImputeComesNearTheConditionalMean: where columns are f + σ·e, f and e
 // standard normal, the best guess of a missing one given k others is

@@ -119,6 +119,11 @@ func (w *fillWriters) abort() {
 
 func (w *fillWriters) commit() error {
 	for _, file := range w.files {
+		if err := file.Finish(); err != nil {
+			return err
+		}
+	}
+	for _, file := range w.files {
 		if err := file.Commit(); err != nil {
 			return err
 		}

@@ -270,11 +270,8 @@ const rowsAtATime = 4096
 func eachRange(ctx context.Context, d data.Dataset, scaler *data.Scaler, visit func(x *tensor.Dense) error) error {
 	rows := d.Info().Rows
 	for from := 0; from < rows; from += rowsAtATime {
-		x, err := data.Floats(ctx, d, from, min(rowsAtATime, rows-from))
+		x, err := data.Scaled(ctx, d, scaler, from, min(rowsAtATime, rows-from))
 		if err != nil {
-			return err
-		}
-		if x, err = scaler.Apply(x); err != nil {
 			return err
 		}
 		if err := visit(x); err != nil {

@@ -221,8 +221,7 @@ func writeEvaluation(dir string, v any) error {
 
 // summary is the result for a person.
 func (r *finetuneRun) summary(result *train.Result, out *finetuneJSON) string {
-	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
-		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
+	text := outcome(result)
 	g := grid{judgementHeads(r.target)}
 	out.Val.line(&g, "validation")
 	out.Test.line(&g, "test")

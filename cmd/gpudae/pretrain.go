@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -116,8 +118,8 @@ func (p *program) pretrain(c *cli.Context) error {
 }
 
 // checkResumed reports, before anything is written, what makes it impossible to
-// go on with the run in the folder. How long to train, when to stop and when to
-// save may change, and where it computes.
+// go on with the run in the folder. When to save may change, and where it computes;
+// how long to train and when to stop as far as no layer has learnt from the outcome.
 func (r *pretrainRun) checkResumed() error {
 	path := settingsPath(r.options.out)
 	text, err := readSettings(path, "--resume")
@@ -138,16 +140,53 @@ func (r *pretrainRun) checkResumed() error {
 			return usage(origin(r.origins, s.Key), fmt.Sprintf("it is %s, but the run to be resumed has %s", quoted(is), quoted(was)), "set it back, or start a new run")
 		}
 	}
+	if err := r.checkLower(&then); err != nil {
+		return err
+	}
+	if r.in.mixed != nil { // its schema is compared by the lowest layer
+		return nil
+	}
 	var recorded struct{ Schema data.Info }
 	path = filepath.Join(r.options.out, train.SchemaFile)
-	if text, err = os.ReadFile(path); err == nil {
+	if text, err = os.ReadFile(path); errors.Is(err, fs.ErrNotExist) {
+		return nil // it was killed before it had written more than its settings; a layer knows its data
+	}
+	if err == nil {
 		err = json.Unmarshal(text, &recorded)
 	}
 	if err != nil {
 		return &failure{code: exitData, where: path, problem: openProblem(err), remedy: "start a new run", err: err}
 	}
-	if r.in.mixed == nil && (recorded.Schema.SHA256 != r.in.info.SHA256 || recorded.Schema.Rows != r.in.info.Rows) {
+	if recorded.Schema.SHA256 != r.in.info.SHA256 || recorded.Schema.Rows != r.in.info.Rows {
 		return usage(origin(r.origins, "data"), "these are not the data of the run to be resumed", "give the same data, or start a new run")
+	}
+	return nil
+}
+
+// checkLower reports what would train layers on whose codes others have been
+// trained: they would give other codes, and those above could not go on.
+func (r *pretrainRun) checkLower(then *pretrainSettings) error {
+	lower := len(layerFolders(r.options.out)) - 1
+	if lower < 1 {
+		return nil
+	}
+	epochs, err := perLayer(r.origins, "epochs", then.Epochs, len(r.layers))
+	if err != nil {
+		return err
+	}
+	trained := fmt.Sprintf("layer %d has been trained on the codes of those below it", lower+1)
+	for i, was := range epochs[:lower] {
+		if is := r.layers[i].Train.Epochs; is > was {
+			return usage(origin(r.origins, "epochs"), fmt.Sprintf("%s of layer %d in place of %d, but %s", count(is, "epoch"), i+1, was, trained),
+				"give more to the layers from that on only, as a list, or start a new run")
+		}
+	}
+	now, was := r.settings.base.Train, then.base.Train
+	switch {
+	case was.Patience > 0 && (now.Patience == 0 || now.Patience > was.Patience):
+		return usage(origin(r.origins, "patience"), "it is longer than before, but "+trained, "set it back, or start a new run")
+	case was.Patience > 0 && now.MinDelta < was.MinDelta:
+		return usage(origin(r.origins, "min_delta"), "it is less than before, but "+trained, "set it back, or start a new run")
 	}
 	return nil
 }
@@ -369,6 +408,9 @@ type pretrainJSON struct {
 }
 
 func (r *pretrainRun) do(ctx context.Context) error {
+	if err := r.task(train.Plan{}).onDevice(train.Job{}, func(device.Device) error { return nil }); err != nil { // before anything is removed
+		return err
+	}
 	folder, err := r.openRun(&r.options)
 	if err != nil {
 		return err

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -123,16 +123,13 @@ func foreignVariables(keys []string) []string {
 	return slices.Concat(variables(trainTable().Keys(), keys), variables(finetuneTable().Keys(), keys), variables(pretrainTable().Keys(), keys))
 }
 
-// openRun claims the run's folder, and clears it of what an earlier session told.
+// openRun claims the run's folder.
 func (p *program) openRun(o *runOptions) (*runFolder, error) {
 	folder, err := claimRunFolder(o.out, o.unnamed, o.resume, o.force)
 	if err != nil {
 		return nil, err
 	}
 	o.out = folder.dir
-	if err := removeOld(filepath.Join(o.out, evaluationFile)); err != nil {
-		return nil, err
-	}
 	o.console.logf("run: %s", o.out)
 	return folder, nil
 }
@@ -157,7 +154,9 @@ func (p *program) fit(ctx context.Context, job train.Job, t fitTask) (*train.Res
 			return nil, err
 		}
 	}
+	var stale error
 	job.Observer = train.Observer{
+		Start:      func(train.Plan) { stale = removeAllOld(t.run, evaluationFile) },
 		Step:       t.console.step,
 		Epoch:      func(row train.Row) { t.console.epoch(row, job.Config.Epochs) },
 		Weights:    events.epoch,
@@ -175,7 +174,7 @@ func (p *program) fit(ctx context.Context, job train.Job, t fitTask) (*train.Res
 	})
 	t.console.stop()
 	if closed := events.close(); err == nil {
-		err = closed
+		err = errors.Join(stale, closed)
 	}
 	if err != nil {
 		return nil, explainRun(err, t.command, t.run, t.origins)

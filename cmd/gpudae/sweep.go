@@ -263,6 +263,9 @@ func (s *search) fixed() []settings.Assignment {
 		delete(values, d.Key)
 	}
 	values["data"] = s.trials[0].settings.Data // by its whole path
+	if _, given := values["schema"]; given {
+		values["schema"] = s.trials[0].settings.Table.Schema // likewise
+	}
 	return settings.FromValues(values, "")
 }
 
@@ -422,15 +425,15 @@ func (s *search) fitting(n int, info device.Info) int {
 
 // do runs the trials and tells what came of them.
 func (s *search) do(ctx context.Context) error {
+	places, err := s.places() // which needs the device, before anything is removed
+	if err != nil {
+		return err
+	}
 	release, err := s.open()
 	if err != nil {
 		return err
 	}
 	defer release()
-	places, err := s.places()
-	if err != nil {
-		return err
-	}
 	log := s.options.console
 	log.logf("sweep: %s of %s, %d at a time, in %s", count(len(s.trials), "trial"), s.variedNames(), places, s.options.out)
 	s.warn()

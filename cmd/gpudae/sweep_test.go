@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -163,6 +165,148 @@ func TestSweepsGoOnWithoutTheirRecord(t *testing.T) {
 	}
 	if !reflect.DeepEqual(trainedWeights(t, out), weights) {
 		t.Error("other weights")
+	}
+}
+
+// TestSweepsTrustNoMetricsAlone: a trial whose metrics are ahead of its model, as when
+// the sweep was killed between a rung's last epoch and its checkpoint, has the
+// model of that epoch in the end.
+func TestSweepsTrustNoMetricsAlone(t *testing.T) {
+	path, out := writeSweep(t, "halving: {epochs: 1, eta: 2}\n"+strings.Replace(sweepConfig, "epochs: 2", "epochs: 4\n  keep: 9", 1)), filepath.Join(t.TempDir(), "out")
+	common := []string{"-q", "--device", "cpu", "--no-events", "--no-report"}
+	if code := runCommand(t, t.Context(), append([]string{"sweep", path, "-o", out}, common...)...); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	weights, states := trainedWeights(t, out), sweepStates(t, out)
+	record, err := os.ReadFile(filepath.Join(out, sweepJSONFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded sweepJSON
+	if err := json.Unmarshal(record, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for i := range recorded.Trials {
+		trial := &recorded.Trials[i]
+		if trial.State != stateStopped || trial.Epochs != 2 {
+			continue
+		}
+		found, trial.State, trial.Epochs = true, statePaused, 1
+		run := filepath.Join(out, trialsFolder, filepath.Base(trial.Run))
+		metrics, err := os.ReadFile(filepath.Join(run, train.MetricsJSON))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkpoints, err := train.Checkpoints(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := len(checkpoints) - 1; i > 0; i-- { // the oldest is the last in the end
+			if err := os.Rename(filepath.Join(run, checkpoints[i]), filepath.Join(run, checkpoints[i-1])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code := runCommand(t, t.Context(), append([]string{"train", "--resume", "-o", run, "--epochs", "1"}, common...)...); code != 0 { // the model of the epoch before
+			t.Fatalf("exit code %d", code)
+		}
+		if err := os.WriteFile(filepath.Join(run, train.MetricsJSON), metrics, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !found {
+		t.Fatal("no trial was stopped at the second rung")
+	}
+	if record, err = json.Marshal(recorded); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, sweepJSONFile), record, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code := runCommand(t, t.Context(), append([]string{"sweep", "--resume", "-o", out}, common...)...); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if again := sweepStates(t, out); !slices.Equal(again, states) {
+		t.Errorf("states %q, before %q", again, states)
+	}
+	if !reflect.DeepEqual(trainedWeights(t, out), weights) {
+		t.Error("other weights")
+	}
+}
+
+// TestRefusalsRemoveNothing: what cannot be done leaves the folder as it was.
+func TestRefusalsRemoveNothing(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	quiet := []string{"-q", "--no-events"}
+	run := func(args ...string) int { t.Helper(); return runCommand(t, t.Context(), append(args, quiet...)...) }
+	sweep := writeSweep(t, sweepConfig)
+	for _, args := range [][]string{
+		{"train", "digits", "--hidden", "8", "--epochs", "1", "-o", at("train")},
+		{"finetune", at("train"), "digits", "--epochs", "1", "-o", at("finetune")},
+		{"pretrain", "digits", "--hidden", "8,4", "--epochs", "1", "-o", at("pretrain")},
+		{"sweep", sweep, "--no-report", "-o", at("sweep")},
+	} {
+		if code := run(args...); code != 0 {
+			t.Fatalf("%q: exit code %d", args, code)
+		}
+	}
+	for _, c := range []struct {
+		folder string
+		code   int
+		args   []string
+	}{
+		{"train", exitUsage, []string{"train", "--resume", "--lr", "0.5"}},
+		{"finetune", exitUsage, []string{"finetune", "--resume", "--lr", "0.5"}},
+		{"finetune", exitDevice, []string{"finetune", at("train"), "digits", "--force", "--device", "cuda:99"}},
+		{"pretrain", exitUsage, []string{"pretrain", "--resume", "--epochs", "2"}},
+		{"pretrain", exitDevice, []string{"pretrain", "digits", "--hidden", "8,4", "--force", "--device", "cuda:99"}},
+		{"sweep", exitDevice, []string{"sweep", sweep, "--force", "--device", "cuda:99"}},
+	} {
+		before := contents(t, at(c.folder))
+		if code := run(append(c.args, "-o", at(c.folder))...); code != c.code {
+			t.Errorf("%q: exit code %d, want %d", c.args, code, c.code)
+		}
+		if !reflect.DeepEqual(contents(t, at(c.folder)), before) {
+			t.Errorf("%q: the folder has changed", c.args)
+		}
+	}
+}
+
+// contents are the files below a folder.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestStacksOfMixedColumnsAreResumed: as others are.
+func TestStacksOfMixedColumnsAreResumed(t *testing.T) {
+	dir := t.TempDir()
+	table, run := filepath.Join(dir, "table.csv"), filepath.Join(dir, "run")
+	text := "a,b\n"
+	for i := range 60 {
+		text += fmt.Sprintf("%d.5,%s\n", i*7%13, []string{"red", "green", "blue"}[i%3])
+	}
+	if err := os.WriteFile(table, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code := runCommand(t, t.Context(), "pretrain", table, "--hidden", "8,4", "--epochs", "1", "-q", "--no-events", "-o", run); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	if code := runCommand(t, t.Context(), "pretrain", "--resume", "-q", "--no-events", "-o", run); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -172,7 +172,7 @@ func (s *search) readResult(t *trial, r trialJSON) result {
 	run, err := readRun(s.dir(t))
 	switch r.State {
 	case stateFinished, statePaused, stateStopped:
-		if err != nil {
+		if err != nil || len(run.history) != r.Epochs { // it went on since: how far its model and checkpoint are, training itself finds out
 			return result{}
 		}
 		return result{state: r.State, run: run}

@@ -76,11 +76,12 @@ type dataKey struct {
 // the split or the scaling is varied.
 type preparedData struct {
 	*program
-	mutex sync.Mutex
-	key   dataKey
-	path  string // of the data, from any folder
-	last  *prepared
-	mixed []*prepared // whose rows trials may still use
+	mutex  sync.Mutex
+	key    dataKey
+	path   string // of the data, from any folder
+	schema string // likewise, of a table of mixed columns
+	last   *prepared
+	mixed  []*prepared // whose rows trials may still use
 }
 
 // close releases the rows of tables of mixed columns, once no trial runs.
@@ -107,9 +108,9 @@ func (d *preparedData) get(ctx context.Context, c *trainSettings, origins settin
 		if in.mixed != nil {
 			d.mixed = append(d.mixed, in)
 		}
-		d.key, d.path, d.last = key, c.Data, in
+		d.key, d.path, d.schema, d.last = key, c.Data, c.Table.Schema, in
 	}
-	c.Data = d.path
+	c.Data, c.Table.Schema = d.path, d.schema
 	in := *d.last
 	return &in, nil
 }
@@ -326,7 +327,7 @@ func (s *search) runTrial(ctx context.Context, t *trial, epochs int, last bool, 
 	return r
 }
 
-// trainTrial begins a trial, or goes on with it. One whose checkpoint is broken
+// trainTrial begins a trial, or goes on with it. One whose checkpoint is damaged
 // begins anew.
 func (s *search) trainTrial(ctx context.Context, t *trial, watch train.Observer, bar *trialsBar) error {
 	run, err := s.trainRun(ctx, t)
@@ -339,7 +340,7 @@ func (s *search) trainTrial(ctx context.Context, t *trial, watch train.Observer,
 	}
 	err = run.trainOnly(ctx, t.plan)
 	var broken *train.FileError
-	if errors.As(err, &broken) && run.options.resume {
+	if errors.As(err, &broken) && broken.Damaged && run.options.resume {
 		bar.logf("trial %d begins anew: %v", t.number, broken)
 		if err := (&runFolder{dir: run.options.out}).clear(); err != nil {
 			return err

@@ -455,11 +455,6 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		return nil, err
 	}
 	r.folder, r.options.out = folder, folder.dir
-	for _, name := range []string{cardFile, reportFile} { // of an earlier session, which what follows would make untrue
-		if err := removeOld(filepath.Join(r.options.out, name)); err != nil {
-			return nil, err
-		}
-	}
 	log := r.options.console
 	log.logf("run: %s", r.options.out)
 	if r.options.events {
@@ -469,7 +464,9 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		}
 	}
 	job.Dir = r.options.out
+	var stale error
 	job.Observer = train.Observer{
+		Start:      func(train.Plan) { stale = removeAllOld(r.options.out, cardFile, reportFile) },
 		Step:       together(log.step, r.watch.Step),
 		Epoch:      together(func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) }, r.watch.Epoch),
 		Resumed:    r.watch.Resumed,
@@ -487,6 +484,9 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		return err
 	})
 	log.stop()
+	if err == nil {
+		err = stale
+	}
 	if err != nil {
 		r.events.close() // the error that ended the run is told
 		folder.abandon()
@@ -624,10 +624,19 @@ func (r *trainRun) report(ctx context.Context, result *train.Result, corruption 
 	return r.printJSON(out)
 }
 
+// outcome is how far a run has come, in a line. One that had ended before has no speed.
+func outcome(r *train.Result) string {
+	speed := ""
+	if !math.IsNaN(r.SamplesPerS) {
+		speed = fmt.Sprintf(" (%.0f samples/s)", r.SamplesPerS)
+	}
+	return fmt.Sprintf("%s after %s, %s, %s%s; best epoch %d\n", ended(r.Reason), count(r.Epochs, "epoch"), count(int(r.Steps), "step"),
+		duration(r.Seconds), speed, r.Best.Epoch)
+}
+
 // summary is the result for a person.
 func (r *trainRun) summary(result *train.Result, a *assessment) string {
-	text := fmt.Sprintf("%s after %s, %s, %s (%.0f samples/s); best epoch %d\n", ended(result.Reason),
-		count(result.Epochs, "epoch"), count(int(result.Steps), "step"), duration(result.Seconds), result.SamplesPerS, result.Best.Epoch)
+	text := outcome(result)
 	if result.Skipped > 0 {
 		text += count(result.Skipped, "step") + " left out, since the loss was a spike\n"
 	}

@@ -163,18 +163,25 @@ func (f *File) Patch(p []byte, at int64) error {
 	return f.err
 }
 
+// Finish puts what has been written on the disk, so that of what can fail only the
+// renaming is left to Commit. It is for several files of which all are to be there or
+// none; whoever calls it writes no more.
+func (f *File) Finish() error {
+	if f.buffer.Flush(); f.err != nil || f.direct {
+		return f.err
+	}
+	return f.do(StepSync, f.file.Sync)
+}
+
 // Commit makes what has been written the file. After a failure, of it or of a
 // Write before it, nothing is left behind.
 func (f *File) Commit() error {
 	defer f.Abort()
-	if f.buffer.Flush(); f.err != nil {
-		return f.err
+	if err := f.Finish(); err != nil {
+		return err
 	}
 	if f.direct {
 		return f.close()
-	}
-	if err := f.do(StepSync, f.file.Sync); err != nil {
-		return err
 	}
 	temporary := f.file.Name()
 	if err := f.close(); err != nil {

@@ -308,6 +308,9 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.WriteString(f, "!")
+	if err := f.Finish(); err != nil {
+		t.Fatal(err)
+	}
 	if got := content(t, path); got != before {
 		t.Errorf("content %q before the end", got)
 	}

@@ -111,8 +111,13 @@ func (c *Calibration) Z(z []float64, losses []float32) {
 // mean and the deviation it is measured by looks more ordinary than it is, and can
 // be no more than (n-1)/√n deviations from the mean.
 func (c Column) without(loss float64) float64 {
-	if !(c.N > 2) || math.IsNaN(loss) { // no deviation of the others
+	switch {
+	case c.N == 0 || math.IsNaN(loss) || c.N == 1 && !math.IsInf(loss, 0):
+		return math.NaN() // there is nothing to measure it by
+	case math.IsInf(loss, 0): // it is none of those that the column is fitted on
 		return (loss - c.Mean) / c.Deviation
+	case c.N == 2:
+		return 2 * (loss - c.Mean) / leastDeviation // from the other one
 	}
 	n, delta := float64(c.N), loss-c.Mean
 	squares := max(c.Deviation*c.Deviation*(n-1)-n/(n-1)*delta*delta, 0)

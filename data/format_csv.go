@@ -121,7 +121,7 @@ func (t *table) findLabel(names []string, o Options) error {
 	if o.LabelColumn == "" {
 		return nil
 	}
-	t.label = slices.Index(names, o.LabelColumn)
+	t.label = slices.Index(names, strings.TrimSpace(o.LabelColumn))
 	if number, err := strconv.Atoi(o.LabelColumn); t.label < 0 && err == nil && number >= 1 && number <= t.width {
 		t.label = number - 1
 	}

@@ -89,8 +89,10 @@ func TestCSVLabels(t *testing.T) {
 	sameRows(t, words, []float32{3, 1.5, 4, 2.5})
 	years := open(t, save(t, "years.csv", []byte("a,2,b\n1,2,3\n")), Options{LabelColumn: "2", Header: HeaderNames})
 	sameRows(t, years, []float32{1, 3})
-	spaced := open(t, save(t, "spaced.csv", []byte("a, b, label\n1,2,0\n")), Options{LabelColumn: "label"})
-	sameRows(t, spaced, []float32{1, 2})
+	for _, column := range []string{"label", " label"} {
+		spaced := open(t, save(t, "spaced.csv", []byte("a, b, label\n1,2,0\n")), Options{LabelColumn: column})
+		sameRows(t, spaced, []float32{1, 2})
+	}
 	refused(t, "none.csv", []byte("x,1\ny,2\n"), Options{LabelColumn: "x", Header: HeaderNone}, "no such column")
 	refused(t, "e.csv", []byte("1,2\n3,4\n"), Options{Labels: file, LabelColumn: "1"}, "name one of the two")
 	refused(t, "f.csv", []byte("a,b\n3,4\n"), Options{LabelColumn: "c"}, "line 1, column c: there is no such column")

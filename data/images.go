@@ -220,8 +220,11 @@ func headerOf(folder, name string) (picture, error) {
 		return picture{}, &Error{Path: path, Remedy: "make it smaller",
 			Problem: fmt.Sprintf("declares %d×%d pixels, more than the %d, and %d along an edge, that are supported", config.Width, config.Height, imageLargest, imageLongest)}
 	}
-	grey := config.ColorModel == color.GrayModel || config.ColorModel == color.Gray16Model
-	return picture{name, image.Pt(config.Width, config.Height), grey}, nil
+	switch config.ColorModel {
+	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model:
+		return picture{}, &Error{Path: path, Problem: "has 16 bits a channel, of which 8 would be lost", Remedy: "write it with 8, or give an array in .npy"}
+	}
+	return picture{name, image.Pt(config.Width, config.Height), config.ColorModel == color.GrayModel}, nil
 }
 
 func imageError(path string, err error) error {

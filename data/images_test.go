@@ -106,5 +106,9 @@ func TestImagesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedFolder(t, folder, "b.png: is a damaged image, or none")
+	for _, deep := range []image.Image{image.NewGray16(image.Rect(0, 0, 1, 1)), image.NewNRGBA64(image.Rect(0, 0, 1, 1)), image.NewRGBA64(image.Rect(0, 0, 1, 1))} {
+		putPNG(t, folder, "b.png", deep)
+		refusedFolder(t, folder, "b.png: has 16 bits a channel, of which 8 would be lost")
+	}
 	refusedFolder(t, filepath.Join(folder, "none:resize=2x2"), "file not found")
 }

@@ -48,7 +48,17 @@ func CodeMap(path string, c Codes) error {
 				named, places = append(named, class), append(places, f.at(at.x, at.y))
 			}
 		}
+		widest := 1.0 // of the names, in distances of tags
+		for _, class := range named {
+			widest = max(widest, (caption.width(class)+12)/tagDistance)
+		}
+		for i := range places {
+			places[i].x /= widest
+		}
 		pushApart(places, tagDistance)
+		for i := range places {
+			places[i].x *= widest
+		}
 		for i, class := range named {
 			f.tag(class, places[i], shade[class])
 		}

@@ -150,7 +150,7 @@ func (l plane) render(path string, paint func(frame)) error {
 	if len(l.legend) > 0 || l.bar != nil {
 		above += legendHeight
 	}
-	return render(path, math.Ceil(inset+w+margin+4), math.Ceil(above+h+foot), func(p *page) {
+	return render(path, math.Ceil(inset+max(w, l.legendWidth())+margin+4), math.Ceil(above+h+foot), func(p *page) {
 		p.write(title, margin, margin, l.title)
 		f := frame{p, inset, above, w, h, l.x, l.y}
 		f.grid(xs, ys)
@@ -167,6 +167,17 @@ func (l plane) render(path string, paint func(frame)) error {
 			p.colorBar(l.bar.gradient, x+6, above-16.5, 80, l.bar.low, l.bar.high, l.bar.what)
 		}
 	})
+}
+
+// legendWidth is that of the legend and the scale beside it.
+func (l plane) legendWidth() (w float64) {
+	for _, e := range l.legend {
+		w += e.width + 5 + caption.width(e.name) + 16
+	}
+	if l.bar != nil {
+		w += 6 + small.width(l.bar.low) + 5 + 80 + 15 + small.width(l.bar.high) + small.width(l.bar.what)
+	}
+	return w
 }
 
 // drawable reports whether points are finite and within the frame.

@@ -33,6 +33,22 @@ func TestPlanesHaveEqualScales(t *testing.T) {
 	}
 }
 
+// A legend has room, however narrow the plane is.
+func TestLegendsAreWhole(t *testing.T) {
+	at := GridPoints([]float32{0, 0, 0.3, 9}, 5)
+	log := make([]float64, len(at)/2)
+	for i := range log {
+		log[i] = float64(i % 7)
+	}
+	l := plane{legend: []entry{{width: 20, name: "data"}}, bar: &bar{low: "0.001", high: "123.45", what: "p(x)"}}
+	img := drawn(t, func(path string) error {
+		return DensityMap(path, Density{At: at, Log: log, Columns: 5, Data: []float32{0.1, 1, 0.2, 8}})
+	})
+	if got := float64(img.Bounds().Dx()); got < l.legendWidth() {
+		t.Errorf("the page is %g wide, the legend %g", got, l.legendWidth())
+	}
+}
+
 func TestManifoldShowsTheWayBack(t *testing.T) {
 	img := drawn(t, func(path string) error {
 		return Manifold(path, Pairs{Data: []float32{0, 0, 4, 0, 0, 4, 4, 4}, Corrupted: []float32{3.5, 2, 3.5, 2}, Reconstructed: []float32{0.5, 2, 0.5, 2}})

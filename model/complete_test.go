@@ -32,6 +32,16 @@ func absentRows(rows, features int) []float32 {
 	return slices.Repeat([]float32{float32(math.NaN())}, rows*features)
 }
 
+// TestCellsOfRowsWithoutNumbersStayAbsent: a category is none if the logits were no numbers.
+func TestCellsOfRowsWithoutNumbersStayAbsent(t *testing.T) {
+	nan := float32(math.NaN())
+	to := []float32{1, 2, 3, nan, 5, 6}
+	restoreCells(to, []float32{nan, 7, nan, 8, nan, nan}, 3)
+	if want := []float32{1, 7, 3, 8, nan, nan}; fmt.Sprint(to) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", to, want)
+	}
+}
+
 // TestCompletionDrawsFromTheModel compares the moments of what is filled in with
 // those of the distribution that the model puts out.
 func TestCompletionDrawsFromTheModel(t *testing.T) {

@@ -215,10 +215,7 @@ func (s *Saved) check() error {
 	if s.Split.Held < 0 || s.Split.Held >= s.Split.Rows {
 		return fmt.Errorf("%d of %d rows held out", s.Split.Held, s.Split.Rows)
 	}
-	if err := s.checkTarget(); err != nil {
-		return err
-	}
-	return s.Config.Validate()
+	return s.checkTarget() // the settings of a training that is over are nobody's any more
 }
 
 // readTensors takes the weights, and nothing but weights, from the file.

@@ -89,8 +89,9 @@ func newSetup(job Job) (*setup, error) {
 	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
-	if least := job.Model.LeastBatch(); s.batches.batch < least {
-		return nil, &model.ConfigError{Key: "batch", Problem: "batch norm of a minibatch of one example leaves nothing of it", Remedy: fmt.Sprintf("give at least %d, or choose layer norm", least)}
+	if last := s.batches.size(s.batches.count() - 1); last < job.Model.LeastBatch() {
+		return nil, &model.ConfigError{Key: "batch", Problem: fmt.Sprintf("batch norm of one example leaves nothing of it, and %d examples leave one for the last minibatch of %d", examples, s.batches.batch),
+			Remedy: "give another number, or choose layer norm"}
 	}
 	s.steps = c.Epochs * s.batches.count()
 	if c.Steps > 0 {

@@ -455,11 +455,13 @@ func TestConfigurationErrorsNameTheirKey(t *testing.T) {
 
 // TestBatchNormNeedsTwoRows: of one it leaves nothing to learn from.
 func TestBatchNormNeedsTwoRows(t *testing.T) {
-	job := folderJob(t, 80, 1) // with batch norm
-	job.Config.Batch = 1
-	var config *model.ConfigError
-	if _, err := NewPlan(job); !errors.As(err, &config) || config.Key != "batch" {
-		t.Errorf("error %v", err)
+	job := folderJob(t, 80, 1) // with batch norm, 72 examples
+	for batch, sound := range map[int]bool{1: false, 2: true, 70: true, 71: false, 72: true, 100: true} {
+		job.Config.Batch = batch
+		var config *model.ConfigError
+		if _, err := NewPlan(job); sound != (err == nil) || err != nil && (!errors.As(err, &config) || config.Key != "batch") {
+			t.Errorf("minibatches of %d: error %v", batch, err)
+		}
 	}
 }
 

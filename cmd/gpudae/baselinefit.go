@@ -51,6 +51,9 @@ func (p *program) baselineFit(c *cli.Context, kind linearKind) error {
 	if err := p.resolveLinear(c, f); err != nil {
 		return err
 	}
+	if err := checkOver(c.String("out"), c.Args().Slice()...); err != nil {
+		return err
+	}
 	deviceName, err := f.load(c.Context, p, console)
 	if err != nil {
 		return err

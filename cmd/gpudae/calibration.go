@@ -75,7 +75,11 @@ func (c *calibrator) kept() *calibrationFile {
 		return none
 	}
 	var f calibrationFile
-	if json.Unmarshal(text, &f) != nil || f.Version != none.Version || f.Model != none.Model || f.Groups == nil {
+	if json.Unmarshal(text, &f) != nil || f.Model != none.Model || f.Groups == nil {
+		return none
+	}
+	if f.Version != none.Version {
+		c.console.logf("%s is of another version of gpudae and is made anew", c.path())
 		return none
 	}
 	for groups, calibration := range f.Groups {

@@ -57,6 +57,9 @@ func (p *program) dataSchema(c *cli.Context) error {
 	if err := checkHeader(reading.header); err != nil {
 		return err
 	}
+	if err := checkOver(c.String("out"), c.Args().First()); err != nil {
+		return err
+	}
 	frame, err := p.openFrame(c.Context, c.Args().First(), reading)
 	if err != nil {
 		return err

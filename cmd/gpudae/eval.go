@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,6 +12,7 @@ import (
 	"gpudae/data"
 	"gpudae/device"
 	"gpudae/internal/settings"
+	"gpudae/model"
 	"gpudae/train"
 )
 
@@ -89,6 +91,12 @@ func (p *program) eval(c *cli.Context) error {
 	if exam.training.Len() == 0 && saved.Columns == nil {
 		o.console.logf("eval: other data than those of training, so the baselines are fitted on the rows themselves, which flatters them")
 	}
+	if saved.Columns == nil && !in.same {
+		low, high := tableExtremes(in.table)
+		if err := saved.DAE.Likelihood().CheckSupport(low, high); err != nil {
+			o.console.logf("eval: %s: the likelihood means nothing: %v", o.input, err)
+		}
+	}
 	exam.samples = c.Int("importance")
 	if c.IsSet("importance") && exam.samples < 1 {
 		return usage("--importance", count(exam.samples, "sample"), "give 1 or more")
@@ -106,6 +114,12 @@ func (p *program) eval(c *cli.Context) error {
 			N: a.N, Loss: number(a.Loss), NLL: number(a.NLL), PerFeature: number(a.PerFeature), boundsJSON: a.bounds(), MSE: number(a.MSE), PSNR: number(a.PSNR),
 			Skill: number(a.overall()), Baseline: a.baselines(), Columns: a.columnsJSON()})
 	})
+}
+
+// tableExtremes are the least and the greatest value of a table.
+func tableExtremes(t device.Table) (low, high float64) {
+	lows, highs := model.ColumnExtremes(t)
+	return float64(slices.Min(lows)), float64(slices.Max(highs))
 }
 
 // psnrText is empty for tables of mixed columns, which have none.

@@ -139,6 +139,9 @@ func (p *program) export(c *cli.Context) error {
 	if e.saved, err = train.LoadAny(e.model); err != nil {
 		return err
 	}
+	if err := checkOver(e.out, e.saved.Path); err != nil {
+		return err
+	}
 	lacking := outputPrediction
 	if e.saved.DAE.IsPredictor() {
 		lacking = outputReconstruction

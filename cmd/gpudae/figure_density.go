@@ -44,6 +44,10 @@ func drawDensity(ctx context.Context, s *subject, path string) error {
 		columns, logDensity = flowColumns, s.flow
 	}
 	at := figure.GridPoints(cloud, columns)
+	if !resolves(at, cloud) {
+		return usage("figure density", "one column's range is so much less than the other's that a plane of equal scales does not show it",
+			"bring the columns to like units, or choose another kind")
+	}
 	z, err := s.saved.Scaler.Apply(tensor.New(tensor.WithShape(len(at)/2, 2), tensor.WithBacking(at)))
 	if err != nil {
 		return err
@@ -53,6 +57,23 @@ func drawDensity(ctx context.Context, s *subject, path string) error {
 		return err
 	}
 	return figure.DensityMap(path, figure.Density{At: at, Log: log, Columns: columns, Data: cloud, Axes: s.axes()})
+}
+
+// resolves reports whether a grid has several points across the data in both
+// directions.
+func resolves(at, cloud []float32) bool {
+	const least = 8
+	cell := float64(at[2]) - float64(at[0])
+	for j := range 2 {
+		low, high := math.Inf(1), math.Inf(-1)
+		for i := j; i < len(cloud); i += 2 {
+			low, high = min(low, float64(cloud[i])), max(high, float64(cloud[i]))
+		}
+		if high-low < least*cell {
+			return false
+		}
+	}
+	return true
 }
 
 // plot are the points of the plane that a density is wanted at.

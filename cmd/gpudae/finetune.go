@@ -145,6 +145,7 @@ type targeted struct {
 	labels *data.Labels
 	table  device.Table
 	store  *storedRows // of mixed columns
+	label  string      // the name of their column of labels
 }
 
 // close gives back the rows.
@@ -164,22 +165,17 @@ func (r *finetuneRun) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	label := s.base.Label
-	if r.from.Columns != nil {
-		schema, err := schemaOf(r.from)
-		if err != nil {
-			return err
-		}
-		label = namedColumn(schema, label)
-	}
-	if label != "" && slices.Contains(r.from.Schema.Columns, label) {
-		return usage(origin(r.origins, "label"), fmt.Sprintf("the model was trained with %q as a feature, and would see what it is to predict", s.base.Label),
-			"train it with --label "+s.base.Label)
+	if _, err := strconv.Atoi(label); label != "" && slices.Contains(r.from.Schema.Columns, label) && (err != nil || r.from.Columns == nil) {
+		return r.sees(label) // the name of a column of mixed ones may be a number of another: the data tell
 	}
 	if s.From, err = filepath.Abs(s.From); err != nil { // a run finds its model and data from any folder
 		return fmt.Errorf("%s: finding its folder: %w", s.From, err)
 	}
 	if r.in, err = r.read(ctx, &s.base.Data, &s.Labels, "label"); err != nil {
 		return err
+	}
+	if r.in.label != "" && slices.Contains(r.from.Schema.Columns, r.in.label) {
+		return r.sees(label)
 	}
 	if s.Test != "" {
 		if r.test, err = r.read(ctx, &s.Test, &s.TestLabels, "test"); err != nil {
@@ -199,6 +195,11 @@ func (r *finetuneRun) prepare(ctx context.Context) (err error) {
 		}
 	}
 	return r.build()
+}
+
+// sees refuses a label that is a feature of the model.
+func (r *finetuneRun) sees(label string) error {
+	return usage(origin(r.origins, "label"), fmt.Sprintf("the model was trained with %q as a feature, and would see what it is to predict", label), "train it with --label "+label)
 }
 
 // read reads examples with labels, as the model was trained on such.

@@ -30,6 +30,9 @@ func (p *program) readMixed(ctx context.Context, saved *train.Saved, nameOrPath 
 	in := &targeted{info: saved.Schema, table: rows.Table(), store: rows}
 	got := frame.Info()
 	in.info.Name, in.info.Path, in.info.Rows, in.info.SHA256 = got.Name, got.Path, rows.Rows(), got.SHA256
+	if i := labelColumn(got, o.label); i >= 0 {
+		in.label = got.Columns[i].Name
+	}
 	if err = frame.Rewind(); err == nil {
 		in.labels, err = labelsOf(ctx, frame, o)
 	}
@@ -40,13 +43,19 @@ func (p *program) readMixed(ctx context.Context, saved *train.Saved, nameOrPath 
 	return in, nil
 }
 
+// labelColumn is the column of labels, by its name if there are names and by its number; negative without one.
+func labelColumn(info data.FrameInfo, label string) int {
+	i := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool { return info.Named && c.Name == label })
+	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(info.Columns) {
+		i = number - 1
+	}
+	return i
+}
+
 // labelsOf reads the column of labels of a frame, nil without one.
 func labelsOf(ctx context.Context, frame data.Frame, o inputOptions) (*data.Labels, error) {
 	info := frame.Info()
-	column := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool { return info.Named && c.Name == o.label })
-	if number, err := strconv.Atoi(o.label); column < 0 && err == nil && number <= len(info.Columns) {
-		column = number - 1
-	}
+	column := labelColumn(info, o.label)
 	if column < 0 {
 		if o.label == "" || o.optional {
 			return nil, nil

@@ -110,7 +110,7 @@ func (p *program) imputation(c *cli.Context) (*imputation, error) {
 		in.seed = c.Uint64("seed")
 	}
 	if c.String("out") != "" || !c.IsSet("overimpute") {
-		if in.out, err = outputFile(c); err != nil {
+		if in.out, err = outputBeside(c, in.model); err != nil {
 			return nil, err
 		}
 	}

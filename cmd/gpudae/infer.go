@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -127,8 +130,11 @@ func arguments(c *cli.Context, names ...string) error {
 	return nil
 }
 
-// outputFile checks -o before any work is done.
-func outputFile(c *cli.Context) (string, error) {
+// outputFile checks -o before any work is done: it takes the place of no input.
+func outputFile(c *cli.Context) (string, error) { return outputBeside(c, c.Args().Slice()...) }
+
+// outputBeside is outputFile where those are the inputs that it must not replace.
+func outputBeside(c *cli.Context, inputs ...string) (string, error) {
 	path := c.String("out")
 	if path == "" {
 		return "", usage(c.Command.Name, "no output file", "name it with -o, e.g. -o out.npy")
@@ -136,7 +142,24 @@ func outputFile(c *cli.Context) (string, error) {
 	if err := data.CheckOutput(path); err != nil {
 		return "", &failure{code: exitUsage, where: "--out", problem: err.Error(), err: err}
 	}
-	return path, nil
+	for _, name := range inputs {
+		inputs = append(inputs, filepath.Join(name, train.ModelFile))
+	}
+	return path, checkOver(path, inputs...)
+}
+
+// checkOver refuses an output that would take the place of an input.
+func checkOver(out string, inputs ...string) error {
+	a, err := os.Stat(out)
+	if err != nil || !a.Mode().IsRegular() {
+		return nil
+	}
+	for _, path := range inputs {
+		if b, err := os.Stat(path); err == nil && os.SameFile(a, b) {
+			return usage("--out", out+": is an input, which would be lost", "name another file")
+		}
+	}
+	return nil
 }
 
 // checkFinite refuses a row with a result that is no number. y is [rows, width], and
@@ -148,6 +171,15 @@ func checkFinite(path string, before, width int, y []float32) error {
 	}
 	return &data.Error{Path: path, Row: before + i/width + 1, Problem: "the result leaves the range of float32",
 		Remedy: "such a row is far from the data of training: remove its outliers, or list them as missing"}
+}
+
+// inRows completes an error about some rows by their file and the number of rows before them.
+func inRows(err error, path string, before int) error {
+	var bad *data.Error
+	if errors.As(err, &bad) && bad.Row > 0 {
+		bad.Path, bad.Row = path, bad.Row+before
+	}
+	return err
 }
 
 // stream sends the rows of d through compute, a range at a time, and writes what
@@ -168,7 +200,7 @@ func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d dat
 		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
 			y, err := compute(net, src, x)
 			if err != nil {
-				return err
+				return inRows(err, o.input, before)
 			}
 			rows, values := x.Shape()[0], data.Float32s(y)
 			if err := checkFinite(o.input, before, len(values)/max(1, rows), values); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"gorgonia.org/tensor"
@@ -211,7 +212,30 @@ func (in *prepared) build(c *trainSettings, origins settings.Origins) (*model.DA
 	if err != nil {
 		return nil, located(err, origins)
 	}
+	if in.mixed == nil && dae.Likelihood().Kind == device.Categorical {
+		return dae, in.checkFields(c.Model.Fields)
+	}
 	return dae, nil
+}
+
+// checkFields refuses a field that is no distribution over its categories, nor absent.
+func (in *prepared) checkFields(fields []int) error {
+	for row := range in.table.Rows {
+		column := 0
+		for f, width := range fields {
+			var sum float64
+			for i := range width {
+				sum += float64(in.table.At(row*in.table.Columns + column + i))
+			}
+			if math.Abs(sum-1) > 1e-3 && sum != 0 {
+				return &data.Error{Path: in.info.Name, Row: row + 1,
+					Problem: fmt.Sprintf("field %d, columns %d to %d, adds up to %.6g, and categorical fields to 1", f+1, column+1, column+width, sum),
+					Remedy:  "encode the categories as one 1 among zeros, or choose bernoulli"}
+			}
+			column += width
+		}
+	}
+	return nil
 }
 
 // zeroSetting is the error of a setting that must not be 0.

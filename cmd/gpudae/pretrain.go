@@ -143,7 +143,11 @@ func (r *pretrainRun) checkResumed() error {
 	if err := r.checkLower(&then); err != nil {
 		return err
 	}
-	if r.in.mixed != nil { // its schema is compared by the lowest layer
+	other := usage(origin(r.origins, "data"), "these are not the data of the run to be resumed", "give the same data, or start a new run")
+	if r.in.mixed != nil { // the file of their schema does not name the rows, but the lowest layer does
+		if lowest, err := train.LoadModel(layerFolder(r.options.out, 0)); err == nil && lowest.Schema.SHA256 != r.in.info.SHA256 {
+			return other
+		}
 		return nil
 	}
 	var recorded struct{ Schema data.Info }
@@ -158,7 +162,7 @@ func (r *pretrainRun) checkResumed() error {
 		return &failure{code: exitData, where: path, problem: openProblem(err), remedy: "start a new run", err: err}
 	}
 	if recorded.Schema.SHA256 != r.in.info.SHA256 || recorded.Schema.Rows != r.in.info.Rows {
-		return usage(origin(r.origins, "data"), "these are not the data of the run to be resumed", "give the same data, or start a new run")
+		return other
 	}
 	return nil
 }
@@ -176,6 +180,9 @@ func (r *pretrainRun) checkLower(then *pretrainSettings) error {
 	}
 	trained := fmt.Sprintf("layer %d has been trained on the codes of those below it", lower+1)
 	for i, was := range epochs[:lower] {
+		if run, err := readRun(layerFolder(r.options.out, i)); err == nil {
+			was = max(was, len(run.history)) // fewer may have been asked for since
+		}
 		if is := r.layers[i].Train.Epochs; is > was {
 			return usage(origin(r.origins, "epochs"), fmt.Sprintf("%s of layer %d in place of %d, but %s", count(is, "epoch"), i+1, was, trained),
 				"give more to the layers from that on only, as a list, or start a new run")

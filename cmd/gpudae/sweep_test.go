@@ -308,6 +308,32 @@ func TestStacksOfMixedColumnsAreResumed(t *testing.T) {
 	if code := runCommand(t, t.Context(), "pretrain", "--resume", "-q", "--no-events", "-o", run); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+	before := contents(t, run)
+	if err := os.WriteFile(table, []byte(strings.ReplaceAll(text, "green", "brown")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code := runCommand(t, t.Context(), "pretrain", "--resume", "-q", "--no-events", "-o", run); code != exitUsage {
+		t.Errorf("other data: exit code %d", code)
+	}
+	if !reflect.DeepEqual(contents(t, run), before) {
+		t.Error("other data have changed the run")
+	}
+}
+
+// TestStacksMayBeGivenFewerEpochsAndMore: what a layer has made counts, not what was last asked of it.
+func TestStacksMayBeGivenFewerEpochsAndMore(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	if code := runCommand(t, t.Context(), "pretrain", "digits", "--hidden", "8,4", "--epochs", "2,1", "-q", "--no-events", "-o", run); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	for _, c := range []struct {
+		epochs string
+		code   int
+	}{{"1,2", 0}, {"2,2", 0}, {"3,2", exitUsage}, {"2,3", 0}} {
+		if code := runCommand(t, t.Context(), "pretrain", "--resume", "--epochs", c.epochs, "-q", "--no-events", "-o", run); code != c.code {
+			t.Errorf("%s epochs: exit code %d, want %d", c.epochs, code, c.code)
+		}
+	}
 }
 
 // sweepStates are the states of a sweep's trials, as it recorded them.

@@ -108,7 +108,7 @@ func (m *mixedTable) infer(ctx context.Context, frame data.Frame, c *trainSettin
 	if m.schema, m.notices, err = table.Infer(ctx, frame, o); err != nil {
 		return err
 	}
-	if err := m.leaveOut(c.Label, origins); err != nil {
+	if err := m.leaveOut(c.Label, frame.Info().Named, origins); err != nil {
 		return err
 	}
 	return nil
@@ -177,7 +177,7 @@ func tableScaling(scale string, origins settings.Origins) (table.Scaling, error)
 }
 
 // leaveOut drops the column of classes, by its name or number.
-func (m *mixedTable) leaveOut(label string, origins settings.Origins) error {
+func (m *mixedTable) leaveOut(label string, named bool, origins settings.Origins) error {
 	if label == "" {
 		return nil
 	}
@@ -185,7 +185,10 @@ func (m *mixedTable) leaveOut(label string, origins settings.Origins) error {
 	for i := range m.schema.Columns {
 		names = append(names, m.schema.Columns[i].Name)
 	}
-	i := slices.Index(names, namedColumn(m.schema, label))
+	i := -1
+	if named {
+		i = slices.Index(names, label)
+	}
 	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(names) {
 		i = number - 1
 	}
@@ -195,15 +198,6 @@ func (m *mixedTable) leaveOut(label string, origins settings.Origins) error {
 		return nil
 	}
 	return usage(origin(origins, "label"), "there is no column "+quoted(label), settings.Suggest(label, names, "")+"columns are numbered from 1")
-}
-
-// namedColumn is the name of a column that is given by its name or number: of a file
-// without names, which counts them from 0, always by its number from 1.
-func namedColumn(schema *table.Schema, label string) string {
-	if number, err := strconv.Atoi(label); err == nil && nameless(schema) {
-		return strconv.Itoa(number - 1)
-	}
-	return label
 }
 
 // describeTable completes what is known of the data.

@@ -132,6 +132,7 @@ func TestWrittenYAMLReadsBack(t *testing.T) {
 		{Name: "true", Kind: "square", Wide: []int{3}, Rate: 1.0 / 3, Decay: &decay},
 		{Name: "null", Kind: "round"},
 		{Name: "0x10 # not a comment", Kind: "round"},
+		{Name: "not UTF-8: \xff" + strings.Repeat(" and so on", 20), Kind: "round"},
 	} {
 		text, err := sampleTable.YAML(&c)
 		if err != nil {

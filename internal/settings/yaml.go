@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -126,6 +127,12 @@ func flatten(value *yaml.Node) (text, problem string) {
 		return "", "has an anchor"
 	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!null":
 		return "", "has no value"
+	case value.Kind == yaml.ScalarNode && value.ShortTag() == "!!binary": // what YAML writes of text that is not UTF-8
+		text, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(value.Value), ""))
+		if err != nil {
+			return "", "is not base64"
+		}
+		return string(text), ""
 	case value.Kind == yaml.ScalarNode:
 		return value.Value, ""
 	case value.Kind != yaml.SequenceNode:

@@ -41,7 +41,7 @@ func (v vector) likelihoods() {
 	v.gaussianLearned()
 }
 
-// mostLogVariance bounds s where exp(s) is taken. Beyond, ln v is s, and e²/v next to 0.
+// mostLogVariance bounds s where exp(s) is taken. Beyond, ln v is s, and 1/v in two factors.
 const mostLogVariance = 87
 
 // gaussianLearned writes the loss ½(ln v + e²/v) + constant with e = a - x and
@@ -54,9 +54,10 @@ func (v vector) gaussianLearned() {
 	v.loss("d, ds", func(at position) (reg.VecVirtual, []reg.VecVirtual) {
 		e := v.sub(at.element(mean), at.element(target))
 		s := at.element(logVariance)
-		learned := v.exp(v.min(s, constant(mostLogVariance)))
+		bounded := v.min(s, constant(mostLogVariance))
+		learned := v.exp(bounded)
 		variance := v.add(learned, v.scalar("floor"))
-		slope := v.div(e, variance)
+		slope := v.mul(v.div(e, variance), v.exp(v.sub(bounded, s)))
 		square := v.mul(e, slope)
 		loss := v.fma(v.add(square, v.larger(s, v.log(variance))), constant(0.5), v.scalar("constant"))
 		share := v.mul(v.div(learned, variance), constant(0.5))

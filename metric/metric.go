@@ -131,7 +131,7 @@ func OfNumbers(predicted, truth []float64) Numbers {
 	}
 	m.RMSE = math.Sqrt(residual / float64(len(truth)))
 	m.R2 = math.NaN()
-	if total > 0 {
+	if len(truth) > 0 && slices.Min(truth) < slices.Max(truth) {
 		m.R2 = 1 - residual/total
 	}
 	return m

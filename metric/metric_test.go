@@ -71,3 +71,14 @@ func TestOfNumbers(t *testing.T) {
 		t.Errorf("of one row: %+v", m)
 	}
 }
+
+// TestR2OfEquals: values that do not vary have no R², whatever their mean is rounded to.
+func TestR2OfEquals(t *testing.T) {
+	y, p := make([]float64, 10), make([]float64, 10)
+	for i := range y {
+		y[i], p[i] = 0.1, float64(i)
+	}
+	if m := OfNumbers(p, y); !math.IsNaN(m.R2) {
+		t.Errorf("R² of ten times 0.1 is %v", m.R2)
+	}
+}

@@ -91,6 +91,20 @@ func (n *Net) Complete(ctx context.Context, x []float32, c Completion) error {
 	})
 }
 
+// WithoutUnknown are parameters by which categorical columns have no code 0, the
+// unknown category, unless they have nothing else: those of p(x|h, x known).
+func (d *DAE) WithoutUnknown(params []float32) []float32 {
+	const never = -1e30 // as a logit
+	params = slices.Clone(params)
+	bias := slice(params, d.parameters[d.slots[len(d.layers)-1].bias])
+	for _, c := range d.tableColumns() {
+		if c.Family == device.FamilyCategorical && c.Categories > 1 {
+			bias[c.Param] = never
+		}
+	}
+	return params
+}
+
 // present marks a cell that is there.
 const present = -1
 

@@ -32,6 +32,38 @@ func absentRows(rows, features int) []float32 {
 	return slices.Repeat([]float32{float32(math.NaN())}, rows*features)
 }
 
+// TestNothingIsFilledInAsUnknown: the other categories keep their shares of each other.
+func TestNothingIsFilledInAsUnknown(t *testing.T) {
+	for name, dev := range devices(t) {
+		const rows = 7000
+		n := knownNet(t, dev, rows)
+		params := make([]float32, n.DAE().ParameterCount())
+		for _, p := range n.DAE().Parameters() {
+			if p.Name == "decoder.0.bias" {
+				copy(params[p.Offset:], []float32{3, 0, 9, float32(math.Log(2)), float32(math.Log(5))})
+			}
+		}
+		if err := n.SetParameters(n.DAE().WithoutUnknown(params), nil); err != nil {
+			t.Fatal(err)
+		}
+		x := absentRows(rows, 3)
+		if err := n.Complete(t.Context(), x, Completion{Rounds: 1, Seed: 1}); err != nil {
+			t.Fatal(err)
+		}
+		var counts [3]int
+		for i := 2; i < len(x); i += 3 {
+			counts[int(x[i])]++
+		}
+		if share := float64(counts[2]) / rows; counts[0] != 0 || math.Abs(share-5./7) > 0.02 {
+			t.Errorf("%s: codes %v", name, counts)
+		}
+		filled := absentRows(1, 3)
+		if err := n.Restore(t.Context(), filled, absentRows(1, 3)); err != nil || filled[2] != 2 {
+			t.Errorf("%s: restored as %v, %v", name, filled, err)
+		}
+	}
+}
+
 // TestCellsOfRowsWithoutNumbersStayAbsent: a category is none if the logits were no numbers.
 func TestCellsOfRowsWithoutNumbersStayAbsent(t *testing.T) {
 	nan := float32(math.NaN())

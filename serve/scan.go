@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
@@ -153,7 +154,7 @@ func (s *scanner) number() (float32, error) {
 		return 0, s.bad(http.StatusBadRequest, "%s where a number is expected", s.found())
 	}
 	v, err := strconv.ParseFloat(string(word), 32)
-	if errors.Is(err, strconv.ErrRange) {
+	if errors.Is(err, strconv.ErrRange) || math.Abs(v) == math.MaxFloat32 && beyond(word) {
 		return 0, s.bad(http.StatusUnprocessableEntity, "the value is beyond the range of float32")
 	}
 	if err != nil {
@@ -161,6 +162,13 @@ func (s *scanner) number() (float32, error) {
 	}
 	s.at = end
 	return float32(v), nil
+}
+
+// beyond reports whether a number that rounds to the greatest of float32 is greater, as
+// the API's description forbids.
+func beyond(word []byte) bool {
+	v, err := strconv.ParseFloat(string(word), 64)
+	return err != nil || math.Abs(v) > math.MaxFloat32
 }
 
 // isNumber reports whether a word is a number of JSON: a value of it that starts

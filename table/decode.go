@@ -70,6 +70,16 @@ func (d *Decoder) Number(column int, z float32) float64 {
 	return c.value(float64(z))
 }
 
+// Observed is Number of a value that was there: what is written back keeps to the
+// column's bounds, what was read need not.
+func (d *Decoder) Observed(column int, z float32) float64 {
+	c := &d.columns[column]
+	if !c.column.Kind.scaled() {
+		return float64(z)
+	}
+	return c.rounded(c.scaler.invert(float64(z)))
+}
+
 type columnDecoder struct {
 	column    *Column
 	typ       data.CellType // of its cells
@@ -126,7 +136,19 @@ func (c *Column) bounds() (low, high float64) {
 		}
 	}
 	if c.Kind == Integer {
-		low, high = math.Ceil(low), math.Floor(high)
+		return math.Ceil(low), math.Floor(high)
+	}
+	// Those of what can be written: 0.3 for 0.25 with one decimal.
+	r := c.rounding()
+	within, below := r.Round(low), r.Round(high)
+	if within < low {
+		within = r.Round(within + r.Step/r.Per)
+	}
+	if below > high {
+		below = r.Round(below - r.Step/r.Per)
+	}
+	if within <= below {
+		return within, below
 	}
 	return low, high
 }
@@ -213,11 +235,18 @@ func (d *columnDecoder) put(v *data.Values, row int, z float32, scratch *[]byte)
 
 // value is a number in its units.
 func (d *columnDecoder) value(z float64) float64 {
-	x := min(max(d.scaler.invert(z), d.low), d.high)
+	return min(max(d.rounded(min(max(d.scaler.invert(z), d.low), d.high)), d.low), d.high)
+}
+
+// rounded is a number as cells of the column can say it.
+func (d *columnDecoder) rounded(x float64) float64 {
 	switch {
 	case d.column.Kind == Integer:
-		return min(max(math.Round(x), d.low), d.high)
-	case d.column.Kind == Numeric && d.column.Type == data.Text:
+		return math.Round(x)
+	case d.column.Kind == Time:
+		t := d.time.moment(x)
+		return float64(t.Unix()) + float64(t.Nanosecond())/1e9
+	case d.column.Type == data.Text:
 		return d.number.round(x)
 	}
 	return x

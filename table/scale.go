@@ -125,7 +125,7 @@ func gaussRank(values, weights []float64, most int) *Quantiles {
 
 // add appends a knot at a rank of 1, if it is beyond the last one.
 func (q *Quantiles) add(value, rank float64) {
-	z := distuv.UnitNormal.Quantile(rank)
+	z := float64(float32(distuv.UnitNormal.Quantile(rank))) // a model's number, so that the value comes back as it is
 	if n := len(q.Scores); n == 0 || z > q.Scores[n-1] && value > q.Values[n-1] {
 		q.Values, q.Scores = append(q.Values, value), append(q.Scores, z)
 	}

@@ -241,7 +241,7 @@ func (p *program) readTargeted(ctx context.Context, saved *train.Saved, nameOrPa
 		return in, err
 	}
 	for row, c := range in.labels.Class {
-		if name := in.labels.Names[c]; name == "" || slices.Contains(data.MissingCells(), name) {
+		if name := in.labels.Names[c]; name == "" || isMissing(name) {
 			return nil, &data.Error{Path: in.info.Path, Row: row + 1, Problem: "has no label", Remedy: "leave out the rows without one"}
 		}
 	}

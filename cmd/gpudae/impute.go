@@ -105,6 +105,7 @@ func (p *program) imputation(c *cli.Context) (*imputation, error) {
 	if in.schema, err = schemaFor(c, in.saved); err != nil {
 		return nil, err
 	}
+	in.saved.Params = in.saved.DAE.WithoutUnknown(in.saved.Params)
 	in.seed = in.saved.Config.Seed
 	if c.IsSet("seed") {
 		in.seed = c.Uint64("seed")
@@ -205,7 +206,7 @@ func (in *imputation) block(ctx context.Context, net *model.Net, b tableBlock, w
 			in.filled[i%len(in.filled)]++
 		}
 	}
-	filler := filler{net: net, schema: in.schema, seed: in.seed, rounds: in.rounds}
+	filler := filler{net: net, seed: in.seed, rounds: in.rounds}
 	if in.hidden != nil {
 		if err := in.hidden.block(ctx, filler, b, in.hide); err != nil {
 			return err
@@ -224,7 +225,9 @@ func (in *imputation) block(ctx context.Context, net *model.Net, b tableBlock, w
 		}
 		if in.pool != nil {
 			for j, column := range in.pool {
-				column.add(draw, y[j:], len(in.pool))
+				if in.places[j] >= 0 { // of the columns that the tables have
+					column.add(draw, y[j:], b.x[j:], len(in.pool))
+				}
 			}
 		}
 		if err := writers.append(ctx, draw, b, y); err != nil {
@@ -234,70 +237,21 @@ func (in *imputation) block(ctx context.Context, net *model.Net, b tableBlock, w
 	return nil
 }
 
-// filler fills in rows by a model.
+// filler fills in rows by a model without unknown categories, see WithoutUnknown.
 type filler struct {
 	net    *model.Net
-	schema *table.Schema
 	seed   uint64
 	rounds int
 }
 
-// redraws bounds how often a category that no row may have is drawn again.
-const redraws = 8
-
 // fill returns the rows with their absent cells filled in: drawn, or with their
-// means and most probable categories. No cell becomes a category that the schema
-// does not know: it is drawn again, and in the end the most common one is taken.
+// means and most probable categories.
 func (f filler) fill(ctx context.Context, b tableBlock, drawn bool, draw int) ([]float32, error) {
-	y := make([]float32, len(b.x))
-	copy(y, b.x)
+	y := slices.Clone(b.x)
 	if !drawn {
-		if err := f.net.Restore(ctx, y, b.x); err != nil {
-			return nil, err
-		}
-		f.takeCommon(y, b.x)
-		return y, nil
+		return y, f.net.Restore(ctx, y, b.x)
 	}
-	for again := range redraws {
-		if err := f.net.Complete(ctx, y, model.Completion{Rounds: f.rounds, Seed: f.seed, First: b.from, Numbers: b.numbers, Draw: draw*redraws + again}); err != nil {
-			return nil, err
-		}
-		if again == redraws-1 || f.forgetUnknown(y, b.x) == 0 {
-			break
-		}
-	}
-	f.takeCommon(y, b.x)
-	return y, nil
-}
-
-// eachUnknown calls visit with the cells that were filled in with the unknown
-// category, code 0.
-func (f filler) eachUnknown(y, x []float32, visit func(i int)) {
-	used := f.schema.Used()
-	for j, c := range used {
-		if f.schema.Columns[c].Kind != table.Categorical {
-			continue
-		}
-		for i := j; i < len(y); i += len(used) {
-			if y[i] == 0 && x[i] != x[i] {
-				visit(i)
-			}
-		}
-	}
-}
-
-// forgetUnknown makes such cells absent again, and counts them.
-func (f filler) forgetUnknown(y, x []float32) (cells int) {
-	f.eachUnknown(y, x, func(i int) {
-		y[i] = x[i]
-		cells++
-	})
-	return cells
-}
-
-// takeCommon puts the most common category, code 1, in such cells.
-func (f filler) takeCommon(y, x []float32) {
-	f.eachUnknown(y, x, func(i int) { y[i] = 1 })
+	return y, f.net.Complete(ctx, y, model.Completion{Rounds: f.rounds, Seed: f.seed, First: b.from, Numbers: b.numbers, Draw: draw})
 }
 
 // outputName is that of table number draw, counted from 0, of so many.

@@ -14,7 +14,7 @@ import (
 // poolColumn gathers, for each table of draws, what estimates of a column need.
 type poolColumn struct {
 	column *table.Column
-	number func(z float32) float64
+	number func(z float32, filled bool) float64
 	tables []columnSums
 }
 
@@ -29,13 +29,23 @@ func newPool(schema *table.Schema, decoder *table.Decoder, draws int) []*poolCol
 	var pool []*poolColumn
 	for j, i := range schema.Used() {
 		c := &poolColumn{column: &schema.Columns[i], tables: make([]columnSums, draws)}
-		c.number = func(z float32) float64 { return decoder.Number(j, z) }
+		c.number = numberOf(decoder, j)
 		for draw := range c.tables {
 			c.tables[draw].counts = make([]int, codesOf(c.column))
 		}
 		pool = append(pool, c)
 	}
 	return pool
+}
+
+// numberOf is the number of a value of column j that was filled in, or that was there.
+func numberOf(decoder *table.Decoder, j int) func(z float32, filled bool) float64 {
+	return func(z float32, filled bool) float64 {
+		if filled {
+			return decoder.Number(j, z)
+		}
+		return decoder.Observed(j, z)
+	}
 }
 
 // codesOf is the number of codes of a column of categories, 0 of numbers.
@@ -49,8 +59,8 @@ func codesOf(c *table.Column) int {
 	return 0
 }
 
-// add counts every width-th number of a block of table number draw.
-func (c *poolColumn) add(draw int, y []float32, width int) {
+// add counts every width-th number of a block of table number draw, made of x.
+func (c *poolColumn) add(draw int, y, x []float32, width int) {
 	t := &c.tables[draw]
 	for i := 0; i < len(y); i += width {
 		if y[i] != y[i] {
@@ -61,10 +71,10 @@ func (c *poolColumn) add(draw int, y []float32, width int) {
 			t.counts[int(y[i])]++
 			continue
 		}
-		x := c.number(y[i])
-		delta := x - t.mean
+		v := c.number(y[i], x[i] != x[i])
+		delta := v - t.mean
 		t.mean += delta / float64(t.n)
-		t.squares += delta * (x - t.mean)
+		t.squares += delta * (v - t.mean)
 	}
 }
 
@@ -131,7 +141,7 @@ type overimputed struct {
 // hiddenColumn are the hidden cells of a column, at most mostHidden of them.
 type hiddenColumn struct {
 	column *table.Column
-	number func(z float32) float64
+	number func(z float32, filled bool) float64
 	truth  []float32
 	filled []float32
 	draws  [][]float32
@@ -150,7 +160,7 @@ const (
 func newOverimputed(schema *table.Schema, decoder *table.Decoder) *overimputed {
 	o := &overimputed{}
 	for j, i := range schema.Used() {
-		o.columns = append(o.columns, &hiddenColumn{column: &schema.Columns[i], number: func(z float32) float64 { return decoder.Number(j, z) }})
+		o.columns = append(o.columns, &hiddenColumn{column: &schema.Columns[i], number: numberOf(decoder, j)})
 	}
 	return o
 }
@@ -233,9 +243,9 @@ func (c *hiddenColumn) judge(level float64) hiddenJSON {
 	if codesOf(c.column) == 0 {
 		draws := make([][]float64, len(c.draws))
 		for i, d := range c.draws {
-			draws[i] = c.numbers(d)
+			draws[i] = c.numbers(d, true)
 		}
-		n := impute.JudgeNumbers(c.numbers(c.truth), c.numbers(c.filled), draws, c.column.Fit.Mean, level)
+		n := impute.JudgeNumbers(c.numbers(c.truth, false), c.numbers(c.filled, true), draws, c.column.Fit.Mean, level)
 		j.RMSE, j.Mean, j.NRMSE, j.MAE = pointer(n.RMSE), pointer(n.Mean), pointer(n.NRMSE), pointer(n.MAE)
 		j.Coverage, j.Width = pointer(n.Coverage), pointer(n.Width)
 		return j
@@ -249,10 +259,10 @@ func (c *hiddenColumn) judge(level float64) hiddenJSON {
 	return j
 }
 
-func (c *hiddenColumn) numbers(z []float32) []float64 {
+func (c *hiddenColumn) numbers(z []float32, filled bool) []float64 {
 	x := make([]float64, len(z))
 	for i, v := range z {
-		x[i] = c.number(v)
+		x[i] = c.number(v, filled)
 	}
 	return x
 }

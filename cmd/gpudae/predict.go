@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -174,7 +175,7 @@ func (p *program) predictTo(ctx context.Context, o *inferenceOptions, t train.Ta
 		if err := checkFinite(o.input, rows, t.Width(), y); err != nil {
 			return err
 		}
-		var block [][]float32
+		var block [][]float64
 		for row := range slices.Chunk(y, t.Width()) {
 			block = append(block, predicted(t, row))
 			judge.add(block[len(block)-1])
@@ -204,14 +205,27 @@ func createPredictions(out string, t train.Target) (w *data.FrameWriter, text bo
 }
 
 // predicted is a row of what is written.
-func predicted(t train.Target, out []float32) []float32 {
+func predicted(t train.Target, out []float32) []float64 {
 	switch len(t.Classes) {
 	case 0:
-		return []float32{float32(inUnits(t, out[0]))}
+		return []float64{resolved(inUnits(t, out[0]), t.Scale)}
 	case 2:
-		return []float32{1 - out[0], out[0]}
+		return []float64{shortest(1 - out[0]), shortest(out[0])}
 	}
-	return out
+	row := make([]float64, len(out))
+	for c, p := range out {
+		row[c] = shortest(p)
+	}
+	return row
+}
+
+// resolved is a number without the digits that float32, the type of what a
+// predictor puts out in so many units, cannot tell.
+func resolved(v, scale float64) float64 {
+	const digits, most = 7, 300
+	places := min(max(digits-int(math.Floor(math.Log10(scale))), 0), most)
+	x, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'f', places, 64), 64) // what was just written
+	return x
 }
 
 // predictionColumns are its numbers.
@@ -227,7 +241,7 @@ func predictionColumns(t train.Target) []data.FrameColumn {
 }
 
 // predictionCells are rows of the file, the most probable class first.
-func predictionCells(t train.Target, rows [][]float32, text bool) *data.Cells {
+func predictionCells(t train.Target, rows [][]float64, text bool) *data.Cells {
 	cells := &data.Cells{Rows: len(rows)}
 	if text {
 		classes := make([]string, len(rows))
@@ -239,7 +253,7 @@ func predictionCells(t train.Target, rows [][]float32, text bool) *data.Cells {
 	for c := range rows[0] {
 		numbers := make([]float64, len(rows))
 		for i, row := range rows {
-			numbers[i] = shortest(row[c])
+			numbers[i] = row[c]
 		}
 		cells.Columns = append(cells.Columns, data.Values{Numbers: numbers})
 	}
@@ -247,7 +261,7 @@ func predictionCells(t train.Target, rows [][]float32, text bool) *data.Cells {
 }
 
 // mostProbable is the first of the greatest.
-func mostProbable(row []float32) int {
+func mostProbable(row []float64) int {
 	best := 0
 	for c, v := range row {
 		if v > row[best] {
@@ -297,19 +311,17 @@ func judgeOf(t train.Target, labels *data.Labels) *rowJudge {
 }
 
 // add takes the next row, as predicted gives it.
-func (j *rowJudge) add(row []float32) {
+func (j *rowJudge) add(row []float64) {
 	if j.labels == nil {
 		return
 	}
 	label := j.labels.Class[j.at]
 	j.at++
 	if j.target.Classes == nil {
-		j.numbers, j.truth = append(j.numbers, float64(row[0])), append(j.truth, j.values[label])
+		j.numbers, j.truth = append(j.numbers, row[0]), append(j.truth, j.values[label])
 		return
 	}
-	for _, p := range row {
-		j.probabilities = append(j.probabilities, float64(p))
-	}
+	j.probabilities = append(j.probabilities, row...)
 	j.classes = append(j.classes, j.index[label])
 }
 

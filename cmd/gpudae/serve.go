@@ -196,7 +196,15 @@ func describeFor(config *serve.Config, saved *train.Saved, dev device.Device, he
 	if saved.Columns == nil {
 		config.Operations = operations(saved, net)
 	} else {
-		s, err := newServedTable(saved, net, calibration)
+		filling := net
+		if !saved.DAE.IsPredictor() {
+			known := *saved
+			known.Params = saved.DAE.WithoutUnknown(saved.Params)
+			if filling, _, err = known.Bind(dev, config.Limits.Batch); err != nil {
+				return err
+			}
+		}
+		s, err := newServedTable(saved, net, filling, calibration)
 		if err != nil {
 			return err
 		}
@@ -306,7 +314,11 @@ func (s *served) predict(ctx context.Context, x *tensor.Dense, _ float64) (*tens
 // inUnits makes of what a predictor puts out what predict writes into an array.
 func (s *served) inUnits(y *tensor.Dense) (*tensor.Dense, error) {
 	rows := predictedRows(s.saved.Target, y)
-	return tensor.New(tensor.WithShape(len(rows), len(rows[0])), tensor.WithBacking(slices.Concat(rows...))), nil
+	var values []float32 // of arrays; tables have float64
+	for _, v := range slices.Concat(rows...) {
+		values = append(values, float32(v))
+	}
+	return tensor.New(tensor.WithShape(len(rows), len(rows[0])), tensor.WithBacking(values)), nil
 }
 
 func (s *served) encode(ctx context.Context, x *tensor.Dense, _ float64) (*tensor.Dense, error) {

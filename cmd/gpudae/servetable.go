@@ -20,10 +20,11 @@ import (
 )
 
 // servedTable is a model of a table of mixed columns that is served. Only the
-// goroutine that computes uses net.
+// goroutine that computes uses net and filling.
 type servedTable struct {
 	saved   *train.Saved
 	net     *model.Net
+	filling *model.Net // that knows no unknown category
 	schema  *table.Schema
 	columns []serve.Column
 	decoder *table.Decoder // of texts
@@ -34,12 +35,12 @@ type servedTable struct {
 
 // newServedTable serves the model with what the commands of its kind compute.
 // Without a calibration there are no anomalies.
-func newServedTable(saved *train.Saved, net *model.Net, calibration *anomaly.Calibration) (*servedTable, error) {
+func newServedTable(saved *train.Saved, net, filling *model.Net, calibration *anomaly.Calibration) (*servedTable, error) {
 	schema, err := schemaOf(saved)
 	if err != nil {
 		return nil, err
 	}
-	s := &servedTable{saved: saved, net: net, schema: schema, columns: servedColumns(schema, saved.Target.Name), anomaly: calibration, groups: defaultGroups(saved.DAE)}
+	s := &servedTable{saved: saved, net: net, filling: filling, schema: schema, columns: servedColumns(schema, saved.Target.Name), anomaly: calibration, groups: defaultGroups(saved.DAE)}
 	if s.decoder, err = schema.NewDecoder(false); err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ func (s *servedTable) predictOperation() serve.TableOperation {
 }
 
 // predictedRows are the rows of what a predictor puts out, as they are written.
-func predictedRows(t train.Target, y *tensor.Dense) (rows [][]float32) {
+func predictedRows(t train.Target, y *tensor.Dense) (rows [][]float64) {
 	for row := range slices.Chunk(data.Float32s(y), t.Width()) {
 		rows = append(rows, predicted(t, row))
 	}
@@ -248,7 +249,7 @@ func (s *servedTable) imputeRequest(given url.Values) (*serve.Request, error) {
 // impute returns the rows of all draws side by side.
 func (s *servedTable) impute(ctx context.Context, x *tensor.Dense, numbers []int, shared any) (*tensor.Dense, error) {
 	o, rows, width := shared.(drawing), x.Shape()[0], x.Shape()[1]
-	filler := filler{net: s.net, schema: s.schema, seed: o.seed, rounds: o.rounds}
+	filler := filler{net: s.filling, seed: o.seed, rounds: o.rounds}
 	b := tableBlock{x: data.Float32s(x), numbers: numbers}
 	draws := max(o.draws, 1)
 	all := make([]float32, rows*draws*width)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"gpudae/data"
 	"gpudae/device"
 	"gpudae/model"
 	"gpudae/report"
@@ -117,14 +116,13 @@ func newUnitErrors(s *table.Schema) (*unitErrors, error) {
 }
 
 func (u *unitErrors) add(b model.Batch) {
-	clean, reconstructed := u.decoder.Decode(b.Clean), u.decoder.Decode(b.Reconstructed)
 	for j := range u.means {
 		for i := range b.Rows {
-			x, known := numberIn(&clean.Columns[j], i)
-			y, _ := numberIn(&reconstructed.Columns[j], i)
-			if !known {
+			z := b.Clean[i*b.Features+j]
+			if z != z {
 				continue
 			}
+			x, y := u.decoder.Observed(j, z), u.decoder.Number(j, b.Reconstructed[i*b.Features+j])
 			of := squares{(x - y) * (x - y), (x - u.means[j]) * (x - u.means[j])}
 			u.all[j].add(of)
 			if b.Mask[i*b.Features+j] != 0 {
@@ -132,21 +130,6 @@ func (u *unitErrors) add(b model.Batch) {
 			}
 		}
 	}
-}
-
-// numberIn is the number of a cell, times in seconds since 1970.
-func numberIn(v *data.Values, row int) (x float64, ok bool) {
-	switch {
-	case v.IsAbsent(row):
-		return 0, false
-	case v.Numbers != nil:
-		return v.Numbers[row], true
-	case v.Integers != nil:
-		return float64(v.Integers[row]), true
-	case v.Times != nil:
-		return float64(v.Times[row]) / 1e9, true
-	}
-	return 0, false
 }
 
 func (s *squares) add(of squares) {

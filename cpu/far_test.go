@@ -42,11 +42,11 @@ func TestGELUFarOut(t *testing.T) {
 // TestLossOfGreatVariances: a log-variance s whose exp(s) is beyond float32 costs s/2 nats.
 func TestLossOfGreatVariances(t *testing.T) {
 	for _, name := range cpu.KernelNames() {
-		for _, at := range [][2]float32{{1, -80}, {1, 20}, {1, 86.9}, {1, 87.1}, {1, 89}, {1, 700}, {1e19, 88.5}, {1e25, 100}, {3e38, 177}, {3e38, 700}} {
+		for _, at := range [][2]float32{{1, float32(math.Inf(-1))}, {1, -80}, {1, 20}, {1, 86.9}, {1, 87.1}, {1, 89}, {1, 700}, {1e19, 88.5}, {1e25, 100}, {3e38, 177}, {3e38, 700}} {
 			dev, e, s := openWith(t, 1, name), float64(at[0]), float64(at[1])
 			p, loss, grads := upload(t, dev, 1, 2, []float32{at[0], at[1]}), upload(t, dev, 1, 1, []float32{0}), upload(t, dev, 1, 2, []float32{0, 0})
 			dev.Likelihood(device.LikelihoodArgs{Kind: device.GaussianLearned, Sigma: 0.3, Scale: 1, Params: p, Target: upload(t, dev, 1, 1, []float32{0}), Losses: loss, DParams: grads})
-			learned := math.Exp(s)
+			learned := math.Exp(s) // 0 at -∞
 			v := 0.09 + learned
 			square := e / v * e
 			want, slope := 0.5*(math.Log(v)+square+math.Log(2*math.Pi)), 0.5*learned/v*(1-square)

@@ -7001,66 +7001,69 @@ loop:
 	VMINPS       Y3, Y4, Y4
 	VMOVUPS      lanesc2d00000<>+0(SB), Y5
 	VMAXPS       Y4, Y5, Y5
-	VMOVUPS      lanes42b20000<>+0(SB), Y6
-	VMINPS       Y5, Y6, Y6
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y6, Y5
+	VMOVUPS      lanes42b20000<>+0(SB), Y4
+	VMINPS       Y5, Y4, Y4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y4, Y5
 	VROUNDPS     $0x08, Y5, Y5
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y6
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y6
-	VMOVUPS      lanes3950196f<>+0(SB), Y7
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y6, Y7
-	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y7
-	VMULPS       Y6, Y6, Y8
-	VMOVAPS      Y6, Y6
-	VFMADD231PS  Y7, Y8, Y6
-	VADDPS       lanes3f800000<>+0(SB), Y6, Y6
+	VMOVAPS      Y4, Y4
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y4
+	VMOVUPS      lanes3950196f<>+0(SB), Y6
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VMOVAPS      Y4, Y4
+	VFMADD231PS  Y6, Y7, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
 	VCVTPS2DQ    Y5, Y5
-	VPSRAD       $0x01, Y5, Y7
-	VPSUBD       Y7, Y5, Y5
-	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y6, Y6
+	VPSRAD       $0x01, Y5, Y6
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y4, Y4
 	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y6, Y6
+	VMULPS       Y5, Y4, Y4
 	VBROADCASTSS floor+156(FP), Y5
-	VADDPS       Y5, Y6, Y5
-	VDIVPS       Y5, Y2, Y7
-	VSUBPS       Y3, Y4, Y4
-	VMOVUPS      lanesc2d00000<>+0(SB), Y8
-	VMAXPS       Y4, Y8, Y8
-	VMOVUPS      lanes42b20000<>+0(SB), Y4
-	VMINPS       Y8, Y4, Y4
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y4, Y8
-	VROUNDPS     $0x08, Y8, Y8
-	VMOVAPS      Y4, Y4
-	VFNMADD231PS lanes3f318000<>+0(SB), Y8, Y4
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y8, Y4
+	VADDPS       Y5, Y4, Y5
+	VDIVPS       Y5, Y2, Y6
+	VMOVUPS      lanes42ae0000<>+0(SB), Y7
+	VSUBPS       Y3, Y7, Y7
+	VMOVUPS      lanes00000000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y8
+	VMOVUPS      lanesc2d00000<>+0(SB), Y7
+	VMAXPS       Y8, Y7, Y7
+	VMOVUPS      lanes42b20000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y8
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y8, Y7
+	VROUNDPS     $0x08, Y7, Y7
+	VMOVAPS      Y8, Y8
+	VFNMADD231PS lanes3f318000<>+0(SB), Y7, Y8
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y7, Y8
 	VMOVUPS      lanes3950196f<>+0(SB), Y9
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y4, Y9
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y4, Y9
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y4, Y9
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y4, Y9
-	VFMADD213PS  lanes3f000000<>+0(SB), Y4, Y9
-	VMULPS       Y4, Y4, Y10
-	VMOVAPS      Y4, Y4
-	VFMADD231PS  Y9, Y10, Y4
-	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y8, Y8
-	VPSRAD       $0x01, Y8, Y9
-	VPSUBD       Y9, Y8, Y8
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes3f000000<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y8, Y10
+	VMOVAPS      Y8, Y8
+	VFMADD231PS  Y9, Y10, Y8
+	VADDPS       lanes3f800000<>+0(SB), Y8, Y8
+	VCVTPS2DQ    Y7, Y7
+	VPSRAD       $0x01, Y7, Y9
+	VPSUBD       Y9, Y7, Y7
 	VPADDD       lanes0000007f<>+0(SB), Y9, Y9
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y4, Y4
-	VPADDD       lanes0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y4, Y7, Y4
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y9, Y8, Y8
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y8, Y8
+	VMULPS       Y8, Y6, Y6
+	VMULPS       Y6, Y2, Y2
 	VPSRLD       $0x17, Y5, Y7
 	VPSUBD       lanes0000007e<>+0(SB), Y7, Y7
 	VANDPS       lanes007fffff<>+0(SB), Y5, Y8
@@ -7097,10 +7100,10 @@ loop:
 	VBROADCASTSS constant+160(FP), Y7
 	VMOVAPS      Y7, Y7
 	VFMADD231PS  lanes3f000000<>+0(SB), Y3, Y7
-	VDIVPS       Y5, Y6, Y3
+	VDIVPS       Y5, Y4, Y3
 	VMULPS       lanes3f000000<>+0(SB), Y3, Y3
-	VMOVAPS      Y3, Y5
-	VFNMADD231PS Y2, Y3, Y5
+	VMOVAPS      Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
 	VMOVUPS      lanes3f800000<>+0(SB), Y2
 	TESTQ        BX, BX
 	JZ           plain149
@@ -7108,24 +7111,24 @@ loop:
 	VXORPS       Y3, Y3, Y3
 	VCMPPS       $0x04, Y3, Y2, Y2
 	VBROADCASTSS destroyed+144(FP), Y3
-	VBROADCASTSS untouched+148(FP), Y6
-	VBLENDVPS    Y2, Y3, Y6, Y2
+	VBROADCASTSS untouched+148(FP), Y5
+	VBLENDVPS    Y2, Y3, Y5, Y2
 	VMOVAPS      Y2, Y2
 
 plain149:
 	VMULPS       Y2, Y7, Y3
-	VCVTPS2PD    X3, Y6
+	VCVTPS2PD    X3, Y5
 	VEXTRACTF128 $0x01, Y3, X3
 	VCVTPS2PD    X3, Y3
-	VADDPD       Y6, Y0, Y0
+	VADDPD       Y5, Y0, Y0
 	VADDPD       Y3, Y1, Y1
 	TESTQ        DI, DI
 	JZ           summed150
 	VBROADCASTSS scale+152(FP), Y3
 	VMULPS       Y3, Y2, Y2
-	VMULPS       Y2, Y4, Y3
+	VMULPS       Y2, Y6, Y3
 	VMOVUPS      Y3, (DI)(R9*4)
-	VMULPS       Y2, Y5, Y2
+	VMULPS       Y2, Y4, Y2
 	VMOVUPS      Y2, (R8)(R9*4)
 
 summed150:
@@ -7148,66 +7151,69 @@ tail:
 	VMINPS       Y4, Y5, Y5
 	VMOVUPS      lanesc2d00000<>+0(SB), Y6
 	VMAXPS       Y5, Y6, Y6
-	VMOVUPS      lanes42b20000<>+0(SB), Y7
-	VMINPS       Y6, Y7, Y7
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y7, Y6
+	VMOVUPS      lanes42b20000<>+0(SB), Y5
+	VMINPS       Y6, Y5, Y5
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y5, Y6
 	VROUNDPS     $0x08, Y6, Y6
-	VMOVAPS      Y7, Y7
-	VFNMADD231PS lanes3f318000<>+0(SB), Y6, Y7
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y6, Y7
-	VMOVUPS      lanes3950196f<>+0(SB), Y8
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes3f000000<>+0(SB), Y7, Y8
-	VMULPS       Y7, Y7, Y9
-	VMOVAPS      Y7, Y7
-	VFMADD231PS  Y8, Y9, Y7
-	VADDPS       lanes3f800000<>+0(SB), Y7, Y7
+	VMOVAPS      Y5, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y6, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y6, Y5
+	VMOVUPS      lanes3950196f<>+0(SB), Y7
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VMOVAPS      Y5, Y5
+	VFMADD231PS  Y7, Y8, Y5
+	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
 	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y8
-	VPSUBD       Y8, Y6, Y6
-	VPADDD       lanes0000007f<>+0(SB), Y8, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y7, Y7
+	VPSRAD       $0x01, Y6, Y7
+	VPSUBD       Y7, Y6, Y6
+	VPADDD       lanes0000007f<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y5, Y5
 	VPADDD       lanes0000007f<>+0(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y7, Y7
+	VMULPS       Y6, Y5, Y5
 	VBROADCASTSS floor+156(FP), Y6
-	VADDPS       Y6, Y7, Y6
-	VDIVPS       Y6, Y3, Y8
-	VSUBPS       Y4, Y5, Y5
-	VMOVUPS      lanesc2d00000<>+0(SB), Y9
-	VMAXPS       Y5, Y9, Y9
-	VMOVUPS      lanes42b20000<>+0(SB), Y5
-	VMINPS       Y9, Y5, Y5
-	VMULPS       lanes3fb8aa3b<>+0(SB), Y5, Y9
-	VROUNDPS     $0x08, Y9, Y9
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS lanes3f318000<>+0(SB), Y9, Y5
-	VFNMADD231PS lanesb95e8083<>+0(SB), Y9, Y5
+	VADDPS       Y6, Y5, Y6
+	VDIVPS       Y6, Y3, Y7
+	VMOVUPS      lanes42ae0000<>+0(SB), Y8
+	VSUBPS       Y4, Y8, Y8
+	VMOVUPS      lanes00000000<>+0(SB), Y9
+	VMINPS       Y8, Y9, Y9
+	VMOVUPS      lanesc2d00000<>+0(SB), Y8
+	VMAXPS       Y9, Y8, Y8
+	VMOVUPS      lanes42b20000<>+0(SB), Y9
+	VMINPS       Y8, Y9, Y9
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y9, Y8
+	VROUNDPS     $0x08, Y8, Y8
+	VMOVAPS      Y9, Y9
+	VFNMADD231PS lanes3f318000<>+0(SB), Y8, Y9
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y8, Y9
 	VMOVUPS      lanes3950196f<>+0(SB), Y10
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y10
-	VMULPS       Y5, Y5, Y11
-	VMOVAPS      Y5, Y5
-	VFMADD231PS  Y10, Y11, Y5
-	VADDPS       lanes3f800000<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y9, Y9
-	VPSRAD       $0x01, Y9, Y10
-	VPSUBD       Y10, Y9, Y9
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes3f000000<>+0(SB), Y9, Y10
+	VMULPS       Y9, Y9, Y11
+	VMOVAPS      Y9, Y9
+	VFMADD231PS  Y10, Y11, Y9
+	VADDPS       lanes3f800000<>+0(SB), Y9, Y9
+	VCVTPS2DQ    Y8, Y8
+	VPSRAD       $0x01, Y8, Y10
+	VPSUBD       Y10, Y8, Y8
 	VPADDD       lanes0000007f<>+0(SB), Y10, Y10
 	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y5, Y5
-	VPADDD       lanes0000007f<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y5, Y5
-	VMULPS       Y5, Y8, Y5
-	VMULPS       Y5, Y3, Y3
+	VMULPS       Y10, Y9, Y9
+	VPADDD       lanes0000007f<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y9, Y9
+	VMULPS       Y9, Y7, Y7
+	VMULPS       Y7, Y3, Y3
 	VPSRLD       $0x17, Y6, Y8
 	VPSUBD       lanes0000007e<>+0(SB), Y8, Y8
 	VANDPS       lanes007fffff<>+0(SB), Y6, Y9
@@ -7244,10 +7250,10 @@ tail:
 	VBROADCASTSS constant+160(FP), Y8
 	VMOVAPS      Y8, Y8
 	VFMADD231PS  lanes3f000000<>+0(SB), Y4, Y8
-	VDIVPS       Y6, Y7, Y4
+	VDIVPS       Y6, Y5, Y4
 	VMULPS       lanes3f000000<>+0(SB), Y4, Y4
-	VMOVAPS      Y4, Y6
-	VFNMADD231PS Y3, Y4, Y6
+	VMOVAPS      Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
 	VMOVUPS      lanes3f800000<>+0(SB), Y3
 	TESTQ        BX, BX
 	JZ           plain151
@@ -7255,8 +7261,8 @@ tail:
 	VXORPS       Y4, Y4, Y4
 	VCMPPS       $0x04, Y4, Y3, Y3
 	VBROADCASTSS destroyed+144(FP), Y4
-	VBROADCASTSS untouched+148(FP), Y7
-	VBLENDVPS    Y3, Y4, Y7, Y3
+	VBROADCASTSS untouched+148(FP), Y6
+	VBLENDVPS    Y3, Y4, Y6, Y3
 	VMOVAPS      Y3, Y3
 
 plain151:
@@ -7271,7 +7277,7 @@ plain151:
 	JZ           summed152
 	VBROADCASTSS scale+152(FP), Y2
 	VMULPS       Y2, Y3, Y2
-	VMULPS       Y2, Y5, Y3
+	VMULPS       Y2, Y7, Y3
 	LEAQ         (DI)(R9*4), AX
 	VMOVAPS      X3, X4
 	TESTQ        $0x00000008, SI
@@ -7299,7 +7305,7 @@ whole153:
 	VMOVUPS Y3, (AX)
 
 end156:
-	VMULPS       Y2, Y6, Y2
+	VMULPS       Y2, Y5, Y2
 	LEAQ         (R8)(R9*4), AX
 	VMOVAPS      X2, X3
 	TESTQ        $0x00000008, SI
@@ -36009,53 +36015,56 @@ loop:
 	VMINPS       Z3, Z8, Z8
 	VMOVUPS      lanesc2d00000<>+0(SB), Z9
 	VMAXPS       Z8, Z9, Z9
-	VMOVUPS      lanes42b20000<>+0(SB), Z10
-	VMINPS       Z9, Z10, Z10
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z10, Z9
-	VRNDSCALEPS  $0x08, Z9, Z9
-	VMOVAPS      Z10, Z10
-	VFNMADD231PS lanes3f318000<>+0(SB), Z9, Z10
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z9, Z10
-	VMOVUPS      lanes3950196f<>+0(SB), Z11
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes3f000000<>+0(SB), Z10, Z11
-	VMULPS       Z10, Z10, Z12
-	VMOVAPS      Z10, Z10
-	VFMADD231PS  Z11, Z12, Z10
-	VADDPS       lanes3f800000<>+0(SB), Z10, Z10
-	VSCALEFPS    Z9, Z10, Z9
-	VBROADCASTSS floor+156(FP), Z10
-	VADDPS       Z10, Z9, Z10
-	VDIVPS       Z10, Z2, Z11
-	VSUBPS       Z3, Z8, Z8
-	VMOVUPS      lanesc2d00000<>+0(SB), Z12
-	VMAXPS       Z8, Z12, Z12
 	VMOVUPS      lanes42b20000<>+0(SB), Z8
-	VMINPS       Z12, Z8, Z8
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z8, Z12
-	VRNDSCALEPS  $0x08, Z12, Z12
+	VMINPS       Z9, Z8, Z8
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z8, Z9
+	VRNDSCALEPS  $0x08, Z9, Z9
 	VMOVAPS      Z8, Z8
-	VFNMADD231PS lanes3f318000<>+0(SB), Z12, Z8
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z12, Z8
-	VMOVUPS      lanes3950196f<>+0(SB), Z13
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes3f000000<>+0(SB), Z8, Z13
-	VMULPS       Z8, Z8, Z14
+	VFNMADD231PS lanes3f318000<>+0(SB), Z9, Z8
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z9, Z8
+	VMOVUPS      lanes3950196f<>+0(SB), Z10
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z8, Z10
+	VFMADD213PS  lanes3f000000<>+0(SB), Z8, Z10
+	VMULPS       Z8, Z8, Z11
 	VMOVAPS      Z8, Z8
-	VFMADD231PS  Z13, Z14, Z8
+	VFMADD231PS  Z10, Z11, Z8
 	VADDPS       lanes3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z12, Z8, Z8
-	VMULPS       Z8, Z11, Z8
-	VMULPS       Z8, Z2, Z2
-	VPSRLD       $0x17, Z10, Z11
+	VSCALEFPS    Z9, Z8, Z8
+	VBROADCASTSS floor+156(FP), Z9
+	VADDPS       Z9, Z8, Z9
+	VDIVPS       Z9, Z2, Z10
+	VMOVUPS      lanes42ae0000<>+0(SB), Z11
+	VSUBPS       Z3, Z11, Z11
+	VMOVUPS      lanes00000000<>+0(SB), Z12
+	VMINPS       Z11, Z12, Z12
+	VMOVUPS      lanesc2d00000<>+0(SB), Z11
+	VMAXPS       Z12, Z11, Z11
+	VMOVUPS      lanes42b20000<>+0(SB), Z12
+	VMINPS       Z11, Z12, Z12
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z12, Z11
+	VRNDSCALEPS  $0x08, Z11, Z11
+	VMOVAPS      Z12, Z12
+	VFNMADD231PS lanes3f318000<>+0(SB), Z11, Z12
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z11, Z12
+	VMOVUPS      lanes3950196f<>+0(SB), Z13
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z12, Z13
+	VFMADD213PS  lanes3f000000<>+0(SB), Z12, Z13
+	VMULPS       Z12, Z12, Z14
+	VMOVAPS      Z12, Z12
+	VFMADD231PS  Z13, Z14, Z12
+	VADDPS       lanes3f800000<>+0(SB), Z12, Z12
+	VSCALEFPS    Z11, Z12, Z11
+	VMULPS       Z11, Z10, Z10
+	VMULPS       Z10, Z2, Z2
+	VPSRLD       $0x17, Z9, Z11
 	VPSUBD       lanes0000007e<>+0(SB), Z11, Z11
-	VANDPS       lanes007fffff<>+0(SB), Z10, Z12
+	VANDPS       lanes007fffff<>+0(SB), Z9, Z12
 	VORPS        lanes3f000000<>+0(SB), Z12, Z12
 	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z12, K1
 	VCVTDQ2PS    Z11, Z11
@@ -36089,10 +36098,10 @@ loop:
 	VBROADCASTSS constant+160(FP), Z11
 	VMOVAPS      Z11, Z11
 	VFMADD231PS  lanes3f000000<>+0(SB), Z3, Z11
-	VDIVPS       Z10, Z9, Z3
+	VDIVPS       Z9, Z8, Z3
 	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z3, Z9
-	VFNMADD231PS Z2, Z3, Z9
+	VMOVAPS      Z3, Z8
+	VFNMADD231PS Z2, Z3, Z8
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
 	JZ           plain293
@@ -36106,18 +36115,18 @@ loop:
 
 plain293:
 	VMULPS        Z2, Z11, Z3
-	VCVTPS2PD     Y3, Z10
+	VCVTPS2PD     Y3, Z9
 	VEXTRACTF32X8 $0x01, Z3, Y3
 	VCVTPS2PD     Y3, Z3
-	VADDPD        Z10, Z0, Z0
+	VADDPD        Z9, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
 	JZ            summed294
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
-	VMULPS        Z2, Z8, Z3
+	VMULPS        Z2, Z10, Z3
 	VMOVUPS       Z3, (DI)(R9*4)
-	VMULPS        Z2, Z9, Z2
+	VMULPS        Z2, Z8, Z2
 	VMOVUPS       Z2, (R8)(R9*4)
 
 summed294:
@@ -36139,53 +36148,56 @@ tail:
 	VMINPS       Z3, Z4, Z4
 	VMOVUPS      lanesc2d00000<>+0(SB), Z5
 	VMAXPS       Z4, Z5, Z5
-	VMOVUPS      lanes42b20000<>+0(SB), Z8
-	VMINPS       Z5, Z8, Z8
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z8, Z5
-	VRNDSCALEPS  $0x08, Z5, Z5
-	VMOVAPS      Z8, Z8
-	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z8
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z8
-	VMOVUPS      lanes3950196f<>+0(SB), Z9
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z8, Z9
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z8, Z9
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z8, Z9
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z8, Z9
-	VFMADD213PS  lanes3f000000<>+0(SB), Z8, Z9
-	VMULPS       Z8, Z8, Z10
-	VMOVAPS      Z8, Z8
-	VFMADD231PS  Z9, Z10, Z8
-	VADDPS       lanes3f800000<>+0(SB), Z8, Z8
-	VSCALEFPS    Z5, Z8, Z5
-	VBROADCASTSS floor+156(FP), Z8
-	VADDPS       Z8, Z5, Z8
-	VDIVPS       Z8, Z2, Z9
-	VSUBPS       Z3, Z4, Z4
-	VMOVUPS      lanesc2d00000<>+0(SB), Z10
-	VMAXPS       Z4, Z10, Z10
 	VMOVUPS      lanes42b20000<>+0(SB), Z4
-	VMINPS       Z10, Z4, Z4
-	VMULPS       lanes3fb8aa3b<>+0(SB), Z4, Z10
-	VRNDSCALEPS  $0x08, Z10, Z10
+	VMINPS       Z5, Z4, Z4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
 	VMOVAPS      Z4, Z4
-	VFNMADD231PS lanes3f318000<>+0(SB), Z10, Z4
-	VFNMADD231PS lanesb95e8083<>+0(SB), Z10, Z4
-	VMOVUPS      lanes3950196f<>+0(SB), Z11
-	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z4, Z11
-	VFMADD213PS  lanes3c0888c5<>+0(SB), Z4, Z11
-	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z4, Z11
-	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z4, Z11
-	VFMADD213PS  lanes3f000000<>+0(SB), Z4, Z11
-	VMULPS       Z4, Z4, Z12
+	VFNMADD231PS lanes3f318000<>+0(SB), Z5, Z4
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z5, Z4
+	VMOVUPS      lanes3950196f<>+0(SB), Z8
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes3f000000<>+0(SB), Z4, Z8
+	VMULPS       Z4, Z4, Z9
 	VMOVAPS      Z4, Z4
-	VFMADD231PS  Z11, Z12, Z4
+	VFMADD231PS  Z8, Z9, Z4
 	VADDPS       lanes3f800000<>+0(SB), Z4, Z4
-	VSCALEFPS    Z10, Z4, Z4
-	VMULPS       Z4, Z9, Z4
-	VMULPS       Z4, Z2, Z2
-	VPSRLD       $0x17, Z8, Z9
+	VSCALEFPS    Z5, Z4, Z4
+	VBROADCASTSS floor+156(FP), Z5
+	VADDPS       Z5, Z4, Z5
+	VDIVPS       Z5, Z2, Z8
+	VMOVUPS      lanes42ae0000<>+0(SB), Z9
+	VSUBPS       Z3, Z9, Z9
+	VMOVUPS      lanes00000000<>+0(SB), Z10
+	VMINPS       Z9, Z10, Z10
+	VMOVUPS      lanesc2d00000<>+0(SB), Z9
+	VMAXPS       Z10, Z9, Z9
+	VMOVUPS      lanes42b20000<>+0(SB), Z10
+	VMINPS       Z9, Z10, Z10
+	VMULPS       lanes3fb8aa3b<>+0(SB), Z10, Z9
+	VRNDSCALEPS  $0x08, Z9, Z9
+	VMOVAPS      Z10, Z10
+	VFNMADD231PS lanes3f318000<>+0(SB), Z9, Z10
+	VFNMADD231PS lanesb95e8083<>+0(SB), Z9, Z10
+	VMOVUPS      lanes3950196f<>+0(SB), Z11
+	VFMADD213PS  lanes3ab6b8fc<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes3c0888c5<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes3d2aaa59<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes3f000000<>+0(SB), Z10, Z11
+	VMULPS       Z10, Z10, Z12
+	VMOVAPS      Z10, Z10
+	VFMADD231PS  Z11, Z12, Z10
+	VADDPS       lanes3f800000<>+0(SB), Z10, Z10
+	VSCALEFPS    Z9, Z10, Z9
+	VMULPS       Z9, Z8, Z8
+	VMULPS       Z8, Z2, Z2
+	VPSRLD       $0x17, Z5, Z9
 	VPSUBD       lanes0000007e<>+0(SB), Z9, Z9
-	VANDPS       lanes007fffff<>+0(SB), Z8, Z10
+	VANDPS       lanes007fffff<>+0(SB), Z5, Z10
 	VORPS        lanes3f000000<>+0(SB), Z10, Z10
 	VCMPPS       $0x01, lanes3f3504f3<>+0(SB), Z10, K2
 	VCVTDQ2PS    Z9, Z9
@@ -36219,10 +36231,10 @@ tail:
 	VBROADCASTSS constant+160(FP), Z9
 	VMOVAPS      Z9, Z9
 	VFMADD231PS  lanes3f000000<>+0(SB), Z3, Z9
-	VDIVPS       Z8, Z5, Z3
+	VDIVPS       Z5, Z4, Z3
 	VMULPS       lanes3f000000<>+0(SB), Z3, Z3
-	VMOVAPS      Z3, Z5
-	VFNMADD231PS Z2, Z3, Z5
+	VMOVAPS      Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
 	VMOVUPS      lanes3f800000<>+0(SB), Z2
 	TESTQ        BX, BX
 	JZ           plain295
@@ -36237,18 +36249,18 @@ tail:
 plain295:
 	VMULPS        Z2, Z9, Z3
 	VMOVAPS.Z     Z3, K1, Z3
-	VCVTPS2PD     Y3, Z6
+	VCVTPS2PD     Y3, Z5
 	VEXTRACTF32X8 $0x01, Z3, Y3
 	VCVTPS2PD     Y3, Z3
-	VADDPD        Z6, Z0, Z0
+	VADDPD        Z5, Z0, Z0
 	VADDPD        Z3, Z1, Z1
 	TESTQ         DI, DI
 	JZ            summed296
 	VBROADCASTSS  scale+152(FP), Z3
 	VMULPS        Z3, Z2, Z2
-	VMULPS        Z2, Z4, Z3
+	VMULPS        Z2, Z8, Z3
 	VMOVUPS       Z3, K1, (DI)(R9*4)
-	VMULPS        Z2, Z5, Z2
+	VMULPS        Z2, Z4, Z2
 	VMOVUPS       Z2, K1, (R8)(R9*4)
 
 summed296:

@@ -25,7 +25,7 @@ type Fit struct {
 // It writes no file. Schedule and optimiser are the job's, the steps being one
 // epoch; early stopping, warm-up and retries have no part in it.
 func Overfit(ctx context.Context, job Job, steps int) (*Fit, error) {
-	job.Config.Epochs, job.Config.Steps, job.Config.Warmup, job.Config.EMA, job.Config.SkipSpikes = 1, 0, 0, 0, 0
+	job.Config.Epochs, job.Config.Steps, job.Config.Warmup, job.Config.EMA, job.Config.SkipSpikes = 1, 1, 0, 0, 0 // one full minibatch
 	s, err := newSetup(job)
 	if err != nil {
 		return nil, err

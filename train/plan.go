@@ -89,13 +89,13 @@ func newSetup(job Job) (*setup, error) {
 	s.describe()
 	examples := s.split.Training().Len()
 	s.batches = batches{examples, min(c.Batch, examples)}
-	if last := s.batches.size(s.batches.count() - 1); last < job.Model.LeastBatch() {
-		return nil, &model.ConfigError{Key: "batch", Problem: fmt.Sprintf("batch norm of one example leaves nothing of it, and %d examples leave one for the last minibatch of %d", examples, s.batches.batch),
-			Remedy: "give another number, or choose layer norm"}
-	}
 	s.steps = c.Epochs * s.batches.count()
 	if c.Steps > 0 {
 		s.steps = min(s.steps, c.Steps)
+	}
+	if last := s.batches.size(min(s.steps, s.batches.count()) - 1); last < job.Model.LeastBatch() && !job.Resume { // of which no step is made is no matter, and a run that goes on has no other choice
+		return nil, &model.ConfigError{Key: "batch", Problem: fmt.Sprintf("batch norm of one example leaves nothing of it, and %d examples leave one for the last minibatch of %d", examples, s.batches.batch),
+			Remedy: "give another number, or choose layer norm"}
 	}
 	return s, nil
 }

@@ -97,6 +97,65 @@ func TestResumedRunsTellTheirLastEpoch(t *testing.T) {
 	same(t, "ended at once", job, mustRun(t, job), want)
 }
 
+// Fewer retries than a run has had leave it none.
+func TestRetriesMayBeLoweredOnResume(t *testing.T) {
+	job := folderJob(t, 80, 2)
+	job.Config.LR, job.Config.Retries = 1e30, 3
+	var diverged *DivergedError
+	if _, err := Run(t.Context(), job); !errors.As(err, &diverged) {
+		t.Fatal(err)
+	}
+	job.Config.Retries, job.Resume = 1, true
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	job.Observer.RolledBack = func(r Rollback) {
+		t.Errorf("retry %d of %d", r.Retry, r.Retries)
+		cancel()
+	}
+	if _, err := Run(ctx, job); !errors.As(err, &diverged) {
+		t.Error(err)
+	}
+}
+
+// countdown is a context that has ended when it has been asked so often.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Whenever the context ends, between whichever two looks at it, what is saved is what
+// the device has made.
+func TestInterruptionsAtEveryLook(t *testing.T) {
+	job := toyJob(t, 2*LogSteps, 1)
+	job.Config.Batch, job.Config.Checkpoint, job.Dir = 1, "0", t.TempDir() // a look at the log on the way
+	want := mustRun(t, job)
+	resumed := 0
+	for looks := LogSteps; ; looks++ {
+		job.Dir, job.Resume = t.TempDir(), false
+		var interrupted *InterruptedError
+		if _, err := Run(&countdown{context.Background(), looks}, job); err == nil {
+			break
+		} else if !errors.As(err, &interrupted) || interrupted.Step == 0 {
+			continue
+		}
+		job.Resume = true
+		resumed++
+		if !sameBits(mustRun(t, job).Params, want.Params) {
+			t.Fatalf("after %d looks, step %d: other weights", looks, interrupted.Step)
+		}
+	}
+	if resumed == 0 {
+		t.Error("never interrupted within the epoch")
+	}
+}
+
 // A run that was interrupted in its first epoch cannot end before what it has made.
 func TestResumedRunsEndNoEarlierThanTheirFirstEpoch(t *testing.T) {
 	job := folderJob(t, 80, 4) // 5 steps of an epoch

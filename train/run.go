@@ -195,7 +195,10 @@ func (r *run) train(ctx context.Context) (*Rollback, error) {
 		return nil, err
 	}
 	looked := time.Now()
-	for made := int(clock.Index); made < steps && ctx.Err() == nil; {
+	for made := int(clock.Index); made < steps; {
+		if made == int(r.now.Clock.Index) && ctx.Err() != nil {
+			break // only where the run stands at what the device has made
+		}
 		if err := r.program(made)(); err != nil {
 			return nil, fmt.Errorf("step %d: %w", r.boundary.Clock.Step+uint64(made)+1, err)
 		}
@@ -316,7 +319,7 @@ func (r *run) divergence(index int, loss, norm float64) *Rollback {
 // rollBack returns to the start of the epoch with half the learning rate, or
 // gives up.
 func (r *run) rollBack(ctx context.Context, bad Rollback) error {
-	if r.rollbacks == r.Config.Retries {
+	if r.rollbacks >= r.Config.Retries { // fewer may be allowed than before a resume
 		e := &DivergedError{Epoch: bad.Epoch, Step: bad.Step, Loss: bad.Loss, GradNorm: bad.GradNorm, LR: r.Config.LR * r.scale(), Retries: r.rollbacks}
 		if fault, err := r.diagnose(ctx, bad); err == nil {
 			e.Fault, e.Repeated = fault, true

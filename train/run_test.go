@@ -453,6 +453,23 @@ func TestConfigurationErrorsNameTheirKey(t *testing.T) {
 	}
 }
 
+// TestTailThatIsNotReached: a last minibatch of one example is no matter to a run that ends before it.
+func TestTailThatIsNotReached(t *testing.T) {
+	job := folderJob(t, 80, 1) // with batch norm, 72 examples
+	job.Config.Batch = 71
+	if _, err := Overfit(t.Context(), job, 3); err != nil {
+		t.Error(err)
+	}
+	job.Config.Steps = 1
+	if _, err := NewPlan(job); err != nil {
+		t.Error(err)
+	}
+	job.Config.Steps, job.Resume = 0, true // one that has been trained so has no other choice
+	if _, err := NewPlan(job); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBatchNormNeedsTwoRows: of one it leaves nothing to learn from.
 func TestBatchNormNeedsTwoRows(t *testing.T) {
 	job := folderJob(t, 80, 1) // with batch norm, 72 examples

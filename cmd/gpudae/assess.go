@@ -72,7 +72,7 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	if saved.Columns != nil {
 		return assessTable(ctx, dev, saved, exam)
 	}
-	net, src, err := saved.Bind(dev, max(min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
+	net, src, err := saved.Bind(dev, max(1, min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ func (p *program) dataConvert(c *cli.Context) error {
 	if err := data.CheckOutput(out); err != nil {
 		return &failure{code: exitUsage, where: "data convert", problem: err.Error(), err: err}
 	}
+	if err := checkOver(out, c.Args().First()); err != nil {
+		return err
+	}
 	f, s, err := p.mixedArgument(c)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gpudae/data"
 	"gpudae/train"
@@ -45,7 +46,9 @@ func (p *program) readMixed(ctx context.Context, saved *train.Saved, nameOrPath 
 
 // labelColumn is the column of labels, by its name if there are names and by its number; negative without one.
 func labelColumn(info data.FrameInfo, label string) int {
-	i := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool { return info.Named && c.Name == label })
+	i := slices.IndexFunc(info.Columns, func(c data.FrameColumn) bool {
+		return info.Named && (c.Name == label || c.Name == strings.TrimSpace(label))
+	})
 	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(info.Columns) {
 		i = number - 1
 	}

@@ -131,7 +131,10 @@ func arguments(c *cli.Context, names ...string) error {
 }
 
 // outputFile checks -o before any work is done: it takes the place of no input.
-func outputFile(c *cli.Context) (string, error) { return outputBeside(c, c.Args().Slice()...) }
+func outputFile(c *cli.Context) (string, error) {
+	inputs := append(c.Args().Slice(), c.String("given-from"), c.String("labels"))
+	return outputBeside(c, slices.DeleteFunc(inputs, func(name string) bool { return name == "" })...)
+}
 
 // outputBeside is outputFile where those are the inputs that it must not replace.
 func outputBeside(c *cli.Context, inputs ...string) (string, error) {
@@ -143,7 +146,10 @@ func outputBeside(c *cli.Context, inputs ...string) (string, error) {
 		return "", &failure{code: exitUsage, where: "--out", problem: err.Error(), err: err}
 	}
 	for _, name := range inputs {
-		inputs = append(inputs, filepath.Join(name, train.ModelFile))
+		checkpoints, _ := train.Checkpoints(name) // none of what is no run
+		for _, file := range append(checkpoints, train.ModelFile) {
+			inputs = append(inputs, filepath.Join(name, file))
+		}
 	}
 	return path, checkOver(path, inputs...)
 }

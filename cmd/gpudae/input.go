@@ -228,9 +228,12 @@ func (in *prepared) checkFields(fields []int) error {
 				sum += float64(in.table.At(row*in.table.Columns + column + i))
 			}
 			if math.Abs(sum-1) > 1e-3 && sum != 0 {
-				return &data.Error{Path: in.info.Name, Row: row + 1,
-					Problem: fmt.Sprintf("field %d, columns %d to %d, adds up to %.6g, and categorical fields to 1", f+1, column+1, column+width, sum),
-					Remedy:  "encode the categories as one 1 among zeros, or choose bernoulli"}
+				remedy := "encode the categories as one 1 among zeros, or choose bernoulli"
+				if in.table.Uint8 != nil && in.table.Scale != 1 {
+					remedy = "give --scale min-max for zeros and ones of 8 bits, which are divided by 255"
+				}
+				return &data.Error{Path: in.info.Name, Row: row + 1, Remedy: remedy,
+					Problem: fmt.Sprintf("field %d, columns %d to %d, adds up to %.6g, and categorical fields to 1", f+1, column+1, column+width, sum)}
 			}
 			column += width
 		}

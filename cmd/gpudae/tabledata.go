@@ -187,7 +187,9 @@ func (m *mixedTable) leaveOut(label string, named bool, origins settings.Origins
 	}
 	i := -1
 	if named {
-		i = slices.Index(names, label)
+		if i = slices.Index(names, label); i < 0 {
+			i = slices.Index(names, strings.TrimSpace(label)) // those of CSV are trimmed
+		}
 	}
 	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(names) {
 		i = number - 1

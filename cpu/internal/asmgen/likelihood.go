@@ -57,7 +57,7 @@ func (v vector) gaussianLearned() {
 		bounded := v.min(s, constant(mostLogVariance))
 		learned := v.exp(bounded)
 		variance := v.add(learned, v.scalar("floor"))
-		slope := v.mul(v.div(e, variance), v.exp(v.sub(bounded, s)))
+		slope := v.mul(v.div(e, variance), v.exp(v.min(v.sub(v.load(constant(mostLogVariance)), s), constant(0))))
 		square := v.mul(e, slope)
 		loss := v.fma(v.add(square, v.larger(s, v.log(variance))), constant(0.5), v.scalar("constant"))
 		share := v.mul(v.div(learned, variance), constant(0.5))

@@ -39,7 +39,7 @@ CASES |= {
     "gaussian-learned": ("digits", ["--hidden", "24", "--likelihood", "gaussian-learned"]),
     "poisson": ("digits", ["--hidden", "24", "--likelihood", "poisson"]),
     "categorical": ("categories", ["--hidden", "8", "--fields", "2,2,3,4", "--likelihood", "categorical", "--corruption", "swap:0.2"]),
-    "categorical, equal widths": ("categories", ["--hidden", "8", "--fields", "2,2,7", "--likelihood", "categorical", "--corruption", "swap:0.2"]),
+    "categorical, equal widths": ("equal", ["--hidden", "8", "--fields", "3,3,3", "--likelihood", "categorical", "--corruption", "swap:0.2"]),
     "fields, bernoulli": ("categories", ["--hidden", "8", "--fields", "2,2,3,4", "--likelihood", "bernoulli", "--corruption", "masking:0.2"]),
     "table, standard": ("table", ["--hidden", "16,8", "--scale", "standard", "--corruption", "swap:0.2"]),
     "table, unit": ("table", ["--hidden", "16", "--scale", "unit", "--corruption", "masking:0.2"]),
@@ -73,18 +73,24 @@ PREDICTORS = {
 }
 
 
+def one_hot(rng, widths):
+    """Rows of fields, each with a one among zeros."""
+    return np.concatenate([np.eye(w)[rng.integers(w, size=300)] for w in widths], axis=1)
+
+
 def write_data(folder, rng):
     """Data sets, with the examples to compare on: in the range of the data and somewhat beyond."""
     # Columns of very different scales; the mean of the second is 10⁶ times its spread.
     table = rng.standard_normal((300, 4)) * [1.5, 0.5, 1e-4, 3e4] + [0.2, 5e5, -3e-3, 7]
     np.savetxt(folder / "table.csv", table, delimiter=",", header="a,b,c,d", comments="", fmt="%.9g")
-    widths = [2, 2, 3, 4]
-    categories = np.concatenate([np.eye(w)[rng.integers(w, size=300)] for w in widths], axis=1)
+    categories, equal = one_hot(rng, [2, 2, 3, 4]), one_hot(rng, [3, 3, 3])
     np.savetxt(folder / "categories.csv", categories, delimiter=",", fmt="%g")
+    np.savetxt(folder / "equal.csv", equal, delimiter=",", fmt="%g")
     return {
         "digits": ("digits", rng.random((50, 8, 8))),
         "table": (folder / "table.csv", table[:50] + rng.standard_normal((50, 4)) * table.std(axis=0)),
         "categories": (folder / "categories.csv", np.where(rng.random((50, 11)) < 0.2, 0, categories[:50])),
+        "equal": (folder / "equal.csv", np.where(rng.random((50, 9)) < 0.2, 0, equal[:50])),
         "two-moons": ("two-moons", rng.standard_normal((50, 2)) * 2),
     }
 

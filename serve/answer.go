@@ -16,24 +16,31 @@ import (
 
 // answer is the body of a result y [rows, ...]: as NPY [rows, shape], as JSON
 // {"rows": [[...], ...], "columns": [...]} with a flat row each, in the shortest
-// decimals that read back as the same float32.
+// decimals that read back as the same number.
 func (op *Operation) answer(kind string, y *tensor.Dense) ([]byte, error) {
-	values, rows := data.Float32s(y), y.Shape()[0]
+	if y.Dtype() == tensor.Float64 {
+		return answerOf(op, kind, y.Data().([]float64), y.Shape()[0], 64)
+	}
+	return answerOf(op, kind, data.Float32s(y), y.Shape()[0], 32)
+}
+
+// answerOf is answer of numbers of so many bits.
+func answerOf[T float32 | float64](op *Operation, kind string, values []T, rows, bits int) ([]byte, error) {
 	width := len(values) / rows
 	for i, v := range values {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+		if f := float64(float32(v)); math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, &problem{status: http.StatusUnprocessableEntity, row: i/width + 1,
 				text: "the result leaves the range of float32; such a row is far from the data of training"}
 		}
 	}
 	if kind == typeNPY {
-		return npy(values, append([]int{rows}, op.Shape...)), nil
+		return npy(narrowed(values), append([]int{rows}, op.Shape...)), nil
 	}
 	text := []byte(`{"rows":[`)
 	for row := range slices.Chunk(values, width) {
 		for i, v := range row {
 			text = append(text, "[,"[min(i, 1)])
-			text = strconv.AppendFloat(text, float64(v), 'g', -1, 32)
+			text = strconv.AppendFloat(text, float64(v), 'g', -1, bits)
 		}
 		text = append(text, "],"...)
 	}
@@ -46,6 +53,18 @@ func (op *Operation) answer(kind string, y *tensor.Dense) ([]byte, error) {
 		text = append(append(text, `,"columns":`...), names...)
 	}
 	return append(text, "}\n"...), nil
+}
+
+// narrowed are the numbers as float32.
+func narrowed[T float32 | float64](values []T) []float32 {
+	if narrow, ok := any(values).([]float32); ok {
+		return narrow
+	}
+	narrow := make([]float32, len(values))
+	for i, v := range values {
+		narrow[i] = float32(v)
+	}
+	return narrow
 }
 
 // npy is an array in NPY version 1.0.

@@ -164,11 +164,14 @@ func (s *scanner) number() (float32, error) {
 	return float32(v), nil
 }
 
-// beyond reports whether a number that rounds to the greatest of float32 is greater, as
-// the API's description forbids.
+// greatest is the greatest number of a request, as the API's description says: the
+// greatest of float32 in the digits that give it back.
+const greatest = 3.4028235e38
+
+// beyond reports whether a number that rounds to the greatest of float32 is greater.
 func beyond(word []byte) bool {
 	v, err := strconv.ParseFloat(string(word), 64)
-	return err != nil || math.Abs(v) > math.MaxFloat32
+	return err != nil || math.Abs(v) > greatest
 }
 
 // isNumber reports whether a word is a number of JSON: a value of it that starts

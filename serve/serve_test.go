@@ -152,7 +152,7 @@ func TestMalformed(t *testing.T) {
 		{"POST", "/v1/denoise", typeJSON, `{"columns": ["height", "width"], "rows": [[1, x]]}`, 400, `row 1, column 2 (width): there is "x"`},
 		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, x]], "columns": ["height", "width"]}`, 400, `row 1, column 2: there is "x"`},
 		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1e39, 1]]}`, 422, `row 1, column 1`},
-		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, -3.4028235e38]]}`, 422, `row 1, column 2 (height): the value is beyond the range of float32`},
+		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, -3.4028235000001e38]]}`, 422, `row 1, column 2 (height): the value is beyond the range of float32`},
 		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, 2], [1]]}`, 422, `row 2: 1 numbers`},
 		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, 2, 3]]}`, 422, `row 1: more than 2`},
 		{"POST", "/v1/denoise", typeJSON, `{"rows": [[1, 2], 3]}`, 400, `row 2: `},

@@ -122,6 +122,11 @@ func (p *program) detection(c *cli.Context) (*detection, error) {
 	if d.inferenceOptions, d.saved, err = p.inference(c); err != nil {
 		return nil, err
 	}
+	if trained, err := savedSettings(d.saved); err == nil { // its rows may have to be read again
+		if err := checkOver(d.out, trained.Data); err != nil {
+			return nil, err
+		}
+	}
 	if d.schema, err = schemaFor(c, d.saved); err != nil {
 		return nil, err
 	}

@@ -174,6 +174,9 @@ func (p *program) loadExamples(c *cli.Context, saved *train.Saved, o *inferenceO
 		}
 		o.input = trained.Data
 	}
+	if err := checkOver(c.String("out"), o.input); err != nil {
+		return nil, err
+	}
 	return p.loadFor(c.Context, saved, o)
 }
 

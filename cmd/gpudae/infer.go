@@ -132,7 +132,7 @@ func arguments(c *cli.Context, names ...string) error {
 
 // outputFile checks -o before any work is done: it takes the place of no input.
 func outputFile(c *cli.Context) (string, error) {
-	inputs := append(c.Args().Slice(), c.String("given-from"), c.String("labels"))
+	inputs := append(c.Args().Slice(), c.String("given-from"), c.String("labels"), c.String("data"), c.String("calibrate"))
 	return outputBeside(c, slices.DeleteFunc(inputs, func(name string) bool { return name == "" })...)
 }
 

@@ -60,6 +60,10 @@ func (in *prepared) settleScore(ctx context.Context, c *trainSettings, origins s
 		}
 		return nil
 	}
+	if in.mixed != nil {
+		return usage(origin(origins, "objective"), "denoising score matching is of numbers, all of them there, and the table's columns are mixed",
+			"give --schema none for a table of numbers, fill it in with impute before, or leave --objective out")
+	}
 	if s.Noise == auto {
 		s.Noise = "geometric"
 	}

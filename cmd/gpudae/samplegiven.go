@@ -18,7 +18,7 @@ import (
 
 func givenFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "given", Category: "Completion", Usage: "`COLUMN=V,...` columns, by name or number from 1, with their values; the others are drawn"},
+		&cli.StringSliceFlag{Name: "given", Category: "Completion", Usage: "`COLUMN=V,...` columns, by name or number from 1, with their values, repeatable; the others are drawn"},
 		&cli.StringFlag{Name: "given-from", Category: "Completion", Usage: "`DATA` rows whose values are given, one for each sample, over again if there are more samples"},
 		&cli.StringFlag{Name: "given-columns", Category: "Completion", Usage: "`COLUMN,...` columns or pixels of --given-from, by name or number from 1, a range such as 1-32 too"},
 		&cli.StringFlag{Name: "conditioning", Category: "Completion", Usage: "`HOW` noise levels: moments (corrects D by its Jacobian) or replacement", DefaultText: byMoments},
@@ -60,7 +60,7 @@ func (p *program) givenOf(c *cli.Context, o *inferenceOptions, saved *train.Save
 	case c.IsSet("given-from") != c.IsSet("given-columns"):
 		return nil, usage("--given-from", "it goes with --given-columns", "give both, e.g. --given-from table.csv --given-columns 1,2")
 	case c.IsSet("given"):
-		return parseGiven(c.String("given"), saved)
+		return parseGiven(strings.Join(c.StringSlice("given"), ","), saved)
 	case c.IsSet("given-from"):
 		return p.readGiven(c, o, saved)
 	}

@@ -314,11 +314,7 @@ func (s *served) predict(ctx context.Context, x *tensor.Dense, _ float64) (*tens
 // inUnits makes of what a predictor puts out what predict writes into an array.
 func (s *served) inUnits(y *tensor.Dense) (*tensor.Dense, error) {
 	rows := predictedRows(s.saved.Target, y)
-	var values []float32 // of arrays; tables have float64
-	for _, v := range slices.Concat(rows...) {
-		values = append(values, float32(v))
-	}
-	return tensor.New(tensor.WithShape(len(rows), len(rows[0])), tensor.WithBacking(values)), nil
+	return tensor.New(tensor.WithShape(len(rows), len(rows[0])), tensor.WithBacking(slices.Concat(rows...))), nil
 }
 
 func (s *served) encode(ctx context.Context, x *tensor.Dense, _ float64) (*tensor.Dense, error) {

@@ -229,7 +229,11 @@ func (r *trainRun) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, err := train.NewPlan(job)
+	planned := job
+	if r.options.overfit {
+		planned.Config.Epochs, planned.Config.Steps = 1, 1 // one full minibatch
+	}
+	plan, err := train.NewPlan(planned)
 	if err != nil {
 		return located(err, r.origins)
 	}

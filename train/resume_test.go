@@ -133,6 +133,9 @@ func (c *countdown) Err() error {
 // Whenever the context ends, between whichever two looks at it, what is saved is what
 // the device has made.
 func TestInterruptionsAtEveryLook(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some hundred runs")
+	}
 	job := toyJob(t, 2*LogSteps, 1)
 	job.Config.Batch, job.Config.Checkpoint, job.Dir = 1, "0", t.TempDir() // a look at the log on the way
 	want := mustRun(t, job)

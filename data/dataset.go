@@ -210,7 +210,7 @@ func Scaled(ctx context.Context, d Dataset, s *Scaler, from, n int) (*tensor.Den
 		return nil, err
 	}
 	x, err = s.Apply(x)
-	return x, located(err, d.Info().source(), from)
+	return x, Located(err, d.Info().source(), from)
 }
 
 // blockElements is the number of elements that passes over a data set hold at a time.
@@ -278,7 +278,7 @@ func Table(ctx context.Context, d Dataset, s *Scaler) (Matrix, error) {
 		if scaled {
 			var err error
 			if wide, err = s.Apply(wide); err != nil {
-				return located(err, info.source(), from)
+				return Located(err, info.source(), from)
 			}
 		}
 		copy(m.Float32[at:], Float32s(wide))
@@ -290,9 +290,9 @@ func Table(ctx context.Context, d Dataset, s *Scaler) (Matrix, error) {
 	return m, nil
 }
 
-// located completes an *Error about a block of rows by the name of its source
+// Located completes an *Error about a block of rows by the name of its source
 // and the number of rows before it.
-func located(err error, path string, before int) error {
+func Located(err error, path string, before int) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		e.Path = path
 		if e.Row > 0 {

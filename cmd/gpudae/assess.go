@@ -28,6 +28,12 @@ type examination struct {
 	samples  int         // of an importance-weighted bound, 0 for none
 }
 
+// together is the number of rows that a model of the run is bound to: a minibatch of
+// them, and all samples of one for a bound.
+func (e *examination) together(saved *train.Saved) int {
+	return max(1, min(saved.Config.Batch, e.rows.Len()), min(e.samples, model.MaxReplicates))
+}
+
 // assessment is how well a model reconstructs, beside the closed forms.
 type assessment struct {
 	model.Evaluation
@@ -72,7 +78,7 @@ func assess(ctx context.Context, dev device.Device, saved *train.Saved, exam exa
 	if saved.Columns != nil {
 		return assessTable(ctx, dev, saved, exam)
 	}
-	net, src, err := saved.Bind(dev, max(1, min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
+	net, src, err := saved.Bind(dev, exam.together(saved))
 	if err != nil {
 		return nil, err
 	}

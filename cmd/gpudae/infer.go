@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -179,15 +178,6 @@ func checkFinite(path string, before, width int, y []float32) error {
 		Remedy: "such a row is far from the data of training: remove its outliers, or list them as missing"}
 }
 
-// inRows completes an error about some rows by their file and the number of rows before them.
-func inRows(err error, path string, before int) error {
-	var bad *data.Error
-	if errors.As(err, &bad) && bad.Row > 0 {
-		bad.Path, bad.Row = path, bad.Row+before
-	}
-	return err
-}
-
 // stream sends the rows of d through compute, a range at a time, and writes what
 // comes back, in the form of array, as it comes. The file is there at the end.
 func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d data.Dataset, out string, array data.ArrayInfo,
@@ -206,7 +196,7 @@ func (o *inferenceOptions) stream(ctx context.Context, saved *train.Saved, d dat
 		return eachRange(ctx, d, &saved.Scaler, func(x *tensor.Dense) error {
 			y, err := compute(net, src, x)
 			if err != nil {
-				return inRows(err, o.input, before)
+				return data.Located(err, o.input, before)
 			}
 			rows, values := x.Shape()[0], data.Float32s(y)
 			if err := checkFinite(o.input, before, len(values)/max(1, rows), values); err != nil {

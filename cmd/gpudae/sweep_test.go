@@ -178,15 +178,7 @@ func TestSweepsTrustNoMetricsAlone(t *testing.T) {
 		t.Fatalf("exit code %d", code)
 	}
 	weights, states := trainedWeights(t, out), sweepStates(t, out)
-	record, err := os.ReadFile(filepath.Join(out, sweepJSONFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var recorded sweepJSON
-	if err := json.Unmarshal(record, &recorded); err != nil {
-		t.Fatal(err)
-	}
-	found := false
+	recorded, found := recordOfSweep(t, out), false
 	for i := range recorded.Trials {
 		trial := &recorded.Trials[i]
 		if trial.State != stateStopped || trial.Epochs != 2 {
@@ -217,7 +209,8 @@ func TestSweepsTrustNoMetricsAlone(t *testing.T) {
 	if !found {
 		t.Fatal("no trial was stopped at the second rung")
 	}
-	if record, err = json.Marshal(recorded); err != nil {
+	record, err := json.Marshal(recorded)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(out, sweepJSONFile), record, 0o666); err != nil {
@@ -336,19 +329,23 @@ func TestStacksMayBeGivenFewerEpochsAndMore(t *testing.T) {
 	}
 }
 
-// sweepStates are the states of a sweep's trials, as it recorded them.
-func sweepStates(t *testing.T, dir string) []state {
+// recordOfSweep is what a sweep has written down of its trials.
+func recordOfSweep(t *testing.T, dir string) (recorded sweepJSON) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, sweepJSONFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var recorded sweepJSON
 	if err := json.Unmarshal(text, &recorded); err != nil {
 		t.Fatal(err)
 	}
-	var states []state
-	for _, r := range recorded.Trials {
+	return recorded
+}
+
+// sweepStates are the states of a sweep's trials, as it recorded them.
+func sweepStates(t *testing.T, dir string) (states []state) {
+	t.Helper()
+	for _, r := range recordOfSweep(t, dir).Trials {
 		states = append(states, r.State)
 	}
 	return states

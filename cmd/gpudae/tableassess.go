@@ -35,7 +35,7 @@ func assessTable(ctx context.Context, dev device.Device, saved *train.Saved, exa
 	if err != nil {
 		return nil, err
 	}
-	net, src, err := saved.Bind(dev, max(1, min(saved.Config.Batch, max(exam.rows.Len(), 1)), min(exam.samples, model.MaxReplicates)))
+	net, src, err := saved.Bind(dev, exam.together(saved))
 	if err != nil {
 		return nil, err
 	}

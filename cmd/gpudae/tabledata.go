@@ -108,7 +108,7 @@ func (m *mixedTable) infer(ctx context.Context, frame data.Frame, c *trainSettin
 	if m.schema, m.notices, err = table.Infer(ctx, frame, o); err != nil {
 		return err
 	}
-	if err := m.leaveOut(c.Label, frame.Info().Named, origins); err != nil {
+	if err := m.leaveOut(c.Label, frame.Info(), origins); err != nil {
 		return err
 	}
 	return nil
@@ -177,7 +177,7 @@ func tableScaling(scale string, origins settings.Origins) (table.Scaling, error)
 }
 
 // leaveOut drops the column of classes, by its name or number.
-func (m *mixedTable) leaveOut(label string, named bool, origins settings.Origins) error {
+func (m *mixedTable) leaveOut(label string, info data.FrameInfo, origins settings.Origins) error {
 	if label == "" {
 		return nil
 	}
@@ -185,19 +185,12 @@ func (m *mixedTable) leaveOut(label string, named bool, origins settings.Origins
 	for i := range m.schema.Columns {
 		names = append(names, m.schema.Columns[i].Name)
 	}
-	i := -1
-	if named {
-		if i = slices.Index(names, label); i < 0 {
-			i = slices.Index(names, strings.TrimSpace(label)) // those of CSV are trimmed
+	if i := labelColumn(info, label); i >= 0 {
+		if at := slices.Index(names, info.Columns[i].Name); at >= 0 {
+			c := &m.schema.Columns[at]
+			c.Kind, c.Reason, c.Scaling = table.Drop, table.ReasonUser, ""
+			return nil
 		}
-	}
-	if number, err := strconv.Atoi(label); i < 0 && err == nil && number <= len(names) {
-		i = number - 1
-	}
-	if i >= 0 {
-		c := &m.schema.Columns[i]
-		c.Kind, c.Reason, c.Scaling = table.Drop, table.ReasonUser, ""
-		return nil
 	}
 	return usage(origin(origins, "label"), "there is no column "+quoted(label), settings.Suggest(label, names, "")+"columns are numbered from 1")
 }

@@ -25,7 +25,7 @@ const rowsOfTile = 16
 
 // registersFunc is a tilesFunc whose kc is a multiple of rowsOfTile, of an S in rows;
 // last is the number of rows of its last tile registers.
-type registersFunc func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool)
+type registersFunc func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool, next []float32, asked int)
 
 // rowsOfTiles returns the micro-kernels by their number of rows, of one for each
 // number of tile registers down the rows.
@@ -33,8 +33,8 @@ func rowsOfTiles(registers ...registersFunc) []tilesFunc {
 	var all []tilesFunc
 	for _, multiply := range registers {
 		for last := 1; last <= rowsOfTile; last++ {
-			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, add bool, _ int, _ []float32, _, _ int) {
-				multiply(last, tiles, kc, s, outer, panel, across, down, c, ld, add)
+			all = append(all, func(tiles, kc int, s []float32, outer, _ int, panel []float32, across, down int, c []float32, ld int, add bool, _ int, next []float32, asked, _ int) {
+				multiply(last, tiles, kc, s, outer, panel, across, down, c, ld, add, next, asked)
 			})
 		}
 	}

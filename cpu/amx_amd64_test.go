@@ -60,10 +60,13 @@ func matrixOf(t *testing.T, d *Device, rows, columns int, values []float32) devi
 
 // TestTilesBits compares products with the manual's arithmetic, bit for bit: 16 pairs
 // after the other, to which the gradient is added in float32. The factors lie far apart,
-// some where their products are subnormal, and so do the elements of the gradient.
+// some where their products are subnormal, and so do the elements of the gradient. All of k
+// is multiplied for a row of tiles, or a block of it for all rows.
 func TestTilesBits(t *testing.T) {
-	for _, threads := range []int{1, 3} {
+	for _, c := range []struct{ threads, takenBytes int }{{1, 1 << 20}, {1, 0}, {3, 1 << 20}, {3, 0}} {
+		threads := c.threads
 		d := openTiles(t, threads)
+		d.gemm.kernels = packing(d.gemm.kernels, c.takenBytes)
 		for _, shape := range [][3]int{{1, 1, 1}, {16, 32, 16}, {7, 17, 31}, {33, 70, 19}, {20, 1100, 40}, {70, 33, 100}, {5, 64, 300}, {600, 40, 33}} {
 			batch, in, out := shape[0], shape[1], shape[2]
 			random := rand.New(rand.NewPCG(uint64(batch), uint64(in)))
@@ -87,12 +90,19 @@ func TestTilesBits(t *testing.T) {
 			Y, DX := matrixOf(t, d, batch, out, make([]float32, batch*out)), matrixOf(t, d, batch, in, make([]float32, batch*in))
 			d.Dense(device.DenseArgs{X: X, W: W, Y: Y})
 			d.DenseBackward(device.DenseBackwardArgs{DA: DA, X: X, W: W, DX: DX, DW: DW, Accumulate: true})
-			name := fmt.Sprint(threads, " threads ", shape)
+			name := fmt.Sprint(c, " ", shape)
 			mustBeTiles(t, name+" Y", floatsOf(Y), nil, batch, out, in, rowMajor(x, in), rowMajor(w, in))
 			mustBeTiles(t, name+" DX", floatsOf(DX), nil, batch, in, out, rowMajor(da, out), columnMajor(w, in))
 			mustBeTiles(t, name+" DW", floatsOf(DW), start, out, in, batch, columnMajor(da, out), columnMajor(x, in))
 		}
 	}
+}
+
+// packing returns kernels that take so many bytes of panels to stay in the cache.
+func packing(k *kernels, takenBytes int) *kernels {
+	other := *k
+	other.takenBytes = takenBytes
+	return &other
 }
 
 // mustBeTiles compares c with start + a·bᵀ.
@@ -224,25 +234,30 @@ func mustPack(t *testing.T) {
 	}
 }
 
-// TestPackPairs compares the packing of a panel of rows that lie apart with the portable rounding.
+// TestPackPairs compares the packing of panels of rows that lie apart with the portable rounding.
 func TestPackPairs(t *testing.T) {
 	mustPack(t)
-	const terms, apart = 5, 41
+	const terms, beside = 5, 9
 	random := rand.New(rand.NewPCG(1, 2))
-	x := make([]float32, 2*terms*apart)
-	for i := range x {
-		x[i] = math.Float32frombits(random.Uint32())
-	}
 	for _, tile := range amxProducts.tiles {
-		got, want := make([]float32, terms*tile.columns+1), make([]float32, terms*tile.columns+1)
-		tile.packPairs(got, x, apart, terms)
-		for i := range terms {
-			for j := range tile.columns {
-				lower, upper := x[2*i*apart+j], x[(2*i+1)*apart+j]
-				want[i*tile.columns+j] = math.Float32frombits(bfloat16(lower) | bfloat16(upper)<<16)
+		for count := 1; count <= 3; count++ {
+			apart, across := count*tile.columns+beside, terms*tile.columns+beside
+			x := make([]float32, 2*terms*apart)
+			for i := range x {
+				x[i] = math.Float32frombits(random.Uint32())
 			}
+			got, want := make([]float32, count*across), make([]float32, count*across)
+			tile.packPairs(count, got, across, x, apart, terms)
+			for p := range count {
+				for i := range terms {
+					for j := range tile.columns {
+						lower, upper := x[2*i*apart+p*tile.columns+j], x[(2*i+1)*apart+p*tile.columns+j]
+						want[p*across+i*tile.columns+j] = math.Float32frombits(bfloat16(lower) | bfloat16(upper)<<16)
+					}
+				}
+			}
+			mustEqualBits(t, fmt.Sprint(count, " panels of ", tile.columns), got, want)
 		}
-		mustEqualBits(t, "packPairs", got, want)
 	}
 }
 

@@ -46,8 +46,8 @@ func TestPackingOfPairsStaysInBounds(t *testing.T) {
 	for _, tile := range amxProducts.tiles {
 		const terms = 3
 		panel, from := atPageEnd[float32](t, terms*tile.columns), atPageEnd[float32](t, 2*terms*tile.columns)
-		inBounds(t, fmt.Sprint("panel of ", tile.columns), func() { tile.packPairs(panel, from, tile.columns, terms) })
-		if !faults(func() { tile.packPairs(panel, from[tile.columns:], tile.columns, terms) }) {
+		inBounds(t, fmt.Sprint("panel of ", tile.columns), func() { tile.packPairs(1, panel, 0, from, tile.columns, terms) })
+		if !faults(func() { tile.packPairs(1, panel, 0, from[tile.columns:], tile.columns, terms) }) {
 			t.Errorf("a row beyond the end of a panel of %d is read", tile.columns)
 		}
 	}

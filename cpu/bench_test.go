@@ -1,6 +1,7 @@
 package cpu_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -38,7 +39,16 @@ func fastestOf(times int, operation func()) time.Duration {
 // openAsUsed returns the device that a user gets.
 func openAsUsed(b *testing.B, threads int) *cpu.Device {
 	b.Helper()
-	dev, err := cpu.New(threads)
+	return openedBy(b, cpu.New, threads)
+}
+
+// openedBy returns the device that a function opens, which may have no products of bfloat16.
+func openedBy(b *testing.B, open func(threads int) (*cpu.Device, error), threads int) *cpu.Device {
+	b.Helper()
+	dev, err := open(threads)
+	if errors.Is(err, cpu.ErrNoBFloat16) {
+		b.Skip(err)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,11 +62,16 @@ func openAsUsed(b *testing.B, threads int) *cpu.Device {
 
 // BenchmarkDense times the products of a dense layer; GFLOP/s are those of the
 // fastest run, a multiplication and an addition counting as two.
-func BenchmarkDense(b *testing.B) {
+func BenchmarkDense(b *testing.B) { benchmarkDense(b, cpu.New) }
+
+// BenchmarkDenseBFloat16 is BenchmarkDense of factors in bfloat16.
+func BenchmarkDenseBFloat16(b *testing.B) { benchmarkDense(b, cpu.NewBFloat16) }
+
+func benchmarkDense(b *testing.B, open func(threads int) (*cpu.Device, error)) {
 	for _, shape := range [][3]int{{128, 784, 1000}, {128, 1000, 784}, {1024, 784, 1000}, {1024, 1024, 1024}, {512, 2048, 4096}, {256, 250, 30}, {256, 500, 1000}, {32, 64, 128}, {32, 128, 16}, {32, 16, 128}, {1, 784, 1000}, {4, 784, 1000}, {8, 784, 1000}, {16, 784, 1000}} {
 		for _, threads := range []int{1, 2} {
 			batch, in, out := shape[0], shape[1], shape[2]
-			dev := openAsUsed(b, threads)
+			dev := openedBy(b, open, threads)
 			random := rand.New(rand.NewPCG(1, 1))
 			x, w := upload(b, dev, batch, in, randomMatrix(random, batch, in)), upload(b, dev, out, in, randomMatrix(random, out, in))
 			y, dx := upload(b, dev, batch, out, make([]float32, batch*out)), upload(b, dev, batch, in, make([]float32, batch*in))

@@ -123,7 +123,7 @@ func (d *Device) finishUpdate(e *stepEnd) {
 
 // taken reports whether C is taken by rows of tiles, for each of which all of V is read.
 func (g *gemmCall) taken() bool {
-	return g.end != nil && g.k > 0 && g.kBlock >= g.k && !g.flipped && !g.tile.matrix && g.n*g.k*wordBytes <= g.kernels.takenBytes
+	return g.end != nil && g.k > 0 && (g.kBlock >= g.k || g.tile.matrix) && !g.flipped && g.n*g.k*wordBytes <= g.kernels.takenBytes
 }
 
 // gradientCall is a product whose C is taken as it is made; its items are rows of tiles, as many
@@ -146,7 +146,7 @@ func (d *Device) multiplyTaken(g *gemmCall, lanes int) {
 func (g *gradientCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
 	scratch.tile = grown(scratch.tile, rowOfTiles)
-	v := g.panelsFrom(scratch, 0, g.panels, 0, g.k)
+	v := g.panelsOfTaken(scratch)
 	for item := lo; item < hi; item++ {
 		t0, t1 := item*g.together, min((item+1)*g.together, g.tiles)
 		first, end := g.row(t0)*g.n, g.row(t1)*g.n
@@ -156,6 +156,14 @@ func (g *gradientCall) run(lane, lo, hi int) {
 		}
 		g.end.take(g.kernels, item, first, c)
 	}
+}
+
+// panelsOfTaken are all panels of V, but of tiles in matrix registers, which take them a block of k at a time.
+func (g *gradientCall) panelsOfTaken(scratch *gemmLane) panels {
+	if g.tile.matrix {
+		return panels{}
+	}
+	return g.panelsFrom(scratch, 0, g.panels, 0, g.k)
 }
 
 // gradient is where the elements first to end of C go, in scratch memory unless they are stored.
@@ -173,6 +181,10 @@ func (g *gradientCall) rowOfTiles(scratch *gemmLane, c part, t int, v panels) {
 	i := g.row(t)
 	rows, s := g.row(t+1)-i, g.rowsFrom(i, 0)
 	arrays, count := g.end.reads(i*g.n, (i+rows)*g.n)
+	if g.tile.matrix {
+		g.finishRow(scratch, c, t, 0, g.panels, wholePanels{g.packed, g.panels}, arrays)
+		return
+	}
 	if g.cached || count == 0 {
 		g.multiplyRow(scratch.tile, c, s, rows, 0, g.panels, g.k, false, v, lines{from: g.s.data})
 		return

@@ -195,8 +195,12 @@ func (g *gemmCall) run(lane, lo, hi int) {
 	if g.byRows {
 		t0, t1, p0, p1 = lo, hi, 0, g.panels
 	}
-	for k0 := 0; k0 < g.k; k0 += g.kBlock {
-		g.block(scratch, t0, t1, p0, p1, k0, min(g.kBlock, g.k-k0))
+	if g.staysPacked(p1 - p0) {
+		g.finishRows(scratch, t0, t1, p0, p1)
+	} else {
+		for k0 := 0; k0 < g.k; k0 += g.kBlock {
+			g.block(scratch, t0, t1, p0, p1, k0, min(g.kBlock, g.k-k0))
+		}
 	}
 	if g.epilogue == nil {
 		return
@@ -227,7 +231,7 @@ func (g *gemmCall) block(scratch *gemmLane, t0, t1, p0, p1, k0, kc int) {
 				if g.roundS {
 					s = g.roundedRows(scratch, i, rows, k0, kc)
 				}
-				g.multiplyTiles(sums, s, i, rows, p0, chunk, k0, kc, v)
+				g.multiplyTiles(g.part(i, p0*g.tile.columns), sums, s, i, rows, p0, chunk, k0, kc, v, linesPerPass{})
 				continue
 			}
 			g.multiplyRow(scratch.tile, g.part(i, p0*g.tile.columns), s, rows, p0, chunk, kc, k0 > 0, v, g.ahead(t, t0, t1, p0, p1, chunk, k0, kc))
@@ -424,10 +428,14 @@ func (g *packCall) run(_, lo, hi int) {
 // other. What it leaves beyond the last column of V is multiplied into columns that C does
 // not have.
 func (g *gemmCall) packPanels(dst []float32, p, count, k0, kc int) {
+	if g.roundV {
+		g.packPairs(dst, p, count, k0, kc)
+		return
+	}
 	width := g.tile.columns
 	panel := width * kc
 	whole := 0
-	if g.v.outer == 1 && !g.roundV {
+	if g.v.outer == 1 {
 		whole = min(count, g.n/width-p)
 	}
 	for done := 0; done < whole; done += packedTogether {
@@ -441,10 +449,6 @@ func (g *gemmCall) packPanels(dst []float32, p, count, k0, kc int) {
 // pack is packPanels for one panel, which has columns that do not lie side by side or is
 // not full.
 func (g *gemmCall) pack(panel []float32, p, k0, kc int) {
-	if g.roundV {
-		g.packPairs(panel, p, k0, kc)
-		return
-	}
 	width := g.tile.columns
 	j := p * width
 	columns := min(width, g.n-j)

@@ -128,14 +128,12 @@ const ofLastLevel = 1 << 21
 
 // tile is a family of micro-kernels of matrix products.
 type tile struct {
-	columns  int
-	multiply []tilesFunc // [rows-1]
-	packRows packRowsFunc
-	packed   bool // the micro-kernels take packed panels only
-	// packPairs takes the place of packRows: it rounds the elements of 2·terms rows, at least
-	// two, that begin stride elements apart, and packs those of two rows as pairs.
-	packPairs func(panel, from []float32, stride, terms int)
-	matrix    bool // the micro-kernels take an S in rows, and sums go on from those in C: see multiplyTiles
+	columns   int
+	multiply  []tilesFunc // [rows-1]
+	packRows  packRowsFunc
+	packed    bool          // the micro-kernels take packed panels only
+	packPairs packPairsFunc // takes the place of packRows
+	matrix    bool          // the micro-kernels take an S in rows, and sums go on from those in C: see multiplyTiles
 }
 
 // rows is the number of rows of the largest tile.
@@ -146,13 +144,18 @@ func (t *tile) rows() int { return len(t.multiply) }
 // terms, which it stores in c[i·ld + t·columns + j], or adds. Of a packed panel
 // down is the number of columns. While it computes, it asks for the lines of a row
 // of c every so many terms, and for others at each, or, where S does not lie in rows, for
-// askedOfRun of them: see lines.
+// askedOfRun of them: see lines. With matrix registers it asks for no lines of c, and for step
+// lines of next in each pass of rowsOfTile terms: see linesPerPass.
 type tilesFunc func(tiles, kc int, s []float32, outer, inner int, panel []float32, across, down int, c []float32, ld int, add bool, every int, next []float32, step, jump int)
 
 // packRowsFunc packs so many panels whose columns lie side by side in memory: of each of kc
 // rows, stride elements apart, it copies as many elements as a panel has columns to
 // panels[p·across + k·columns].
 type packRowsFunc func(count int, panels []float32, across int, from []float32, stride, kc int)
+
+// packPairsFunc is packRowsFunc for panels of pairs: it rounds the elements of 2·terms rows, at least
+// two, and packs those of two rows as pairs.
+type packPairsFunc func(count int, panels []float32, across int, from []float32, stride, terms int)
 
 // transposeFunc stores src[i·srcStride + j] for i < rows, j < columns in
 // dst[j·dstStride + i], or adds it. It writes keep elements of each row of dst,

@@ -667,15 +667,15 @@ func pairsInRowAVX512(pairs []float32, x []float32)
 //go:noescape
 func pairsOfRowsAVX512(pairs []float32, x []float32, y []float32)
 
-// packPairs16AVX512 rounds 16 elements from each of 2·terms rows, those of two to pairs: see packPairs.
+// packPairs16AVX512 rounds elements of 2·terms rows to panels of 16 pairs, those of two rows to pairs: see packPairsFunc.
 //
 //go:noescape
-func packPairs16AVX512(panel []float32, from []float32, stride int, terms int)
+func packPairs16AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
 
-// packPairs32AVX512 rounds 32 elements from each of 2·terms rows, those of two to pairs: see packPairs.
+// packPairs32AVX512 rounds elements of 2·terms rows to panels of 32 pairs, those of two rows to pairs: see packPairsFunc.
 //
 //go:noescape
-func packPairs32AVX512(panel []float32, from []float32, stride int, terms int)
+func packPairs32AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
 
 // packRows64AVX512 copies panels of 64 elements of each of kc rows: see packRowsFunc.
 //
@@ -975,19 +975,19 @@ func normalColumnGradientAVX512(dx []float32, x []float32, dy []float32, gain []
 // multiplyTiles1x1AMX computes a row of tiles, 16 columns wide, of last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
 
 // multiplyTiles1x2AMX computes a row of tiles, 32 columns wide, of last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
 
 // multiplyTiles2x1AMX computes a row of tiles, 16 columns wide, of 16 + last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
 
 // multiplyTiles2x2AMX computes a row of tiles, 32 columns wide, of 16 + last rows: see tilesFunc. kc is a multiple of 16.
 //
 //go:noescape
-func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
+func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)

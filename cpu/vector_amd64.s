@@ -33130,102 +33130,136 @@ done:
 	VZEROUPPER
 	RET
 
-// func packPairs16AVX512(panel []float32, from []float32, stride int, terms int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	SHLQ $0x02, DX
-	MOVQ terms+56(FP), BX
+// func packPairs16AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ terms+72(FP), SI
+	LEAQ (DX)(BX*8), DI
 
 term:
-	LEAQ      (CX)(DX*1), SI
-	VMOVUPS   (SI), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z2
-	VPSLLD    $0x10, Z2, Z2
-	VMOVUPS   (CX), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z3
-	VORPS     Z3, Z2, Z0
-	VMOVUPS   Z0, (AX)
-	LEAQ      (CX)(DX*2), CX
-	ADDQ      $0x00000040, AX
-	DECQ      BX
-	JNZ       term
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+	MOVQ AX, R11
+
+panel:
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(BX*1)
+	VMOVUPS    (R9)(BX*1), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z2
+	VPSLLD     $0x10, Z2, Z2
+	VMOVUPS    (R9), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z3
+	VORPS      Z3, Z2, Z0
+	VMOVUPS    Z0, (R11)
+	ADDQ       $0x00000040, R9
+	ADDQ       $0x00000040, R10
+	ADDQ       CX, R11
+	DECQ       R8
+	JNZ        panel
+	LEAQ       (DX)(BX*2), DX
+	LEAQ       (DI)(BX*2), DI
+	ADDQ       $0x00000040, AX
+	DECQ       SI
+	JNZ        term
 	VZEROUPPER
 	RET
 
-// func packPairs32AVX512(panel []float32, from []float32, stride int, terms int)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-64
-	MOVQ panel_base+0(FP), AX
-	MOVQ from_base+24(FP), CX
-	MOVQ stride+48(FP), DX
-	SHLQ $0x02, DX
-	MOVQ terms+56(FP), BX
+// func packPairs32AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-80
+	MOVQ panels_base+8(FP), AX
+	MOVQ across+32(FP), CX
+	SHLQ $0x02, CX
+	MOVQ from_base+40(FP), DX
+	MOVQ stride+64(FP), BX
+	SHLQ $0x02, BX
+	MOVQ terms+72(FP), SI
+	LEAQ (DX)(BX*8), DI
 
 term:
-	LEAQ      (CX)(DX*1), SI
-	VMOVUPS   (SI), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z2
-	VPSLLD    $0x10, Z2, Z2
-	VMOVUPS   (CX), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z3
-	VORPS     Z3, Z2, Z0
-	VMOVUPS   Z0, (AX)
-	VMOVUPS   64(SI), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMOVUPS   64(CX), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z5
-	VORPS     Z5, Z4, Z0
-	VMOVUPS   Z0, 64(AX)
-	LEAQ      (CX)(DX*2), CX
-	ADDQ      $0x00000080, AX
-	DECQ      BX
-	JNZ       term
+	MOVQ count+0(FP), R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+	MOVQ AX, R11
+
+panel:
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(BX*1)
+	VMOVUPS    (R9)(BX*1), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z2
+	VPSLLD     $0x10, Z2, Z2
+	VMOVUPS    (R9), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z3
+	VORPS      Z3, Z2, Z0
+	VMOVUPS    Z0, (R11)
+	PREFETCHT0 64(R10)
+	PREFETCHT0 64(R10)(BX*1)
+	VMOVUPS    64(R9)(BX*1), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z4
+	VPSLLD     $0x10, Z4, Z4
+	VMOVUPS    64(R9), Z0
+	VPSRLD     $0x10, Z0, Z1
+	VPANDD     lanes00000001<>+0(SB), Z1, Z1
+	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
+	VPADDD     Z0, Z1, Z1
+	VPSRLD     $0x10, Z1, Z1
+	VCMPPS     $0x03, Z0, Z0, K1
+	VMOVUPS    lanes00007fc0<>+0(SB), Z0
+	VBLENDMPS  Z0, Z1, K1, Z5
+	VORPS      Z5, Z4, Z0
+	VMOVUPS    Z0, 64(R11)
+	ADDQ       $0x00000080, R9
+	ADDQ       $0x00000080, R10
+	ADDQ       CX, R11
+	DECQ       R8
+	JNZ        panel
+	LEAQ       (DX)(BX*2), DX
+	LEAQ       (DI)(BX*2), DI
+	ADDQ       $0x00000080, AX
+	DECQ       SI
+	JNZ        term
 	VZEROUPPER
 	RET
 
@@ -37824,8 +37858,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
-TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-129
+// func multiplyTiles1x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
+// Requires: MMX+
+TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-168
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -37860,6 +37895,7 @@ TEXT ·multiplyTiles1x1AMX(SB), NOSPLIT, $64-129
 	MOVQ panel_base+56(FP), R9
 	MOVQ c_base+96(FP), R10
 	MOVQ tiles+8(FP), R12
+	MOVQ next_base+136(FP), R15
 
 tile:
 	MOVQ  s_base+24(FP), AX
@@ -37885,27 +37921,38 @@ zero:
 	BYTE $0xc0
 
 terms:
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x24
-	BYTE $0x10
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x34
-	BYTE $0x3e
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xc4
-	ADDQ $0x40, AX
-	MOVQ DI, R13
-	SHLQ $0x04, R13
-	ADDQ R13, SI
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x24
+	BYTE  $0x10
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x34
+	BYTE  $0x3e
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xc4
+	ADDQ  $0x40, AX
+	MOVQ  DI, R13
+	SHLQ  $0x04, R13
+	ADDQ  R13, SI
+	MOVQ  asked+160(FP), R14
+	TESTQ R14, R14
+	JZ    asked
+
+line:
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	DECQ       R14
+	JNZ        line
+
+asked:
 	DECQ CX
 	JNZ  terms
 	BYTE $0xc4
@@ -37925,8 +37972,9 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
-TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-129
+// func multiplyTiles1x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
+// Requires: MMX+
+TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-168
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -37965,6 +38013,7 @@ TEXT ·multiplyTiles1x2AMX(SB), NOSPLIT, $64-129
 	MOVQ panel_base+56(FP), R9
 	MOVQ c_base+96(FP), R10
 	MOVQ tiles+8(FP), R12
+	MOVQ next_base+136(FP), R15
 
 tile:
 	MOVQ  s_base+24(FP), AX
@@ -38002,39 +38051,50 @@ zero:
 	BYTE $0xc8
 
 terms:
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x24
-	BYTE $0x10
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x34
-	BYTE $0x3e
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x7c
-	BYTE $0x3e
-	BYTE $0x40
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x42
-	BYTE $0x5c
-	BYTE $0xcc
-	ADDQ $0x40, AX
-	MOVQ DI, R13
-	SHLQ $0x04, R13
-	ADDQ R13, SI
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x24
+	BYTE  $0x10
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x34
+	BYTE  $0x3e
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xc4
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x7c
+	BYTE  $0x3e
+	BYTE  $0x40
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x42
+	BYTE  $0x5c
+	BYTE  $0xcc
+	ADDQ  $0x40, AX
+	MOVQ  DI, R13
+	SHLQ  $0x04, R13
+	ADDQ  R13, SI
+	MOVQ  asked+160(FP), R14
+	TESTQ R14, R14
+	JZ    asked
+
+line:
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	DECQ       R14
+	JNZ        line
+
+asked:
 	DECQ CX
 	JNZ  terms
 	BYTE $0xc4
@@ -38061,8 +38121,9 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
-TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-129
+// func multiplyTiles2x1AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
+// Requires: MMX+
+TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-168
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -38101,6 +38162,7 @@ TEXT ·multiplyTiles2x1AMX(SB), NOSPLIT, $64-129
 	MOVQ panel_base+56(FP), R9
 	MOVQ c_base+96(FP), R10
 	MOVQ tiles+8(FP), R12
+	MOVQ next_base+136(FP), R15
 
 tile:
 	MOVQ  s_base+24(FP), AX
@@ -38144,39 +38206,50 @@ zero:
 	BYTE $0xd0
 
 terms:
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x24
-	BYTE $0x10
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x34
-	BYTE $0x3e
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x2c
-	BYTE $0x13
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xd5
-	ADDQ $0x40, AX
-	ADDQ $0x40, BX
-	MOVQ DI, R13
-	SHLQ $0x04, R13
-	ADDQ R13, SI
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x24
+	BYTE  $0x10
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x34
+	BYTE  $0x3e
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xc4
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x2c
+	BYTE  $0x13
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xd5
+	ADDQ  $0x40, AX
+	ADDQ  $0x40, BX
+	MOVQ  DI, R13
+	SHLQ  $0x04, R13
+	ADDQ  R13, SI
+	MOVQ  asked+160(FP), R14
+	TESTQ R14, R14
+	JZ    asked
+
+line:
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	DECQ       R14
+	JNZ        line
+
+asked:
 	DECQ CX
 	JNZ  terms
 	MOVQ R11, R13
@@ -38206,8 +38279,9 @@ terms:
 	BYTE $0xc0
 	RET
 
-// func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool)
-TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-129
+// func multiplyTiles2x2AMX(last int, tiles int, kc int, s []float32, outer int, panel []float32, across int, down int, c []float32, ld int, add bool, next []float32, asked int)
+// Requires: MMX+
+TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-168
 	XORQ CX, CX
 	MOVQ CX, (SP)
 	MOVQ CX, 8(SP)
@@ -38252,6 +38326,7 @@ TEXT ·multiplyTiles2x2AMX(SB), NOSPLIT, $64-129
 	MOVQ panel_base+56(FP), R9
 	MOVQ c_base+96(FP), R10
 	MOVQ tiles+8(FP), R12
+	MOVQ next_base+136(FP), R15
 
 tile:
 	MOVQ  s_base+24(FP), AX
@@ -38319,56 +38394,67 @@ zero:
 	BYTE $0xd8
 
 terms:
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x24
-	BYTE $0x10
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x34
-	BYTE $0x3e
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x7c
-	BYTE $0x3e
-	BYTE $0x40
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x42
-	BYTE $0x5c
-	BYTE $0xcc
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0x2c
-	BYTE $0x13
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x4a
-	BYTE $0x5c
-	BYTE $0xd5
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x42
-	BYTE $0x5c
-	BYTE $0xdd
-	ADDQ $0x40, AX
-	ADDQ $0x40, BX
-	MOVQ DI, R13
-	SHLQ $0x04, R13
-	ADDQ R13, SI
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x24
+	BYTE  $0x10
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x34
+	BYTE  $0x3e
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xc4
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x7c
+	BYTE  $0x3e
+	BYTE  $0x40
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x42
+	BYTE  $0x5c
+	BYTE  $0xcc
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x4b
+	BYTE  $0x2c
+	BYTE  $0x13
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x4a
+	BYTE  $0x5c
+	BYTE  $0xd5
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x42
+	BYTE  $0x5c
+	BYTE  $0xdd
+	ADDQ  $0x40, AX
+	ADDQ  $0x40, BX
+	MOVQ  DI, R13
+	SHLQ  $0x04, R13
+	ADDQ  R13, SI
+	MOVQ  asked+160(FP), R14
+	TESTQ R14, R14
+	JZ    asked
+
+line:
+	PREFETCHT1 (R15)
+	ADDQ       $0x40, R15
+	DECQ       R14
+	JNZ        line
+
+asked:
 	DECQ CX
 	JNZ  terms
 	MOVQ R11, R13

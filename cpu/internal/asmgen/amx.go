@@ -112,7 +112,7 @@ const (
 // tileProducts writes the micro-kernels of products of bfloat16 in tiles: one or
 // two tiles of rows by one or two of columns. Of the eight tiles two by two hold
 // sums, two rows of S and two the panel; a pass of 16 pairs loads four tiles for
-// four products.
+// four products, and asks for the next of the lines that its caller names.
 //
 // Nothing of the tiles survives a call: they are configured at its beginning and
 // released at its end, so that a goroutine may go on on another thread.
@@ -142,13 +142,14 @@ var (
 	down, across        = reg.RDI, reg.R8
 	result, ld          = reg.R10, reg.R11
 	secondResult        = reg.R13
+	next, asked         = reg.R15, reg.R14 // lines to ask for, and how many of them a pass does
 )
 
 func (p tileProduct) sum(i, j int) tileRegister { return tileSums + tileRegister(2*i+j) }
 
 func (p tileProduct) write() {
 	name := fmt.Sprintf("multiplyTiles%dx%dAMX", p.rows, p.columns)
-	TEXT(name, NOSPLIT, "func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool)")
+	TEXT(name, NOSPLIT, "func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool, next []float32, asked int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes a row of tiles, %d columns wide, of %s rows: see tilesFunc. kc is a multiple of %d.",
 		name, p.columns*rowsOfTile, []string{"last", "16 + last"}[p.rows-1], rowsOfTile))
@@ -163,6 +164,7 @@ func (p tileProduct) write() {
 	Load(Param("panel").Base(), panel)
 	Load(Param("c").Base(), result)
 	Load(Param("tiles"), count)
+	Load(Param("next").Base(), next)
 	Label("tile")
 	p.begin()
 	Label("terms")
@@ -255,10 +257,19 @@ func (p tileProduct) pass() {
 	for _, row := range rows {
 		ADDQ(Imm(rowBytes), row)
 	}
-	next := reg.R13 // free until the sums are stored
-	MOVQ(down, next)
-	SHLQ(Imm(4), next)
-	ADDQ(next, panelTerm)
+	rowsDown := reg.R13 // free until the sums are stored
+	MOVQ(down, rowsDown)
+	SHLQ(Imm(4), rowsDown)
+	ADDQ(rowsDown, panelTerm)
+	Load(Param("asked"), asked)
+	TESTQ(asked, asked)
+	JZ(LabelRef("asked"))
+	Label("line")
+	PREFETCHT1(Mem{Base: next})
+	ADDQ(Imm(rowBytes), next)
+	DECQ(asked)
+	JNZ(LabelRef("line"))
+	Label("asked")
 }
 
 // eachSum calls f for each tile of sums with its place in the result.

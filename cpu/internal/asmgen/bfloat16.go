@@ -72,22 +72,38 @@ func (v vector) pairs() {
 	v.packPairs(2)
 }
 
-// packPairs writes the packing of a full panel of pairs of a matrix of float32 whose
-// columns lie side by side in memory.
+// packPairs writes the packing of full panels of pairs of a matrix of float32 whose
+// columns lie side by side in memory, and asks for rows before it is their turn.
 func (v vector) packPairs(columns int) {
-	v.function(fmt.Sprintf("packPairs%d", columns*v.lanes), "func(panel, from []float32, stride, terms int)",
-		fmt.Sprintf("%%s rounds %d elements from each of 2·terms rows, those of two to pairs: see packPairs.", columns*v.lanes))
-	to, from, stride, terms := base("panel"), base("from"), strideOf("stride"), argument("terms")
+	const ahead = 8 // rows
+	v.function(fmt.Sprintf("packPairs%d", columns*v.lanes), "func(count int, panels []float32, across int, from []float32, stride, terms int)",
+		fmt.Sprintf("%%s rounds elements of 2·terms rows to panels of %d pairs, those of two rows to pairs: see packPairsFunc.", columns*v.lanes))
+	panels, across, from, stride, terms := base("panels"), strideOf("across"), base("from"), strideOf("stride"), argument("terms")
+	later := GP64()
+	LEAQ(Mem{Base: from, Index: stride, Scale: ahead}, later)
 	Label("term")
-	second := GP64()
-	LEAQ(Mem{Base: from, Index: stride, Scale: 1}, second)
+	count, source, distant, target := argument("count"), GP64(), GP64(), GP64()
+	MOVQ(from, source)
+	MOVQ(later, distant)
+	MOVQ(panels, target)
+	Label("panel")
 	for j := range columns {
-		upper := v.bfloat16(v.load(Mem{Base: second, Disp: j * v.bytes()}))
-		VPSLLD(Imm(16), upper, upper)
-		VMOVUPS(v.or(upper, v.bfloat16(v.load(Mem{Base: from, Disp: j * v.bytes()}))), Mem{Base: to, Disp: j * v.bytes()})
+		lower, upper := Mem{Base: source, Disp: j * v.bytes()}, Mem{Base: source, Index: stride, Scale: 1, Disp: j * v.bytes()}
+		PREFETCHT0(Mem{Base: distant, Disp: j * v.bytes()})
+		PREFETCHT0(Mem{Base: distant, Index: stride, Scale: 1, Disp: j * v.bytes()})
+		shifted := v.bfloat16(v.load(upper))
+		VPSLLD(Imm(16), shifted, shifted)
+		VMOVUPS(v.or(shifted, v.bfloat16(v.load(lower))), Mem{Base: target, Disp: j * v.bytes()})
 	}
+	width := U32(uint32(columns * v.bytes()))
+	ADDQ(width, source)
+	ADDQ(width, distant)
+	ADDQ(across, target)
+	DECQ(count)
+	JNZ(LabelRef("panel"))
 	LEAQ(Mem{Base: from, Index: stride, Scale: 2}, from)
-	ADDQ(U32(uint32(columns*v.bytes())), to)
+	LEAQ(Mem{Base: later, Index: stride, Scale: 2}, later)
+	ADDQ(width, panels)
 	DECQ(terms)
 	JNZ(LabelRef("term"))
 	end()

@@ -174,12 +174,16 @@ func pairRest(pairs, x []float32) {
 	}
 }
 
-// bfloat16 is x rounded to nearest, ties to even, in the lower 16 bits.
+// bfloat16 is x rounded to nearest, ties to even, in the lower 16 bits. A subnormal number
+// becomes zero.
 func bfloat16(x float32) uint32 {
-	const quietNaN = 0x7FC0
-	if x != x {
-		return quietNaN
-	}
+	const exponent, quiet = 0x7F800000, 0x40
 	b := math.Float32bits(x)
+	switch {
+	case x != x:
+		return b>>16 | quiet
+	case b&exponent == 0:
+		return b >> 31 << 15
+	}
 	return (b + 0x7FFF + b>>16&1) >> 16
 }

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 )
@@ -36,11 +38,12 @@ func supportedKernels() []*kernels {
 	if x.HasAVX2 && x.HasFMA && x.HasBMI1 && x.HasBMI2 {
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
 			best := avx512Kernels
-			if x.HasAMXTile && x.HasAMXBF16 {
-				best.products = append(best.products, &amxProducts)
-			}
 			if x.HasAVX512BF16 {
 				best.products = append(best.products, &avx512Products)
+				best.pairsInRow, best.pairsOfRows = pairsInRowAVX512, pairsOfRowsAVX512
+			}
+			if x.HasAVX512BF16 && x.HasAMXTile && x.HasAMXBF16 {
+				best.products = slices.Insert(best.products, 0, &amxProducts)
 			}
 			best.suitCaches()
 			all = append(all, &best)
@@ -111,7 +114,6 @@ var avx512Kernels = kernels{
 			multiply11x32AVX512, multiply12x32AVX512, multiply13x32AVX512, multiply14x32AVX512,
 		}},
 	},
-	pairsInRow: pairsInRowAVX512, pairsOfRows: pairsOfRowsAVX512,
 	transpose: transposeAVX512,
 	square:    16,
 	scattered: 256, packedBytes: ofLastLevel, takenBytes: 2 * ofLastLevel,

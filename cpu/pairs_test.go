@@ -7,10 +7,10 @@ import (
 )
 
 // TestPairs compares the rounding to bfloat16 with the nearest of the two
-// neighbours, found in float64, and the kernels with the portable rounding.
+// neighbours, found in float64, zero for subnormal numbers, and the kernels with the portable rounding.
 func TestPairs(t *testing.T) {
 	inf := float32(math.Inf(1))
-	x := []float32{0, 1, -1, 1.00390625, 1.01171875, 3.4e38, -3.4e38, inf, -inf, float32(math.NaN()), 1e-45, 1e-38}
+	x := []float32{0, 1, -1, 1.00390625, 1.01171875, 3.4e38, -3.4e38, inf, -inf, float32(math.NaN()), 1e-45, -1e-38, 0x1.fep-127, 0x1p-126}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
 		x = append(x, math.Float32frombits(random.Uint32()))
@@ -21,6 +21,10 @@ func TestPairs(t *testing.T) {
 		up := math.Float32frombits(math.Float32bits(v)&^0xFFFF + 0x10000)
 		toDown, toUp := math.Abs(float64(v)-float64(down)), math.Abs(float64(up)-float64(v))
 		switch {
+		case math.Abs(float64(v)) < 0x1p-126:
+			if got != 0 || math.Signbit(float64(got)) != math.Signbit(float64(v)) {
+				t.Fatalf("%g becomes %g", v, got)
+			}
 		case v != v:
 			if got == got {
 				t.Fatalf("NaN becomes %g", got)

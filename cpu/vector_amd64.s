@@ -32997,106 +32997,100 @@ panel:
 	RET
 
 // func pairsInRowAVX512(pairs []float32, x []float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·pairsInRowAVX512(SB), NOSPLIT, $0-48
 	MOVQ pairs_base+0(FP), AX
 	MOVQ x_base+24(FP), CX
 	MOVQ x_len+32(FP), DX
 
 row:
-	TESTQ     DX, DX
-	JZ        rounded
-	VMOVUPS   (CX), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z2
-	VPMOVDW   Z2, (AX)
-	ADDQ      $0x40, CX
-	ADDQ      $0x20, AX
-	SUBQ      $0x10, DX
-	JMP       row
+	CMPQ       DX, $0x20
+	JLT        half
+	PREFETCHT0 1024(CX)
+	PREFETCHT0 1088(CX)
+	VMOVUPS    (CX), Z1
+	VMOVUPS    64(CX), Z0
+	VMOVAPS    Z1, Z30
+	VMOVAPS    Z0, Z31
+	BYTE       $0x62
+	BYTE       $0x02
+	BYTE       $0x07
+	BYTE       $0x40
+	BYTE       $0x72
+	BYTE       $0xf6
+	VMOVAPS    Z30, Z0
+	VMOVUPS    Z0, (AX)
+	ADDQ       $0x00000080, CX
+	ADDQ       $0x40, AX
+	SUBQ       $0x20, DX
+	JMP        row
 
-rounded:
+half:
+	TESTQ   DX, DX
+	JZ      all
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z30
+	VMOVAPS Z0, Z31
+	BYTE    $0x62
+	BYTE    $0x02
+	BYTE    $0x07
+	BYTE    $0x40
+	BYTE    $0x72
+	BYTE    $0xf6
+	VMOVAPS Z30, Z0
+	VMOVUPS Y0, (AX)
+
+all:
 	VZEROUPPER
 	RET
 
-DATA lanes00007fff<>+0(SB)/4, $0x00007fff
-DATA lanes00007fff<>+4(SB)/4, $0x00007fff
-DATA lanes00007fff<>+8(SB)/4, $0x00007fff
-DATA lanes00007fff<>+12(SB)/4, $0x00007fff
-DATA lanes00007fff<>+16(SB)/4, $0x00007fff
-DATA lanes00007fff<>+20(SB)/4, $0x00007fff
-DATA lanes00007fff<>+24(SB)/4, $0x00007fff
-DATA lanes00007fff<>+28(SB)/4, $0x00007fff
-DATA lanes00007fff<>+32(SB)/4, $0x00007fff
-DATA lanes00007fff<>+36(SB)/4, $0x00007fff
-DATA lanes00007fff<>+40(SB)/4, $0x00007fff
-DATA lanes00007fff<>+44(SB)/4, $0x00007fff
-DATA lanes00007fff<>+48(SB)/4, $0x00007fff
-DATA lanes00007fff<>+52(SB)/4, $0x00007fff
-DATA lanes00007fff<>+56(SB)/4, $0x00007fff
-DATA lanes00007fff<>+60(SB)/4, $0x00007fff
-GLOBL lanes00007fff<>(SB), RODATA|NOPTR, $64
-
-DATA lanes00007fc0<>+0(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+4(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+8(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+12(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+16(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+20(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+24(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+28(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+32(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+36(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+40(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+44(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+48(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+52(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+56(SB)/4, $0x00007fc0
-DATA lanes00007fc0<>+60(SB)/4, $0x00007fc0
-GLOBL lanes00007fc0<>(SB), RODATA|NOPTR, $64
+DATA pairOrderAVX512<>+0(SB)/4, $0x00100000
+DATA pairOrderAVX512<>+4(SB)/4, $0x00110001
+DATA pairOrderAVX512<>+8(SB)/4, $0x00120002
+DATA pairOrderAVX512<>+12(SB)/4, $0x00130003
+DATA pairOrderAVX512<>+16(SB)/4, $0x00140004
+DATA pairOrderAVX512<>+20(SB)/4, $0x00150005
+DATA pairOrderAVX512<>+24(SB)/4, $0x00160006
+DATA pairOrderAVX512<>+28(SB)/4, $0x00170007
+DATA pairOrderAVX512<>+32(SB)/4, $0x00180008
+DATA pairOrderAVX512<>+36(SB)/4, $0x00190009
+DATA pairOrderAVX512<>+40(SB)/4, $0x001a000a
+DATA pairOrderAVX512<>+44(SB)/4, $0x001b000b
+DATA pairOrderAVX512<>+48(SB)/4, $0x001c000c
+DATA pairOrderAVX512<>+52(SB)/4, $0x001d000d
+DATA pairOrderAVX512<>+56(SB)/4, $0x001e000e
+DATA pairOrderAVX512<>+60(SB)/4, $0x001f000f
+GLOBL pairOrderAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsOfRowsAVX512(pairs []float32, x []float32, y []float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, BMI2
 TEXT ·pairsOfRowsAVX512(SB), NOSPLIT, $0-72
-	MOVQ pairs_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ pairs_len+8(FP), DX
-	MOVQ y_base+48(FP), BX
-	XORQ SI, SI
+	MOVQ    pairs_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    pairs_len+8(FP), DX
+	MOVQ    y_base+48(FP), BX
+	VMOVUPS pairOrderAVX512<>+0(SB), Z0
+	XORQ    SI, SI
 
 loop:
-	CMPQ      DX, $0x10
-	JLT       tail
-	VMOVUPS   (BX)(SI*4), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z2
-	VPSLLD    $0x10, Z2, Z2
-	VMOVUPS   (CX)(SI*4), Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K1
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K1, Z3
-	VORPS     Z3, Z2, Z0
-	VMOVUPS   Z0, (AX)(SI*4)
-	ADDQ      $0x10, SI
-	SUBQ      $0x10, DX
-	JMP       loop
+	CMPQ    DX, $0x10
+	JLT     tail
+	VMOVUPS (CX)(SI*4), Z2
+	VMOVUPS (BX)(SI*4), Z1
+	VMOVAPS Z2, Z30
+	VMOVAPS Z1, Z31
+	BYTE    $0x62
+	BYTE    $0x02
+	BYTE    $0x07
+	BYTE    $0x40
+	BYTE    $0x72
+	BYTE    $0xf6
+	VMOVAPS Z30, Z1
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, DX
+	JMP     loop
 
 tail:
 	TESTQ     DX, DX
@@ -33104,26 +33098,18 @@ tail:
 	MOVL      $-1, DI
 	BZHIL     DX, DI, DI
 	KMOVW     DI, K1
-	VMOVUPS.Z (BX)(SI*4), K1, Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K2
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K2, Z4
-	VPSLLD    $0x10, Z4, Z4
-	VMOVUPS.Z (CX)(SI*4), K1, Z0
-	VPSRLD    $0x10, Z0, Z1
-	VPANDD    lanes00000001<>+0(SB), Z1, Z1
-	VPADDD    lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD    Z0, Z1, Z1
-	VPSRLD    $0x10, Z1, Z1
-	VCMPPS    $0x03, Z0, Z0, K2
-	VMOVUPS   lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS Z0, Z1, K2, Z5
-	VORPS     Z5, Z4, Z0
+	VMOVUPS.Z (CX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z1
+	VMOVAPS   Z2, Z30
+	VMOVAPS   Z1, Z31
+	BYTE      $0x62
+	BYTE      $0x02
+	BYTE      $0x07
+	BYTE      $0x40
+	BYTE      $0x72
+	BYTE      $0xf6
+	VMOVAPS   Z30, Z1
+	VPERMW    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*4)
 
 done:
@@ -33131,16 +33117,17 @@ done:
 	RET
 
 // func packPairs16AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-80
-	MOVQ panels_base+8(FP), AX
-	MOVQ across+32(FP), CX
-	SHLQ $0x02, CX
-	MOVQ from_base+40(FP), DX
-	MOVQ stride+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ terms+72(FP), SI
-	LEAQ (DX)(BX*8), DI
+	MOVQ    panels_base+8(FP), AX
+	MOVQ    across+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    from_base+40(FP), DX
+	MOVQ    stride+64(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    terms+72(FP), SI
+	VMOVUPS pairOrderAVX512<>+0(SB), Z0
+	LEAQ    (DX)(BX*8), DI
 
 term:
 	MOVQ count+0(FP), R8
@@ -33151,27 +33138,19 @@ term:
 panel:
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(BX*1)
-	VMOVUPS    (R9)(BX*1), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z2
-	VPSLLD     $0x10, Z2, Z2
-	VMOVUPS    (R9), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z3
-	VORPS      Z3, Z2, Z0
-	VMOVUPS    Z0, (R11)
+	VMOVUPS    (R9), Z2
+	VMOVUPS    (R9)(BX*1), Z1
+	VMOVAPS    Z2, Z30
+	VMOVAPS    Z1, Z31
+	BYTE       $0x62
+	BYTE       $0x02
+	BYTE       $0x07
+	BYTE       $0x40
+	BYTE       $0x72
+	BYTE       $0xf6
+	VMOVAPS    Z30, Z1
+	VPERMW     Z1, Z0, Z1
+	VMOVUPS    Z1, (R11)
 	ADDQ       $0x00000040, R9
 	ADDQ       $0x00000040, R10
 	ADDQ       CX, R11
@@ -33186,16 +33165,17 @@ panel:
 	RET
 
 // func packPairs32AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-80
-	MOVQ panels_base+8(FP), AX
-	MOVQ across+32(FP), CX
-	SHLQ $0x02, CX
-	MOVQ from_base+40(FP), DX
-	MOVQ stride+64(FP), BX
-	SHLQ $0x02, BX
-	MOVQ terms+72(FP), SI
-	LEAQ (DX)(BX*8), DI
+	MOVQ    panels_base+8(FP), AX
+	MOVQ    across+32(FP), CX
+	SHLQ    $0x02, CX
+	MOVQ    from_base+40(FP), DX
+	MOVQ    stride+64(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    terms+72(FP), SI
+	VMOVUPS pairOrderAVX512<>+0(SB), Z0
+	LEAQ    (DX)(BX*8), DI
 
 term:
 	MOVQ count+0(FP), R8
@@ -33206,50 +33186,34 @@ term:
 panel:
 	PREFETCHT0 (R10)
 	PREFETCHT0 (R10)(BX*1)
-	VMOVUPS    (R9)(BX*1), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z2
-	VPSLLD     $0x10, Z2, Z2
-	VMOVUPS    (R9), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z3
-	VORPS      Z3, Z2, Z0
-	VMOVUPS    Z0, (R11)
+	VMOVUPS    (R9), Z2
+	VMOVUPS    (R9)(BX*1), Z1
+	VMOVAPS    Z2, Z30
+	VMOVAPS    Z1, Z31
+	BYTE       $0x62
+	BYTE       $0x02
+	BYTE       $0x07
+	BYTE       $0x40
+	BYTE       $0x72
+	BYTE       $0xf6
+	VMOVAPS    Z30, Z1
+	VPERMW     Z1, Z0, Z1
+	VMOVUPS    Z1, (R11)
 	PREFETCHT0 64(R10)
 	PREFETCHT0 64(R10)(BX*1)
-	VMOVUPS    64(R9)(BX*1), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z4
-	VPSLLD     $0x10, Z4, Z4
-	VMOVUPS    64(R9), Z0
-	VPSRLD     $0x10, Z0, Z1
-	VPANDD     lanes00000001<>+0(SB), Z1, Z1
-	VPADDD     lanes00007fff<>+0(SB), Z1, Z1
-	VPADDD     Z0, Z1, Z1
-	VPSRLD     $0x10, Z1, Z1
-	VCMPPS     $0x03, Z0, Z0, K1
-	VMOVUPS    lanes00007fc0<>+0(SB), Z0
-	VBLENDMPS  Z0, Z1, K1, Z5
-	VORPS      Z5, Z4, Z0
-	VMOVUPS    Z0, 64(R11)
+	VMOVUPS    64(R9), Z2
+	VMOVUPS    64(R9)(BX*1), Z1
+	VMOVAPS    Z2, Z30
+	VMOVAPS    Z1, Z31
+	BYTE       $0x62
+	BYTE       $0x02
+	BYTE       $0x07
+	BYTE       $0x40
+	BYTE       $0x72
+	BYTE       $0xf6
+	VMOVAPS    Z30, Z1
+	VPERMW     Z1, Z0, Z1
+	VMOVUPS    Z1, 64(R11)
 	ADDQ       $0x00000080, R9
 	ADDQ       $0x00000080, R10
 	ADDQ       CX, R11

@@ -39,6 +39,9 @@ func encodings() []struct {
 		{storeTile(0, reg.RSP, reg.R8, 0), "tilestored %tmm0, (%rsp,%r8)", "c4a27a4b0404"},
 		{dotBFloat16(0, 4, 6), "tdpbf16ps %tmm6, %tmm4, %tmm0", "c4e24a5cc4"},
 		{dotBFloat16(7, 1, 2), "tdpbf16ps %tmm2, %tmm1, %tmm7", "c4e26a5cf9"},
+		{evex(prefixF2, opcodeRound, reg.Z30, reg.Z31, reg.Z30), "vcvtne2ps2bf16 %zmm30, %zmm31, %zmm30", "6202074072f6"},
+		{evex(prefixF2, opcodeRound, reg.Z9, reg.Z2, reg.Z17), "vcvtne2ps2bf16 %zmm17, %zmm2, %zmm9", "62326f4872c9"},
+		{evex(prefixF3, opcodeAddPairs, reg.Z9, reg.Z2, reg.Z17), "vdpbf16ps %zmm17, %zmm2, %zmm9", "62326e4852c9"},
 	}
 }
 

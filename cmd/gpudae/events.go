@@ -115,3 +115,11 @@ func (l *eventLog) close() error {
 	}
 	return nil
 }
+
+// discard removes the file, of a run that has not begun.
+func (l *eventLog) discard() {
+	if l != nil {
+		l.writer.Close()
+		os.Remove(l.writer.Path())
+	}
+}

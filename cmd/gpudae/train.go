@@ -469,8 +469,11 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 	}
 	job.Dir = r.options.out
 	var stale error
+	began := false
 	job.Observer = train.Observer{
-		Start:      func(train.Plan) { stale = removeAllOld(r.options.out, cardFile, reportFile) },
+		Start: func(train.Plan) {
+			began, stale = true, removeAllOld(r.options.out, cardFile, reportFile)
+		},
 		Step:       together(log.step, r.watch.Step),
 		Epoch:      together(func(row train.Row) { log.epoch(row, r.settings.Train.Epochs) }, r.watch.Epoch),
 		Resumed:    r.watch.Resumed,
@@ -492,7 +495,11 @@ func (r *trainRun) train(ctx context.Context, job train.Job, plan train.Plan) (*
 		err = stale
 	}
 	if err != nil {
-		r.events.close() // the error that ended the run is told
+		if began {
+			r.events.close() // the error that ended the run is told
+		} else {
+			r.events.discard()
+		}
 		folder.abandon()
 		return nil, r.explain(err)
 	}

@@ -19,10 +19,6 @@ var amxProducts = pairProducts{
 	sparse: 1. / 16, // by the throughputs of both; not measured
 }
 
-// rowsOfTile is the number of rows of a tile register, and of the pairs that an
-// instruction adds.
-const rowsOfTile = 16
-
 // registersFunc is a tilesFunc whose kc is a multiple of rowsOfTile, of an S in rows;
 // last is the number of rows of its last tile registers.
 type registersFunc func(last, tiles, kc int, s []float32, outer int, panel []float32, across, down int, c []float32, ld int, add bool, next []float32, asked int)

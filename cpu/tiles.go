@@ -4,6 +4,10 @@ package cpu
 // two blocks of k it waits in C, or in memory of the thread where C is not stored as it
 // is computed, and goes on from there. So how k is cut does not change bits.
 
+// rowsOfTile is the number of rows of a tile register, and of the pairs that an
+// instruction adds.
+const rowsOfTile = 16
+
 // roundForTiles rounds the factors of a product to pairs, but for an S in rows that each
 // thread reads once, and a V in columns: these are rounded as they are packed, which
 // spares writing and reading them once more.

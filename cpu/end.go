@@ -146,7 +146,7 @@ func (d *Device) multiplyTaken(g *gemmCall, lanes int) {
 func (g *gradientCall) run(lane, lo, hi int) {
 	scratch := &g.lanes[lane]
 	scratch.tile = grown(scratch.tile, rowOfTiles)
-	v := g.panelsOfTaken(scratch)
+	v := g.panelsFrom(scratch, 0, g.panels, 0, g.k)
 	for item := lo; item < hi; item++ {
 		t0, t1 := item*g.together, min((item+1)*g.together, g.tiles)
 		first, end := g.row(t0)*g.n, g.row(t1)*g.n
@@ -156,14 +156,6 @@ func (g *gradientCall) run(lane, lo, hi int) {
 		}
 		g.end.take(g.kernels, item, first, c)
 	}
-}
-
-// panelsOfTaken are all panels of V, but of tiles in matrix registers, which take them a block of k at a time.
-func (g *gradientCall) panelsOfTaken(scratch *gemmLane) panels {
-	if g.tile.matrix {
-		return panels{}
-	}
-	return g.panelsFrom(scratch, 0, g.panels, 0, g.k)
 }
 
 // gradient is where the elements first to end of C go, in scratch memory unless they are stored.
@@ -179,12 +171,13 @@ func (g *gradientCall) gradient(scratch *gemmLane, first, end int) []float32 {
 // after the other.
 func (g *gradientCall) rowOfTiles(scratch *gemmLane, c part, t int, v panels) {
 	i := g.row(t)
-	rows, s := g.row(t+1)-i, g.rowsFrom(i, 0)
+	rows := g.row(t+1) - i
 	arrays, count := g.end.reads(i*g.n, (i+rows)*g.n)
 	if g.tile.matrix {
-		g.finishRow(scratch, c, t, 0, g.panels, wholePanels{g.packed, g.panels}, arrays)
+		g.finishRow(scratch, c, t, 0, g.panels, wholePanels{v.data, g.panels}, arrays)
 		return
 	}
+	s := g.rowsFrom(i, 0)
 	if g.cached || count == 0 {
 		g.multiplyRow(scratch.tile, c, s, rows, 0, g.panels, g.k, false, v, lines{from: g.s.data})
 		return

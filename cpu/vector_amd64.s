@@ -1034,8 +1034,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000020, AX
 	DECQ       SI
 	JNZ        row
@@ -2274,8 +2274,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000040, AX
 	DECQ       SI
 	JNZ        row
@@ -2326,8 +2326,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000100, AX
 	DECQ       SI
 	JNZ        row
@@ -19358,8 +19358,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000040, AX
 	DECQ       SI
 	JNZ        row
@@ -32988,8 +32988,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000080, AX
 	DECQ       SI
 	JNZ        row
@@ -33119,6 +33119,7 @@ done:
 // func packPairs16AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-80
+	VMOVUPS pairOrderAVX512<>+0(SB), Z0
 	MOVQ    panels_base+8(FP), AX
 	MOVQ    across+32(FP), CX
 	SHLQ    $0x02, CX
@@ -33126,18 +33127,17 @@ TEXT ·packPairs16AVX512(SB), NOSPLIT, $0-80
 	MOVQ    stride+64(FP), BX
 	SHLQ    $0x02, BX
 	MOVQ    terms+72(FP), SI
-	VMOVUPS pairOrderAVX512<>+0(SB), Z0
 	LEAQ    (DX)(BX*8), DI
 
-term:
+row:
 	MOVQ count+0(FP), R8
 	MOVQ DX, R9
-	MOVQ DI, R10
-	MOVQ AX, R11
+	MOVQ DI, R11
+	MOVQ AX, R10
 
 panel:
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(BX*1)
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(BX*1)
 	VMOVUPS    (R9), Z2
 	VMOVUPS    (R9)(BX*1), Z1
 	VMOVAPS    Z2, Z30
@@ -33150,23 +33150,24 @@ panel:
 	BYTE       $0xf6
 	VMOVAPS    Z30, Z1
 	VPERMW     Z1, Z0, Z1
-	VMOVUPS    Z1, (R11)
+	VMOVUPS    Z1, (R10)
 	ADDQ       $0x00000040, R9
-	ADDQ       $0x00000040, R10
-	ADDQ       CX, R11
+	ADDQ       $0x00000040, R11
+	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
 	LEAQ       (DX)(BX*2), DX
 	LEAQ       (DI)(BX*2), DI
 	ADDQ       $0x00000040, AX
 	DECQ       SI
-	JNZ        term
+	JNZ        row
 	VZEROUPPER
 	RET
 
 // func packPairs32AVX512(count int, panels []float32, across int, from []float32, stride int, terms int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-80
+	VMOVUPS pairOrderAVX512<>+0(SB), Z0
 	MOVQ    panels_base+8(FP), AX
 	MOVQ    across+32(FP), CX
 	SHLQ    $0x02, CX
@@ -33174,18 +33175,17 @@ TEXT ·packPairs32AVX512(SB), NOSPLIT, $0-80
 	MOVQ    stride+64(FP), BX
 	SHLQ    $0x02, BX
 	MOVQ    terms+72(FP), SI
-	VMOVUPS pairOrderAVX512<>+0(SB), Z0
 	LEAQ    (DX)(BX*8), DI
 
-term:
+row:
 	MOVQ count+0(FP), R8
 	MOVQ DX, R9
-	MOVQ DI, R10
-	MOVQ AX, R11
+	MOVQ DI, R11
+	MOVQ AX, R10
 
 panel:
-	PREFETCHT0 (R10)
-	PREFETCHT0 (R10)(BX*1)
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(BX*1)
 	VMOVUPS    (R9), Z2
 	VMOVUPS    (R9)(BX*1), Z1
 	VMOVAPS    Z2, Z30
@@ -33198,9 +33198,9 @@ panel:
 	BYTE       $0xf6
 	VMOVAPS    Z30, Z1
 	VPERMW     Z1, Z0, Z1
-	VMOVUPS    Z1, (R11)
-	PREFETCHT0 64(R10)
-	PREFETCHT0 64(R10)(BX*1)
+	VMOVUPS    Z1, (R10)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(BX*1)
 	VMOVUPS    64(R9), Z2
 	VMOVUPS    64(R9)(BX*1), Z1
 	VMOVAPS    Z2, Z30
@@ -33213,17 +33213,17 @@ panel:
 	BYTE       $0xf6
 	VMOVAPS    Z30, Z1
 	VPERMW     Z1, Z0, Z1
-	VMOVUPS    Z1, 64(R11)
+	VMOVUPS    Z1, 64(R10)
 	ADDQ       $0x00000080, R9
-	ADDQ       $0x00000080, R10
-	ADDQ       CX, R11
+	ADDQ       $0x00000080, R11
+	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
 	LEAQ       (DX)(BX*2), DX
 	LEAQ       (DI)(BX*2), DI
 	ADDQ       $0x00000080, AX
 	DECQ       SI
-	JNZ        term
+	JNZ        row
 	VZEROUPPER
 	RET
 
@@ -33263,8 +33263,8 @@ panel:
 	ADDQ       CX, R10
 	DECQ       R8
 	JNZ        panel
-	ADDQ       BX, DX
-	ADDQ       BX, DI
+	LEAQ       (DX)(BX*1), DX
+	LEAQ       (DI)(BX*1), DI
 	ADDQ       $0x00000100, AX
 	DECQ       SI
 	JNZ        row

@@ -104,36 +104,18 @@ func (v vector) pairOrder() Mem {
 }
 
 // packPairs writes the packing of full panels of pairs of a matrix of float32 whose
-// columns lie side by side in memory, and asks for rows before it is their turn.
+// columns lie side by side in memory.
 func (v vector) packPairs(columns int, order Mem) {
-	const ahead = 8 // rows
 	v.function(fmt.Sprintf("packPairs%d", columns*v.lanes), "func(count int, panels []float32, across int, from []float32, stride, terms int)",
 		fmt.Sprintf("%%s rounds elements of 2·terms rows to panels of %d pairs, those of two rows to pairs: see packPairsFunc.", columns*v.lanes))
-	panels, across, from, stride, terms := base("panels"), strideOf("across"), base("from"), strideOf("stride"), argument("terms")
-	later, inOrder := GP64(), v.load(order)
-	LEAQ(Mem{Base: from, Index: stride, Scale: ahead}, later)
-	Label("term")
-	count, source, distant, target := argument("count"), GP64(), GP64(), GP64()
-	MOVQ(from, source)
-	MOVQ(later, distant)
-	MOVQ(panels, target)
-	Label("panel")
-	for j := range columns {
-		first, second := Mem{Base: source, Disp: j * v.bytes()}, Mem{Base: source, Index: stride, Scale: 1, Disp: j * v.bytes()}
-		PREFETCHT0(Mem{Base: distant, Disp: j * v.bytes()})
-		PREFETCHT0(Mem{Base: distant, Index: stride, Scale: 1, Disp: j * v.bytes()})
-		VMOVUPS(v.paired(v.load(first), v.load(second), inOrder), Mem{Base: target, Disp: j * v.bytes()})
-	}
-	width := U32(uint32(columns * v.bytes()))
-	ADDQ(width, source)
-	ADDQ(width, distant)
-	ADDQ(across, target)
-	DECQ(count)
-	JNZ(LabelRef("panel"))
-	LEAQ(Mem{Base: from, Index: stride, Scale: 2}, from)
-	LEAQ(Mem{Base: later, Index: stride, Scale: 2}, later)
-	ADDQ(width, panels)
-	DECQ(terms)
-	JNZ(LabelRef("term"))
+	inOrder := v.load(order)
+	v.sideBySide(columns, 2, 8, "terms", func(source, distant, target, stride reg.GPVirtual) {
+		for j := range columns {
+			first, second := Mem{Base: source, Disp: j * v.bytes()}, Mem{Base: source, Index: stride, Scale: 1, Disp: j * v.bytes()}
+			PREFETCHT0(Mem{Base: distant, Disp: j * v.bytes()})
+			PREFETCHT0(Mem{Base: distant, Index: stride, Scale: 1, Disp: j * v.bytes()})
+			VMOVUPS(v.paired(v.load(first), v.load(second), inOrder), Mem{Base: target, Disp: j * v.bytes()})
+		}
+	})
 	end()
 }

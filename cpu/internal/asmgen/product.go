@@ -278,41 +278,48 @@ func (t tile) store(row, ld reg.GPVirtual) {
 	}
 }
 
-// packRows writes the packing of full panels whose columns lie side by side in
-// memory, and asks for rows before it is their turn.
+// packRows writes the packing of full panels whose columns lie side by side in memory.
 func (v vector) packRows(columns int) {
-	const ahead = 4 // rows
 	v.function(fmt.Sprintf("packRows%d", columns*v.lanes), "func(count int, panels []float32, across int, from []float32, stride, kc int)",
 		fmt.Sprintf("%%s copies panels of %d elements of each of kc rows: see packRowsFunc.", columns*v.lanes))
-	panels, across, from, stride, kc := base("panels"), strideOf("across"), base("from"), strideOf("stride"), argument("kc")
+	v.sideBySide(columns, 1, 4, "kc", func(source, distant, target, _ reg.GPVirtual) {
+		for line := 0; line < columns*v.bytes(); line += 64 {
+			PREFETCHT0(Mem{Base: distant, Disp: line})
+		}
+		var row []reg.VecVirtual
+		for j := range columns {
+			row = append(row, v.load(Mem{Base: source, Disp: j * v.bytes()}))
+		}
+		for j, r := range row {
+			VMOVUPS(r, Mem{Base: target, Disp: j * v.bytes()})
+		}
+	})
+	end()
+}
+
+// sideBySide writes the loop of packing: as often as the parameter times says, it takes the next rows, so many
+// together, and fills a row of each panel from them. pack does so for one panel; distant are rows some way ahead,
+// which it asks for.
+func (v vector) sideBySide(columns, together, ahead int, times string, pack func(source, distant, target, stride reg.GPVirtual)) {
+	panels, across, from, stride, left := base("panels"), strideOf("across"), base("from"), strideOf("stride"), argument(times)
 	later := GP64()
-	LEAQ(Mem{Base: from, Index: stride, Scale: ahead}, later)
+	LEAQ(Mem{Base: from, Index: stride, Scale: uint8(ahead)}, later)
 	Label("row")
 	count, source, target, distant := argument("count"), GP64(), GP64(), GP64()
 	MOVQ(from, source)
 	MOVQ(later, distant)
 	MOVQ(panels, target)
 	Label("panel")
-	for line := 0; line < columns*v.bytes(); line += 64 {
-		PREFETCHT0(Mem{Base: distant, Disp: line})
-	}
-	var row []reg.VecVirtual
-	for j := range columns {
-		row = append(row, v.load(Mem{Base: source, Disp: j * v.bytes()}))
-	}
-	for j, r := range row {
-		VMOVUPS(r, Mem{Base: target, Disp: j * v.bytes()})
-	}
+	pack(source, distant, target, stride)
 	width := U32(uint32(columns * v.bytes()))
 	ADDQ(width, source)
 	ADDQ(width, distant)
 	ADDQ(across, target)
 	DECQ(count)
 	JNZ(LabelRef("panel"))
-	ADDQ(stride, from)
-	ADDQ(stride, later)
+	LEAQ(Mem{Base: from, Index: stride, Scale: uint8(together)}, from)
+	LEAQ(Mem{Base: later, Index: stride, Scale: uint8(together)}, later)
 	ADDQ(width, panels)
-	DECQ(kc)
+	DECQ(left)
 	JNZ(LabelRef("row"))
-	end()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -230,18 +231,21 @@ func TestDamagedStores(t *testing.T) {
 			again.Close()
 		})
 	}
-	t.Run("a folder of other things", func(t *testing.T) {
-		folder := t.TempDir()
-		kept := filepath.Join(folder, "thesis.tex")
-		if err := os.WriteFile(kept, nil, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		_, err := Encode(context.Background(), frame, s, StoreOptions{Folder: folder})
-		wantError(t, err, folder, "other things")
-		if _, err := os.Stat(kept); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, others := range [][]string{{"thesis.tex"}, {"thesis.tex", indexName}} {
+		t.Run("a folder of other things", func(t *testing.T) {
+			folder := t.TempDir()
+			for _, name := range others {
+				if err := os.WriteFile(filepath.Join(folder, name), nil, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := Encode(context.Background(), frame, s, StoreOptions{Folder: folder})
+			wantError(t, err, folder, "other things")
+			if _, err := os.Stat(filepath.Join(folder, "thesis.tex")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A failure in the midst of encoding leaves no file.
@@ -252,6 +256,42 @@ func TestFailedEncodingLeavesNothing(t *testing.T) {
 	parent := t.TempDir()
 	_, err := Encode(context.Background(), column(lines...), s, StoreOptions{Folder: filepath.Join(parent, "records"), ShardBytes: 1})
 	wantError(t, err, "row 200001", "column 1 (x)", `"four" is not a number`)
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// unindexable is a frame at whose end, in the folder that is being written beside the
+// records' own, no index can be written.
+type unindexable struct {
+	data.Frame
+	parent string
+}
+
+func (f unindexable) Next(ctx context.Context, most int) (*data.Cells, error) {
+	cells, err := f.Frame.Next(ctx, most)
+	if err != io.EOF {
+		return cells, err
+	}
+	unfinished, err := filepath.Glob(filepath.Join(f.parent, ".*"))
+	if err != nil || len(unfinished) != 1 {
+		return nil, fmt.Errorf("unfinished: %v, %v", unfinished, err)
+	}
+	if err := os.MkdirAll(filepath.Join(unfinished[0], indexName, "full"), 0o777); err != nil {
+		return nil, err
+	}
+	return nil, io.EOF
+}
+
+// Nor does one at its end.
+func TestUnfinishedEncodingLeavesNothing(t *testing.T) {
+	frame := column(repeat(100, "1", "2", "3")...)
+	s, _ := infer(t, frame, Options{})
+	parent := t.TempDir()
+	store, err := Encode(context.Background(), unindexable{frame, parent}, s, StoreOptions{Folder: filepath.Join(parent, "records")})
+	if store != nil || err == nil || !strings.Contains(err.Error(), indexName) {
+		t.Errorf("a store %v, the error %v", store, err)
+	}
 	if entries, err := os.ReadDir(parent); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}

@@ -30,6 +30,7 @@ import (
 const (
 	indexName      = "index"
 	shardPattern   = "%05d.records"
+	shardNames     = "[0-9]*[0-9].records" // as filepath.Match has it
 	recordsVersion = 1
 	rowsUnit       = 1 << 16
 	shardBytes     = 16 << 30 // by default
@@ -108,13 +109,24 @@ func replaceable(folder string) error {
 	case err != nil:
 		return fmt.Errorf("%s: looking for records: %w", folder, err)
 	}
-	if len(entries) == 0 {
+	if len(entries) == 0 || holdsRecords(entries) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(folder, indexName)); err != nil {
-		return &data.Error{Path: folder, Problem: "is a folder of other things than records", Remedy: "name another folder, or remove it"}
+	return &data.Error{Path: folder, Problem: "is a folder of other things than records", Remedy: "name another folder, or remove it"}
+}
+
+// holdsRecords reports whether a folder with these entries is a store of records and nothing else.
+func holdsRecords(entries []fs.DirEntry) bool {
+	indexed := false
+	for _, entry := range entries {
+		shard, err := filepath.Match(shardNames, entry.Name())
+		if entry.Name() == indexName {
+			indexed = true
+		} else if err != nil || !shard {
+			return false
+		}
 	}
-	return nil
+	return indexed
 }
 
 func (s *shards) next(n int) ([]byte, error) {

@@ -229,7 +229,10 @@ func (a *attempt) finish(ctx context.Context, rows int) (*Store, error) {
 		s.records.Columns[j].Values = p.values()
 		s.low, s.high = append(s.low, p.low), append(s.high, p.high)
 	}
-	return s, a.sink.finish(ctx, s, a.identity)
+	if err := a.sink.finish(ctx, s, a.identity); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // sink takes the records block by block.

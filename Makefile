@@ -6,7 +6,7 @@ STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME   ?= 10s
 
-.PHONY: torture amx build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda sanitized gpu-bundle container scores samples tables
+.PHONY: torture amx build test check check-all format vet cross tidy generated unfused harness race fuzz python onnx tensorboard report serve readme vulnerabilities licences sbom supply reproducible shell stranger bench bench-peers build-cuda test-cuda check-cuda test-softdriver sanitized check-gpu-proof gpu-bundle container scores samples tables
 
 # VERSION names the build where there is no repository to take it from.
 VERSION ?=
@@ -53,7 +53,7 @@ unfused:
 	GOAMD64=v3 go test ./device/philox ./device/reference
 
 race:
-	go test -race -short ./cpu ./train ./data ./serve ./internal/...
+	CGO_ENABLED=1 go test -race -short -timeout 30m ./cpu ./train ./data ./serve ./internal/...
 
 fuzz:
 	scripts/check/fuzz $(FUZZTIME)
@@ -133,11 +133,11 @@ SOFTDRIVER = $(CURDIR)/.cache/softdriver
 CUDA_TESTS = ./cuda/... ./gpu ./kernels
 test-cuda:
 	scripts/cuda-build
-	$(MAKE) -C cuda/softdriver
+	cuda/softdriver/build
 	scripts/cuda-env go vet -tags cuda $(CUDA_TESTS) ./cmd/gpudae
 	scripts/cuda-env $(STATICCHECK) -tags cuda $(CUDA_TESTS) ./cmd/gpudae
-	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda $(CUDA_TESTS)
-	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -run CUDA ./cmd/gpudae
+	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -timeout 30m $(CUDA_TESTS)
+	LD_LIBRARY_PATH=$(SOFTDRIVER)/plain scripts/cuda-env go test -tags cuda -timeout 30m -run CUDA ./cmd/gpudae
 
 # Dockerfile.cuda built and run for real, in a chroot; says so where the machine does not let it (root, buildah, debootstrap).
 container:
@@ -149,17 +149,22 @@ gpu-bundle:
 
 # The same under the sanitizers and the access checker, the software driver's own
 # tests, and the script that gathers evidence on a GPU.
-check-cuda: test-cuda
+check-cuda: test-cuda test-softdriver sanitized check-gpu-proof
+
+test-softdriver:
+	for variant in plain asan check; do cuda/softdriver/build $$variant || exit 1; done
 	$(MAKE) -C cuda/softdriver test
-	$(MAKE) sanitized
+
+check-gpu-proof:
+	scripts/cuda-build
 	scripts/check/gpu-proof
 
 # The checker runs on one thread and takes the longest: its tests are two parts, side by side.
 SANITIZED_OPERATIONS = Conformance|Tensor|SharedSumsOf|StepIsEnded|UpdatesOf|StepOfCublasLt|CopiesAreCurrent
 SANITIZED_NETS = SmallNetIs|SmallNetFollows|SmallNetKeeps|ScoreNetOf|ScoreNetFollows|ScoreNetHasTheNoise
 sanitized:
-	$(MAKE) -C cuda/softdriver VARIANT=asan
-	$(MAKE) -C cuda/softdriver VARIANT=check
+	scripts/cuda-build
+	for variant in asan check; do cuda/softdriver/build $$variant || exit 1; done
 	scripts/cuda-env go test -tags cuda -c -o .cache/cuda/gpu.test ./gpu
 	cd gpu && { \
 		LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "$(SANITIZED_NETS)" & nets=$$!; \

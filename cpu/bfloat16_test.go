@@ -44,7 +44,7 @@ func openBFloat16(t *testing.T, threads int, products string) *cpu.Device {
 func TestBFloat16Products(t *testing.T) {
 	shapes := [][3]int{{1, 1, 1}, {2, 3, 5}, {7, 17, 31}, {15, 33, 29}, {33, 65, 14}, {5, 2070, 3}, {1, 40, 70}, {130, 512, 20}, {28, 96, 65}, {40, 1024, 70}}
 	everyBFloat16(t, func(t *testing.T, products string) {
-		for _, threads := range []int{1, 3} {
+		for _, threads := range threadCounts() {
 			dev := openBFloat16(t, threads, products)
 			for _, shape := range shapes {
 				t.Run(fmt.Sprint(threads, " threads ", shape), func(t *testing.T) {

@@ -83,15 +83,33 @@ func TestProducts(t *testing.T) {
 		{0, 200, 512}, {40, 0, 300}, {300, 0, 40}, {40, 300, 0}, // nothing to multiply
 	}
 	for _, kernels := range cpu.KernelNames() {
-		for _, threads := range []int{1, 3} {
+		for _, threads := range threadCounts() {
 			dev := openWith(t, threads, kernels)
 			for _, shape := range shapes {
+				if tooLong(kernels, shape) {
+					continue
+				}
 				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {
 					checkProducts(t, dev, shape[0], shape[1], shape[2])
 				})
 			}
 		}
 	}
+}
+
+// threadCounts are the numbers of threads that operations are tested on; with -short, as
+// under the race detector, only one that shares the work.
+func threadCounts() []int {
+	if testing.Short() {
+		return []int{3}
+	}
+	return []int{1, 3}
+}
+
+// tooLong tells products that -short leaves out: large ones of the kernels in Go, which
+// the race detector makes a hundred times slower.
+func tooLong(kernels string, shape [3]int) bool {
+	return testing.Short() && kernels == "generic" && shape[0]*shape[1]*shape[2] > 1<<20
 }
 
 func checkProducts(t *testing.T, dev device.Device, batch, in, out int) {

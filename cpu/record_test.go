@@ -71,7 +71,7 @@ func compareSteps(t *testing.T, name string, open func(threads int) *cpu.Device,
 			want := newNetwork(t, open(1), size, k)
 			want.clip = clip
 			run(t, func() error { want.step(); return nil }, 3)
-			for _, threads := range []int{1, 3} {
+			for _, threads := range threadCounts() {
 				got := newNetwork(t, open(threads), size, k)
 				got.clip = clip
 				run(t, recorded(t, got.dev, got.step), 3)

@@ -62,7 +62,10 @@ func TestSparseProducts(t *testing.T) {
 		{32, 200, 64}, {128, 300, 64}, {40, 64, 300}, {100, 64, 140}, {420, 130, 64}, {1100, 130, 64}, // of one panel, of bands, and of bands in parts
 	} { // batch, in, out
 		for _, kernels := range cpu.KernelNames() {
-			for _, threads := range []int{1, 3} {
+			if tooLong(kernels, shape) {
+				continue
+			}
+			for _, threads := range threadCounts() {
 				t.Run(fmt.Sprint(kernels, " ", threads, " threads ", shape), func(t *testing.T) {
 					dev := openWith(t, threads, kernels)
 					checkSparseProducts(t, dev, shape[0], shape[1], shape[2])

@@ -487,7 +487,7 @@ func (t *tally) finish(rows int) ([]string, *cellError) {
 		return t.drop(ReasonEmpty, "every cell is missing"), nil
 	}
 	if t.mode == modeText {
-		notices := t.finishTexts()
+		notices := append(t.finishTexts(), t.commaNotice()...)
 		if c.Kind != Drop && t.garbled != nil {
 			return nil, t.garbled
 		}
@@ -550,6 +550,9 @@ func (t *tally) finishTexts() (notices []string) {
 	return append(notices, t.strayNotice(categories, counts)...)
 }
 
+// mostOfCells is the part of a column's cells that says what the others should be.
+const mostOfCells = 0.8
+
 // strayNotice tells of words among numbers, which may mean that there is none.
 func (t *tally) strayNotice(categories []string, counts []int) []string {
 	if t.given {
@@ -563,11 +566,52 @@ func (t *tally) strayNotice(categories []string, counts []int) []string {
 			word = category
 		}
 	}
-	const most = 0.8
-	if word == "" || float64(numbers) < most*float64(sum(counts)) {
+	if word == "" || isCommaNumber(word) || float64(numbers) < mostOfCells*float64(sum(counts)) {
 		return nil
 	}
 	return []string{fmt.Sprintf("most cells are numbers, but not %s; if it stands for a missing value, list it as missing", shown(word))}
+}
+
+// commaNotice tells of numbers that are read as words for the commas in them.
+func (t *tally) commaNotice() []string {
+	if t.given {
+		return nil
+	}
+	numbers, all, example := 0, 0, ""
+	for i, text := range t.texts.texts {
+		all += t.texts.all[i]
+		if isCommaNumber(text) {
+			numbers += t.texts.all[i]
+			example = text
+		} else if _, how, ok := parseNumber(text); ok && !how.padded {
+			numbers += t.texts.all[i]
+		}
+	}
+	if example == "" || float64(numbers) < mostOfCells*float64(all) {
+		return nil
+	}
+	return []string{fmt.Sprintf("most cells are numbers, but with commas, as in %s, and so taken for words; write decimals with a point, and thousands without separators", shown(example))}
+}
+
+// isCommaNumber recognises numbers with a comma before the decimals or between
+// thousands: 0,5, 1.234,50, 1,234.50 and 1,234,567.
+func isCommaNumber(text string) bool {
+	groups := strings.Split(text, ",")
+	plain := strings.Join(groups, "")
+	switch {
+	case len(groups) == 1:
+		return false
+	case len(groups) == 2 && strings.Contains(groups[0], "."):
+		plain = strings.ReplaceAll(plain, ".", "")
+	case len(groups) > 2:
+		for _, group := range groups[1:] {
+			if whole, _, _ := strings.Cut(group, "."); len(whole) != 3 {
+				return false
+			}
+		}
+	}
+	_, _, ok := parseNumber(plain)
+	return ok
 }
 
 // pairOf returns the two values of a binary column, the one that is 0 first, in

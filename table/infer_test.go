@@ -364,3 +364,31 @@ func TestCancelledInference(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// Numbers with commas are words, of which a notice says why.
+func TestNumbersWithCommas(t *testing.T) {
+	for _, c := range []struct {
+		cells []string
+		want  string // of the notice; "": there is none
+	}{
+		{repeat(10, "1,5", "2,25", "3,75"), `"3,75"`},
+		{numbered(100, "%d,5"), `"99,5"`}, // dropped, as identifiers are
+		{repeat(10, "1.234,50", "17,00", "-0,5"), `"-0,5"`},
+		{repeat(10, "1,234.50", "1,234,567", "12"), `"1,234,567"`},
+		{repeat(10, "1", "2", "3", "4", "5,5"), `"5,5"`},
+		{repeat(10, "1", "2,5", "x"), ""},
+		{repeat(10, "1,2,3", "3,2", "1,2,4", "1,2,5", "1,2,6"), ""},
+		{repeat(10, "Bern, west", "Bern, east", "Rome, west"), ""},
+		{repeat(10, ",", "a,", "3,b"), ""},
+	} {
+		_, notices := infer(t, column(c.cells...), Options{})
+		if c.want != "" {
+			wantNotice(t, notices, "but with commas, as in "+c.want)
+		}
+		for _, n := range notices {
+			if text := n.String(); c.want == "" && strings.Contains(text, "commas") || strings.Contains(text, "missing value") {
+				t.Errorf("%q: %s", c.cells[:3], text)
+			}
+		}
+	}
+}

@@ -4,7 +4,7 @@
 // mean discrepancy to fresh data, beside two Parzen windows of the same training
 // data, and beside other fresh data, which is as good as can be.
 //
-// usage: samples GPUDAE FOLDER TABLE.md
+// usage: samples GPUDAE FOLDER TABLE.md SET...
 package main
 
 import (
@@ -40,12 +40,12 @@ const recipe = "--objective dsm --scale standard --hidden 128,128 --epochs 2000 
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 4 {
-		log.Fatal("usage: samples GPUDAE FOLDER TABLE.md")
+	if len(os.Args) < 5 {
+		log.Fatal("usage: samples GPUDAE FOLDER TABLE.md SET...")
 	}
 	ctx, failed := context.Background(), false
 	var rows []string
-	for _, set := range []string{"two-moons", "swiss-roll", "spiral", "gmm"} {
+	for _, set := range os.Args[4:] {
 		r, err := judge(ctx, os.Args[1], os.Args[2], set)
 		if err != nil {
 			log.Fatalf("%s: %v", set, err)

@@ -156,7 +156,6 @@ test-softdriver:
 	$(MAKE) -C cuda/softdriver test
 
 check-gpu-proof:
-	scripts/cuda-build
 	scripts/check/gpu-proof
 
 # The checker runs on one thread and takes the longest: its tests are two parts, side by side. What is left out are
@@ -166,7 +165,8 @@ SANITIZED_NETS = SmallNetIs|SmallNetFollows|SmallNetKeeps|ScoreNetOf|ScoreNetFol
 SANITIZED_BUT = CopiesAreCurrent/(averages|spikes)
 sanitized:
 	scripts/cuda-build
-	for variant in asan check; do cuda/softdriver/build $$variant || exit 1; done
+	cuda/softdriver/build asan
+	cuda/softdriver/build check
 	scripts/cuda-env go test -vet=off -tags cuda -c -o .cache/cuda/gpu.test ./gpu
 	cd gpu && { \
 		LD_LIBRARY_PATH=$(SOFTDRIVER)/check ../.cache/cuda/gpu.test -test.run "$(SANITIZED_NETS)" & nets=$$!; \

@@ -560,7 +560,7 @@ func (t *tally) strayNotice(categories []string, counts []int) []string {
 	}
 	numbers, word := 0, t.stray
 	for i, category := range categories {
-		if _, how, ok := parseNumber(category); ok && !how.padded {
+		if isNumber(category) {
 			numbers += counts[i]
 		} else if word == "" {
 			word = category
@@ -583,7 +583,7 @@ func (t *tally) commaNotice() []string {
 		if isCommaNumber(text) {
 			numbers += t.texts.all[i]
 			example = text
-		} else if _, how, ok := parseNumber(text); ok && !how.padded {
+		} else if isNumber(text) {
 			numbers += t.texts.all[i]
 		}
 	}
@@ -591,6 +591,12 @@ func (t *tally) commaNotice() []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("most cells are numbers, but with commas, as in %s, and so taken for words; write decimals with a point, and thousands without separators", shown(example))}
+}
+
+// isNumber recognises numbers without zeros before them.
+func isNumber(text string) bool {
+	_, how, ok := parseNumber(text)
+	return ok && !how.padded
 }
 
 // isCommaNumber recognises numbers with a comma before the decimals or between
